@@ -1,0 +1,89 @@
+import type { Logger } from "../shared/log.ts";
+
+/** What the server says of itself and of the database. */
+export interface Server {
+  /** Human form, "PostgreSQL 15.18". */
+  version: string;
+  /** Major version; of MariaDB and MySQL major.minor as a number is not needed: 10, 11, 8. */
+  major: number;
+  /** Version of the dump program that fits it, "pg_dump 15.18". */
+  client: string;
+  /** Character set of the database. */
+  encoding: string;
+  /** Bytes of table data; the length of the dump is about that. */
+  dataBytes: number;
+  /** What a person should know before a backup (tables that no snapshot covers, …). */
+  warnings: string[];
+}
+
+/** What `examine` found in a dump. */
+export interface Contents {
+  /** Version of the server that the dump came from, where the dump says so: "15.18". */
+  serverVersion?: string;
+  /** Tables the dump creates. */
+  tables: string[];
+  /** Bytes of SQL. */
+  bytes: number;
+}
+
+/** What loading a dump would mean; made without changing anything. */
+export interface LoadPlan {
+  /** Why it would fail or do harm, each with its remedy; empty when it may go on. */
+  problems: string[];
+  /** Tables that are there and will be replaced. */
+  replaces: string[];
+  /** Tables that are there, are not in the dump, and stay. */
+  keeps: string[];
+  /** What a person should know before it begins. */
+  warnings: string[];
+}
+
+export interface LoadOptions {
+  /** Leave out ownership and privileges. */
+  noOwner: boolean;
+}
+
+/**
+ * What the scripts need of a database engine. Adding an engine means one new file beside this one,
+ * a line in `open.ts`, and its settings in the schema.
+ */
+export interface Database {
+  readonly engine: "postgresql" | "mysql" | "mariadb";
+  /** The database's name as the server knows it. */
+  readonly name: string;
+  /** Engine, host, port and database for people; no user's password: `postgresql://db:5432/app`. */
+  readonly where: string;
+  /** True when a failed load changes nothing; false when it needs a safety backup. */
+  readonly atomicLoad: boolean;
+
+  /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
+  probe(): Promise<Server>;
+
+  /**
+   * Runs the dump program and yields its SQL as it comes, held back by the reader. Ends normally only when the program
+   * exited 0 and the dump ends in its own completion line; throws otherwise. Leaving the loop early stops the program.
+   */
+  dump(server: Server): AsyncIterable<Uint8Array>;
+
+  /** A command of stock tools that restores `file` without this program. */
+  stockRestore(file: string, compression: "gzip" | "zstd" | "none", server: Server): string;
+
+  /** Reads a dump to its end without a connection. Throws `Failure` when it is not whole or of another engine. */
+  examine(sql: AsyncIterable<Uint8Array>): Promise<Contents>;
+
+  /** Compares what the dump names with what the target has. */
+  plan(contents: Contents, server: Server, options: LoadOptions): Promise<LoadPlan>;
+
+  /**
+   * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
+   * Nothing is committed when `sql` throws.
+   */
+  load(sql: AsyncIterable<Uint8Array>, contents: Contents, plan: LoadPlan, options: LoadOptions): Promise<void>;
+}
+
+/** What an engine gets from the run. */
+export interface DatabaseContext {
+  log: Logger;
+  /** Aborted when the run is stopped; its reason is a `Stopped`. */
+  signal: AbortSignal;
+}

@@ -1,0 +1,52 @@
+/** Exit status of every script. A signal n ends a script with 128 + n. */
+export const exitStatus = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  missingProgram: 3,
+  noSuchBackup: 4,
+  locked: 5,
+} as const;
+
+/**
+ * An expected error: a message for a person (lower case, names the thing, ends in the cause),
+ * what to do about it (`hints`) and the exit status it leads to.
+ */
+export class Failure extends Error {
+  override name = "Failure";
+  readonly status: number;
+  readonly hints: readonly string[];
+
+  constructor(message: string, options: { status?: number; hints?: readonly string[]; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.status = options.status ?? exitStatus.failed;
+    this.hints = options.hints ?? [];
+  }
+}
+
+/** The run was stopped from outside. */
+export class Stopped extends Failure {
+  override name = "Stopped";
+  readonly signalName: string;
+
+  constructor(signalName: string, signalNumber: number) {
+    super(`stopped by ${signalName}`, { status: 128 + signalNumber });
+    this.signalName = signalName;
+  }
+}
+
+/** Wrong settings or usage: nothing was attempted. */
+export function usageFailure(message: string, ...hints: string[]): Failure {
+  return new Failure(message, { status: exitStatus.usage, hints });
+}
+
+/** The message of whatever was thrown, without a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The operating system's code of an error ("ENOSPC", "ECONNREFUSED"), or undefined. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}

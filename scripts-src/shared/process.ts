@@ -1,0 +1,107 @@
+/** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
+import { $ as zx, type Shell } from "zx";
+import { secretNames } from "./settings.ts";
+
+/** One word for /bin/sh, whatever it holds. */
+const quote = (word: string) => (/^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+
+/**
+ * The environment that child processes get: ours without our secrets and without variables that would steer zx,
+ * with messages in English so that they can be understood and explained.
+ */
+export function childEnvironment(extra: Record<string, string> = {}): Record<string, string> {
+  const secrets = new Set(secretNames.flatMap((name) => [name, `${name}_FILE`]));
+  const kept = Object.entries(process.env).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && !secrets.has(entry[0]) && !entry[0].startsWith("ZX_"),
+  );
+  return { ...Object.fromEntries(kept), LC_MESSAGES: "C", LANGUAGE: "", ...extra };
+}
+
+/**
+ * zx's `$` for short commands: /bin/sh instead of bash, quiet, own process group (so that a Ctrl-C reaches us alone
+ * and we end the children in order). `ZX_*` variables of a stranger's environment are not obeyed.
+ */
+export function shell(env: Record<string, string> = {}, signal?: AbortSignal): Shell {
+  return zx({
+    shell: "/bin/sh",
+    prefix: "",
+    postfix: "",
+    quote,
+    verbose: false,
+    quiet: true,
+    nothrow: true,
+    detached: true,
+    preferLocal: false,
+    env: childEnvironment(env),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/** A program that is fed or read as a byte stream. */
+export interface Program {
+  stdin: Bun.FileSink;
+  stdout: ReadableStream<Uint8Array>;
+  /** The last lines of its stderr (at most 16 KiB), complete when it has ended. */
+  stderr: Promise<string>;
+  /** Exit status; a signal n is 128 + n. */
+  exited: Promise<number>;
+  /** Ends the program and what it started. */
+  stop(): void;
+}
+
+const running = new Set<Bun.Subprocess>();
+
+/** Ends every program of ours that still runs, at once; for the last moment before we exit ourselves. */
+export function killAll(): void {
+  for (const child of running) killGroup(child, "SIGKILL");
+}
+
+function killGroup(child: Bun.Subprocess, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // it has ended by itself
+  }
+}
+
+/**
+ * Starts a program with an argument array (no shell) in a process group of its own. Abort of `signal` ends it: SIGTERM,
+ * and SIGKILL 5 seconds later. Throws what `Bun.spawn` throws (ENOENT when there is no such program).
+ */
+export function start(argv: string[], options: { env?: Record<string, string>; signal: AbortSignal }): Program {
+  options.signal.throwIfAborted();
+  const child = Bun.spawn(argv, {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: childEnvironment(options.env),
+    detached: true,
+  });
+  running.add(child);
+  let killer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    killGroup(child, "SIGTERM");
+    killer ??= setTimeout(() => killGroup(child, "SIGKILL"), 5_000);
+  };
+  options.signal.addEventListener("abort", stop, { once: true });
+  const exited = child.exited.then((status) => {
+    running.delete(child);
+    clearTimeout(killer);
+    options.signal.removeEventListener("abort", stop);
+    return child.signalCode ? 128 + signalNumber(String(child.signalCode)) : status;
+  });
+  return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
+}
+
+/** Number of a signal by name, 0 when unknown. */
+export function signalNumber(name: string): number {
+  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[name] ?? 0;
+}
+
+/** Reads a stream to its end and keeps the last `limit` bytes of it. */
+async function lastOf(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
+  let kept = Buffer.alloc(0);
+  for await (const chunk of stream) kept = Buffer.concat([kept, chunk]).subarray(-limit);
+  return kept.toString().trim();
+}

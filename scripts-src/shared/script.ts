@@ -1,0 +1,47 @@
+import type { Argv } from "yargs";
+import type { Logger } from "./log.ts";
+import type { Facts } from "./outcome.ts";
+import type { Settings } from "./settings.ts";
+
+/** What a script cannot do without; missing settings of all its needs are listed at once. */
+export type Need = "database" | "storage" | "schedule";
+
+/** One executable: its usage, its needs, its story. */
+export interface Script<Options extends object = object> {
+  name: string;
+  /** One line: what it is for. */
+  summary: string;
+  /** Command lines with what they do. */
+  examples: readonly (readonly [command: string, meaning: string])[];
+  /** Declares options and positionals. */
+  options(yargs: Argv): Argv<Options>;
+  /** `false`: works without any settings (help). */
+  needs(options: Options, settings: Settings): readonly Need[];
+  /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */
+  conflicts?(options: Options, settings: Settings): string[];
+  /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */
+  reports?(options: Options): boolean;
+  /** Does the work. What it returns is the last word; what it throws is the failure. */
+  act(job: Job<Options>): Promise<Result>;
+}
+
+/** What a script's `act` gets. */
+export interface Job<Options extends object = object> {
+  script: string;
+  options: Options;
+  settings: Settings;
+  /** Folder of the executables: relative paths of settings start here. */
+  home: string;
+  log: Logger;
+  /** Aborted when the run is told to stop; its reason is a `Stopped`. */
+  signal: AbortSignal;
+  /** Filled as the run learns them. */
+  facts: Facts;
+}
+
+export interface Result {
+  /** One line: what was done. Logged, mailed. */
+  summary: string;
+  /** The result alone, for stdout: a path, a plan. */
+  output?: string;
+}

@@ -1,0 +1,404 @@
+/**
+ * The one place where a setting's name, meaning, default, example and rule are written.
+ * Reading, checking, `help`, `example.env.sh` and the table in DOCUMENTATION.md all come from it.
+ */
+import { hostname } from "node:os";
+import { z } from "zod";
+
+/** Groups in the order in which a person meets them. */
+export const groups = {
+  general: "General",
+  database: "Database",
+  backup: "Backup files",
+  retention: "Retention",
+  schedule: "Schedule (container)",
+  storage: "S3-compatible storage",
+  mail: "Mail",
+  notices: "Other notices",
+  log: "Log",
+} as const;
+
+/** What a person is told of a setting. */
+export interface About {
+  group: keyof typeof groups;
+  /** One or two sentences. */
+  meaning: string;
+  /** A value as it would stand in .env.sh, without quotes. */
+  example: string;
+  /** What holds when it is not set, in words or as the value itself; absent: nothing. */
+  default?: string;
+  /** Valid values, where the meaning does not say it all. */
+  values?: string;
+  /** Never logged, mailed, put on a command line or in a manifest; may be given as NAME_FILE. */
+  secret?: true;
+}
+
+const about = <T extends z.ZodType>(rule: T, facts: About) => rule.meta({ ...facts });
+
+const text = z.string();
+const flag = z.stringbool({ error: "must be true or false" });
+const choice = <const T extends readonly string[]>(...values: T) =>
+  z.enum(values, { error: `must be one of ${values.join(", ")}` });
+const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+const url = (...schemes: string[]) =>
+  z
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && schemes.includes(new URL(value).protocol),
+      `must be a URL that starts with ${schemes.map((s) => `${s}//`).join(" or ")}`,
+    );
+const addresses = z
+  .string()
+  .transform((list) => list.split(",").map((address) => address.trim()))
+  .refine(
+    (list) => list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
+    "must be mail addresses separated by commas",
+  );
+const days = whole(1, 36_500).optional();
+
+function isTimeZone(name: string): boolean {
+  try {
+    Intl.DateTimeFormat("en", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export const schema = z.object({
+  SITE_NAME: about(
+    text.default(() => hostname()),
+    {
+      group: "general",
+      meaning: "How mails and logs call this installation.",
+      example: "shop-production",
+      default: "the host name",
+    },
+  ),
+
+  DATABASE_URL: about(text.optional(), {
+    group: "database",
+    meaning:
+      "The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).",
+    example: "postgres://backup:secret@db.example.com:5432/app?sslmode=require",
+    values: "postgres://…, postgresql://…, mysql://…, mariadb://…",
+    secret: true,
+  }),
+  POSTGRES_CONNECTION_STRING: about(text.optional(), {
+    group: "database",
+    meaning: "The PostgreSQL database as a libpq connection string; every libpq option is passed through.",
+    example: "host=db.example.com dbname=app user=backup password=secret sslmode=verify-full",
+    values: "a URI (postgres://…) or libpq's keyword form (host=… dbname=…)",
+    secret: true,
+  }),
+  DB_TYPE: about(
+    z
+      .string()
+      .transform((value) => (value === "postgres" ? "postgresql" : value))
+      .pipe(choice("postgresql", "mysql", "mariadb"))
+      .optional(),
+    {
+      group: "database",
+      meaning: "The kind of database, when it is named in parts.",
+      example: "postgresql",
+      default: "postgresql",
+      values: "postgresql, mysql, mariadb",
+    },
+  ),
+  DB_HOST: about(text.optional(), {
+    group: "database",
+    meaning: "Host name or address of the database server, or the Unix socket (a path that starts with /).",
+    example: "db.example.com",
+    default: "localhost",
+  }),
+  DB_PORT: about(whole(1, 65_535).optional(), {
+    group: "database",
+    meaning: "Port of the database server.",
+    example: "5432",
+    default: "5432 for PostgreSQL, 3306 for MySQL and MariaDB",
+  }),
+  DB_NAME: about(text.optional(), {
+    group: "database",
+    meaning: "Name of the database.",
+    example: "app",
+  }),
+  DB_USER: about(text.optional(), {
+    group: "database",
+    meaning: "User to log in as.",
+    example: "backup",
+    default: "the operating system's user",
+  }),
+  DB_PASSWORD: about(text.optional(), {
+    group: "database",
+    meaning: "Password of that user, exactly as it is: nothing is encoded.",
+    example: "secret",
+    secret: true,
+  }),
+  DB_CLIENT_DIR: about(text.optional(), {
+    group: "database",
+    meaning: "Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.",
+    example: "/usr/lib/postgresql/17/bin",
+    default: "found by itself: the usual places of the operating system, then PATH",
+  }),
+  DB_DUMP_OPTIONS: about(text.optional(), {
+    group: "database",
+    meaning: "Extra words for the dump program; they are kept in the manifest, so no secrets here.",
+    example: "--exclude-table-data=log",
+  }),
+
+  BACKUP_DIR: about(text.default("backups"), {
+    group: "backup",
+    meaning: "Folder of the backup files. A relative path starts at the executables' folder.",
+    example: "/var/backups/app",
+    default: "backups",
+  }),
+  BACKUP_COMPRESSION: about(choice("gzip", "zstd", "none").default("gzip"), {
+    group: "backup",
+    meaning: "How backup files are compressed.",
+    example: "gzip",
+    default: "gzip",
+    values: "gzip, zstd, none",
+  }),
+  BACKUP_COMPRESSION_LEVEL: about(whole(1, 19).optional(), {
+    group: "backup",
+    meaning: "How hard to compress: a higher level is smaller and slower.",
+    example: "6",
+    default: "6 for gzip, 3 for zstd",
+    values: "1 to 12 for gzip, 1 to 19 for zstd",
+  }),
+  BACKUP_JOBS: about(whole(1, 64).optional(), {
+    group: "backup",
+    meaning: "How many blocks are compressed at the same time. Fewer leave more of the machine to others.",
+    example: "2",
+    default: "the cores available to the program",
+    values: "1 to 64",
+  }),
+  BACKUP_KEEP_LOCAL: about(flag.default(true), {
+    group: "backup",
+    meaning: "false: stream the backup straight to S3 and keep no local file (needs backup --upload or schedule).",
+    example: "true",
+    default: "true (false in the container image)",
+    values: "true, false",
+  }),
+
+  LOCAL_RETENTION_DAYS: about(days, {
+    group: "retention",
+    meaning: "After a good backup, delete local backups of this database that are older than this many days.",
+    example: "14",
+    default: "keep all",
+    values: "1 or more",
+  }),
+  BACKUP_RETENTION_DAYS: about(days, {
+    group: "retention",
+    meaning: "After a good upload, delete backups of this database in S3 that are older than this many days.",
+    example: "90",
+    default: "keep all",
+    values: "1 or more",
+  }),
+
+  BACKUP_INTERVAL: about(text.optional(), {
+    group: "schedule",
+    meaning: "When `schedule` runs a backup, as a cron expression.",
+    example: "0 3 * * *",
+    values: "5 or 6 fields (with seconds first), or @hourly, @daily, @weekly, @monthly, @yearly",
+  }),
+  BACKUP_TIMEZONE: about(
+    text.refine(isTimeZone, "must be a time zone name such as UTC or Europe/Berlin").default("UTC"),
+    {
+      group: "schedule",
+      meaning: "The time zone in which BACKUP_INTERVAL is read.",
+      example: "Europe/Berlin",
+      default: "UTC",
+      values: "a name of the IANA time zone database",
+    },
+  ),
+  BACKUP_CATCH_UP: about(flag.default(false), {
+    group: "schedule",
+    meaning: "When `schedule` starts and a run was missed meanwhile, make it up once at start.",
+    example: "true",
+    default: "false (true in the container image)",
+    values: "true, false",
+  }),
+  BACKUP_GRACE_SECONDS: about(whole(0, 86_400).default(25), {
+    group: "schedule",
+    meaning:
+      "How long `schedule` lets a running backup finish after SIGTERM before it is stopped cleanly. Keep it below the container's stop_grace_period.",
+    example: "25",
+    default: "25",
+    values: "seconds, 0 or more",
+  }),
+  METRICS_FILE: about(text.optional(), {
+    group: "schedule",
+    meaning: "File to which metrics are written after every run, for Prometheus node_exporter's textfile collector.",
+    example: "/var/lib/node_exporter/textfile/backup_scripts.prom",
+  }),
+
+  S3_URL: about(url("http:", "https:").optional(), {
+    group: "storage",
+    meaning: "Endpoint of the S3-compatible storage. Not needed for AWS.",
+    example: "https://s3.example.com",
+    default: "AWS",
+  }),
+  S3_BUCKET: about(text.optional(), {
+    group: "storage",
+    meaning: "Bucket that receives the backups.",
+    example: "my-backups",
+  }),
+  S3_PATH: about(text.transform((path) => path.replace(/^\/+|\/+$/g, "")).default(""), {
+    group: "storage",
+    meaning: "Folder (key prefix) within the bucket.",
+    example: "production/app",
+    default: "the bucket's top",
+  }),
+  S3_REGION: about(text.default("us-east-1"), {
+    group: "storage",
+    meaning: "Region of the bucket.",
+    example: "eu-central-1",
+    default: "us-east-1",
+  }),
+  S3_ACCESS_KEY: about(text.optional(), {
+    group: "storage",
+    meaning: "Access key. Set both keys, or neither to use AWS's own chain (profile, instance role).",
+    example: "AKIAIOSFODNN7EXAMPLE",
+    default: "AWS's own credential chain",
+  }),
+  S3_SECRET_KEY: about(text.optional(), {
+    group: "storage",
+    meaning: "Secret key that belongs to S3_ACCESS_KEY.",
+    example: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    secret: true,
+  }),
+  S3_SESSION_TOKEN: about(text.optional(), {
+    group: "storage",
+    meaning: "Session token of temporary credentials.",
+    example: "IQoJb3JpZ2luX2VjEXAMPLE",
+    secret: true,
+  }),
+  S3_FORCE_PATH_STYLE: about(flag.optional(), {
+    group: "storage",
+    meaning: "Address the bucket as a path (https://host/bucket) instead of a host (https://bucket.host).",
+    example: "true",
+    default: "true when S3_URL is set, else false",
+    values: "true, false",
+  }),
+  S3_STORAGE_CLASS: about(text.optional(), {
+    group: "storage",
+    meaning: "Storage class of uploaded backups.",
+    example: "STANDARD_IA",
+    default: "the bucket's default",
+  }),
+  REMOTE_S3_DELETE: about(flag.default(false), {
+    group: "storage",
+    meaning: "`sync` also deletes backups from S3 that are gone from BACKUP_DIR.",
+    example: "false",
+    default: "false",
+    values: "true, false",
+  }),
+  SYNC_CLIENT: about(choice("sdk", "aws-cli").default("sdk"), {
+    group: "storage",
+    meaning: "What `sync` uses: sdk needs nothing installed; aws-cli runs `aws s3 sync`.",
+    example: "sdk",
+    default: "sdk",
+    values: "sdk, aws-cli",
+  }),
+
+  EMAIL_NOTIFY_MODE: about(choice("SUCCESS_AND_FAILURE", "FAILURE_ONLY", "NEVER").default("NEVER"), {
+    group: "mail",
+    meaning: "When to send a mail: after every run, only when one failed, or never. The webhook obeys it too.",
+    example: "FAILURE_ONLY",
+    default: "NEVER",
+    values: "SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER",
+  }),
+  EMAIL_FROM: about(
+    addresses
+      .refine((list) => list.length === 1, "must be one mail address")
+      .transform((list) => list[0] ?? "")
+      .optional(),
+    {
+      group: "mail",
+      meaning: "Sender of the mails.",
+      example: "backup@example.com",
+    },
+  ),
+  EMAIL_TO: about(addresses.optional(), {
+    group: "mail",
+    meaning: "Who receives the mails; several are separated by commas.",
+    example: "admin@example.com, oncall@example.com",
+  }),
+  SMTP_HOST: about(text.optional(), {
+    group: "mail",
+    meaning: "Mail server.",
+    example: "smtp.example.com",
+  }),
+  SMTP_PORT: about(whole(1, 65_535).default(587), {
+    group: "mail",
+    meaning: "Port of the mail server.",
+    example: "587",
+    default: "587",
+  }),
+  SMTP_USER: about(text.optional(), {
+    group: "mail",
+    meaning: "User to log in to the mail server as.",
+    example: "backup@example.com",
+    default: "no login",
+  }),
+  SMTP_PASSWORD: about(text.optional(), {
+    group: "mail",
+    meaning: "Password of that user.",
+    example: "secret",
+    secret: true,
+  }),
+  SMTP_SECURITY: about(choice("starttls", "tls", "none").optional(), {
+    group: "mail",
+    meaning: "Encryption: starttls (required, never skipped), tls from the first byte, or none.",
+    example: "starttls",
+    default: "tls on port 465, else starttls",
+    values: "starttls, tls, none",
+  }),
+
+  NOTIFY_WEBHOOK_URL: about(url("http:", "https:").optional(), {
+    group: "notices",
+    meaning: "Receives the outcome of a run as JSON by POST, when EMAIL_NOTIFY_MODE would send a mail.",
+    example: "https://hooks.example.com/backup",
+    secret: true,
+  }),
+  HEALTHCHECK_URL: about(url("http:", "https:").optional(), {
+    group: "notices",
+    meaning: "Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail.",
+    example: "https://hc-ping.com/00000000-0000-0000-0000-000000000000",
+    secret: true,
+  }),
+
+  LOG_LEVEL: about(choice("debug", "info", "warn", "error").default("info"), {
+    group: "log",
+    meaning: "The least important lines that are still logged.",
+    example: "info",
+    default: "info",
+    values: "debug, info, warn, error",
+  }),
+  LOG_FORMAT: about(choice("text", "json").default("text"), {
+    group: "log",
+    meaning: "One line of text or one JSON object a line.",
+    example: "text",
+    default: "text (json in the container image)",
+    values: "text, json",
+  }),
+});
+
+/** Every setting, checked. A setting that was left empty counts as not set. */
+export type Settings = z.output<typeof schema>;
+export type SettingName = keyof Settings;
+
+export const settingNames = Object.keys(schema.shape) as SettingName[];
+
+/** What a person is told of a setting. */
+export function aboutSetting(name: SettingName): About {
+  return schema.shape[name].meta() as unknown as About;
+}
+
+export const secretNames = settingNames.filter((name) => aboutSetting(name).secret);
