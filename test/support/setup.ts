@@ -1,0 +1,57 @@
+/** `bun test/support/setup.ts`: installs what the tests need and the machine lacks. Quick when nothing is missing. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fetchPostgresClients, keyring } from "./newer-clients.ts";
+
+/** Programs and the Debian package that brings each. Tests of another engine or storage add their lines here. */
+const packageOf = {
+  pg_dump: "postgresql-client",
+  psql: "postgresql-client",
+  gzip: "gzip",
+  zstd: "zstd",
+  script: "bsdutils",
+} as const;
+
+export type ProgramName = keyof typeof packageOf;
+
+/** Installs the packages of the programs that are missing, or ends the process with the command that does. */
+export function installPrograms(programs: readonly ProgramName[]): void {
+  const missing = programs.filter((program) => !Bun.which(program, { PATH: `${process.env.PATH}:/usr/sbin:/sbin` }));
+  if (missing.length > 0) aptInstall([...new Set(missing.map((program) => packageOf[program]))], missing);
+}
+
+function aptInstall(packages: string[], missing: readonly string[]): void {
+  const command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...packages];
+  const prefix = rootPrefix();
+  if (!prefix || !Bun.which("apt-get")) {
+    stop(`missing: ${missing.join(", ")}`, `run: sudo apt-get update && sudo ${command.join(" ")}`);
+  }
+  console.error(`installing ${packages.join(", ")} …`);
+  if (apt(prefix, command)) return;
+  apt(prefix, ["apt-get", "update", "-q"]);
+  if (!apt(prefix, command, "inherit")) stop(`could not install ${packages.join(", ")}`, "see apt-get's words above");
+}
+
+const apt = (prefix: string[], command: string[], stderr: "ignore" | "inherit" = "ignore"): boolean =>
+  Bun.spawnSync([...prefix, "env", "DEBIAN_FRONTEND=noninteractive", ...command, "-o", "DPkg::Lock::Timeout=300"], {
+    stdout: "ignore",
+    stderr,
+  }).success;
+
+/** What to put before a command that needs root: nothing for root, sudo where it asks no password, else undefined. */
+export function rootPrefix(): string[] | undefined {
+  if (process.getuid?.() === 0) return [];
+  return Bun.which("sudo") && spawnSync("sudo", ["-n", "true"]).status === 0 ? ["sudo", "-n"] : undefined;
+}
+
+function stop(problem: string, remedy: string): never {
+  console.error(`setup: ${problem}\n${remedy}`);
+  process.exit(1);
+}
+
+if (import.meta.main) {
+  installPrograms(Object.keys(packageOf) as ProgramName[]);
+  if (Bun.which("apt-get") && !existsSync(keyring)) aptInstall(["debian-archive-keyring"], [keyring]);
+  const problem = fetchPostgresClients();
+  if (problem) stop(problem.message, problem.remedy);
+}
