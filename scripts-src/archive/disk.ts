@@ -1,0 +1,27 @@
+/** Errors of the file system, in words, with what to do. */
+import { codeOf, Failure, messageOf } from "../shared/errors.ts";
+
+const space = "free some space, or set BACKUP_DIR to a folder on a larger disk";
+const elsewhere = "set BACKUP_DIR to a folder that can be written to";
+
+const known: Record<string, readonly [cause: string, hint: string]> = {
+  EACCES: ["permission denied", `run as a user who may use that folder (chown, chmod), or ${elsewhere}`],
+  EPERM: ["operation not permitted", `run as a user who may use that folder (chown, chmod), or ${elsewhere}`],
+  ENOTDIR: ["a part of the path is a file, not a folder", elsewhere],
+  EEXIST: ["a file with that name is in the way", elsewhere],
+  ENOENT: ["no such file or folder", "check the path, and that its disk is mounted"],
+  ENOSPC: ["no space left on device", space],
+  EDQUOT: ["disk quota exceeded", space],
+  EFBIG: ["the file is too large for this file system or limit", "check ulimit -f and the file system"],
+  EROFS: ["the file system is read-only", `mount it writable, or ${elsewhere}`],
+  ENAMETOOLONG: ["the name is too long for the file system", "the database's name is part of the file name"],
+  ELOOP: ["too many symbolic links", elsewhere],
+  EIO: ["input/output error", "check the disk (dmesg, smartctl)"],
+};
+
+/** `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added. A `Failure` stays as it is. */
+export function diskFailure(what: string, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const [cause, hint] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
+  return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
+}

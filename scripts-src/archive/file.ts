@@ -1,0 +1,154 @@
+/** A backup file in the making: it becomes visible only when it is whole, or it leaves nothing. */
+import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync } from "node:fs";
+import { open, readdir, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { codeOf, Failure } from "../shared/errors.ts";
+import { diskFailure } from "./disk.ts";
+import { formatManifest, type ManifestFacts } from "./manifest.ts";
+import { formatBackupName, manifestName, partialName, type BackupName, type Compression } from "./name.ts";
+import { startTally, type Tally } from "./tally.ts";
+
+export interface BackupFile {
+  /** The final name. */
+  name: string;
+  /** The final path. */
+  path: string;
+  /** Writes a block; resolves when the system has taken it. Throws `Failure` (disk full, …). */
+  write(block: Uint8Array): Promise<void>;
+  /** Flushes the file, writes the manifest, makes both visible, flushes the folder. On failure nothing is left. */
+  commit(manifest: (tally: Tally) => ManifestFacts): Promise<Tally>;
+  /** Removes every trace; does nothing after `commit`. */
+  discard(): Promise<void>;
+  /** The same at once, for signals and the exit. */
+  discardSync(): void;
+}
+
+export interface NewBackup {
+  database: string;
+  compression: Compression;
+  time: Date;
+  /** Names that are in use elsewhere (in S3). */
+  taken?: ReadonlySet<string>;
+}
+
+/** Starts a backup file `.<name>.partial` (0600) under the first free name of its second. Throws `Failure`. */
+export async function createBackupFile(dir: string, wanted: NewBackup): Promise<BackupFile> {
+  try {
+    const used = new Set([...(await readdir(dir)), ...(wanted.taken ?? [])]);
+    for (let sequence = 1; ; sequence++) {
+      const name = freeName({ ...wanted, sequence }, used);
+      const handle = name && (await openNew(join(dir, partialName(name))));
+      if (handle) return backupFile(dir, name, handle);
+    }
+  } catch (error) {
+    throw diskFailure(`cannot create a backup file in ${dir}`, error);
+  }
+}
+
+/** A name that is free under every compression, so that no two files share time and sequence. */
+function freeName(wanted: BackupName, used: ReadonlySet<string>): string | undefined {
+  const rivals = (["gzip", "zstd", "none"] as const)
+    .map((compression) => formatBackupName({ ...wanted, compression }))
+    .flatMap((name) => [name, manifestName(name), partialName(name)]);
+  return rivals.some((rival) => used.has(rival)) ? undefined : formatBackupName(wanted);
+}
+
+const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+async function openNew(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, newFile, 0o600);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return undefined;
+    throw error;
+  }
+}
+
+function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
+  const path = join(dir, name);
+  const partial = join(dir, partialName(name));
+  const manifest = join(dir, manifestName(name));
+  const manifestPartial = join(dir, partialName(manifestName(name)));
+  const tally = startTally();
+  let done = false;
+  const discardSync = () => {
+    if (done) return;
+    done = true;
+    for (const trace of [manifest, path, manifestPartial, partial]) removeSync(trace);
+    void closed(); // Bun throws when an open handle is garbage
+  };
+  const closed = () => handle.close().catch(() => {}); // what it had to say no longer matters
+  const discard = async () => {
+    discardSync();
+    await closed();
+  };
+  return {
+    name,
+    path,
+    discard,
+    discardSync,
+    async write(block) {
+      try {
+        await writeAll(handle, block);
+      } catch (error) {
+        throw diskFailure(`cannot write ${path}`, error);
+      }
+      tally.add(block);
+    },
+    async commit(describe) {
+      if (done) throw new Failure(`cannot finish ${path}: it was given up`);
+      try {
+        await handle.sync();
+        await handle.close();
+        const result = tally.result();
+        await writeNew(manifestPartial, formatManifest(describe(result)));
+        if (done) throw new Failure(`cannot finish ${path}: it was given up`);
+        // In one go, so that a signal finds either all of it or nothing.
+        renameSync(manifestPartial, manifest);
+        renameSync(partial, path);
+        flushFolder(dir);
+        done = true;
+        return result;
+      } catch (error) {
+        await discard();
+        throw diskFailure(`cannot finish ${path}`, error);
+      }
+    },
+  };
+}
+
+/** `write` may take less than it was given (a disk that is almost full, a signal). */
+async function writeAll(handle: FileHandle, block: Uint8Array): Promise<void> {
+  for (let rest = block; rest.byteLength > 0;)
+    rest = rest.subarray((await handle.write(rest, 0, rest.byteLength)).bytesWritten);
+}
+
+async function writeNew(path: string, text: string): Promise<void> {
+  const handle = await open(path, newFile, 0o600);
+  try {
+    await writeAll(handle, Buffer.from(text));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function removeSync(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // not there, or the disk is beyond help: the next run sweeps it
+  }
+}
+
+/** Makes the new names durable. Some network file systems cannot flush a folder (PostgreSQL ignores the same errors). */
+function flushFolder(dir: string): void {
+  const folder = openSync(dir, constants.O_RDONLY);
+  try {
+    fsyncSync(folder);
+  } catch (error) {
+    if (!["EINVAL", "EBADF", "ENOTSUP"].includes(codeOf(error) ?? "")) throw error;
+  } finally {
+    closeSync(folder);
+  }
+}

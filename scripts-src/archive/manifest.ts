@@ -1,0 +1,81 @@
+/** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { codeOf, Failure, messageOf } from "../shared/errors.ts";
+import { diskFailure } from "./disk.ts";
+
+/** Rises only when an older reader would misunderstand; new fields do not raise it. */
+const currentFormat = 1;
+const count = z.int().nonnegative();
+const instant = z.iso.datetime();
+
+/** Readers keep and ignore fields that they do not know. */
+const schema = z.looseObject({
+  formatVersion: z.literal(currentFormat),
+  database: z.string().min(1),
+  engine: z.enum(["postgresql", "mysql", "mariadb"]),
+  /** "PostgreSQL 15.18". */
+  serverVersion: z.string(),
+  /** "pg_dump 15.18". */
+  clientVersion: z.string(),
+  /** UTC, ISO 8601. */
+  startedAt: instant,
+  endedAt: instant,
+  /** Size of the file. */
+  bytes: count,
+  /** Of the file, lower-case hexadecimal. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Size of the SQL. */
+  uncompressedBytes: count,
+  compression: z.enum(["gzip", "zstd", "none"]),
+  /** Version of backup_scripts that made it. */
+  programVersion: z.string(),
+  host: z.string(),
+  site: z.string(),
+  /** Extra words given to the dump program. */
+  dumpOptions: z.array(z.string()),
+  /** Character set of the database. */
+  encoding: z.string(),
+  /** A command of stock tools that restores the file, to be run in its folder. */
+  restoreCommand: z.string(),
+});
+
+export type Manifest = z.infer<typeof schema>;
+
+/** What `formatManifest` is given: everything but the format's version. */
+export type ManifestFacts = { [Field in keyof Omit<typeof schema.shape, "formatVersion">]: Manifest[Field] };
+
+/** The text of a manifest file: JSON for people. */
+export function formatManifest(facts: ManifestFacts): string {
+  return `${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
+}
+
+/** Reads a manifest's text; `path` is for messages. Throws `Failure` when it is damaged or of a newer format. */
+export function parseManifest(text: string, path: string): Manifest {
+  const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Failure(`manifest ${path} is damaged: ${messageOf(error)}`, { hints, cause: error });
+  }
+  const version = z.object({ formatVersion: z.int() }).safeParse(json).data?.formatVersion;
+  if (version !== undefined && version > currentFormat)
+    throw new Failure(`manifest ${path} has format ${version}, this program knows ${currentFormat}`, {
+      hints: ["use a newer backup_scripts"],
+    });
+  const { data, error } = schema.safeParse(json);
+  if (data) return data;
+  const wrong = error.issues.map((issue) => `${issue.path.join(".") || "all of it"}: ${issue.message}`).join("; ");
+  throw new Failure(`manifest ${path} is damaged: ${wrong}`, { hints });
+}
+
+/** The manifest in a file, undefined when there is none. Throws `Failure` when it cannot be read or is damaged. */
+export async function readManifest(path: string): Promise<Manifest | undefined> {
+  try {
+    return parseManifest(await readFile(path, "utf8"), path);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw error instanceof Failure ? error : diskFailure(`cannot read ${path}`, error);
+  }
+}

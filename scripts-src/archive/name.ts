@@ -1,0 +1,65 @@
+/**
+ * Names of backup files: `<database>_<YYYY-MM-DD_HH-MM-SS>[-<sequence>].sql[.gz|.zst]`, time in UTC, so that one
+ * database's names sort by age. One function writes them and one reads them; they are inverse for every database name.
+ */
+import { Failure } from "../shared/errors.ts";
+
+export type Compression = "gzip" | "zstd" | "none";
+
+export interface BackupName {
+  database: string;
+  /** UTC, whole seconds. */
+  time: Date;
+  /** 1 for the first of its second; 2 is written as "-2". */
+  sequence: number;
+  compression: Compression;
+}
+
+const extensions = { gzip: ".sql.gz", zstd: ".sql.zst", none: ".sql" } as const;
+const compressions = { ".sql.gz": "gzip", ".sql.zst": "zstd", ".sql": "none" } as const;
+
+const pattern =
+  /^(?<database>[\w.%-]+)_(?<day>\d{4}-\d\d-\d\d)_(?<clock>\d\d-\d\d-\d\d)(?:-(?<sequence>[1-9]\d{0,5}))?(?<extension>\.sql(?:\.gz|\.zst)?)$/;
+
+/** Percent-encodes the UTF-8 bytes of all but A-Z a-z 0-9 `.` `_` `-`, and of a `.` or `-` at the start (hidden file, option). */
+function encodeDatabase(database: string): string {
+  if (database === "" || !database.isWellFormed()) throw new Failure("the database's name is empty or not valid text");
+  return database.replace(/^[.-]|[^A-Za-z0-9._-]/gu, (character) =>
+    [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+  );
+}
+
+/** The file name of a backup; milliseconds are dropped. */
+export function formatBackupName({ database, time, sequence, compression }: BackupName): string {
+  const stamp = time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-");
+  return `${encodeDatabase(database)}_${stamp}${sequence > 1 ? `-${sequence}` : ""}${extensions[compression]}`;
+}
+
+/** What a file name says; undefined for every name that `formatBackupName` would not have written. */
+export function parseBackupName(name: string): BackupName | undefined {
+  const { database, day, clock, sequence, extension } = pattern.exec(name)?.groups ?? {};
+  if (!database || !day || !clock) return undefined;
+  const time = new Date(`${day}T${clock.replaceAll("-", ":")}Z`);
+  if (Number.isNaN(time.getTime())) return undefined;
+  try {
+    const parsed: BackupName = {
+      database: decodeURIComponent(database),
+      time,
+      sequence: Number(sequence ?? 1),
+      compression: compressions[extension as keyof typeof compressions],
+    };
+    return formatBackupName(parsed) === name ? parsed : undefined;
+  } catch {
+    return undefined; // a percent sign that encodes nothing
+  }
+}
+
+/** The manifest's name beside its backup. */
+export const manifestName = (name: string): string => `${name}.json`;
+
+/** The name a backup has while it is written: hidden, and never taken for a backup. */
+export const partialName = (name: string): string => `.${name}.partial`;
+
+/** Oldest first; of one second, the first made first. */
+export const byAge = (a: BackupName, b: BackupName): number =>
+  a.time.getTime() - b.time.getTime() || a.sequence - b.sequence;
