@@ -9,7 +9,6 @@ const packageOf = {
   psql: "postgresql-client",
   gzip: "gzip",
   zstd: "zstd",
-  script: "bsdutils",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;

@@ -1,0 +1,55 @@
+/** PostgreSQL's client programs for tests: the machine's own for servers up to their version, fetched ones for newer. */
+import { chmodSync, existsSync, globSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { newerClientDir } from "./newer-clients.ts";
+import { tempDir } from "./temp.ts";
+
+/** Folder of pg_dump and psql that can dump a server of that major version. */
+export function clientDir(major: number): string {
+  const own = installedClients();
+  if (own.major >= major) return own.dir;
+  return newerClientDir(major > 17 ? 18 : 17);
+}
+
+/** The newest client programs that the machine has installed; Debian's own ones, not their wrapper in /usr/bin. */
+function installedClients(): { dir: string; major: number } {
+  const debian = globSync("/usr/lib/postgresql/*/bin").filter((dir) => existsSync(join(dir, "pg_dump")));
+  const newest = debian.toSorted((a, b) => majorIn(b) - majorIn(a))[0];
+  if (newest) return { dir: newest, major: majorIn(newest) };
+  const found = Bun.which("pg_dump");
+  if (!found) throw new Error("pg_dump is missing: run bun test/support/setup.ts");
+  const version = Bun.spawnSync([found, "--version"]).stdout.toString();
+  return { dir: dirname(found), major: majorIn(version) };
+}
+
+/** The first number of a text: the major version in a folder's name or in `pg_dump --version`. */
+const majorIn = (text: string) => Number(/\d+/.exec(text)?.[0]);
+
+/**
+ * A folder for DB_CLIENT_DIR in which some programs are shell scripts of the test and the others are the real ones of
+ * `real`. `$REAL` is the real program in such a script; `--version` is answered by it before the script runs, unless the
+ * script starts with `#`.
+ */
+export function clientsWith(real: string, scripts: Record<string, string>): string {
+  const dir = tempDir("clients");
+  for (const program of ["pg_dump", "psql"]) {
+    const file = join(dir, program);
+    writeFileSync(file, asProgram(join(real, program), scripts[program] ?? 'exec "$REAL" "$@"'));
+    chmodSync(file, 0o755);
+  }
+  return dir;
+}
+
+function asProgram(real: string, script: string): string {
+  const version = script.startsWith("#") ? "" : `[ "$1" = --version ] && exec "$REAL" --version\n`;
+  return `#!/bin/sh\nREAL='${real}'\n${version}${script}\n`;
+}
+
+/** A pg_dump that writes `bytes`, makes the file `marker`, and goes on when the file `go` is there. */
+export function pausingDump(bytes: number, marker: string, go: string): string {
+  return `
+pipe=$(mktemp -u); mkfifo "$pipe"
+"$REAL" "$@" > "$pipe" & dump=$!
+{ rm "$pipe"; head -c ${bytes}; : > '${marker}'; while [ ! -e '${go}' ]; do sleep 0.05; done; cat; } < "$pipe"
+wait $dump`;
+}
