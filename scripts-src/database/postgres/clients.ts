@@ -1,0 +1,74 @@
+/** PostgreSQL's client programs: where they are, which of them fits a server. */
+import { shell } from "../../shared/process.ts";
+import { exitStatus, Failure } from "../../shared/errors.ts";
+import { findPrograms } from "../programs.ts";
+
+/** Debian, Alpine, RHEL, Homebrew (Apple silicon and Intel). */
+const places = [
+  "/usr/lib/postgresql/*/bin",
+  "/usr/libexec/postgresql*",
+  "/usr/pgsql-*/bin",
+  "/opt/homebrew/opt/postgresql@*/bin",
+  "/usr/local/opt/postgresql@*/bin",
+];
+
+/** A client program and its version. `major` is 0 when it does not tell. */
+export interface Client {
+  path: string;
+  version: string;
+  major: number;
+  minor: number;
+}
+
+/** Every installed program of that name; with `folder`, only the one in it. */
+export async function findClients(program: "psql" | "pg_dump", folder: string | undefined): Promise<Client[]> {
+  const $ = shell();
+  return Promise.all(
+    findPrograms([program], folder, places).map(async (path) => {
+      const { stdout } = await $`${path} --version < /dev/null | head -c 1000`;
+      const found = /^\w+ \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)/.exec(stdout);
+      return { path, version: found?.[1] ?? "", major: Number(found?.[2] ?? 0), minor: Number(found?.[3] ?? 0) };
+    }),
+  );
+}
+
+/** The newest of them: fit to talk to any server. */
+export const newest = (clients: readonly Client[]): Client | undefined =>
+  clients.toSorted((a, b) => b.major - a.major || b.minor - a.minor)[0];
+
+/**
+ * The client for a server of that major version: the same major, else the next newer one (pg_dump reads older servers
+ * and refuses newer ones). Undefined when all are older. One that does not tell its version is left to its user.
+ */
+export function fittingClient(clients: readonly Client[], serverMajor: number): Client | undefined {
+  return clients
+    .filter((client) => client.major >= serverMajor || client.major === 0)
+    .toSorted((a, b) => (a.major || Infinity) - (b.major || Infinity) || b.minor - a.minor)[0];
+}
+
+/** `\restrict` came with the minor releases of August 2025. */
+export function knowsRestrict(psql: Client): boolean {
+  const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 };
+  return psql.major >= 18 || psql.minor >= (since[psql.major] ?? Infinity);
+}
+
+export function missingProgram(program: string, folder: string | undefined): Failure {
+  return new Failure(`${program} was not found${folder ? ` in DB_CLIENT_DIR ${folder}` : ""}`, {
+    status: exitStatus.missingProgram,
+    hints: [
+      "install PostgreSQL's client programs (Debian, Ubuntu: apt-get install postgresql-client), " +
+        "or set DB_CLIENT_DIR to the folder that holds them",
+    ],
+  });
+}
+
+export function clientTooOld(clients: readonly Client[], serverVersion: string, serverMajor: number): Failure {
+  const best = newest(clients);
+  return new Failure(`pg_dump ${best?.version} is older than the server, PostgreSQL ${serverVersion}`, {
+    status: exitStatus.missingProgram,
+    hints: [
+      `install the client programs of version ${serverMajor} or newer (Debian, Ubuntu with the PGDG repository: ` +
+        `apt-get install postgresql-client-${serverMajor}), or set DB_CLIENT_DIR to the folder that holds them`,
+    ],
+  });
+}

@@ -1,0 +1,173 @@
+/** What the statements of a plain pg_dump say: what it creates, what it needs, what a load leaves out. */
+import { Failure } from "../../shared/errors.ts";
+import type { Contents } from "../database.ts";
+import type { Piece } from "./statements.ts";
+
+/** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
+export interface DumpContents extends Contents {
+  /** `client_encoding` of the dump: "UTF8". */
+  encoding?: string;
+  /** The dump drops what it creates (`pg_dump --clean`). */
+  cleans: boolean;
+  extensions: Set<string>;
+  /** Roles that own something or are granted something. */
+  roles: Set<string>;
+  /** Row security policies ("name ON schema.table", as written) with the roles that they name. */
+  policies: Map<string, string[]>;
+  schemas: Set<string>;
+  tablespaces: Set<string>;
+}
+
+/** pg_dump's last words; `\unrestrict TOKEN` follows since the minor releases of August 2025. */
+const completion = /\n--\r?\n-- PostgreSQL database dump complete\r?\n--\r?\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/;
+
+/** Enough of the end of a dump to hold pg_dump's last words. */
+export const tailLength = 512;
+
+/** Whether the end of a dump's text proves that pg_dump came to its end. */
+export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
+
+/** Other things that people try to restore, by how they begin. */
+const foreign: readonly (readonly [RegExp, string, string])[] = [
+  [/^PGDMP/, "is a custom-format dump of pg_dump, not plain SQL", "restore it with pg_restore --single-transaction"],
+  [
+    /^(\/\*M?!|-- (MySQL|MariaDB) dump)/,
+    "is a dump of MySQL or MariaDB, not of PostgreSQL",
+    "name a backup of this database, or set DATABASE_URL to a MySQL or MariaDB database",
+  ],
+  [
+    /PostgreSQL database cluster dump/,
+    "is a dump of a whole cluster (pg_dumpall)",
+    "restore it with psql, or take a backup of the one database",
+  ],
+];
+
+/** Throws `Failure` unless the text begins as a plain pg_dump does. */
+export function checkHead(head: Buffer): void {
+  const text = head.toString("latin1", 0, 4096);
+  for (const [pattern, what, hint] of foreign) {
+    if (pattern.test(text)) throw new Failure(`the file ${what}`, { hints: [hint] });
+  }
+  if (!/^-- PostgreSQL database dump\r?$/m.test(text)) {
+    throw new Failure("the file is no plain dump of pg_dump: its first lines do not say so", {
+      hints: ["to load other SQL by hand: psql --single-transaction -v ON_ERROR_STOP=1 -f FILE"],
+    });
+  }
+}
+
+export function emptyContents(): DumpContents {
+  const none = () => new Set<string>();
+  return {
+    tables: [],
+    bytes: 0,
+    cleans: false,
+    extensions: none(),
+    roles: none(),
+    policies: new Map(),
+    schemas: none(),
+    tablespaces: none(),
+  };
+}
+
+const name = String.raw`("(?:[^"]|"")+"|[^\s;,("'.]+)`;
+const qualified = String.raw`(${name}(?:\.${name})?)`;
+const create = {
+  table: new RegExp(String.raw`^CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?${qualified}`),
+  extension: new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}`),
+  schema: new RegExp(String.raw`^CREATE SCHEMA (?:IF NOT EXISTS )?${name};`),
+};
+const owner = new RegExp(String.raw`^ALTER\s[\s\S]*\sOWNER TO ${name};$`);
+const grantee = new RegExp(
+  String.raw`^(?:GRANT|REVOKE)\s[\s\S]*\s(?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY ${name})?;$`,
+);
+const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
+const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) POLICY (${name} ON ${qualified})`);
+const policyRoles = /\sTO ([^;()']+?)(?: USING | WITH CHECK |;$)/;
+const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
+
+/** A name as the catalog has it: without quotes, doubled quotes undone. */
+export const unquote = (word: string): string =>
+  word.startsWith('"') ? word.slice(1, -1).replaceAll('""', '"') : word;
+
+/** `schema.table` as the catalog has it. */
+const unquoteQualified = (words: string): string =>
+  [...words.matchAll(new RegExp(name, "g"))].map((match) => unquote(match[0])).join(".");
+
+/** Adds what a piece of the dump says to `contents`. Throws `Failure` on what no pg_dump of one database writes. */
+export function readPiece(contents: DumpContents, piece: Piece): void {
+  if (piece.kind === "command") checkCommand(piece.text);
+  if (piece.kind !== "statement") return;
+  const { text } = piece;
+  const add = (set: Set<string>, match: RegExpExecArray | null) => {
+    if (match?.[1]) set.add(unquote(match[1]));
+  };
+  if (text.startsWith("CREATE ")) {
+    const table = create.table.exec(text)?.[1];
+    if (table) contents.tables.push(unquoteQualified(table));
+    add(contents.extensions, create.extension.exec(text));
+    add(contents.schemas, create.schema.exec(text));
+    const named = policy.exec(text)?.[1];
+    if (named) contents.policies.set(named, rolesOfPolicy(text.slice(named.length)));
+  } else if (text.startsWith("ALTER ")) {
+    add(contents.roles, owner.exec(text) ?? defaultPrivileges.exec(text));
+    if (text.startsWith("ALTER DEFAULT PRIVILEGES"))
+      add(contents.roles, grantee.exec(text.replace(/^.*? (?=GRANT|REVOKE)/, "")));
+  } else if (text.startsWith("GRANT ") || text.startsWith("REVOKE ")) add(contents.roles, grantee.exec(text));
+  else if (text.startsWith("DROP ")) contents.cleans = true;
+  else if (text.startsWith("SET ")) {
+    contents.encoding ??= /^SET client_encoding = '([^']+)'/.exec(text)?.[1];
+    add(contents.tablespaces, tablespace.exec(text));
+  }
+}
+
+const rolesOfPolicy = (text: string): string[] => policyRoles.exec(text)?.[1]?.split(", ").map(unquote) ?? [];
+
+function checkCommand(text: string): void {
+  if (/^\\(un)?restrict\s/.test(text)) return;
+  throw new Failure(`the dump holds the psql command ${text.slice(0, 60)}, which a restore does not run`, {
+    hints: ["a dump made with pg_dump --create or pg_dumpall connects elsewhere: load it with psql yourself"],
+  });
+}
+
+/** Which statements a load leaves out or changes. */
+export interface LoadRules {
+  noOwner: boolean;
+  /** psql of the load knows `\restrict`. */
+  knowsRestrict: boolean;
+  /** Major version of the target. */
+  major: number;
+  /** Schemas that stay because tables live there that are not in the dump. */
+  keptSchemas: ReadonlySet<string>;
+  /** Policies that name roles which are not there; left out with `noOwner`. */
+  leftOutPolicies: ReadonlySet<string>;
+  /** Extensions that are there and belong to somebody else: they stay as they are. */
+  keptExtensions: ReadonlySet<string>;
+}
+
+const dropSchema = new RegExp(String.raw`^DROP SCHEMA (?:IF EXISTS )?${name};$`);
+const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
+
+/** The piece's bytes as they are to be loaded; undefined when it is left out. */
+export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
+  if (piece.kind === "data") return piece.bytes;
+  if (piece.kind === "command") return rules.knowsRestrict ? piece.bytes : undefined;
+  const { text, bytes } = piece;
+  // pg_dump wraps the data of large objects in a transaction: its COMMIT would end ours in the middle
+  if (text === "BEGIN;" || text === "COMMIT;") return undefined;
+  // written by pg_dump 17 and later whatever the server
+  if (rules.major < 17 && text === "SET transaction_timeout = 0;") return undefined;
+  if (rules.noOwner && isOwnership(text)) return undefined;
+  if (rules.leftOutPolicies.has(policy.exec(text)?.[1] ?? "")) return undefined;
+  const extension = anyExtension.exec(text)?.[1];
+  if (extension && rules.keptExtensions.has(unquote(extension))) return undefined;
+  const dropped = dropSchema.exec(text)?.[1];
+  if (dropped && rules.keptSchemas.has(unquote(dropped))) return undefined;
+  const created = create.schema.exec(text)?.[1];
+  if (created && rules.keptSchemas.has(unquote(created)))
+    return Buffer.from(`\nCREATE SCHEMA IF NOT EXISTS ${created};`);
+  return bytes;
+}
+
+/** Ownership and privileges, as `pg_restore --no-owner --no-privileges` leaves them out. */
+const isOwnership = (text: string): boolean =>
+  /^(GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION)\s/.test(text) || owner.test(text);

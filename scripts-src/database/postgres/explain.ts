@@ -1,0 +1,109 @@
+/** What PostgreSQL's client programs say when something is wrong, and what to do about it. */
+import { Failure } from "../../shared/errors.ts";
+
+interface Explanation {
+  pattern: RegExp;
+  hint: string;
+  /** Trying again will not help. */
+  permanent?: true;
+}
+
+const explanations: readonly Explanation[] = [
+  {
+    pattern: /password authentication failed|no password supplied/,
+    hint: "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL or POSTGRES_CONNECTION_STRING (in a URL, @ is written %40, # %23, % %25, / %2F)",
+    permanent: true,
+  },
+  {
+    pattern: /database ".*" does not exist/,
+    hint: "check the name of the database (DB_NAME, or the end of the URL); psql -l lists those there are",
+    permanent: true,
+  },
+  {
+    pattern: /role ".*" does not exist/,
+    hint: "create the role on the server (CREATE ROLE), or restore with --no-owner; when it is the login itself, check DB_USER",
+    permanent: true,
+  },
+  {
+    pattern: /no pg_hba\.conf entry|authentication failed/i,
+    hint: "the server's pg_hba.conf does not let this user in from this host; allow it there, or try sslmode=require",
+    permanent: true,
+  },
+  {
+    pattern: /server does not support SSL, but SSL was required/,
+    hint: "the server speaks no TLS: enable it there, or set sslmode=prefer",
+    permanent: true,
+  },
+  {
+    pattern: /certificate verify failed|root certificate file .* does not exist/,
+    hint: "give the server's certificate authority with sslrootcert=/path/ca.pem, or check the host name",
+    permanent: true,
+  },
+  {
+    pattern: /invalid (connection option|URI|sslmode|port|.* value)|unsupported .*sslmode/,
+    hint: "check the options in DATABASE_URL or POSTGRES_CONNECTION_STRING",
+    permanent: true,
+  },
+  { pattern: /could not translate host name/, hint: "check the host name (DB_HOST) and this machine's DNS" },
+  {
+    pattern: /Connection refused|No such file or directory\s+Is the server running/,
+    hint: "is the server running, and are host and port right (DB_HOST, DB_PORT)? Does it listen on that address?",
+  },
+  {
+    pattern: /timeout expired|Connection timed out|No route to host|Network is unreachable/,
+    hint: "the server does not answer: check host, port and firewall",
+  },
+  {
+    pattern: /too many clients|remaining connection slots/,
+    hint: "the server has no free connection: raise max_connections or try later",
+  },
+  {
+    pattern: /permission denied|must be owner|must be superuser|must be member|must be able to/,
+    hint: "the database user lacks a privilege: for backups GRANT pg_read_all_data TO it (PostgreSQL 14 and later); for restores it must own the database's objects",
+  },
+  {
+    pattern: /query would be affected by row-level security/,
+    hint: "row security hides rows from this user: back up as the tables' owner or as a role with BYPASSRLS",
+  },
+  {
+    pattern: /because other objects depend on it/,
+    hint: "something in the database that is not in the backup depends on what would be replaced: drop it first (the message names it), or restore into an empty database",
+  },
+  {
+    pattern:
+      /terminating connection|server closed the connection|connection to server was lost|SSL SYSCALL error|server process/,
+    hint: "the server ended the connection: look at its log (a restart, a crash, out of memory, an administrator)",
+  },
+  { pattern: /No space left on device|could not extend file/, hint: "the database server's disk is full" },
+  {
+    pattern: /aborting because of server version mismatch/,
+    hint: "install client programs of the server's major version, or set DB_CLIENT_DIR to their folder",
+  },
+  {
+    pattern: /canceling statement due to|deadlock detected/,
+    hint: "another session was in the way: stop the applications that use the database and try again",
+  },
+];
+
+/** The client's words on one line each, without its name and the line numbers of a stream nobody sees. */
+const tidy = (stderr: string): string =>
+  stderr
+    .replaceAll(/^(?:psql|pg_dump):(?:<stdin>:\d+:)? ?/gm, "")
+    .replaceAll(/^(?:error|fatal|detail): /gm, "")
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .slice(0, 12)
+    .map((line) => line.slice(0, 500))
+    .join("\n");
+
+/** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
+export function clientFailure(what: string, status: number, stderr: string): Failure {
+  const cause =
+    tidy(stderr) || (status > 128 ? `killed by signal ${status - 128}` : `exit status ${status} and not a word`);
+  const known = explanations.find(({ pattern }) => pattern.test(stderr));
+  return new Failure(`${what}: ${cause}`, known ? { hints: [known.hint] } : {});
+}
+
+/** Whether another try may help. */
+export const isTemporary = (error: unknown): boolean =>
+  error instanceof Failure && !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));

@@ -1,0 +1,137 @@
+/** Compares what a dump names with what the target has, before anything is touched. */
+import type { LoadOptions, LoadPlan, Server } from "../database.ts";
+import type { DumpContents, LoadRules } from "./contents.ts";
+
+/** A plan with what the load leaves out. */
+export interface PostgresPlan extends LoadPlan {
+  rules: Omit<LoadRules, "noOwner" | "knowsRestrict">;
+}
+
+/** What the target has. */
+export interface Target {
+  tables: [schema: string, table: string][];
+  roles: string[];
+  extensions: string[];
+  /** Installed extensions that the user may not drop. */
+  foreignExtensions: string[];
+  tablespaces: string[];
+  /** Other sessions in the database. */
+  sessions: number;
+}
+
+const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
+
+export const targetQuery = `
+  SELECT json_build_object(
+    'tables', ${list(`SELECT json_build_array(n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      ORDER BY n.nspname, c.relname`)},
+    'roles', ${list("SELECT rolname FROM pg_roles")},
+    'extensions', ${list("SELECT name FROM pg_available_extensions")},
+    'foreignExtensions', ${list("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
+    'tablespaces', ${list("SELECT spcname FROM pg_tablespace")},
+    'sessions', (SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'))`;
+
+/** The plan; its `problems` list everything that is missing at once, each with the remedy. */
+export function comparePlan(
+  contents: DumpContents,
+  server: Server,
+  target: Target,
+  options: LoadOptions,
+): PostgresPlan {
+  const inDump = new Set(contents.tables);
+  const there = target.tables.map(([schema, table]) => ({ schema, full: `${schema}.${table}` }));
+  const kept = there.filter(({ full }) => !inDump.has(full));
+  const replaces = there.filter(({ full }) => inDump.has(full)).map(({ full }) => full);
+  const absentPolicies = policiesWithoutRole(contents, target);
+  return {
+    replaces,
+    keeps: kept.map(({ full }) => full),
+    problems: [
+      ...versionProblems(contents, server),
+      ...encodingProblems(contents, server),
+      ...missing(
+        "extension",
+        contents.extensions,
+        target.extensions,
+        (names) => `install their packages on the database server: ${names}`,
+      ),
+      ...missing(
+        "tablespace",
+        contents.tablespaces,
+        target.tablespaces,
+        () => "create them, or back up with DB_DUMP_OPTIONS=--no-tablespaces",
+      ),
+      ...(options.noOwner ? [] : roleProblems(contents, target)),
+      ...collisionProblems(contents, replaces),
+    ],
+    warnings: [
+      ...(target.sessions > 0
+        ? [`${target.sessions} other session(s) use the database: their open transactions can hold the restore back`]
+        : []),
+      ...(options.noOwner && absentPolicies.length > 0
+        ? [`left out, because the roles they name are not there: policies ${absentPolicies.join(", ")}`]
+        : []),
+    ],
+    rules: {
+      major: server.major,
+      keptSchemas: new Set(kept.map(({ schema }) => schema)),
+      keptExtensions: new Set(target.foreignExtensions),
+      leftOutPolicies: new Set(options.noOwner ? absentPolicies : []),
+    },
+  };
+}
+
+function versionProblems(contents: DumpContents, server: Server): string[] {
+  const from = Number.parseInt(contents.serverVersion ?? "0", 10);
+  if (from <= server.major) return [];
+  return [
+    `the dump comes from PostgreSQL ${from}, which ${server.version} does not understand: ` +
+      `restore into a server of version ${from} or newer`,
+  ];
+}
+
+function encodingProblems(contents: DumpContents, server: Server): string[] {
+  const from = contents.encoding;
+  if (!from || from === server.encoding || server.encoding === "UTF8") return [];
+  return [
+    `the dump is in ${from}, the database in ${server.encoding}, which cannot hold it all: ` +
+      `create the database with ENCODING '${from}' TEMPLATE template0`,
+  ];
+}
+
+function missing(
+  what: string,
+  needed: ReadonlySet<string>,
+  there: readonly string[],
+  remedy: (names: string) => string,
+): string[] {
+  const absent = [...needed].filter((name) => !there.includes(name));
+  if (absent.length === 0) return [];
+  const names = absent.join(", ");
+  return [`${what}${absent.length > 1 ? "s" : ""} not on the server: ${names}; ${remedy(names)}`];
+}
+
+function roleProblems(contents: DumpContents, target: Target): string[] {
+  const needed = new Set([...contents.roles, ...[...contents.policies.values()].flat()]);
+  needed.delete("PUBLIC");
+  return missing("role", needed, target.roles, (names) => {
+    const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}";`);
+    return `create them (${create.join(" ")}) or restore with --no-owner`;
+  });
+}
+
+const policiesWithoutRole = (contents: DumpContents, target: Target): string[] =>
+  [...contents.policies]
+    .filter(([, roles]) => roles.some((role) => role !== "PUBLIC" && !target.roles.includes(role)))
+    .map(([policy]) => policy);
+
+function collisionProblems(contents: DumpContents, replaces: readonly string[]): string[] {
+  if (contents.cleans || replaces.length === 0) return [];
+  return [
+    `the dump was made without --clean and does not replace what is there (${replaces.slice(0, 5).join(", ")}` +
+      `${replaces.length > 5 ? ", …" : ""}): restore it into an empty database`,
+  ];
+}

@@ -1,0 +1,278 @@
+/**
+ * Splits the SQL of a plain pg_dump into statements, psql commands and COPY data, by psql's own rules (psqlscan.l):
+ * quotes, dollar quotes, comments, parentheses, SQL-standard function bodies. Needed because a restore must leave out
+ * single statements (`COMMIT` within the dump, ownership) and must never touch a line of data that looks like one.
+ */
+import { Failure } from "../../shared/errors.ts";
+
+export type Piece =
+  /** A whole statement; `text` starts at its first word, `bytes` with the white space and comments before it. */
+  | { kind: "statement"; text: string; bytes: Buffer }
+  /** A psql command: a line that starts with a backslash. */
+  | { kind: "command"; text: string; bytes: Buffer }
+  /** Rows of a COPY, or a part of a statement too long to be of interest: passed on as it is. */
+  | { kind: "data"; bytes: Buffer };
+
+/** Statements longer than this are passed on in parts: nothing that is ever filtered or read is so long. */
+const longestStatement = 1 << 20;
+
+const quoteMark = 0x27;
+const newline = 0x0a;
+const isSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
+const isWordStart = (byte: number) =>
+  (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x5f || byte >= 0x80;
+const isWord = (byte: number) => isWordStart(byte) || (byte >= 0x30 && byte <= 0x39) || byte === 0x24;
+
+/** Where the scanner stands within the text: what the next byte belongs to. */
+type Mode =
+  | { in: "sql" }
+  | { in: "string"; backslashes: boolean }
+  | { in: "identifier" }
+  | { in: "dollar"; tag: Buffer }
+  | { in: "line comment" }
+  | { in: "block comment"; depth: number };
+
+/** Yields the pieces of `source` in order; their bytes joined are `source`. Throws `Failure` on an unfinished one. */
+export async function* splitStatements(source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
+  const scanner = new Scanner();
+  for await (const chunk of source) {
+    scanner.add(chunk);
+    yield* scanner.pieces(false);
+  }
+  yield* scanner.pieces(true);
+}
+
+class Scanner {
+  private text: Buffer = Buffer.alloc(0);
+  private at = 0;
+  private mode: Mode = { in: "sql" };
+  /** Offset of the statement's first word, -1 while there is only white space and comment. */
+  private start = -1;
+  private parentheses = 0;
+  /** Depth of BEGIN ATOMIC … END and CASE … END in the body of a function. */
+  private blocks = 0;
+  private createsRoutine = false;
+  /** A part of the present statement was already passed on. */
+  private partial = false;
+  private copying = false;
+  private standardStrings = true;
+
+  add(chunk: Uint8Array): void {
+    const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.text = this.text.length === 0 ? more : Buffer.concat([this.text, more]);
+  }
+
+  /** What is complete; with `last`, everything. */
+  *pieces(last: boolean): Generator<Piece> {
+    for (;;) {
+      const piece = this.copying ? this.copyData(last) : this.next(last);
+      if (!piece) break;
+      yield piece;
+    }
+    if (!last) return;
+    if (this.copying || this.mode.in !== "sql" || this.start >= 0) throw cutOff();
+    if (this.text.length > 0) yield { kind: "data", bytes: this.take(this.text.length) };
+  }
+
+  private take(end: number): Buffer {
+    const bytes = this.text.subarray(0, end);
+    this.text = this.text.subarray(end);
+    this.at = 0;
+    return bytes;
+  }
+
+  /** Rows up to and with the line `\.`. */
+  private copyData(last: boolean): Piece | undefined {
+    const end = this.endOfCopy(last);
+    if (end > 0) {
+      this.copying = false;
+      return { kind: "data", bytes: this.take(end) };
+    }
+    // all but the last bytes, which may turn out to be the beginning of the end mark
+    const whole = this.text.length - "\n\\.\r".length;
+    return whole > 0 ? { kind: "data", bytes: this.take(whole) } : undefined;
+  }
+
+  /** Offset behind the line `\.`, 0 while it has not come. The text starts with the newline before the first row. */
+  private endOfCopy(last: boolean): number {
+    for (let from = 0; ;) {
+      const found = this.text.indexOf("\n\\.", from);
+      if (found < 0) return 0;
+      const rest = this.text.subarray(found + 3, found + 5);
+      if (rest[0] === newline) return found + 4;
+      if (rest[0] === 0x0d && rest[1] === newline) return found + 5;
+      if (rest.length === 0) return last ? found + 3 : 0;
+      from = found + 3;
+    }
+  }
+
+  private next(last: boolean): Piece | undefined {
+    while (this.at < this.text.length) {
+      const { at, mode } = this;
+      const piece = this.mode.in === "sql" ? this.scanSql(last) : this.scanQuoted(last);
+      if (piece) return piece;
+      if (this.at === at && this.mode === mode) break; // needs more text
+    }
+    if (this.at > longestStatement && !this.copying) {
+      // the parts of a giant are no statement of interest any more
+      this.partial = this.partial || this.start >= 0;
+      if (this.start > 0) this.start = 0;
+      return { kind: "data", bytes: this.take(this.at) };
+    }
+    return undefined;
+  }
+
+  private scanSql(last: boolean): Piece | undefined {
+    const { text } = this;
+    const byte = text[this.at] ?? 0;
+    const following = text[this.at + 1];
+    if (following === undefined && !last && !isSpace(byte) && byte !== 0x3b) return undefined;
+    if (isSpace(byte)) this.at++;
+    else if (byte === 0x2d && following === 0x2d) this.mode = { in: "line comment" };
+    else if (byte === 0x2f && following === 0x2a) {
+      this.mode = { in: "block comment", depth: 0 };
+    } else {
+      if (byte === 0x5c) return this.command(last);
+      return this.scanToken(byte, last);
+    }
+    return undefined;
+  }
+
+  /** One token of a statement. */
+  private scanToken(byte: number, last: boolean): Piece | undefined {
+    if (isWordStart(byte)) return this.word(last);
+    if (byte === 0x24) return this.dollar(last);
+    if (this.start < 0) this.start = this.at;
+    this.at++;
+    if (byte === quoteMark) this.mode = { in: "string", backslashes: !this.standardStrings };
+    else if (byte === 0x22) this.mode = { in: "identifier" };
+    else if (byte === 0x28) this.parentheses++;
+    else if (byte === 0x29) this.parentheses = Math.max(0, this.parentheses - 1);
+    else if (byte === 0x3b && this.parentheses === 0 && this.blocks === 0) return this.statement();
+    else if (byte >= 0x30 && byte <= 0x39) while (isWord(this.text[this.at] ?? 0)) this.at++;
+    return undefined;
+  }
+
+  private word(last: boolean): undefined {
+    let end = this.at + 1;
+    while (end < this.text.length && isWord(this.text[end] ?? 0)) end++;
+    if (end === this.text.length && !last) return;
+    const word = end - this.at <= 9 ? this.text.toString("latin1", this.at, end).toUpperCase() : "";
+    if (this.start < 0) this.start = this.at;
+    this.at = end;
+    if (word === "E" && this.text[end] === quoteMark) {
+      this.at++;
+      this.mode = { in: "string", backslashes: true };
+    } else if (word === "FUNCTION" || word === "PROCEDURE") {
+      this.createsRoutine ||= /^CREATE\s+(OR\s+REPLACE\s+)?\w+$/i.test(this.text.toString("latin1", this.start, end));
+    } else if (this.createsRoutine) {
+      if (word === "BEGIN") this.blocks++;
+      else if (word === "CASE" && this.blocks > 0) this.blocks++;
+      else if (word === "END" && this.blocks > 0) this.blocks--;
+    }
+  }
+
+  private dollar(last: boolean): undefined {
+    let end = this.at + 1;
+    while (end < this.text.length && isWord(this.text[end] ?? 0) && this.text[end] !== 0x24) end++;
+    if (end === this.text.length && !last) return;
+    if (this.start < 0) this.start = this.at;
+    const opens = this.text[end] === 0x24 && !/^\$\d/.test(this.text.toString("latin1", this.at, this.at + 2));
+    if (!opens) {
+      this.at = Math.max(this.at + 1, end);
+      return;
+    }
+    this.mode = { in: "dollar", tag: Buffer.from(this.text.subarray(this.at, end + 1)) };
+    this.at = end + 1;
+  }
+
+  /** Up to the end of a string, quoted identifier or comment. */
+  private scanQuoted(last: boolean): undefined {
+    const { text, mode } = this;
+    if (mode.in === "string") this.scanString(mode.backslashes, last);
+    else if (mode.in === "identifier") this.skipPast('"', 1);
+    else if (mode.in === "dollar") this.skipPast(mode.tag, mode.tag.length);
+    else if (mode.in === "line comment") {
+      const end = text.indexOf(newline, this.at);
+      this.at = end < 0 ? text.length : end;
+      if (end >= 0 || last) this.mode = { in: "sql" };
+    } else if (mode.in === "block comment") this.scanBlockComment(mode);
+  }
+
+  private skipPast(mark: string | Buffer, length: number): void {
+    const end = this.text.indexOf(mark, this.at);
+    // a doubled quote ends one string and starts the next: the same to us
+    if (end >= 0) {
+      this.at = end + length;
+      this.mode = { in: "sql" };
+    } else this.at = Math.max(this.at, this.text.length - length + 1);
+  }
+
+  private scanString(backslashes: boolean, last: boolean): void {
+    if (!backslashes) return this.skipPast("'", 1);
+    for (; this.at < this.text.length; this.at++) {
+      const byte = this.text[this.at];
+      if (byte === 0x5c) {
+        if (this.at + 1 >= this.text.length && !last) return;
+        this.at++;
+      } else if (byte === quoteMark) {
+        const doubled = this.text[this.at + 1] === quoteMark;
+        if (this.at + 1 >= this.text.length && !last) return;
+        if (!doubled) {
+          this.at++;
+          this.mode = { in: "sql" };
+          return;
+        }
+        this.at++;
+      }
+    }
+  }
+
+  private scanBlockComment(mode: { depth: number }): void {
+    for (; this.at + 1 < this.text.length; this.at++) {
+      const pair = this.text.toString("latin1", this.at, this.at + 2);
+      if (pair === "/*") mode.depth++;
+      else if (pair === "*/") mode.depth--;
+      else continue;
+      this.at++;
+      if (mode.depth === 0) {
+        this.at++;
+        this.mode = { in: "sql" };
+        return;
+      }
+    }
+  }
+
+  private command(last: boolean): Piece | undefined {
+    if (this.start >= 0 || this.partial) {
+      throw new Failure("the dump holds a psql command in the middle of a statement", {
+        hints: ["this is not what pg_dump writes: look at the file before you restore it"],
+      });
+    }
+    const end = this.text.indexOf(newline, this.at);
+    if (end < 0 && !last) return undefined;
+    const stop = end < 0 ? this.text.length : end + 1;
+    const text = this.text.toString("utf8", this.at, stop).trim();
+    return { kind: "command", text, bytes: this.take(stop) };
+  }
+
+  private statement(): Piece {
+    const text = this.text.toString("utf8", this.start, this.at);
+    const bytes = this.take(this.at);
+    const whole = !this.partial;
+    this.start = -1;
+    this.blocks = 0;
+    this.createsRoutine = false;
+    this.partial = false;
+    if (!whole) return { kind: "data", bytes };
+    this.copying = /^COPY\s[^;]*\sFROM\s+stdin\b[^;]*;$/i.test(text);
+    const strings = /^SET\s+standard_conforming_strings\s*=\s*(\w+)/i.exec(text);
+    if (strings) this.standardStrings = strings[1]?.toLowerCase() !== "off";
+    return { kind: "statement", text, bytes };
+  }
+}
+
+const cutOff = () =>
+  new Failure("the dump breaks off in the middle of a statement", {
+    hints: ["the file is cut short: take another backup"],
+  });

@@ -1,0 +1,41 @@
+/** Finds the client programs of a database. */
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/**
+ * The folders that `pattern` names; the one star in it stands for any text within a name. A folder that cannot be read holds nothing.
+ */
+function foldersLike(pattern: string): string[] {
+  const [before = "", after = ""] = pattern.split("*");
+  const parent = before.slice(0, before.lastIndexOf("/") + 1);
+  try {
+    return readdirSync(parent)
+      .filter((name) => `${parent}${name}`.startsWith(before))
+      .map((name) => `${parent}${name}${after}`);
+  } catch {
+    return [];
+  }
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Paths of every program of one of these names: in `folder` alone when it is given (DB_CLIENT_DIR), else in `places`
+ * (folders, one `*` each) and then on PATH.
+ */
+export function findPrograms(
+  names: readonly string[],
+  folder: string | undefined,
+  places: readonly string[],
+): string[] {
+  const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+  const folders = folder ? [folder] : [...places.flatMap(foldersLike), ...onPath];
+  return [...new Set(folders.flatMap((dir) => names.map((name) => join(dir, name))))].filter(isProgram);
+}
