@@ -16,11 +16,17 @@ export class Failure extends Error {
   override name = "Failure";
   readonly status: number;
   readonly hints: readonly string[];
+  /** What belongs on stdout all the same: the checklist of a dry run. */
+  readonly output: string | undefined;
 
-  constructor(message: string, options: { status?: number; hints?: readonly string[]; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { status?: number; hints?: readonly string[]; cause?: unknown; output?: string } = {},
+  ) {
     super(message, { cause: options.cause });
     this.status = options.status ?? exitStatus.failed;
     this.hints = options.hints ?? [];
+    this.output = options.output;
   }
 }
 

@@ -11,10 +11,14 @@ export interface Script<Options extends object = object> {
   name: string;
   /** One line: what it is for. */
   summary: string;
+  /** The words behind the name: `[FILE] [--yes]`. */
+  usage: string;
+  /** Its positional arguments in yargs' notation: `[file]`. */
+  positionals?: string;
   /** Command lines with what they do. */
   examples: readonly (readonly [command: string, meaning: string])[];
   /** Declares options and positionals. */
-  options(yargs: Argv): Argv<Options>;
+  options(yargs: Argv): Argv;
   /** `false`: works without any settings (help). */
   needs(options: Options, settings: Settings): readonly Need[];
   /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */

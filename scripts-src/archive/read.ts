@@ -1,0 +1,77 @@
+/** Reads a backup file: its SQL, checked on the way. */
+import { open, type FileHandle } from "node:fs/promises";
+import { basename } from "node:path";
+import { Failure } from "../shared/errors.ts";
+import { decompress } from "./decompress.ts";
+import { diskFailure } from "./disk.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
+import { manifestName } from "./name.ts";
+import { startTally, type Tally, watched } from "./tally.ts";
+
+export interface OpenBackup extends AsyncDisposable {
+  name: string;
+  path: string;
+  /** Size of the file. */
+  bytes: number;
+  /** Absent for a file made elsewhere. */
+  manifest: Manifest | undefined;
+  /**
+   * The SQL from its beginning; may be read several times. Ends normally only when the file is what its manifest says
+   * (or, without one, the same as at the first reading) and the compression is sound to the last byte; throws `Failure`.
+   */
+  sql(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
+}
+
+const chunkBytes = 1 << 20;
+
+/** Opens a backup file for reading; it stays the same file even when it is replaced meanwhile. Throws `Failure`. */
+export async function openBackup(path: string): Promise<OpenBackup> {
+  const manifest = await readManifest(manifestName(path));
+  const handle = await open(path, "r").catch((error: unknown) => {
+    throw diskFailure(`cannot open ${path}`, error);
+  });
+  const { size } = await handle.stat();
+  let known: Tally | undefined = manifest;
+  if (manifest && manifest.bytes !== size) {
+    await handle.close();
+    throw damaged(path, `it has ${size} bytes, its manifest says ${manifest.bytes}`);
+  }
+  async function* sql(onRead: (bytes: number) => void = () => {}) {
+    const tally = startTally();
+    const file = watched(readBlocks(handle, path), (block) => {
+      tally.add(block);
+      onRead(block.byteLength);
+    });
+    yield* decompress(file, { path, maxBytes: manifest?.uncompressedBytes });
+    const { bytes, sha256 } = tally.result();
+    if (known && known.sha256 !== sha256) {
+      throw damaged(path, manifest ? "its checksum (sha256) is not the one in its manifest" : "it changed meanwhile");
+    }
+    known ??= { bytes, sha256 };
+  }
+  return {
+    name: basename(path),
+    path,
+    bytes: size,
+    manifest,
+    sql,
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+}
+
+async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
+  for (let position = 0; ;) {
+    // a buffer of its own for each block: the reader may still hold the last one
+    const { bytesRead, buffer } = await handle
+      .read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position)
+      .catch((error: unknown) => {
+        throw diskFailure(`cannot read ${path}`, error);
+      });
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+const damaged = (path: string, why: string) =>
+  new Failure(`${path} is damaged: ${why}`, { hints: ["nothing was changed; restore another backup"] });

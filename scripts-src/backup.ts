@@ -1,0 +1,169 @@
+/** backup: dump the database, prove that the dump is whole, keep it. */
+import { join, resolve } from "node:path";
+import { hostname } from "node:os";
+import parseWords from "string-argv";
+import type { Argv } from "yargs";
+import { compress } from "./archive/compress.ts";
+import { createBackupFile } from "./archive/file.ts";
+import { freeBytes, listBackups, newestGood, prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
+import { prune } from "./archive/prune.ts";
+import { watched } from "./archive/tally.ts";
+import type { Database, Server } from "./database/database.ts";
+import { openDatabase } from "./database/open.ts";
+import { type Check, checkAll } from "./shared/checklist.ts";
+import { atExit } from "./shared/cleanup.ts";
+import { Failure } from "./shared/errors.ts";
+import { takeLock } from "./shared/lock.ts";
+import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import type { Job, Script } from "./shared/script.ts";
+import { version } from "./shared/version.ts";
+
+interface Options {
+  upload: boolean;
+  dryRun: boolean;
+}
+
+export const backup: Script<Options> = {
+  name: "backup",
+  summary: "Dumps the database into a compressed, checked file in BACKUP_DIR and prints its path.",
+  usage: "[--upload] [--dry-run]",
+  examples: [
+    ["backup", "take a backup"],
+    ["backup --upload", "take a backup and send it to S3 in the same pass"],
+    ["backup --dry-run", "check settings, database, programs and disk; change nothing"],
+  ],
+  options: (yargs: Argv) =>
+    yargs
+      .option("upload", { type: "boolean", default: false, describe: "Send the backup to S3 while it is written" })
+      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
+  needs: ({ upload }) => (upload ? ["database", "storage"] : ["database"]),
+  conflicts: ({ upload }, settings) =>
+    settings.BACKUP_KEEP_LOCAL || upload
+      ? []
+      : ["BACKUP_KEEP_LOCAL is false and --upload was not given: the backup would be kept nowhere"],
+  reports: ({ dryRun }) => !dryRun,
+
+  async act(job) {
+    const database = openDatabase(job.settings, job);
+    nameDatabase(job, database);
+    const folder = backupFolder(job);
+    if (job.options.dryRun) return { summary: "", output: await checkAll(dryRunChecks(database, folder)) };
+
+    await prepareFolder(folder);
+    using _lock = takeLock(folder, lockName(database), job.script);
+    await sweepPartials(folder, database.name);
+    const server = await database.probe();
+    const path = await makeBackup(job, database, server, folder);
+    await pruneLocal(job, database, folder);
+    return { summary: `backup done: ${path}, ${bytesText(job.facts.bytes ?? 0)}`, output: path };
+  },
+};
+
+/** Absolute path of BACKUP_DIR: a relative one starts at the executables. */
+export const backupFolder = ({ home, settings }: Job): string => resolve(home, settings.BACKUP_DIR);
+
+/** One lock a database, whatever its name holds. */
+export const lockName = (database: Database): string => encodeURIComponent(database.name);
+
+/** Tells the notices which database this run is about. */
+export function nameDatabase(job: Job, database: Database): void {
+  job.facts.database = database.name;
+  job.facts.server = database.where;
+}
+
+/**
+ * Takes a backup into `folder` and returns its path. It becomes visible only when the dump proved whole; on any failure
+ * nothing is left. The caller holds the lock and has probed the server.
+ */
+export async function makeBackup(job: Job, database: Database, server: Server, folder: string): Promise<string> {
+  const { settings, log, facts } = job;
+  const startedAt = new Date();
+  log.info(
+    `backup of ${database.where} starts: ${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`,
+    { database: database.name, server: database.where, startedAt: startedAt.toISOString() },
+  );
+  for (const warning of server.warnings) log.warn(warning);
+  const compression = settings.BACKUP_COMPRESSION;
+  facts.previousBytes = newestGood(await listBackups(folder, database.name))?.bytes;
+  const file = await createBackupFile(folder, { database: database.name, compression, time: startedAt });
+  const forget = atExit(file.discardSync);
+  const progress = showProgress("backup", server.dataBytes, { estimated: true });
+  try {
+    let sqlBytes = 0;
+    const sql = watched(database.dump(server), (chunk) => {
+      sqlBytes += chunk.byteLength;
+      progress.add(chunk.byteLength);
+    });
+    const level = settings.BACKUP_COMPRESSION_LEVEL;
+    for await (const block of compress(sql, { compression, level, jobs: settings.BACKUP_JOBS })) {
+      await file.write(block);
+    }
+    const { bytes } = await file.commit(({ bytes, sha256 }) => ({
+      database: database.name,
+      engine: database.engine,
+      serverVersion: server.version,
+      clientVersion: server.client,
+      startedAt: startedAt.toISOString(),
+      endedAt: new Date().toISOString(),
+      bytes,
+      sha256,
+      uncompressedBytes: sqlBytes,
+      compression,
+      programVersion: version,
+      host: hostname(),
+      site: settings.SITE_NAME,
+      dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
+      encoding: server.encoding,
+      restoreCommand: database.stockRestore(file.name, compression, server),
+    }));
+    Object.assign(facts, { file: file.name, bytes, localPath: file.path });
+    const seconds = clock(Date.now() - startedAt.getTime());
+    log.info(`${file.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${seconds}`, { ...facts, sqlBytes });
+    return file.path;
+  } catch (error) {
+    await file.discard();
+    throw error;
+  } finally {
+    progress.stop();
+    forget();
+  }
+}
+
+/** Deletes local backups of this database that are older than LOCAL_RETENTION_DAYS. */
+async function pruneLocal({ settings, log }: Job, database: Database, folder: string): Promise<void> {
+  const days = settings.LOCAL_RETENTION_DAYS;
+  const place = {
+    where: folder,
+    setting: "LOCAL_RETENTION_DAYS",
+    candidates: await listBackups(folder, database.name),
+    remove: (name: string) => removeFile(join(folder, name)),
+  };
+  await prune(place, { database: database.name, days, log });
+}
+
+function dryRunChecks(database: Database, folder: string): Check[] {
+  let dataBytes = 0;
+  return [
+    {
+      what: `database ${database.where}`,
+      async look() {
+        const server = await database.probe();
+        dataBytes = server.dataBytes;
+        return `${server.version}, ${server.client}, about ${bytesText(dataBytes)} of data`;
+      },
+    },
+    {
+      what: `folder ${folder}`,
+      async look() {
+        await prepareFolder(folder);
+        const free = await freeBytes(folder);
+        if (free < dataBytes / 4) {
+          throw new Failure(`${bytesText(free)} free for about ${bytesText(dataBytes)} of data`, {
+            hints: ["free some space, or set BACKUP_DIR to a larger disk"],
+          });
+        }
+        return `writable, ${bytesText(free)} free`;
+      },
+    },
+  ];
+}

@@ -1,0 +1,59 @@
+/**
+ * Makes backup_scripts/: one self-contained executable under every script's name.
+ *   bun scripts-src/build.ts                     build
+ *   bun scripts-src/build.ts --generate          write the files that are generated from the settings
+ *   bun scripts-src/build.ts --check-generated   fail when one of them is out of date
+ */
+import { linkSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { generatedFiles } from "./generate.ts";
+
+const root = join(import.meta.dir, "..");
+const deployed = join(root, "backup_scripts");
+const names = ["backup", "restore", "help"];
+
+async function build(): Promise<void> {
+  const first = join(deployed, ".build");
+  const result = await Bun.build({
+    entrypoints: [join(root, "scripts-src/main.ts"), join(root, "scripts-src/archive/gzip-worker.ts")],
+    root: join(root, "scripts-src"),
+    target: "bun",
+    // esm: top-level await and import.meta work with bytecode
+    format: "esm",
+    bytecode: true,
+    // identifiers stay: renaming has bugs upstream (oven-sh/bun#28742, #14585)
+    minify: { whitespace: true, syntax: true, identifiers: false },
+    compile: {
+      outfile: first,
+      // a cron job of root must not read or run what lies in a stranger's folder
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+    },
+  });
+  for (const message of result.logs) process.stderr.write(`${String(message)}\n`);
+  for (const name of names) {
+    const link = join(deployed, `.${name}.new`);
+    rmSync(link, { force: true });
+    linkSync(first, link);
+    // a running one keeps the file it was started from
+    renameSync(link, join(deployed, name));
+  }
+  rmSync(first);
+}
+
+/** Writes the generated files, or with `check` names those that are out of date. Returns how many were. */
+async function generate(check: boolean): Promise<number> {
+  let stale = 0;
+  for (const [path, wanted] of Object.entries(await generatedFiles(root))) {
+    const file = Bun.file(join(root, path));
+    if ((await file.exists()) && (await file.text()) === wanted) continue;
+    stale++;
+    if (check) process.stderr.write(`${path} is out of date: bun run generate\n`);
+    else await Bun.write(file, wanted);
+  }
+  return stale;
+}
+
+const mode = process.argv[2];
+if (mode === undefined) await build();
+else if ((await generate(mode === "--check-generated")) > 0 && mode === "--check-generated") process.exit(1);

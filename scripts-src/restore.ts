@@ -1,0 +1,125 @@
+/** restore: check a backup to its last byte, compare it with the target, then load it. */
+import type { Argv } from "yargs";
+import { chooseBackup } from "./archive/choose.ts";
+import { prepareFolder } from "./archive/folder.ts";
+import { openBackup, type OpenBackup } from "./archive/read.ts";
+import { backupFolder, lockName, nameDatabase } from "./backup.ts";
+import type { Contents, Database, LoadPlan } from "./database/database.ts";
+import { openDatabase } from "./database/open.ts";
+import { confirm, isAnyoneThere } from "./shared/ask.ts";
+import { Failure } from "./shared/errors.ts";
+import { takeLock } from "./shared/lock.ts";
+import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import type { Job, Script } from "./shared/script.ts";
+
+interface Options {
+  file: string | undefined;
+  noOwner: boolean;
+  yes: boolean;
+  dryRun: boolean;
+}
+
+export const restore: Script<Options> = {
+  name: "restore",
+  summary:
+    "Restores the database from a backup: the newest one in BACKUP_DIR, or the one that is named. The backup is checked\n" +
+    "to its last byte before the database is touched; a restore that fails changes nothing.",
+  usage: "[FILE] [--no-owner] [--yes] [--dry-run]",
+  positionals: "[file]",
+  examples: [
+    ["restore", "restore the newest backup of the database"],
+    ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
+    ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump"],
+    ["restore --no-owner", "restore on a server that lacks the roles"],
+    ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
+  ],
+  options: (yargs: Argv) =>
+    yargs
+      .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR, or a path" })
+      .option("no-owner", { type: "boolean", default: false, describe: "Leave out ownership and privileges" })
+      .option("yes", { alias: "y", type: "boolean", default: false, describe: "Do not ask" })
+      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
+  needs: () => ["database"],
+  reports: ({ dryRun }) => !dryRun,
+
+  async act(job) {
+    const { options, settings, log, signal } = job;
+    const database = openDatabase(settings, job);
+    nameDatabase(job, database);
+    const folder = backupFolder(job);
+    await prepareFolder(folder);
+    using _lock = takeLock(folder, lockName(database), job.script);
+
+    await using file = await openBackup(await chooseBackup(folder, database.name, options.file));
+    Object.assign(job.facts, { file: file.name, bytes: file.bytes, localPath: file.path });
+    const contents = await checkBackup(job, database, file);
+    const server = await database.probe();
+    const plan = await database.plan(contents, server, options);
+    for (const warning of plan.warnings) log.warn(warning);
+    if (plan.problems.length > 0) throw cannotLoad(database, plan);
+    const replaced = describePlan(database, file, plan);
+    if (options.dryRun) return { summary: "", output: `${replaced}\nthe backup is whole; nothing was changed` };
+
+    if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
+    else log.info(replaced);
+    await load(job, database, file, contents, plan);
+    return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}` };
+  },
+};
+
+/** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
+async function checkBackup({ log }: Job, database: Database, file: OpenBackup): Promise<Contents> {
+  const { manifest } = file;
+  log.info(`checking ${file.path}, ${bytesText(file.bytes)}`);
+  if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
+  if (manifest && manifest.engine !== database.engine) {
+    throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
+      hints: ["name a backup of this database, or set DATABASE_URL to the other one"],
+    });
+  }
+  if (manifest && manifest.database !== database.name) {
+    log.warn(`${file.name} is a backup of the database ${manifest.database}; it goes into ${database.name}`);
+  }
+  const progress = showProgress("check", file.bytes);
+  try {
+    const contents = await database.examine(file.sql(progress.add));
+    log.info(`${file.name} is whole: ${contents.tables.length} tables, ${bytesText(contents.bytes)} of SQL`);
+    return contents;
+  } finally {
+    progress.stop();
+  }
+}
+
+const cannotLoad = (database: Database, plan: LoadPlan) =>
+  new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
+    hints: ["remove what is listed, then restore again"],
+  });
+
+function describePlan(database: Database, file: OpenBackup, { replaces, keeps }: LoadPlan): string {
+  const made = file.manifest ? ` of ${file.manifest.startedAt}` : "";
+  return (
+    `restore of ${database.where} from ${file.name}${made}: ` +
+    (replaces.length > 0 ? `replaces ${replaces.length} tables` : "nothing is there to be replaced") +
+    (keeps.length > 0 ? `; ${keeps.length} tables that are not in the backup stay` : "")
+  );
+}
+
+async function load(
+  { log, options }: Job<Options>,
+  database: Database,
+  file: OpenBackup,
+  contents: Contents,
+  plan: LoadPlan,
+): Promise<void> {
+  const started = Date.now();
+  const progress = showProgress("restore", file.bytes);
+  try {
+    await database.load(file.sql(progress.add), contents, plan, options);
+  } finally {
+    progress.stop();
+  }
+  log.info(`${contents.tables.length} tables loaded in ${clock(Date.now() - started)}`);
+}
+
+const keptTables = ({ keeps }: LoadPlan): string =>
+  keeps.length === 0 ? "" : `; these tables were not in the backup and stay as they were: ${keeps.join(", ")}`;

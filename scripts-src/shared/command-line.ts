@@ -1,0 +1,69 @@
+/** The command line of a script, by yargs. */
+import yargs from "yargs";
+import { usageFailure } from "./errors.ts";
+import type { Script } from "./script.ts";
+import { version } from "./version.ts";
+
+const statusTable = `Exit status:
+  0  done
+  1  the job failed
+  2  wrong usage or settings, nothing was attempted
+  3  a needed program is missing
+  4  no such backup
+  5  another run holds the lock
+  128+n  stopped by signal n, after cleaning up`;
+
+/** yargs for a script, with what all scripts share. */
+function parserOf(script: Script) {
+  const parser = yargs([])
+    .scriptName(script.name)
+    .version(version)
+    .help()
+    .alias("help", "h")
+    .option("env-file", {
+      type: "string",
+      requiresArg: true,
+      describe: "Settings file to read instead of .env.sh beside the executable",
+    })
+    .usage(`Usage: $0 ${script.usage}\n\n${script.summary}`)
+    .command(`$0 ${script.positionals ?? ""}`, false, (builder) => script.options(builder))
+    .epilogue(statusTable)
+    .strict()
+    .recommendCommands()
+    .exitProcess(false)
+    .locale("en")
+    .wrap(Math.min(100, process.stdout.columns ?? 80))
+    .parserConfiguration({ "duplicate-arguments-array": false, "boolean-negation": false });
+  for (const [command, meaning] of script.examples) parser.example(command, meaning);
+  return parser;
+}
+
+/** The usage text of a script, as `--help` prints it. */
+export const usageOf = (script: Script): Promise<string> => parserOf(script).getHelp();
+
+/**
+ * What was asked for: `options`, or the text that `--help` and `--version` show (nothing else is to be done then).
+ * Throws a `Failure` with status 2 on a wrong command line.
+ */
+export async function parseOptions(
+  script: Script,
+  argv: readonly string[],
+): Promise<{ options: object; envFile?: string } | { shown: string }> {
+  let shown = "";
+  let problem: string | undefined;
+  const options = await parserOf(script)
+    .fail((message, error) => {
+      problem ??= message ?? error?.message ?? "wrong usage";
+    })
+    .parseAsync([...argv], {}, (_error, _options, output) => {
+      shown = output;
+    });
+  if (problem !== undefined) {
+    throw usageFailure(
+      problem.replace(/^./, (letter) => letter.toLowerCase()),
+      `${script.name} --help shows the usage`,
+    );
+  }
+  if (shown !== "") return { shown };
+  return { options, ...(typeof options.envFile === "string" && { envFile: options.envFile }) };
+}

@@ -1,0 +1,56 @@
+/** A lock that keeps two runs apart and dies with its holder, however it dies. */
+import { Database } from "bun:sqlite";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { codeOf, exitStatus, Failure } from "./errors.ts";
+
+interface Holder {
+  script: string;
+  pid: number;
+  since: string;
+}
+
+/**
+ * Takes the lock `name` in `folder`. Throws a `Failure` with status 5 that says who holds it. The lock is SQLite's own on a file
+ * (Bun has no flock), which the kernel frees when the process ends.
+ */
+export function takeLock(folder: string, name: string, script: string): Disposable {
+  const path = join(folder, `.${name}.lock`);
+  const note = `${path}.holder`;
+  const database = open(path);
+  try {
+    database.run("BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (codeOf(error) !== "SQLITE_BUSY") throw cannotLock(path, error);
+    throw new Failure(`another run holds the lock: ${describeHolder(note)}`, {
+      status: exitStatus.locked,
+      hints: ["wait until it has ended; the lock goes with its process, there is nothing to remove"],
+    });
+  }
+  const holder: Holder = { script, pid: process.pid, since: new Date().toISOString() };
+  writeFileSync(note, JSON.stringify(holder), { mode: 0o600 });
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+function open(path: string): Database {
+  try {
+    return new Database(path, { create: true });
+  } catch (error) {
+    throw cannotLock(path, error);
+  }
+}
+
+const cannotLock = (path: string, error: unknown) =>
+  new Failure(`cannot lock ${path}: ${String(error instanceof Error ? error.message : error)}`, {
+    hints: ["the folder must be writable by the user that runs this"],
+  });
+
+function describeHolder(note: string): string {
+  try {
+    const { script, pid, since } = JSON.parse(readFileSync(note, "utf8")) as Holder;
+    return `${script}, process ${pid}, since ${since}`;
+  } catch {
+    return "it does not say who it is";
+  }
+}

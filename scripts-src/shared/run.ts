@@ -1,0 +1,201 @@
+/** How every script begins and ends: settings, log, signals, notices, the last word, the exit status. */
+import { writeSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { cleanUp } from "./cleanup.ts";
+import { parseOptions } from "./command-line.ts";
+import { missingSettings, type ReadSettings, readSettings } from "./env.ts";
+import { codeOf, exitStatus, Failure, messageOf, Stopped, usageFailure } from "./errors.ts";
+import { configureLog, type Logger, logTail, redact } from "./log.ts";
+import { notify, pingHealthcheck } from "./notify/notify.ts";
+import type { Facts, Outcome } from "./outcome.ts";
+import { killAll, signalNumber } from "./process.ts";
+import type { Job, Result, Script } from "./script.ts";
+import type { Settings } from "./settings.ts";
+import { version } from "./version.ts";
+
+/** Runs a script from its command line to its exit status. Never throws. */
+export async function run(script: Script, argv: readonly string[]): Promise<number> {
+  let log = configureLog(script.name, { LOG_LEVEL: "info", LOG_FORMAT: "text" });
+  try {
+    const parsed = await parseOptions(script, argv);
+    if ("shown" in parsed) return print(parsed.shown);
+    const read = readSettings({
+      home: dirname(process.execPath),
+      envFile: parsed.envFile,
+      environment: process.env,
+    });
+    log = configureLog(script.name, read.settings);
+    const job: Job = {
+      script: script.name,
+      options: parsed.options,
+      settings: read.settings,
+      home: dirname(process.execPath),
+      log,
+      signal: listenToSignals(log),
+      facts: {},
+    };
+    const outcome = await attempt(script, job, () => checkSettings(script, job, read));
+    return outcome.exitStatus;
+  } catch (error) {
+    lastWords(log, failureOf(error), "info");
+    return failureOf(error).status;
+  }
+}
+
+/**
+ * Does the job once and tells everybody how it ended: log, mail, webhook, health check; its result goes to stdout.
+ * Never throws; a notice that fails does not change the outcome.
+ */
+export async function attempt(script: Script, job: Job, check: () => void = () => {}): Promise<Outcome> {
+  const { settings, log, facts } = job;
+  const startedAt = new Date();
+  const reports = script.reports?.(job.options) ?? true;
+  if (reports) await pingHealthcheck(settings, "start", log);
+  const ended = await settle(async () => {
+    check();
+    return script.act(job);
+  }, job.signal);
+  const outcome = makeOutcome(script.name, settings, facts, startedAt, ended);
+  if (ended instanceof Failure) lastWords(log, ended, settings.LOG_LEVEL);
+  else if (ended.summary)
+    log.info(ended.summary, { ...facts, durationMs: Number(outcome.endedAt) - Number(startedAt) });
+  outcome.logTail = [...logTail()];
+  if (reports) {
+    const good = outcome.status === "success";
+    await Promise.all([
+      notify(outcome, settings, log, { lockHeld: outcome.exitStatus === exitStatus.locked }),
+      pingHealthcheck(settings, good ? "success" : "fail", log, good ? outcome.summary : outcome.error?.message),
+    ]);
+  }
+  if (ended.output !== undefined) print(ended.output);
+  return outcome;
+}
+
+/** What the work returned or, as a `Failure`, why it did not; an error nobody awaited counts too. */
+async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise<Result | Failure> {
+  const { promise: stray, reject } = Promise.withResolvers<never>();
+  process.on("uncaughtException", reject).on("unhandledRejection", reject);
+  try {
+    return await Promise.race([work(), stray]);
+  } catch (error) {
+    // whatever broke because we were told to stop, the reason is that we were told to stop
+    return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
+  } finally {
+    process.off("uncaughtException", reject).off("unhandledRejection", reject);
+  }
+}
+
+function makeOutcome(
+  script: string,
+  settings: Settings,
+  facts: Facts,
+  startedAt: Date,
+  ended: Result | Failure,
+): Outcome {
+  const failure = ended instanceof Failure ? ended : undefined;
+  return {
+    script,
+    status: failure ? "failure" : "success",
+    exitStatus: failure?.status ?? exitStatus.done,
+    site: settings.SITE_NAME,
+    host: hostname(),
+    version,
+    startedAt,
+    endedAt: new Date(),
+    facts,
+    summary: redact(ended instanceof Failure ? ended.message : ended.summary),
+    ...(failure && {
+      error: {
+        message: redact(failure.message),
+        hints: failure.hints.map(redact),
+        ...(unexpected(failure) && { stack: redact(stackOf(failure)) }),
+      },
+    }),
+    logTail: [],
+  };
+}
+
+/** Everything that is wrong with the settings, at once. */
+function checkSettings(script: Script, job: Job, read: ReadSettings): void {
+  const { options, settings, log } = job;
+  for (const note of read.notes) log.info(note);
+  for (const warning of read.warnings) log.warn(warning);
+  const needs = script.needs(options, settings);
+  const missing = needs.length > 0 ? missingSettings(settings, needs) : [];
+  const problems = [
+    ...read.problems,
+    ...missing.map((line) => `missing: ${line}`),
+    ...(script.conflicts?.(options, settings) ?? []),
+  ];
+  if (problems.length === 0) return;
+  const hints =
+    missing.length > 0 && !read.fileExists
+      ? [
+          `there is no ${read.file}: in its folder, cp example.env.sh .env.sh && chmod 600 .env.sh, then fill it in; or set these in the environment`,
+        ]
+      : [`correct ${read.file} or the environment; ./help SETTING explains a setting`];
+  throw usageFailure(`the settings are not complete or not right:\n${problems.join("\n")}`, ...hints);
+}
+
+/** The first signal stops the run in order; the second one at once, but partial files still go. */
+function listenToSignals(log: Logger): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) {
+        killAll();
+        cleanUp();
+        process.exit(128 + signalNumber(name));
+      }
+      log.warn(`${name}: stopping; once more stops at once`);
+      controller.abort(new Stopped(name, signalNumber(name)));
+    });
+  }
+  process.on("exit", () => {
+    killAll();
+    cleanUp();
+  });
+  return controller.signal;
+}
+
+/** Errors of the operating system that a person can do something about. */
+const systemHints: Record<string, string> = {
+  ENOSPC: "the disk is full: free some space, or set LOCAL_RETENTION_DAYS",
+  EDQUOT: "the disk quota is used up",
+  EACCES: "the user that runs this lacks the permission",
+  EPERM: "the user that runs this lacks the permission",
+  EROFS: "the file system is read-only",
+  EMFILE: "too many open files: raise ulimit -n",
+  EIO: "the disk reports an error: look at the kernel's log (dmesg)",
+};
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const hint = systemHints[codeOf(error) ?? ""];
+  return new Failure(messageOf(error), { cause: error, ...(hint && { hints: [hint] }) });
+}
+
+/** No error that we foresaw: where it happened matters. */
+const unexpected = (failure: Failure): boolean => failure.cause !== undefined && failure.hints.length === 0;
+
+const stackOf = (failure: Failure): string =>
+  (failure.cause instanceof Error ? failure.cause.stack : failure.stack) ?? failure.message;
+
+function lastWords(log: Logger, failure: Failure, level: Settings["LOG_LEVEL"]): void {
+  log.error(failure.message, {
+    exitStatus: failure.status,
+    ...((level === "debug" || unexpected(failure)) && { stack: stackOf(failure) }),
+  });
+  for (const hint of failure.hints) log.error(`hint: ${hint}`);
+}
+
+/** The result alone goes to stdout. */
+function print(text: string): number {
+  try {
+    writeSync(1, `${text}\n`);
+  } catch (error) {
+    if (codeOf(error) !== "EPIPE") throw error;
+  }
+  return exitStatus.done;
+}
