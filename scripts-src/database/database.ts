@@ -47,7 +47,7 @@ export interface LoadOptions {
  * What the scripts need of a database engine. Adding an engine means one new file beside this one,
  * a line in `open.ts`, and its settings in the schema.
  */
-export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
+export interface Database {
   readonly engine: "postgresql" | "mysql" | "mariadb";
   /** The database's name as the server knows it. */
   readonly name: string;
@@ -69,16 +69,16 @@ export interface Database<C extends Contents = Contents, P extends LoadPlan = Lo
   stockRestore(file: string, compression: "gzip" | "zstd" | "none", server: Server): string;
 
   /** Reads a dump to its end without a connection. Throws `Failure` when it is not whole or of another engine. */
-  examine(sql: AsyncIterable<Uint8Array>): Promise<C>;
+  examine(sql: AsyncIterable<Uint8Array>): Promise<Contents>;
 
   /** Compares what the dump names with what the target has. */
-  plan(contents: C, server: Server, options: LoadOptions): Promise<P>;
+  plan(contents: Contents, server: Server, options: LoadOptions): Promise<LoadPlan>;
 
   /**
    * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
    * Nothing is committed when `sql` throws.
    */
-  load(sql: AsyncIterable<Uint8Array>, contents: C, plan: P, options: LoadOptions): Promise<void>;
+  load(sql: AsyncIterable<Uint8Array>, contents: Contents, plan: LoadPlan, options: LoadOptions): Promise<void>;
 }
 
 /** What an engine gets from the run. */

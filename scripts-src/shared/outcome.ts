@@ -37,4 +37,6 @@ export interface Outcome {
   error?: { message: string; hints: readonly string[]; stack?: string };
   /** The last lines of the log, as they were printed. */
   logTail: readonly string[];
+  /** A notice that somebody asked for to try the settings: no job ran. */
+  test?: true;
 }

@@ -64,7 +64,7 @@ export async function attempt(script: Script, job: Job, check: () => void = () =
   if (reports) {
     const good = outcome.status === "success";
     await Promise.all([
-      notify(outcome, settings, log, { lockHeld: outcome.exitStatus === exitStatus.locked }),
+      notify(outcome, settings, log),
       pingHealthcheck(settings, good ? "success" : "fail", log, good ? outcome.summary : outcome.error?.message),
     ]);
   }

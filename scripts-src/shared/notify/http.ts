@@ -1,0 +1,90 @@
+/** One POST that has to be taken: retried briefly, and explained when it was not. */
+import { codeOf, Failure, messageOf } from "../errors.ts";
+import type { SettingName } from "../settings.ts";
+import { quoteAnswer } from "./smtp-errors.ts";
+
+export interface Post {
+  /** The setting that the address came from: what messages name instead of the address, which is secret. */
+  setting: SettingName;
+  url: URL;
+  body: string;
+  contentType: string;
+}
+
+/** How long to go on, in ms: in all, and with one try. */
+export interface Patience {
+  total: number;
+  each: number;
+}
+
+const tries = 3;
+const pause = 500;
+
+/**
+ * POSTs until an answer 2xx comes; a lost connection, 429 and 5xx are tried again, up to three times within the
+ * patience. Throws a `Failure` that says what the last try met. A redirect is not followed: the body would get lost.
+ */
+export async function post(request: Post, patience: Patience): Promise<void> {
+  const end = Date.now() + patience.total;
+  for (let attempt = 1; ; attempt++) {
+    const { failure, again } = await tryOnce(request, Math.min(patience.each, end - Date.now()));
+    if (!failure) return;
+    if (!again || attempt === tries || Date.now() + pause * attempt >= end) throw failure;
+    await Bun.sleep(pause * attempt);
+  }
+}
+
+async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Failure; again?: boolean }> {
+  const where = `the server of ${request.setting} (${request.url.host})`;
+  try {
+    const response = await fetch(request.url, {
+      method: "POST",
+      headers: { "Content-Type": request.contentType, "User-Agent": "backup_scripts" },
+      body: request.body,
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeout),
+    });
+    if (response.ok) return {};
+    const answer = await beginningOf(response);
+    const again = response.status === 429 || response.status >= 500;
+    const hint = hintFor(response.status, request.setting);
+    return { failure: new Failure(`${where} answered ${response.status}${answer}`, { hints: [hint] }), again };
+  } catch (error) {
+    const [cause, hint] = explainFetch(error, timeout);
+    const failure = new Failure(`${where} ${cause}`, { hints: [`${hint} (${request.setting})`], cause: error });
+    return { failure, again: !untrusted(error) };
+  }
+}
+
+/** The first words of an answer; the rest is not read. */
+async function beginningOf(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  const first = await reader?.read();
+  await reader?.cancel();
+  const text = quoteAnswer(first?.value ? new TextDecoder().decode(first.value) : "");
+  return text ? `: ${text}` : "";
+}
+
+function hintFor(status: number, setting: SettingName): string {
+  if (status >= 300 && status < 400) return `redirects are not followed: set ${setting} to the final address`;
+  if (status === 429 || status >= 500) return "look at the state of that service";
+  return `check ${setting}: that server does not know or does not accept it`;
+}
+
+const untrusted = (error: unknown) => /CERT|UNABLE_TO_(GET|VERIFY)/.test(codeOf(error) ?? "");
+
+function explainFetch(error: unknown, timeout: number): [cause: string, hint: string] {
+  if (error instanceof Error && error.name === "TimeoutError")
+    return [`did not answer within ${(timeout / 1000).toFixed(1)} s`, "check the address and the firewall"];
+  const code = codeOf(error) ?? "";
+  if (code === "ECONNREFUSED") return ["cannot be reached: connection refused", "check the address"];
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return ["cannot be found: no such host", "check the host name"];
+  if (code === "EPROTO") return ["does not speak TLS", "http:// instead of https:// may be meant"];
+  if (code === "ECONNRESET") return ["closed the connection without an answer", "check the address"];
+  if (untrusted(error))
+    return [
+      `has a certificate that is not trusted: ${code}`,
+      "add its CA certificate to this machine's trusted ones, or name the file in the environment variable NODE_EXTRA_CA_CERTS",
+    ];
+  return [`could not be asked: ${code || quoteAnswer(messageOf(error))}`, "check the address"];
+}

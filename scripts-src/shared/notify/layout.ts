@@ -1,0 +1,72 @@
+/** The HTML form of a notice: styles are inline and the layout is plain, because mail programs know little CSS. */
+import type { Content } from "./message.ts";
+
+const colour = { success: "#15703c", failure: "#b42318", test: "#1f4e8c" };
+const style = {
+  body: "margin:0;padding:12px;background:#f3f4f6;color:#111827;font:16px/1.45 -apple-system,Segoe UI,Roboto,Arial,sans-serif",
+  card: "max-width:640px;margin:0 auto;background:#ffffff;border-radius:8px;overflow:hidden;overflow-wrap:anywhere;word-break:break-word",
+  head: "margin:0;padding:14px 16px;color:#ffffff;font-size:19px;line-height:1.3;background:",
+  inner: "padding:2px 16px 12px",
+  what: "font-size:17px;white-space:pre-line",
+  hint: "padding:8px 12px;background:#fef6e0;border-left:4px solid #d99a00",
+  table: "width:100%;border-collapse:collapse",
+  label:
+    "width:76px;padding:6px 8px 6px 0;border-top:1px solid #e5e7eb;color:#4b5563;font-size:15px;font-weight:normal;text-align:left;vertical-align:top",
+  value: "padding:6px 0;border-top:1px solid #e5e7eb;font-size:15px;vertical-align:top",
+  heading: "margin:20px 0 6px;font-size:16px",
+  log: "margin:0;padding:10px;background:#f3f4f6;border-radius:6px;font:12px/1.5 Menlo,Consolas,monospace;white-space:pre-wrap",
+  foot: "color:#4b5563;font-size:13px",
+};
+
+/** A whole HTML page of a notice; every text in it is escaped. */
+export function layOut({ title, tone, what, hints, facts, log, foot }: Content): string {
+  const advice = hints.map((hint) => html`<p style="${style.hint}"><b>What to do:</b> ${hint}</p>`);
+  const rows = facts.map(
+    ([label, value]) =>
+      html`<tr>
+        <th style="${style.label}">${label}</th>
+        <td style="${style.value}">${value}</td>
+      </tr>`,
+  );
+  const lines = html`<h2 style="${style.heading}">Last lines of the log</h2>
+    <pre style="${style.log}">${log.join("\n")}</pre>`;
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width,initial-scale=1" />
+        <meta name="color-scheme" content="light" />
+        <title>${title}</title>
+      </head>
+      <body style="${style.body}">
+        <div style="${style.card}">
+          <h1 style="${style.head}${colour[tone]}">${title}</h1>
+          <div style="${style.inner}">
+            <p style="${style.what}">${what}</p>
+            ${advice}
+            <table style="${style.table}">
+              ${rows}
+            </table>
+            ${log.length > 0 ? lines : ""}
+            <p style="${style.foot}">${foot}</p>
+          </div>
+        </div>
+      </body>
+    </html> `.html;
+}
+
+/** Text that is HTML already. */
+interface Html {
+  html: string;
+}
+type Value = string | Html | readonly Html[];
+
+/** Template tag: escapes whatever is put in, unless it is HTML itself. */
+function html(parts: TemplateStringsArray, ...values: Value[]): Html {
+  return { html: parts.map((part, at) => part + put(values[at] ?? "")).join("") };
+}
+
+function put(value: Value): string {
+  if (typeof value === "string") return Bun.escapeHTML(value);
+  return "html" in value ? value.html : value.map(put).join("");
+}
