@@ -9,6 +9,7 @@ const packageOf = {
   psql: "postgresql-client",
   gzip: "gzip",
   zstd: "zstd",
+  openssl: "openssl",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;
