@@ -122,7 +122,7 @@ function checkSettings(script: Script, job: Job, read: ReadSettings): void {
   for (const note of read.notes) log.info(note);
   for (const warning of read.warnings) log.warn(warning);
   const needs = script.needs(options, settings);
-  const missing = needs.length > 0 ? missingSettings(settings, needs) : [];
+  const missing = needs.length > 0 ? missingSettings(settings, needs, read.broken) : [];
   const problems = [
     ...read.problems,
     ...missing.map((line) => `missing: ${line}`),
