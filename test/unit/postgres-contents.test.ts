@@ -1,0 +1,164 @@
+import { describe, expect, test } from "bun:test";
+import { fittingClient, knowsRestrict } from "../../scripts-src/database/postgres/clients.ts";
+import {
+  checkHead,
+  emptyContents,
+  isComplete,
+  loadable,
+  readPiece,
+} from "../../scripts-src/database/postgres/contents.ts";
+import type { Piece } from "../../scripts-src/database/postgres/statements.ts";
+
+const statement = (text: string): Piece => ({ kind: "statement", text, bytes: Buffer.from(`\n${text}`) });
+const rules = {
+  noOwner: false,
+  knowsRestrict: true,
+  major: 15,
+  keptSchemas: new Set<string>(),
+  keptExtensions: new Set<string>(),
+  leftOutPolicies: new Set<string>(),
+};
+const loads = (text: string, changed: Partial<typeof rules> = {}) =>
+  Buffer.from(loadable(statement(text), { ...rules, ...changed }) ?? []).toString();
+
+describe("what a load leaves out", () => {
+  const ownership = [
+    "ALTER TABLE public.t OWNER TO app;",
+    'ALTER FUNCTION public.f(a integer, b text) OWNER TO "Odd ""role""";',
+    "ALTER LARGE OBJECT 16450 OWNER TO app;",
+    "GRANT SELECT ON TABLE public.t TO reader;",
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC;",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA public GRANT SELECT ON TABLES TO reader;",
+  ];
+  test.each(ownership)("--no-owner leaves out %p", (text) => {
+    expect(loads(text, { noOwner: true })).toBe("");
+    expect(loads(text)).toContain(text);
+  });
+
+  const notOwnership = [
+    "COMMENT ON TABLE public.t IS 'see ALTER TABLE x OWNER TO y;';",
+    "ALTER TABLE ONLY public.t ALTER COLUMN a SET DEFAULT ' OWNER TO b';",
+    "ALTER TABLE ONLY public.t ADD CONSTRAINT c CHECK ((a <> ' OWNER TO b'));",
+    "CREATE FUNCTION public.f() RETURNS void LANGUAGE sql AS $$ GRANT SELECT ON t TO x; $$;",
+    "INSERT INTO public.t VALUES ('GRANT ALL ON x TO y;');",
+  ];
+  test.each(notOwnership)("--no-owner keeps %p", (text) => expect(loads(text, { noOwner: true })).toContain(text));
+
+  test("the transaction around large objects would end ours", () => {
+    expect(loads("BEGIN;")).toBe("");
+    expect(loads("COMMIT;")).toBe("");
+  });
+
+  test("a setting of PostgreSQL 17 only where it is known", () => {
+    expect(loads("SET transaction_timeout = 0;")).toBe("");
+    expect(loads("SET transaction_timeout = 0;", { major: 17 })).not.toBe("");
+  });
+
+  test("a schema that holds tables of others stays", () => {
+    const keptSchemas = new Set(["my app"]);
+    expect(loads('DROP SCHEMA IF EXISTS "my app";', { keptSchemas })).toBe("");
+    expect(loads('CREATE SCHEMA "my app";', { keptSchemas })).toContain('CREATE SCHEMA IF NOT EXISTS "my app";');
+    expect(loads("DROP SCHEMA IF EXISTS other;", { keptSchemas })).toContain("DROP SCHEMA");
+  });
+
+  test("data passes, whatever it looks like", () => {
+    const data: Piece = { kind: "data", bytes: Buffer.from("COMMIT;\nALTER TABLE t OWNER TO x;\n") };
+    expect(loadable(data, { ...rules, noOwner: true })).toBe(data.bytes);
+  });
+});
+
+describe("what a dump says", () => {
+  const read = (...texts: string[]) => {
+    const contents = emptyContents();
+    for (const text of texts) readPiece(contents, statement(text));
+    return contents;
+  };
+
+  test.each([
+    ["CREATE TABLE public.t (\n    a integer\n);", "public.t"],
+    ['CREATE UNLOGGED TABLE "My Schema"."Tä""ble" (a integer);', 'My Schema.Tä"ble'],
+    ["CREATE FOREIGN TABLE s.f (a integer) SERVER x;", "s.f"],
+    ["CREATE TABLE public.parted (a integer)\nPARTITION BY RANGE (a);", "public.parted"],
+  ])("table of %p", (text, table) => expect(read(text).tables).toEqual([table]));
+
+  test("roles, extensions, schemas, encoding", () => {
+    const contents = read(
+      "SET client_encoding = 'LATIN1';",
+      'ALTER TABLE t OWNER TO "Odd, ""one""";',
+      "GRANT SELECT(a) ON TABLE public.t TO reader WITH GRANT OPTION;",
+      "REVOKE USAGE ON SCHEMA public FROM PUBLIC;",
+      "ALTER DEFAULT PRIVILEGES FOR ROLE boss IN SCHEMA public GRANT SELECT ON TABLES TO clerk;",
+      'CREATE EXTENSION IF NOT EXISTS "uuid-ossp" WITH SCHEMA public;',
+      "CREATE SCHEMA app;",
+      "CREATE POLICY mine ON app.t TO tenant, other USING ((owner = CURRENT_USER));",
+      "DROP TABLE IF EXISTS t;",
+    );
+    expect([...contents.roles].toSorted()).toEqual(['Odd, "one"', "PUBLIC", "boss", "clerk", "reader"]);
+    expect([...contents.extensions]).toEqual(["uuid-ossp"]);
+    expect([...contents.schemas]).toEqual(["app"]);
+    expect(contents.encoding).toBe("LATIN1");
+    expect(contents.policies.get("mine ON app.t")).toEqual(["tenant", "other"]);
+    expect(contents.cleans).toBe(true);
+  });
+
+  test.each(["\\connect other", "\\! rm -rf /", "\\i /etc/passwd", "\\copy t from x"])("%p is refused", (text) => {
+    expect(() => readPiece(emptyContents(), { kind: "command", text, bytes: Buffer.from(text) })).toThrow(
+      /psql command/,
+    );
+  });
+});
+
+describe("the last words of a dump", () => {
+  const end = "\n--\n-- PostgreSQL database dump complete\n--\n\n";
+  test.each([
+    [`COPY …${end}`, true],
+    [`COPY …${end}\\unrestrict aBc123\n\n`, true],
+    [`COPY …${end}a row that follows\n`, false],
+    ["COPY …\n-- PostgreSQL database dump complete\n", false],
+    [`COPY …${end.slice(0, -6)}`, false],
+    ["", false],
+  ])("%p: %p", (tail, complete) => expect(isComplete(Buffer.from(tail))).toBe(complete));
+});
+
+describe("the first words of a file", () => {
+  test.each([
+    ["PGDMP\u0001\u000e", /pg_restore/],
+    ["/*M!999999\\- enable the sandbox mode */\n-- MariaDB dump", /MySQL or MariaDB/],
+    ["-- MySQL dump 10.13", /MySQL or MariaDB/],
+    ["--\n-- PostgreSQL database cluster dump\n--\n", /cluster/],
+    ["CREATE TABLE t ();", /no plain dump/],
+  ])("%p is refused", (head, why) => {
+    expect(() => checkHead(Buffer.from(head))).toThrow(/the file is/);
+    try {
+      checkHead(Buffer.from(head));
+    } catch (error) {
+      const { message, hints } = error as { message: string; hints: string[] };
+      expect(`${message} ${hints.join(" ")}`).toMatch(why);
+    }
+  });
+  test("a plain dump is accepted", () => checkHead(Buffer.from("--\n-- PostgreSQL database dump\n--\n")));
+});
+
+describe("the client for a server", () => {
+  const client = (version: string) => {
+    const [major = 0, minor = 0] = version.split(".").map(Number);
+    return { path: `/${version}/pg_dump`, version, major, minor };
+  };
+  test.each([
+    [["15.18"], 15, "15.18"],
+    [["15.18", "17.2"], 13, "15.18"],
+    [["13.1", "15.18", "17.2"], 16, "17.2"],
+    [["15.3", "15.18"], 15, "15.18"],
+    [["15.18"], 16, undefined],
+    [[], 16, undefined],
+  ])("of %p for server %p is %p", (versions, major, wanted) => {
+    expect(fittingClient(versions.map(client), major)?.version).toBe(wanted);
+  });
+  test.each([
+    ["15.13", false],
+    ["15.14", true],
+    ["12.22", false],
+    ["18.0", true],
+    ["19.0", true],
+  ])("%p knows \\restrict: %p", (version, knows) => expect(knowsRestrict(client(version))).toBe(knows));
+});
