@@ -4,7 +4,7 @@
  *   bun scripts-src/build.ts --generate          write the files that are generated from the settings
  *   bun scripts-src/build.ts --check-generated   fail when one of them is out of date
  */
-import { linkSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedFiles } from "./generate.ts";
 
@@ -30,7 +30,7 @@ async function build(): Promise<void> {
       autoloadBunfig: false,
     },
   });
-  for (const message of result.logs) process.stderr.write(`${String(message)}\n`);
+  for (const message of result.logs) process.stderr.write(`${message.message}\n`);
   for (const name of names) {
     const link = join(deployed, `.${name}.new`);
     rmSync(link, { force: true });
@@ -42,18 +42,18 @@ async function build(): Promise<void> {
 }
 
 /** Writes the generated files, or with `check` names those that are out of date. Returns how many were. */
-async function generate(check: boolean): Promise<number> {
+function generate(check: boolean): number {
   let stale = 0;
-  for (const [path, wanted] of Object.entries(await generatedFiles(root))) {
-    const file = Bun.file(join(root, path));
-    if ((await file.exists()) && (await file.text()) === wanted) continue;
+  for (const [path, wanted] of Object.entries(generatedFiles())) {
+    const file = join(root, path);
+    if (existsSync(file) && readFileSync(file, "utf8") === wanted) continue;
     stale++;
     if (check) process.stderr.write(`${path} is out of date: bun run generate\n`);
-    else await Bun.write(file, wanted);
+    else writeFileSync(file, wanted);
   }
   return stale;
 }
 
 const mode = process.argv[2];
 if (mode === undefined) await build();
-else if ((await generate(mode === "--check-generated")) > 0 && mode === "--check-generated") process.exit(1);
+else if (generate(mode === "--check-generated") > 0 && mode === "--check-generated") process.exit(1);

@@ -20,7 +20,7 @@ export interface BackupFile {
   /** Removes every trace; does nothing after `commit`. */
   discard(): Promise<void>;
   /** The same at once, for signals and the exit. */
-  discardSync(): void;
+  discardSync: () => void;
 }
 
 export interface NewBackup {

@@ -47,7 +47,7 @@ export interface LoadOptions {
  * What the scripts need of a database engine. Adding an engine means one new file beside this one,
  * a line in `open.ts`, and its settings in the schema.
  */
-export interface Database {
+export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
   readonly engine: "postgresql" | "mysql" | "mariadb";
   /** The database's name as the server knows it. */
   readonly name: string;
@@ -69,16 +69,16 @@ export interface Database {
   stockRestore(file: string, compression: "gzip" | "zstd" | "none", server: Server): string;
 
   /** Reads a dump to its end without a connection. Throws `Failure` when it is not whole or of another engine. */
-  examine(sql: AsyncIterable<Uint8Array>): Promise<Contents>;
+  examine(sql: AsyncIterable<Uint8Array>): Promise<C>;
 
   /** Compares what the dump names with what the target has. */
-  plan(contents: Contents, server: Server, options: LoadOptions): Promise<LoadPlan>;
+  plan(contents: C, server: Server, options: LoadOptions): Promise<P>;
 
   /**
    * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
    * Nothing is committed when `sql` throws.
    */
-  load(sql: AsyncIterable<Uint8Array>, contents: Contents, plan: LoadPlan, options: LoadOptions): Promise<void>;
+  load(sql: AsyncIterable<Uint8Array>, contents: C, plan: P, options: LoadOptions): Promise<void>;
 }
 
 /** What an engine gets from the run. */

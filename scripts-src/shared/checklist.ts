@@ -5,7 +5,7 @@ export interface Check {
   /** What is looked at: "database". */
   what: string;
   /** Returns what was found; throws when it is not good enough. */
-  look(): Promise<string>;
+  look: () => Promise<string>;
 }
 
 /**

@@ -5,9 +5,9 @@ import { onLogLine } from "./log.ts";
 
 export interface Progress {
   /** Adds bytes that are done. */
-  add(bytes: number): void;
+  add: (bytes: number) => void;
   /** Takes the line away. */
-  stop(): void;
+  stop: () => void;
 }
 
 export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary: true });

@@ -22,7 +22,13 @@ export interface DumpContents extends Contents {
 const completion = /\n--\r?\n-- PostgreSQL database dump complete\r?\n--\r?\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/;
 
 /** Enough of the end of a dump to hold pg_dump's last words. */
-export const tailLength = 512;
+const tailLength = 512;
+
+/** The last bytes of a text that grows by `chunk`. */
+export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
+  chunk.length >= tailLength
+    ? Buffer.from(chunk.subarray(chunk.length - tailLength))
+    : Buffer.concat([tail, chunk]).subarray(-tailLength);
 
 /** Whether the end of a dump's text proves that pg_dump came to its end. */
 export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));

@@ -1,5 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
-import type { LoadOptions, LoadPlan, Server } from "../database.ts";
+import type { LoadPlan, Server } from "../database.ts";
 import type { DumpContents, LoadRules } from "./contents.ts";
 
 /** A plan with what the load leaves out. */
@@ -35,12 +35,7 @@ export const targetQuery = `
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'))`;
 
 /** The plan; its `problems` list everything that is missing at once, each with the remedy. */
-export function comparePlan(
-  contents: DumpContents,
-  server: Server,
-  target: Target,
-  options: LoadOptions,
-): PostgresPlan {
+export function comparePlan(contents: DumpContents, server: Server, target: Target, noOwner: boolean): PostgresPlan {
   const inDump = new Set(contents.tables);
   const there = target.tables.map(([schema, table]) => ({ schema, full: `${schema}.${table}` }));
   const kept = there.filter(({ full }) => !inDump.has(full));
@@ -64,14 +59,14 @@ export function comparePlan(
         target.tablespaces,
         () => "create them, or back up with DB_DUMP_OPTIONS=--no-tablespaces",
       ),
-      ...(options.noOwner ? [] : roleProblems(contents, target)),
+      ...(noOwner ? [] : roleProblems(contents, target)),
       ...collisionProblems(contents, replaces),
     ],
     warnings: [
       ...(target.sessions > 0
         ? [`${target.sessions} other session(s) use the database: their open transactions can hold the restore back`]
         : []),
-      ...(options.noOwner && absentPolicies.length > 0
+      ...(noOwner && absentPolicies.length > 0
         ? [`left out, because the roles they name are not there: policies ${absentPolicies.join(", ")}`]
         : []),
     ],
@@ -79,7 +74,7 @@ export function comparePlan(
       major: server.major,
       keptSchemas: new Set(kept.map(({ schema }) => schema)),
       keptExtensions: new Set(target.foreignExtensions),
-      leftOutPolicies: new Set(options.noOwner ? absentPolicies : []),
+      leftOutPolicies: new Set(noOwner ? absentPolicies : []),
     },
   };
 }

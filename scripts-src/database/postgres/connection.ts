@@ -1,0 +1,57 @@
+/** How PostgreSQL's client programs reach the database, and short questions to it. */
+import { type Client } from "./clients.ts";
+import { formatConninfo, targetFromSettings } from "./conninfo.ts";
+import { clientFailure } from "./explain.ts";
+import { shell } from "../../shared/process.ts";
+import type { Settings } from "../../shared/settings.ts";
+import type { DatabaseContext } from "../database.ts";
+
+export interface Connection extends DatabaseContext {
+  database: string;
+  /** For people: `postgresql://db:5432/app`. */
+  where: string;
+  /** `--dbname=…` with everything but the password. */
+  dbname: string;
+  /** Password and time limit, for the environment of the client programs. */
+  env: Record<string, string>;
+  /** DB_CLIENT_DIR. */
+  folder: string | undefined;
+}
+
+/** Connects to nothing yet. Throws `Failure` when the settings do not name a database. */
+export function connectionFrom(settings: Settings, context: DatabaseContext): Connection {
+  const target = targetFromSettings(settings);
+  return {
+    log: context.log,
+    signal: context.signal,
+    database: target.database,
+    where: target.where,
+    dbname: `--dbname=${formatConninfo([...target.keywords, ["fallback_application_name", "backup_scripts"]])}`,
+    env: {
+      PGCONNECT_TIMEOUT: process.env.PGCONNECT_TIMEOUT ?? "10",
+      ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
+    },
+    folder: settings.DB_CLIENT_DIR,
+  };
+}
+
+/** psql without surprises: no .psqlrc, no questions, the first error ends it. */
+export const psqlArguments = ({ dbname }: Connection): string[] => [
+  "--no-psqlrc",
+  "--no-password",
+  "--quiet",
+  "--set=ON_ERROR_STOP=1",
+  dbname,
+];
+
+/** The one JSON value that `sql` selects. Throws `Failure`. */
+export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
+  const { env, signal, where } = connection;
+  const $ = shell(env, signal);
+  const safe = `SET search_path = pg_catalog; ${sql}`;
+  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${safe}`];
+  const result = await $`${psql.path} ${words} < /dev/null`;
+  signal.throwIfAborted();
+  if (result.exitCode !== 0) throw clientFailure(`cannot query ${where}`, result.exitCode ?? 1, result.stderr);
+  return JSON.parse(result.stdout) as T;
+}

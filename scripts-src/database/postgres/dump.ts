@@ -1,0 +1,66 @@
+/** Dumping with pg_dump. */
+import parseWords from "string-argv";
+import { Failure, usageFailure } from "../../shared/errors.ts";
+import { start } from "../../shared/process.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { endOf, isComplete } from "./contents.ts";
+import { clientFailure } from "./explain.ts";
+
+/** Options that would break what a backup promises, or that are ours to set. */
+const refused =
+  /^(-[fFZjCdhpUWV?].*|--(file|format|compress|jobs|create|dbname|host|port|username|password|version|help)(=.*)?)$/;
+
+/** DB_DUMP_OPTIONS as words. Throws `Failure` with status 2 on one that cannot be used. */
+export function dumpOptionsFrom(text: string | undefined): string[] {
+  const words = parseWords(text ?? "");
+  const wrong = words.find((word) => refused.test(word));
+  if (wrong === undefined) return words;
+  throw usageFailure(
+    `DB_DUMP_OPTIONS: ${wrong} cannot be used`,
+    "format, compression, file and connection have settings of their own",
+  );
+}
+
+/** The dump's SQL; ends normally only when pg_dump exited 0 and its last line has come. */
+export async function* dump(connection: Connection, client: Client, options: string[]): AsyncGenerator<Uint8Array> {
+  const { env, signal, where, log, dbname } = connection;
+  const words = ["--format=plain", "--clean", "--if-exists", "--no-password", ...options, dbname];
+  const program = start([client.path, ...words], { env, signal });
+  await program.stdin.end();
+  let tail: Buffer = Buffer.alloc(0);
+  let ended = false;
+  try {
+    for await (const chunk of program.stdout) {
+      tail = endOf(tail, chunk);
+      yield chunk;
+    }
+    ended = true;
+  } finally {
+    if (!ended) program.stop();
+  }
+  const [status, stderr] = [await program.exited, await program.stderr];
+  signal.throwIfAborted();
+  if (status !== 0) throw clientFailure(`pg_dump of ${where} failed`, status, stderr);
+  if (!isComplete(tail)) {
+    throw new Failure("pg_dump exited with status 0, but the dump is not whole: its last line is missing", {
+      hints: [`look at ${client.path}: it stopped early without saying so`],
+    });
+  }
+  if (stderr) log.warn(`pg_dump says: ${stderr}`);
+}
+
+const unpack = { gzip: "gunzip -c", zstd: "zstd -dc", none: "cat" } as const;
+const word = (text: string) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+/** A pipe of stock tools that restores the file into `database`. */
+export function stockRestore(
+  file: string,
+  compression: keyof typeof unpack,
+  { database, serverMajor, clientMajor }: { database: string; serverMajor: number; clientMajor: number },
+): string {
+  // pg_dump 17 and later write a setting into the first lines that older servers do not know
+  const older = serverMajor < 17 && clientMajor >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
+  const load = "psql --no-psqlrc --single-transaction -v ON_ERROR_STOP=1";
+  return `${unpack[compression]} ${word(file)}${older} | ${load} -d ${word(database)}`;
+}

@@ -1,0 +1,53 @@
+/** First contact: which programs are there, what does the server say of itself. */
+import { retry } from "../../shared/retry.ts";
+import type { Server } from "../database.ts";
+import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
+import { type Connection, query } from "./connection.ts";
+import { isTemporary } from "./explain.ts";
+
+/** The programs that fit the server. */
+export interface Clients {
+  psql: Client;
+  dump: Client;
+}
+
+interface Answer {
+  version: string;
+  number: number;
+  encoding: string;
+  bytes: number;
+}
+
+const question = `
+  SELECT json_build_object(
+    'version', current_setting('server_version'),
+    'number', current_setting('server_version_num')::int,
+    'encoding', current_setting('server_encoding'),
+    'bytes', (SELECT coalesce(sum(pg_table_size(oid)), 0) FROM pg_class
+              WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject')))`;
+
+/** Finds the programs, logs in (three tries) and picks the dump program for the server. Throws `Failure`. */
+export async function probe(connection: Connection): Promise<{ server: Server; clients: Clients }> {
+  const { folder, log, signal, where } = connection;
+  const dumps = await findClients("pg_dump", folder);
+  if (dumps.length === 0) throw missingProgram("pg_dump", folder);
+  // a folder that holds pg_dump alone is good enough to dump with
+  const psql = newest(await findClients("psql", folder)) ?? newest(await findClients("psql", undefined));
+  if (!psql) throw missingProgram("psql", folder);
+  const ask = () => query<Answer>(connection, psql, question);
+  const answer = await retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
+  const major = Math.floor(answer.number / 10_000);
+  const dump = fittingClient(dumps, major);
+  if (!dump) throw clientTooOld(dumps, answer.version, major);
+  return {
+    clients: { psql, dump },
+    server: {
+      version: `PostgreSQL ${answer.version.split(" ")[0]}`,
+      major,
+      client: `pg_dump ${dump.version || "of unknown version"}`,
+      encoding: answer.encoding,
+      dataBytes: answer.bytes,
+      warnings: dump.major === 0 ? [`${dump.path} does not tell its version: it may not fit the server`] : [],
+    },
+  };
+}
