@@ -4,19 +4,21 @@ import { hostname } from "node:os";
 import parseWords from "string-argv";
 import type { Argv } from "yargs";
 import { compress } from "./archive/compress.ts";
-import { createBackupFile } from "./archive/file.ts";
 import { freeBytes, listBackups, newestGood, prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
+import type { ManifestFacts } from "./archive/manifest.ts";
+import { manifestName, parseBackupName } from "./archive/name.ts";
 import { prune } from "./archive/prune.ts";
-import { watched } from "./archive/tally.ts";
+import { type Tally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
+import { openDestination } from "./destination.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
-import { atExit } from "./shared/cleanup.ts";
 import { Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { version } from "./shared/version.ts";
+import { openStorage, type RemoteObject, type Storage } from "./storage/storage.ts";
 
 interface Options {
   upload: boolean;
@@ -52,10 +54,13 @@ export const backup: Script<Options> = {
     await prepareFolder(folder);
     using _lock = takeLock(folder, lockName(database), job.script);
     await sweepPartials(folder, database.name);
+    const storage = job.options.upload ? await openStorage(job.settings, job) : undefined;
+    await sweepUploads(storage, database);
     const server = await database.probe();
-    const path = await makeBackup(job, database, server, folder);
+    const place = await makeBackup(job, database, server, folder, storage);
     await pruneLocal(job, database, folder);
-    return { summary: `backup done: ${path}, ${bytesText(job.facts.bytes ?? 0)}`, output: path };
+    if (storage) await pruneRemote(job, database, storage);
+    return { summary: summaryOf(job), output: place };
   },
 };
 
@@ -72,10 +77,16 @@ export function nameDatabase(job: Job, database: Database): void {
 }
 
 /**
- * Takes a backup into `folder` and returns its path. It becomes visible only when the dump proved whole; on any failure
- * nothing is left. The caller holds the lock and has probed the server.
+ * Takes a backup into `folder`, or to `storage`, or to both in one pass, and returns where it lies. It becomes visible only when the dump
+ * proved whole; on any failure nothing is left. The caller holds the lock and has probed the server.
  */
-export async function makeBackup(job: Job, database: Database, server: Server, folder: string): Promise<string> {
+export async function makeBackup(
+  job: Job,
+  database: Database,
+  server: Server,
+  folder: string,
+  storage?: Storage,
+): Promise<string> {
   const { settings, log, facts } = job;
   const startedAt = new Date();
   log.info(
@@ -85,8 +96,7 @@ export async function makeBackup(job: Job, database: Database, server: Server, f
   for (const warning of server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
   facts.previousBytes = newestGood(await listBackups(folder, database.name))?.bytes;
-  const file = await createBackupFile(folder, { database: database.name, compression, time: startedAt });
-  const forget = atExit(file.discardSync);
+  const destination = await openDestination({ job, database, server, folder, storage, startedAt });
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
     let sqlBytes = 0;
@@ -96,17 +106,16 @@ export async function makeBackup(job: Job, database: Database, server: Server, f
     });
     const level = settings.BACKUP_COMPRESSION_LEVEL;
     for await (const block of compress(sql, { compression, level, jobs: settings.BACKUP_JOBS })) {
-      await file.write(block);
+      await destination.write(block);
     }
-    const { bytes } = await file.commit(({ bytes, sha256 }) => ({
+    const describe = (tally: Tally): ManifestFacts => ({
       database: database.name,
       engine: database.engine,
       serverVersion: server.version,
       clientVersion: server.client,
       startedAt: startedAt.toISOString(),
       endedAt: new Date().toISOString(),
-      bytes,
-      sha256,
+      ...tally,
       uncompressedBytes: sqlBytes,
       compression,
       programVersion: version,
@@ -114,20 +123,23 @@ export async function makeBackup(job: Job, database: Database, server: Server, f
       site: settings.SITE_NAME,
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
-      restoreCommand: database.stockRestore(file.name, compression, server),
-    }));
-    Object.assign(facts, { file: file.name, bytes, localPath: file.path });
-    const seconds = clock(Date.now() - startedAt.getTime());
-    log.info(`${file.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${seconds}`, { ...facts, sqlBytes });
-    return file.path;
+      restoreCommand: database.stockRestore(destination.name, compression, server),
+    });
+    const { bytes } = await destination.commit(describe);
+    Object.assign(facts, { file: destination.name, bytes, ...destination.places });
+    const took = clock(Date.now() - startedAt.getTime());
+    log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
+    return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
   } catch (error) {
-    await file.discard();
+    await destination.discard();
     throw error;
   } finally {
     progress.stop();
-    forget();
   }
 }
+
+const summaryOf = ({ facts }: Job): string =>
+  `backup done: ${[facts.localPath, facts.remoteLocation].filter(Boolean).join(" and ")}, ${bytesText(facts.bytes ?? 0)}`;
 
 /** Deletes local backups of this database that are older than LOCAL_RETENTION_DAYS. */
 async function pruneLocal({ settings, log }: Job, database: Database, folder: string): Promise<void> {
@@ -139,6 +151,38 @@ async function pruneLocal({ settings, log }: Job, database: Database, folder: st
     remove: (name: string) => removeFile(join(folder, name)),
   };
   await prune(place, { database: database.name, days, log });
+}
+
+/** Backups of this database in S3, in the form that retention looks at. */
+export async function listRemote(
+  storage: Storage,
+  database: string,
+): Promise<(RemoteObject & { committed: boolean })[]> {
+  const objects = await Array.fromAsync(storage.list());
+  const names = new Set(objects.map(({ name }) => name));
+  return objects
+    .filter(({ name }) => parseBackupName(name)?.database === database)
+    .map((object) => ({ ...object, committed: names.has(manifestName(object.name)) }));
+}
+
+/** Deletes backups of this database in S3 that are older than BACKUP_RETENTION_DAYS. */
+async function pruneRemote({ settings, log }: Job, database: Database, storage: Storage): Promise<void> {
+  const days = settings.BACKUP_RETENTION_DAYS;
+  if (days === undefined) return;
+  const place = {
+    where: storage.location(""),
+    setting: "BACKUP_RETENTION_DAYS",
+    candidates: await listRemote(storage, database.name),
+    remove: (name: string) => storage.delete(name),
+  };
+  await prune(place, { database: database.name, days, log });
+}
+
+const dayMs = 86_400_000;
+
+/** Aborts uploads of this database that a killed run left unfinished: their parts are billed for ever. */
+async function sweepUploads(storage: Storage | undefined, database: Database): Promise<void> {
+  await storage?.sweepStaleUploads(dayMs, (name) => parseBackupName(name)?.database === database.name);
 }
 
 function dryRunChecks(database: Database, folder: string): Check[] {

@@ -2,26 +2,73 @@
  * Where a backup goes while it is made: a local file, an object in S3, or both in one pass. Here the rooms archive and
  * storage meet.
  */
-import type { BackupFile } from "./archive/file.ts";
+import { type BackupFile, createBackupFile, freeName } from "./archive/file.ts";
 import { formatManifest, type ManifestFacts } from "./archive/manifest.ts";
-import { manifestName } from "./archive/name.ts";
+import { formatBackupName, manifestName } from "./archive/name.ts";
 import { startTally, type Tally } from "./archive/tally.ts";
+import type { Database, Server } from "./database/database.ts";
+import { atExit } from "./shared/cleanup.ts";
 import { Failure, messageOf } from "./shared/errors.ts";
 import type { Logger } from "./shared/log.ts";
+import type { Facts } from "./shared/outcome.ts";
+import type { Job } from "./shared/script.ts";
 import type { Storage } from "./storage/storage.ts";
 
 /** Shows nothing until `commit`, and leaves nothing after `discard`. */
-export type Destination = Pick<BackupFile, "name" | "write" | "commit" | "discard">;
+export interface Destination extends Pick<BackupFile, "name" | "write" | "commit" | "discard"> {
+  /** Where the backup lies after `commit`. */
+  places: Pick<Facts, "localPath" | "remoteLocation">;
+}
+
+interface Wanted {
+  job: Job;
+  database: Database;
+  server: Server;
+  /** BACKUP_DIR. */
+  folder: string;
+  /** Absent: the backup stays on this machine. */
+  storage: Storage | undefined;
+  startedAt: Date;
+}
+
+/** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
+export async function openDestination(wanted: Wanted): Promise<Destination> {
+  const { job, database, server, folder, storage, startedAt } = wanted;
+  const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
+  const stem = formatBackupName({ ...backup, sequence: 1, compression: "none" }).slice(0, -".sql".length);
+  const taken = new Set(storage ? (await Array.fromAsync(storage.list(stem))).map(({ name }) => name) : []);
+  // the dump's length is a guess, and how well it compresses another: twice the data is safe for the part size
+  const remote = (name: string) => storage && remoteDestination(storage, name, 2 * server.dataBytes);
+  if (!job.settings.BACKUP_KEEP_LOCAL) {
+    const only = remote(freeName(backup, taken));
+    if (only) return only;
+  }
+  const local = localDestination(await createBackupFile(folder, { ...backup, taken }));
+  const copy = remote(local.name);
+  return copy ? bothDestinations(local, copy, job.log) : local;
+}
+
+function localDestination(file: BackupFile): Destination {
+  const forget = atExit(file.discardSync);
+  return {
+    name: file.name,
+    places: { localPath: file.path },
+    write: (block) => file.write(block),
+    commit: (describe) => file.commit(describe).finally(forget),
+    discard: () => file.discard().finally(forget),
+  };
+}
 
 /**
  * An object in S3: it appears when the upload completes, within `commit`; its manifest follows and marks it committed.
  * `expectedBytes` is about how long it will be.
  */
-export function remoteDestination(storage: Storage, name: string, expectedBytes: number): Destination {
+function remoteDestination(storage: Storage, name: string, expectedBytes: number): Destination {
   const upload = storage.upload(name, { expectedBytes, ifAbsent: true });
   const tally = startTally();
   return {
     name,
+    places: { remoteLocation: storage.location(name) },
     discard: () => upload.abort(),
     async write(block) {
       tally.add(block);
@@ -40,7 +87,7 @@ export function remoteDestination(storage: Storage, name: string, expectedBytes:
  * Both at once. The local file comes first: when the upload fails, the backup goes on without it, and only then,
  * with the good file in place, `commit` throws a `Failure` that says so.
  */
-export function bothDestinations(local: Destination, remote: Destination, path: string, log: Logger): Destination {
+function bothDestinations(local: Destination, remote: Destination, log: Logger): Destination {
   let trouble: unknown;
   const tryRemote = async (act: () => Promise<unknown>): Promise<void> => {
     if (trouble !== undefined) return;
@@ -54,6 +101,7 @@ export function bothDestinations(local: Destination, remote: Destination, path: 
   };
   return {
     name: local.name,
+    places: { ...local.places, ...remote.places },
     async write(block) {
       await Promise.all([local.write(block), tryRemote(() => remote.write(block))]);
     },
@@ -62,7 +110,7 @@ export function bothDestinations(local: Destination, remote: Destination, path: 
       const once = (tally: Tally) => (facts ??= describe(tally));
       const result = await local.commit(once);
       await tryRemote(() => remote.commit(once));
-      if (trouble !== undefined) throw uploadFailure(path, trouble);
+      if (trouble !== undefined) throw uploadFailure(local.places.localPath ?? local.name, trouble);
       return result;
     },
     async discard() {

@@ -35,22 +35,25 @@ export interface NewBackup {
 export async function createBackupFile(dir: string, wanted: NewBackup): Promise<BackupFile> {
   try {
     const used = new Set([...(await readdir(dir)), ...(wanted.taken ?? [])]);
-    for (let sequence = 1; ; sequence++) {
-      const name = freeName({ ...wanted, sequence }, used);
-      const handle = name && (await openNew(join(dir, partialName(name))));
+    for (;;) {
+      const name = freeName(wanted, used);
+      const handle = await openNew(join(dir, partialName(name)));
       if (handle) return backupFile(dir, name, handle);
+      used.add(name);
     }
   } catch (error) {
     throw diskFailure(`cannot create a backup file in ${dir}`, error);
   }
 }
 
-/** A name that is free under every compression, so that no two files share time and sequence. */
-function freeName(wanted: BackupName, used: ReadonlySet<string>): string | undefined {
-  const rivals = (["gzip", "zstd", "none"] as const)
-    .map((compression) => formatBackupName({ ...wanted, compression }))
-    .flatMap((name) => [name, manifestName(name), partialName(name)]);
-  return rivals.some((rival) => used.has(rival)) ? undefined : formatBackupName(wanted);
+/** The first name of its second that is free under every compression, so that no two files share time and sequence. */
+export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {
+  for (let sequence = 1; ; sequence++) {
+    const rivals = (["gzip", "zstd", "none"] as const)
+      .map((compression) => formatBackupName({ ...wanted, sequence, compression }))
+      .flatMap((name) => [name, manifestName(name), partialName(name)]);
+    if (!rivals.some((rival) => used.has(rival))) return formatBackupName({ ...wanted, sequence });
+  }
 }
 
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -118,7 +121,7 @@ function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
 }
 
 /** `write` may take less than it was given (a disk that is almost full, a signal). */
-async function writeAll(handle: FileHandle, block: Uint8Array): Promise<void> {
+export async function writeAll(handle: FileHandle, block: Uint8Array): Promise<void> {
   for (let rest = block; rest.byteLength > 0;)
     rest = rest.subarray((await handle.write(rest, 0, rest.byteLength)).bytesWritten);
 }
@@ -133,7 +136,7 @@ async function writeNew(path: string, text: string): Promise<void> {
   }
 }
 
-function removeSync(path: string): void {
+export function removeSync(path: string): void {
   try {
     unlinkSync(path);
   } catch {

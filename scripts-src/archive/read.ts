@@ -42,7 +42,7 @@ export async function openBackup(path: string): Promise<OpenBackup> {
       tally.add(block);
       onRead(block.byteLength);
     });
-    yield* decompress(file, { path, maxBytes: manifest?.uncompressedBytes });
+    yield* decompress(file, { name: path, uncompressedBytes: manifest?.uncompressedBytes });
     const { bytes, sha256 } = tally.result();
     if (known && known.sha256 !== sha256) {
       throw damaged(path, manifest ? "its checksum (sha256) is not the one in its manifest" : "it changed meanwhile");

@@ -26,7 +26,7 @@ function parserOf(script: Script) {
       describe: "Settings file to read instead of .env.sh beside the executable",
     })
     .usage(`Usage: $0 ${script.usage}\n\n${script.summary}`)
-    .command(`$0 ${script.positionals ?? ""}`, false, (builder) => script.options(builder))
+    .command(`$0 ${script.positionals ?? ""}`.trim(), false, (builder) => script.options(builder))
     .epilogue(statusTable)
     .strict()
     .recommendCommands()
