@@ -26,7 +26,7 @@ export function contradictions(settings: Settings, given: Source, broken: Readon
       `${ways.flat().map(place).join(", ")}: the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings`,
     );
   const url = settings.DATABASE_URL;
-  if (url !== undefined && !schemes.some((scheme) => url.toLowerCase().startsWith(scheme)))
+  if (url !== undefined && !schemes.some((scheme) => url.startsWith(scheme)))
     problems.push(`${place("DATABASE_URL")}: the kind of database is unknown; begin it with ${schemes.join(", ")}`);
   for (const [one, other, alternative] of pairs)
     if (given.has(one) !== given.has(other) && !broken.has(one) && !broken.has(other)) {
