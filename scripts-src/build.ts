@@ -17,6 +17,8 @@ async function build(): Promise<void> {
   const result = await Bun.build({
     entrypoints: [join(root, "scripts-src/main.ts"), join(root, "scripts-src/archive/gzip-worker.ts")],
     root: join(root, "scripts-src"),
+    // side by side, so that `new URL("./gzip-worker.ts", import.meta.url)` finds the worker as it does in the sources
+    naming: "[name].[ext]",
     target: "bun",
     // esm: top-level await and import.meta work with bytecode
     format: "esm",
