@@ -2,7 +2,18 @@ import type { Logger } from "./log.ts";
 import { messageOf } from "./errors.ts";
 
 /** Waits between tries, in ms: three tries in all, growing waits. */
-const waits = [1_000, 3_000];
+const usualWaits = [1_000, 3_000];
+
+export interface RetryOptions {
+  log: Logger;
+  signal: AbortSignal;
+  /** Says whether another try may help. */
+  again: (error: unknown) => boolean;
+  /** Waits between tries in ms. */
+  waits?: readonly number[];
+  /** The error as the log shall tell it. */
+  describe?: (error: unknown) => string;
+}
 
 /**
  * Does `work`, and again when it fails and `again` says that another try may help. Every failed try is logged with its
@@ -11,20 +22,20 @@ const waits = [1_000, 3_000];
 export async function retry<T>(
   what: string,
   work: () => Promise<T>,
-  options: { log: Logger; signal: AbortSignal; again: (error: unknown) => boolean },
+  { log, signal, again, waits = usualWaits, describe = messageOf }: RetryOptions,
 ): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
       return await work();
     } catch (error) {
-      options.signal.throwIfAborted();
+      signal.throwIfAborted();
       const wait = waits[tried - 1];
-      if (wait === undefined || !options.again(error)) throw error;
-      options.log.warn(
-        `${what} failed (try ${tried} of ${waits.length + 1}), next try in ${wait / 1000} s: ${messageOf(error)}`,
+      if (wait === undefined || !again(error)) throw error;
+      log.warn(
+        `${what} failed (try ${tried} of ${waits.length + 1}), next try in ${wait / 1000} s: ${describe(error)}`,
         { try: tried, tries: waits.length + 1, waitMs: wait },
       );
-      await pause(wait, options.signal);
+      await pause(wait, signal);
     }
   }
 }

@@ -1,0 +1,127 @@
+/** One bucket and folder: the SDK's client set for the whole S3 family, and how every request is tried, logged and explained. */
+import { createHash } from "node:crypto";
+import { S3Client, type ServiceInputTypes, type ServiceOutputTypes, type StorageClass } from "@aws-sdk/client-s3";
+import type { BuildMiddleware } from "@smithy/types";
+import { Failure } from "../shared/errors.ts";
+import { retry } from "../shared/retry.ts";
+import type { Settings } from "../shared/settings.ts";
+import { describeError, explain, isTransient, statusOf } from "./explain.ts";
+import { fetchHandler } from "./http.ts";
+import type { StorageContext } from "./storage.ts";
+
+/** A minute of patience in all: a router that restarts must not cost a backup of hours. */
+const patience = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
+/** As long as the server has never answered, a wrong setting is likelier than a broken line. */
+const firstContactTries = 3;
+
+export interface Bucket {
+  name: string;
+  /** `S3_PATH/`, or empty. */
+  prefix: string;
+  storageClass: StorageClass | undefined;
+  log: StorageContext["log"];
+  signal: AbortSignal;
+  client: S3Client;
+  /** Key of an object. */
+  key: (name: string) => string;
+  /** Where an object lies, for people. */
+  location: (name: string) => string;
+  /** Sends requests until they work or trying on is no use; `what` is for the log ("upload of x"). Throws the SDK's error. */
+  tried: <T>(what: string, work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal) => Promise<T>;
+  /** Does `work` ("list x"), which needs the permission `right` ("s3:ListBucket"); throws an explained `Failure`. */
+  explained: <T>(what: string, right: string, work: () => Promise<T>) => Promise<T>;
+}
+
+/** No request is sent yet. */
+export function connectBucket(
+  settings: Settings,
+  name: string,
+  { log, signal, waits = patience }: StorageContext,
+): Bucket {
+  const prefix = settings.S3_PATH ? `${settings.S3_PATH}/` : "";
+  let answered = false;
+  const tried: Bucket["tried"] = (what, work, stop = signal) => {
+    let tries = 0;
+    return retry(
+      what,
+      async () => {
+        try {
+          const result = await work(stop);
+          answered = true;
+          return result;
+        } catch (error) {
+          answered ||= statusOf(error) !== undefined;
+          throw error;
+        }
+      },
+      {
+        log,
+        signal: stop,
+        waits: waits.map((wait) => Math.round(wait * (0.75 + Math.random() / 2))),
+        again: (error) => isTransient(error) && (answered || ++tries < firstContactTries),
+        describe: describeError,
+      },
+    );
+  };
+  return {
+    name,
+    prefix,
+    storageClass: settings.S3_STORAGE_CLASS as StorageClass | undefined,
+    log,
+    signal,
+    client: makeClient(settings),
+    key: (object) => prefix + object,
+    location: (object) => `s3://${name}/${prefix}${object}`,
+    tried,
+    async explained(what, right, work) {
+      try {
+        return await work();
+      } catch (error) {
+        signal.throwIfAborted();
+        throw error instanceof Failure ? error : explain(error, what, right, settings);
+      }
+    },
+  };
+}
+
+/**
+ * The client for every kind of S3: bodies are plain bytes with Content-MD5 instead of CRC32 trailers (which R2, B2, older
+ * Ceph and MinIO refuse or corrupt, aws/aws-sdk-js-v3#6810), no `Expect: 100-continue`, tries are ours and logged.
+ */
+export function makeClient(settings: Settings): S3Client {
+  const client = new S3Client({
+    region: settings.S3_REGION,
+    ...(settings.S3_URL && { endpoint: settings.S3_URL }),
+    forcePathStyle: settings.S3_FORCE_PATH_STYLE ?? settings.S3_URL !== undefined,
+    // without keys: AWS's own chain (environment, profile, role)
+    ...(settings.S3_ACCESS_KEY !== undefined &&
+      settings.S3_SECRET_KEY !== undefined && {
+        credentials: {
+          accessKeyId: settings.S3_ACCESS_KEY,
+          secretAccessKey: settings.S3_SECRET_KEY,
+          ...(settings.S3_SESSION_TOKEN && { sessionToken: settings.S3_SESSION_TOKEN }),
+        },
+      }),
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    expectContinueHeader: false,
+    maxAttempts: 1,
+    defaultsMode: "standard",
+    requestHandler: fetchHandler,
+  });
+  client.middlewareStack.add(protectBody, { step: "build", priority: "low", name: "protectBody" });
+  return client;
+}
+
+/**
+ * Content-MD5 on every body: every provider verifies it, and a bucket with Object Lock demands it. It is signed, so the
+ * payload itself need not be: its sha256 would cost us and the server another 0.6 s of CPU a GiB.
+ */
+const protectBody: BuildMiddleware<ServiceInputTypes, ServiceOutputTypes> = (next) => (args) => {
+  const { body, headers } = args.request as { body?: unknown; headers: Record<string, string> };
+  if (body instanceof Uint8Array || typeof body === "string") {
+    headers["content-md5"] = createHash("md5").update(body).digest("base64");
+    if (typeof body !== "string") headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+  }
+  return next(args);
+};

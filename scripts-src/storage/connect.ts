@@ -1,0 +1,33 @@
+/** Storage on the AWS SDK. Loaded only when S3 is needed. */
+import { randomUUID } from "node:crypto";
+import type { Settings } from "../shared/settings.ts";
+import { connectBucket } from "./bucket.ts";
+import { download } from "./download.ts";
+import { uploadFile } from "./file.ts";
+import { listObjects, sweepStaleUploads } from "./list.ts";
+import { deleteObject, headObject, putObject } from "./objects.ts";
+import type { Storage, StorageContext } from "./storage.ts";
+import { Upload } from "./upload.ts";
+
+/** See `openStorage`. No request is sent yet. */
+export function connect(settings: Settings, bucketName: string, context: StorageContext): Storage {
+  const bucket = connectBucket(settings, bucketName, context);
+  const { explained, tried, location, signal } = bucket;
+  return {
+    location,
+    list: (prefix) => listObjects(bucket, prefix),
+    head: (name) =>
+      explained(`look at ${location(name)}`, "s3:GetObject", () =>
+        tried(`look at ${name}`, (stop) => headObject(bucket, name, stop)),
+      ),
+    put: (name, body, { ifAbsent } = {}) =>
+      explained(`upload ${name} to ${location(name)}`, "s3:PutObject", () =>
+        putObject(bucket, { name, id: randomUUID(), ifAbsent }, body, signal),
+      ),
+    upload: (name, options) => new Upload(bucket, name, options),
+    uploadFile: (path, name, options = {}) => uploadFile(bucket, path, name, options),
+    get: (name, { from } = {}) => download(bucket, name, from),
+    delete: (name) => explained(`delete ${location(name)}`, "s3:DeleteObject", () => deleteObject(bucket, name)),
+    sweepStaleUploads: (olderThanMs, isOurs) => sweepStaleUploads(bucket, olderThanMs, isOurs),
+  };
+}

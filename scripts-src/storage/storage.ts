@@ -1,0 +1,78 @@
+import type { Logger } from "../shared/log.ts";
+import { usageFailure } from "../shared/errors.ts";
+import type { Settings } from "../shared/settings.ts";
+
+/** An object in the bucket, directly below S3_PATH. */
+export interface RemoteObject {
+  /** Key in the bucket: S3_PATH and name. */
+  key: string;
+  /** Name relative to S3_PATH. */
+  name: string;
+  bytes: number;
+  /** When it was stored, by the server's clock. */
+  modified: Date;
+}
+
+export interface UploadOptions {
+  /** About how long it will be, with margin upwards; decides the part size. Unknown: equal parts up to 78 GiB, then growing ones. */
+  expectedBytes?: number;
+  /** Never replace an object of this name: an aid, since some servers do not know the condition. */
+  ifAbsent?: boolean;
+  /** Called with the bytes of each part that has arrived. */
+  sent?: (bytes: number) => void;
+}
+
+/** An object on its way. It becomes visible when `complete` ends normally, and not before. */
+export interface UploadSink {
+  /** Takes a block and copies it; waits while enough is on its way. Throws once the upload has failed. */
+  write(block: Uint8Array): Promise<void>;
+  /** Ends the object and compares its size. Throws `Failure` after cleaning up; then nothing is stored. */
+  complete(): Promise<void>;
+  /** Gives the upload up and cleans up; may be called at any time, even after the run was stopped. Never throws. */
+  abort(): Promise<void>;
+}
+
+/**
+ * S3-compatible storage as the scripts need it. Names are relative to S3_PATH. Every method tries again by itself
+ * (each time logged), throws an explained `Failure`, and ends with the reason of the run's signal when that is aborted.
+ */
+export interface Storage {
+  /** Where an object lies, for people: `s3://bucket/path/name`. */
+  location: (name: string) => string;
+  /** The objects directly below S3_PATH whose name starts with `prefix`, in pages of 1,000. */
+  list(prefix?: string): AsyncIterable<RemoteObject>;
+  /** Size and time of one object; undefined when there is none. */
+  head(name: string): Promise<{ bytes: number; modified: Date } | undefined>;
+  /** Stores a small object in one request. */
+  put(name: string, body: Uint8Array, options?: Pick<UploadOptions, "ifAbsent">): Promise<void>;
+  upload(name: string, options?: UploadOptions): UploadSink;
+  /** Stores a file; throws when it changes meanwhile. The size of a small one is for the caller to compare (a listing is cheaper than a HEAD each). */
+  uploadFile(path: string, name: string, options?: UploadOptions): Promise<void>;
+  /** The bytes of an object from offset `from` on; a broken connection is resumed where it broke. */
+  get(name: string, options?: { from?: number }): AsyncIterable<Uint8Array>;
+  /** Deletes one object; one that is not there is no error. */
+  delete(name: string): Promise<void>;
+  /**
+   * Aborts unfinished uploads below S3_PATH that began more than `olderThanMs` ago and whose name `isOurs`: their parts
+   * are billed for ever. Returns how many. A server that does not allow it is noted in the log only.
+   */
+  sweepStaleUploads(olderThanMs: number, isOurs: (name: string) => boolean): Promise<number>;
+}
+
+export interface StorageContext {
+  log: Logger;
+  /** Aborted when the run is stopped; its reason is a `Stopped`. */
+  signal: AbortSignal;
+  /** Waits between tries in milliseconds, for tests. */
+  waits?: readonly number[];
+}
+
+/** The storage that the settings name. Loads the AWS SDK only now: scripts that need no S3 start without it. */
+export async function openStorage(settings: Settings, context: StorageContext): Promise<Storage> {
+  // The URL standard (so Bun's fetch) resolves "." and ".." in any spelling: such a key could not be reached.
+  if (settings.S3_PATH.split("/").some((part) => part === "." || part === ".."))
+    throw usageFailure("S3_PATH: must not hold . or .. as a folder");
+  if (!settings.S3_BUCKET) throw usageFailure("S3_BUCKET is not set");
+  const { connect } = await import("./connect.ts");
+  return connect(settings, settings.S3_BUCKET, context);
+}
