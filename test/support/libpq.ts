@@ -26,15 +26,15 @@ export function openLibpq(major: 15 | 18): (text: string) => Map<string, string>
 
 /** A CString is typed as a string, but is an object. */
 // eslint-disable-next-line typescript/no-unnecessary-type-conversion
-const textAt = (address: number): string => String(new CString(address as Pointer));
+const textAt = (address: Pointer): string => String(new CString(address));
 
 /** `PQconninfoOption`: keyword, envvar, compiled, val, label, dispchar (pointers), dispsize (int); ends with no keyword. */
 function readOptions(options: Pointer): Map<string, string> {
   const found = new Map<string, string>();
   for (let offset = 0; ; offset += 56) {
-    const keyword = read.ptr(options, offset);
+    const keyword = read.ptr(options, offset) as Pointer | 0;
     if (keyword === 0) return found;
-    const value = read.ptr(options, offset + 24);
+    const value = read.ptr(options, offset + 24) as Pointer | 0;
     if (value !== 0) found.set(textAt(keyword), textAt(value));
   }
 }

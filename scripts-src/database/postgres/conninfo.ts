@@ -69,11 +69,11 @@ function describe(keywords: Keywords, database: string): string {
   const port = (index: number) => ports[ports.length === 1 ? 0 : index] || "5432";
   const socket = hosts.find((host) => host.startsWith("/") || host.startsWith("@"));
   if (socket !== undefined) return `postgresql:///${database}?host=${socket}&port=${port(hosts.indexOf(socket))}`;
-  const places = hosts.map((host, index) => host && `${bracketed(host)}:${port(index)}`);
+  const places = hosts.map((host, index) => host && `${inBrackets(host)}:${port(index)}`);
   return `postgresql://${places.join(",")}/${database}`;
 }
 
-const bracketed = (host: string) => (host.includes(":") ? `[${host}]` : host);
+const inBrackets = (host: string) => (host.includes(":") ? `[${host}]` : host);
 
 /** The keyword form, for `--dbname=`: what libpq reads from it is `keywords` again. */
 export function formatConninfo(keywords: Keywords): string {
