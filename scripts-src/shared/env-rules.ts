@@ -20,7 +20,10 @@ const schemes = ["postgres://", "postgresql://", "mysql://", "mariadb://"];
 export function contradictions(settings: Settings, given: Source, broken: ReadonlySet<SettingName>): string[] {
   const place = (name: string) => `${name} (${given.get(name)?.where ?? "not set"})`;
   const problems: string[] = [];
-  const ways = waysToDatabase.map((way) => way.filter((name) => given.has(name))).filter((way) => way.length > 0);
+  const ways = waysToDatabase
+    .map((way) => way.filter((name) => given.has(name)))
+    // DB_TYPE alone stands in many a copy of example.env.sh and names nothing.
+    .filter((way) => way.some((name) => name !== "DB_TYPE"));
   if (ways.length > 1)
     problems.push(
       `${ways.flat().map(place).join(", ")}: the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings`,
@@ -63,6 +66,6 @@ const describe = (name: SettingName) => `${name}: ${aboutSetting(name).meaning}`
 function missingDatabase(settings: Settings, broken: ReadonlySet<SettingName>): string[] {
   if (settings.DATABASE_URL || settings.POSTGRES_CONNECTION_STRING || settings.DB_NAME) return [];
   if (databaseNames.some((name) => broken.has(name))) return [];
-  if (parts.some((name) => settings[name] !== undefined)) return [describe("DB_NAME")];
+  if (parts.some((name) => name !== "DB_TYPE" && settings[name] !== undefined)) return [describe("DB_NAME")];
   return ["DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and so on: The database."];
 }

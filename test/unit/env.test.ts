@@ -311,6 +311,8 @@ describe("missing settings", () => {
     ]);
     expect(missing({}, [])).toEqual([]);
     expect(missing({ DB_HOST: "db" }, ["database"])).toEqual(["DB_NAME"]);
+    expect(missing({ DB_TYPE: "postgresql" }, ["database"])[0]).toStartWith("DATABASE_URL, or");
+    expect(read("DB_TYPE=postgresql\n", { DATABASE_URL: "postgres://db/app" }).problems).toEqual([]);
     for (const way of ["DATABASE_URL", "POSTGRES_CONNECTION_STRING", "DB_NAME"])
       expect(missing({ [way]: "postgres://db/app" }, ["database"])).toEqual([]);
   });

@@ -1,0 +1,255 @@
+# Settings of backup_scripts.
+#
+#   cp example.env.sh .env.sh && chmod 600 .env.sh
+#
+# Then fill in what is required, and remove the # in front of any other setting that you want to change.
+#
+# - Every line is NAME='value', as in /bin/sh: no spaces around =, a comment has a space before its #.
+# - A value that has a ' in it goes into double quotes, and then has no $ ` \ or " in it.
+# - An empty value counts as not set. A variable of the same name in the environment wins.
+# - A secret may stand in a file of its own instead: write NAME_FILE='/path' in place of NAME='value'.
+#
+# ./help explains every setting, ./help NAME one of them. This file is generated: changes belong into .env.sh.
+
+# --------------------------------------------------------------------------------------------------
+# Required: the database (in parts, or as a URL or connection string instead)
+# --------------------------------------------------------------------------------------------------
+
+# The kind of database, when it is named in parts. Values: postgresql, mysql, mariadb. Default:
+# postgresql.
+DB_TYPE='postgresql'
+
+# Host name or address of the database server, or the Unix socket (a path that starts with /).
+# Default: localhost.
+DB_HOST=''
+
+# Port of the database server. Default: 5432 for PostgreSQL, 3306 for MySQL and MariaDB.
+DB_PORT=''
+
+# Name of the database.
+DB_NAME=''
+
+# User to log in as. Default: the operating system's user.
+DB_USER=''
+
+# Password of that user, exactly as it is: nothing is encoded. Secret: or DB_PASSWORD_FILE.
+DB_PASSWORD=''
+
+# The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_…
+# settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).
+# Values: postgres://…, postgresql://…, mysql://…, mariadb://…. Secret: or DATABASE_URL_FILE.
+#DATABASE_URL='postgres://backup:secret@db.example.com:5432/app?sslmode=require'
+
+# The PostgreSQL database as a libpq connection string; every libpq option is passed through.
+# Values: a URI (postgres://…) or libpq's keyword form (host=… dbname=…). Secret: or
+# POSTGRES_CONNECTION_STRING_FILE.
+#POSTGRES_CONNECTION_STRING='host=db.example.com dbname=app user=backup password=secret sslmode=verify-full'
+
+# --------------------------------------------------------------------------------------------------
+# Required for sync, backup --upload and schedule: S3-compatible storage
+# --------------------------------------------------------------------------------------------------
+
+# Bucket that receives the backups.
+S3_BUCKET=''
+
+# Access key. Set both keys, or neither to use AWS's own chain (profile, instance role). Default:
+# AWS's own credential chain.
+S3_ACCESS_KEY=''
+
+# Secret key that belongs to S3_ACCESS_KEY. Secret: or S3_SECRET_KEY_FILE.
+S3_SECRET_KEY=''
+
+# Endpoint of the S3-compatible storage. Not needed for AWS. Default: AWS.
+#S3_URL='https://s3.example.com'
+
+# Region of the bucket. Default: us-east-1.
+#S3_REGION='eu-central-1'
+
+# Folder (key prefix) within the bucket. Default: the bucket's top.
+#S3_PATH='production/app'
+
+# --------------------------------------------------------------------------------------------------
+# Required for mail, unless the mode is NEVER
+# --------------------------------------------------------------------------------------------------
+
+# When to send a mail: after every run, only when one failed, or never. The webhook obeys it too.
+# Values: SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER. Default: NEVER.
+EMAIL_NOTIFY_MODE='NEVER'
+
+# Sender of the mails.
+EMAIL_FROM=''
+
+# Who receives the mails; several are separated by commas.
+EMAIL_TO=''
+
+# Mail server.
+SMTP_HOST=''
+
+# Port of the mail server. Default: 587.
+SMTP_PORT=''
+
+# User to log in to the mail server as. Default: no login.
+SMTP_USER=''
+
+# Password of that user. Secret: or SMTP_PASSWORD_FILE.
+SMTP_PASSWORD=''
+
+# --------------------------------------------------------------------------------------------------
+# Optional: general
+# --------------------------------------------------------------------------------------------------
+
+# How mails and logs call this installation. Default: the host name.
+#SITE_NAME='shop-production'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: database
+# --------------------------------------------------------------------------------------------------
+
+# Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.
+# Default: found by itself: the usual places of the operating system, then PATH.
+#DB_CLIENT_DIR='/usr/lib/postgresql/17/bin'
+
+# Extra words for the dump program; they are kept in the manifest, so no secrets here.
+#DB_DUMP_OPTIONS='--exclude-table-data=log'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: backup files
+# --------------------------------------------------------------------------------------------------
+
+# Folder of the backup files. A relative path starts at the executables' folder. Default: backups.
+#BACKUP_DIR='/var/backups/app'
+
+# How backup files are compressed. Values: gzip, zstd, none. Default: gzip.
+#BACKUP_COMPRESSION='gzip'
+
+# How hard to compress: a higher level is smaller and slower. Values: 1 to 12 for gzip, 1 to 19 for
+# zstd. Default: 6 for gzip, 3 for zstd.
+#BACKUP_COMPRESSION_LEVEL='6'
+
+# How many blocks are compressed at the same time. Fewer leave more of the machine to others.
+# Values: 1 to 64. Default: the cores available to the program.
+#BACKUP_JOBS='2'
+
+# false: stream the backup straight to S3 and keep no local file (needs backup --upload or
+# schedule). Values: true, false. Default: true (false in the container image).
+#BACKUP_KEEP_LOCAL='true'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: retention
+# --------------------------------------------------------------------------------------------------
+
+# After a good backup, delete local backups of this database that are older than this many days.
+# Values: 1 or more. Default: keep all.
+#LOCAL_RETENTION_DAYS='14'
+
+# After a good upload, delete backups of this database in S3 that are older than this many days.
+# Values: 1 or more. Default: keep all.
+#BACKUP_RETENTION_DAYS='90'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: schedule (container)
+# --------------------------------------------------------------------------------------------------
+
+# When `schedule` runs a backup, as a cron expression. Values: 5 or 6 fields (with seconds first),
+# or @hourly, @daily, @weekly, @monthly, @yearly.
+#BACKUP_INTERVAL='0 3 * * *'
+
+# The time zone in which BACKUP_INTERVAL is read. Values: a name of the IANA time zone database.
+# Default: UTC.
+#BACKUP_TIMEZONE='Europe/Berlin'
+
+# When `schedule` starts and a run was missed meanwhile, make it up once at start. Values: true,
+# false. Default: false (true in the container image).
+#BACKUP_CATCH_UP='true'
+
+# How long `schedule` lets a running backup finish after SIGTERM before it is stopped cleanly. Keep
+# it below the container's stop_grace_period. Values: seconds, 0 or more. Default: 25.
+#BACKUP_GRACE_SECONDS='25'
+
+# File to which metrics are written after every run, for Prometheus node_exporter's textfile
+# collector.
+#METRICS_FILE='/var/lib/node_exporter/textfile/backup_scripts.prom'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: S3-compatible storage
+# --------------------------------------------------------------------------------------------------
+
+# Session token of temporary credentials. Secret: or S3_SESSION_TOKEN_FILE.
+#S3_SESSION_TOKEN='IQoJb3JpZ2luX2VjEXAMPLE'
+
+# Address the bucket as a path (https://host/bucket) instead of a host (https://bucket.host).
+# Values: true, false. Default: true when S3_URL is set, else false.
+#S3_FORCE_PATH_STYLE='true'
+
+# Storage class of uploaded backups. Default: the bucket's default.
+#S3_STORAGE_CLASS='STANDARD_IA'
+
+# `sync` also deletes backups from S3 that are gone from BACKUP_DIR. Values: true, false. Default:
+# false.
+#REMOTE_S3_DELETE='false'
+
+# What `sync` uses: sdk needs nothing installed; aws-cli runs `aws s3 sync`. Values: sdk, aws-cli.
+# Default: sdk.
+#SYNC_CLIENT='sdk'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: mail
+# --------------------------------------------------------------------------------------------------
+
+# Encryption: starttls (required, never skipped), tls from the first byte, or none. Values:
+# starttls, tls, none. Default: tls on port 465, else starttls.
+#SMTP_SECURITY='starttls'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: other notices
+# --------------------------------------------------------------------------------------------------
+
+# Receives the outcome of a run as JSON by POST, when EMAIL_NOTIFY_MODE would send a mail. Secret:
+# or NOTIFY_WEBHOOK_URL_FILE.
+#NOTIFY_WEBHOOK_URL='https://hooks.example.com/backup'
+
+# Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail. Secret:
+# or HEALTHCHECK_URL_FILE.
+#HEALTHCHECK_URL='https://hc-ping.com/00000000-0000-0000-0000-000000000000'
+
+# --------------------------------------------------------------------------------------------------
+# Optional: log
+# --------------------------------------------------------------------------------------------------
+
+# The least important lines that are still logged. Values: debug, info, warn, error. Default: info.
+#LOG_LEVEL='info'
+
+# One line of text or one JSON object a line. Values: text, json. Default: text (json in the
+# container image).
+#LOG_FORMAT='text'
+
+# --------------------------------------------------------------------------------------------------
+# What providers of S3-compatible storage need
+# --------------------------------------------------------------------------------------------------
+
+# AWS S3. The region of the bucket; no S3_URL. Without keys AWS's own chain is asked (profile,
+# instance role).
+#S3_REGION='eu-central-1'
+
+# MinIO. The address of the server's API, not that of its console.
+#S3_URL='https://minio.example.com:9000'
+#S3_REGION='us-east-1'
+
+# DigitalOcean Spaces. The endpoint of the data centre, without the name of the Space in front;
+# S3_BUCKET is the name of the Space.
+#S3_URL='https://fra1.digitaloceanspaces.com'
+#S3_REGION='fra1'
+
+# Cloudflare R2. The account's id stands on R2's page of the dashboard, where API tokens give the
+# keys.
+#S3_URL='https://ACCOUNT_ID.r2.cloudflarestorage.com'
+#S3_REGION='auto'
+
+# Backblaze B2. The endpoint stands on the bucket's page, the region is its second word; an
+# application key gives the keys.
+#S3_URL='https://s3.eu-central-003.backblazeb2.com'
+#S3_REGION='eu-central-003'
+
+# Ceph (RADOS Gateway). The address of the gateway; the region is its zonegroup, mostly default.
+#S3_URL='https://rgw.example.com'
+#S3_REGION='default'
