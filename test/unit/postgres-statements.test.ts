@@ -51,6 +51,10 @@ describe("statements", () => {
     expect(await statements("COPY t FROM stdin;\r\nx\r\n\\.\r\nSELECT 1;")).toHaveLength(2);
   });
 
+  test("a COPY of a table whose name holds a semicolon", async () => {
+    expect(await statements('COPY public."a;b" (c) FROM stdin;\nrow;\n\\.\nSELECT 1;')).toHaveLength(2);
+  });
+
   test("psql commands are told apart from SQL", async () => {
     const found = await pieces("\\restrict abc\n\nSELECT 1;\n\\unrestrict abc\n");
     expect(found.map((piece) => piece.kind)).toEqual(["command", "statement", "command"]);

@@ -75,19 +75,20 @@ export function emptyContents(): DumpContents {
   };
 }
 
-const name = String.raw`("(?:[^"]|"")+"|[^\s;,("'.]+)`;
-const qualified = String.raw`(${name}(?:\.${name})?)`;
+/** A name as pg_dump writes it, quoted or not. */
+export const name = String.raw`("(?:[^"]|"")+"|[^\s;,("'.]+)`;
+export const qualified = String.raw`(${name}(?:\.${name})?)`;
 const create = {
   table: new RegExp(String.raw`^CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?${qualified}`),
   extension: new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}`),
-  schema: new RegExp(String.raw`^CREATE SCHEMA (?:IF NOT EXISTS )?${name};`),
 };
-const owner = new RegExp(String.raw`^ALTER\s[\s\S]*\sOWNER TO ${name};$`);
+export const createSchema = new RegExp(String.raw`^CREATE SCHEMA (?:IF NOT EXISTS )?${name};`);
+export const owner = new RegExp(String.raw`^ALTER\s[\s\S]*\sOWNER TO ${name};$`);
 const grantee = new RegExp(
   String.raw`^(?:GRANT|REVOKE)\s[\s\S]*\s(?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY ${name})?;$`,
 );
 const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
-const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) POLICY (${name} ON ${qualified})`);
+export const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) POLICY (${name} ON ${qualified})`);
 const policyRoles = /\sTO ([^;()']+?)(?: USING | WITH CHECK |;$)/;
 const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
 
@@ -96,7 +97,7 @@ export const unquote = (word: string): string =>
   word.startsWith('"') ? word.slice(1, -1).replaceAll('""', '"') : word;
 
 /** `schema.table` as the catalog has it. */
-const unquoteQualified = (words: string): string =>
+export const unquoteQualified = (words: string): string =>
   [...words.matchAll(new RegExp(name, "g"))].map((match) => unquote(match[0])).join(".");
 
 /** Adds what a piece of the dump says to `contents`. Throws `Failure` on what no pg_dump of one database writes. */
@@ -111,7 +112,7 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
     const table = create.table.exec(text)?.[1];
     if (table) contents.tables.push(unquoteQualified(table));
     add(contents.extensions, create.extension.exec(text));
-    add(contents.schemas, create.schema.exec(text));
+    add(contents.schemas, createSchema.exec(text));
     const named = policy.exec(text)?.[1];
     if (named) contents.policies.set(named, rolesOfPolicy(text.slice(named.length)));
   } else if (text.startsWith("ALTER ")) {
@@ -134,46 +135,3 @@ function checkCommand(text: string): void {
     hints: ["a dump made with pg_dump --create or pg_dumpall connects elsewhere: load it with psql yourself"],
   });
 }
-
-/** Which statements a load leaves out or changes. */
-export interface LoadRules {
-  noOwner: boolean;
-  /** psql of the load knows `\restrict`. */
-  knowsRestrict: boolean;
-  /** Major version of the target. */
-  major: number;
-  /** Schemas that stay because tables live there that are not in the dump. */
-  keptSchemas: ReadonlySet<string>;
-  /** Policies that name roles which are not there; left out with `noOwner`. */
-  leftOutPolicies: ReadonlySet<string>;
-  /** Extensions that are there and belong to somebody else: they stay as they are. */
-  keptExtensions: ReadonlySet<string>;
-}
-
-const dropSchema = new RegExp(String.raw`^DROP SCHEMA (?:IF EXISTS )?${name};$`);
-const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
-
-/** The piece's bytes as they are to be loaded; undefined when it is left out. */
-export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
-  if (piece.kind === "data") return piece.bytes;
-  if (piece.kind === "command") return rules.knowsRestrict ? piece.bytes : undefined;
-  const { text, bytes } = piece;
-  // pg_dump wraps the data of large objects in a transaction: its COMMIT would end ours in the middle
-  if (text === "BEGIN;" || text === "COMMIT;") return undefined;
-  // written by pg_dump 17 and later whatever the server
-  if (rules.major < 17 && text === "SET transaction_timeout = 0;") return undefined;
-  if (rules.noOwner && isOwnership(text)) return undefined;
-  if (rules.leftOutPolicies.has(policy.exec(text)?.[1] ?? "")) return undefined;
-  const extension = anyExtension.exec(text)?.[1];
-  if (extension && rules.keptExtensions.has(unquote(extension))) return undefined;
-  const dropped = dropSchema.exec(text)?.[1];
-  if (dropped && rules.keptSchemas.has(unquote(dropped))) return undefined;
-  const created = create.schema.exec(text)?.[1];
-  if (created && rules.keptSchemas.has(unquote(created)))
-    return Buffer.from(`\nCREATE SCHEMA IF NOT EXISTS ${created};`);
-  return bytes;
-}
-
-/** Ownership and privileges, as `pg_restore --no-owner --no-privileges` leaves them out. */
-const isOwnership = (text: string): boolean =>
-  /^(GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION)\s/.test(text) || owner.test(text);

@@ -3,8 +3,9 @@ import { codeOf, Failure } from "../../shared/errors.ts";
 import { start } from "../../shared/process.ts";
 import { type Client, knowsRestrict } from "./clients.ts";
 import { type Connection, psqlArguments } from "./connection.ts";
-import { checkHead, type DumpContents, emptyContents, endOf, isComplete, loadable, readPiece } from "./contents.ts";
+import { checkHead, type DumpContents, emptyContents, endOf, isComplete, readPiece } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
+import { loadFilter } from "./filter.ts";
 import type { PostgresPlan } from "./plan.ts";
 import { splitStatements } from "./statements.ts";
 
@@ -50,16 +51,16 @@ export async function load(
   noOwner: boolean,
 ): Promise<void> {
   const { env, signal, where } = connection;
-  const rules = { ...plan.rules, noOwner, knowsRestrict: knowsRestrict(psql) };
+  const filter = loadFilter({ ...plan.rules, noOwner, knowsRestrict: knowsRestrict(psql) });
   const program = start([psql.path, ...psqlArguments(connection)], { env, signal });
   const output = lastOf(program.stdout);
   let broken: unknown;
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
     // input ends early, as it does when this process is killed
-    await program.stdin.write("BEGIN;\n");
+    await program.stdin.write(`BEGIN;\n${plan.prelude.join("\n")}\n`);
     for await (const piece of splitStatements(sql)) {
-      const bytes = loadable(piece, rules);
+      const bytes = filter(piece);
       if (bytes) await program.stdin.write(bytes);
     }
     await program.stdin.write(`\nCOMMIT;\n\\echo ${committedMark}\n`);

@@ -1,10 +1,13 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
 import type { LoadPlan, Server } from "../database.ts";
-import type { DumpContents, LoadRules } from "./contents.ts";
+import type { DumpContents } from "./contents.ts";
+import type { LoadRules } from "./filter.ts";
 
 /** A plan with what the load leaves out. */
 export interface PostgresPlan extends LoadPlan {
   rules: Omit<LoadRules, "noOwner" | "knowsRestrict">;
+  /** Statements that come before the dump's. */
+  prelude: string[];
 }
 
 /** What the target has. */
@@ -15,6 +18,14 @@ export interface Target {
   /** Installed extensions that the user may not drop. */
   foreignExtensions: string[];
   tablespaces: string[];
+  foreignKeys: string[];
+  defaults: string[];
+  views: string[];
+  /** The schema `public` is there. */
+  hasPublic: boolean;
+  superuser: boolean;
+  /** Tables that inherit from another one or are its partitions; names quoted for SQL as well. */
+  children: { parent: string; child: string; parentSql: string; childSql: string; partition: boolean }[];
   /** Other sessions in the database. */
   sessions: number;
 }
@@ -31,6 +42,20 @@ export const targetQuery = `
     'extensions', ${list("SELECT name FROM pg_available_extensions")},
     'foreignExtensions', ${list("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
     'tablespaces', ${list("SELECT spcname FROM pg_tablespace")},
+    'foreignKeys', ${list(`SELECT n.nspname || '.' || c.relname || '.' || conname FROM pg_constraint
+      JOIN pg_class c ON c.oid = conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE contype = 'f' AND coninhcount = 0`)},
+    'defaults', ${list(`SELECT n.nspname || '.' || c.relname || '.' || attname FROM pg_attrdef
+      JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum AND attgenerated = ''
+      JOIN pg_class c ON c.oid = adrelid JOIN pg_namespace n ON n.oid = c.relnamespace`)},
+    'views', ${list(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
+    'children', ${list(`SELECT json_build_object('parent', pn.nspname || '.' || p.relname, 'child', cn.nspname || '.' || c.relname,
+      'parentSql', format('%I.%I', pn.nspname, p.relname), 'childSql', format('%I.%I', cn.nspname, c.relname),
+      'partition', c.relispartition) FROM pg_inherits JOIN pg_class p ON p.oid = inhparent JOIN pg_class c ON c.oid = inhrelid
+      JOIN pg_namespace pn ON pn.oid = p.relnamespace JOIN pg_namespace cn ON cn.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'f')`)},
+    'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
+    'superuser', current_setting('is_superuser') = 'on',
     'sessions', (SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'))`;
 
@@ -70,7 +95,11 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
         ? [`left out, because the roles they name are not there: policies ${absentPolicies.join(", ")}`]
         : []),
     ],
+    prelude: [...publicSchema(contents, server, target), ...freeKept(target, inDump)],
     rules: {
+      foreignKeys: new Set(target.foreignKeys),
+      defaults: new Set(target.defaults),
+      views: new Set(target.views),
       major: server.major,
       keptSchemas: new Set(kept.map(({ schema }) => schema)),
       keptExtensions: new Set(target.foreignExtensions),
@@ -78,6 +107,27 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
     },
   };
 }
+
+/** The schema `public` as initdb makes it: pg_dump takes for granted that it is there, even after somebody dropped it. */
+function publicSchema(contents: DumpContents, { major }: Server, target: Target): string[] {
+  if (target.hasPublic || contents.schemas.has("public")) return [];
+  return [
+    "CREATE SCHEMA public;",
+    "COMMENT ON SCHEMA public IS 'standard public schema';",
+    major >= 15 ? "GRANT USAGE ON SCHEMA public TO PUBLIC;" : "GRANT ALL ON SCHEMA public TO PUBLIC;",
+    ...(major >= 15 && target.superuser ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
+  ];
+}
+
+/** Parts a table that stays from a parent that is replaced: dropping the parent would take it along. */
+const freeKept = ({ children }: Target, inDump: ReadonlySet<string>): string[] =>
+  children
+    .filter(({ parent, child }) => inDump.has(parent) && !inDump.has(child))
+    .map(({ partition, parentSql, childSql }) =>
+      partition
+        ? `ALTER TABLE ${parentSql} DETACH PARTITION ${childSql};`
+        : `ALTER TABLE ${childSql} NO INHERIT ${parentSql};`,
+    );
 
 function versionProblems(contents: DumpContents, server: Server): string[] {
   const from = Number.parseInt(contents.serverVersion ?? "0", 10);

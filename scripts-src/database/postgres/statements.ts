@@ -265,7 +265,7 @@ class Scanner {
     this.createsRoutine = false;
     this.partial = false;
     if (!whole) return { kind: "data", bytes };
-    this.copying = /^COPY\s[^;]*\sFROM\s+stdin\b[^;]*;$/i.test(text);
+    this.copying = /^COPY\s[\s\S]*\sFROM\s+stdin(\s+WITH\b[\s\S]*)?;$/i.test(text);
     const strings = /^SET\s+standard_conforming_strings\s*=\s*(\w+)/i.exec(text);
     if (strings) this.standardStrings = strings[1]?.toLowerCase() !== "off";
     return { kind: "statement", text, bytes };
