@@ -1,8 +1,12 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
 import type { Argv } from "yargs";
-import { chooseBackup } from "./archive/choose.ts";
+import { chooseBackup, chooseRemote } from "./archive/choose.ts";
 import { prepareFolder } from "./archive/folder.ts";
+import { type Manifest, parseManifest } from "./archive/manifest.ts";
+import { manifestName } from "./archive/name.ts";
 import { openBackup, type OpenBackup } from "./archive/read.ts";
+import { spool } from "./archive/spool.ts";
+import { watched } from "./archive/tally.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup.ts";
 import type { Contents, Database, LoadPlan } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
@@ -11,9 +15,11 @@ import { Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
+import { openStorage, type Storage } from "./storage/storage.ts";
 
 interface Options {
   file: string | undefined;
+  fromS3: boolean;
   noOwner: boolean;
   yes: boolean;
   dryRun: boolean;
@@ -22,24 +28,26 @@ interface Options {
 export const restore: Script<Options> = {
   name: "restore",
   summary:
-    "Restores the database from a backup: the newest one in BACKUP_DIR, or the one that is named. The backup is checked\n" +
-    "to its last byte before the database is touched; a restore that fails changes nothing.",
-  usage: "[FILE] [--no-owner] [--yes] [--dry-run]",
+    "Restores the database from a backup: the newest one in BACKUP_DIR or S3, or the one that is named. The backup is\n" +
+    "checked to its last byte before the database is touched; a restore that fails changes nothing.",
+  usage: "[FILE] [--from-s3] [--no-owner] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
     ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump"],
+    ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
     ["restore --no-owner", "restore on a server that lacks the roles"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
     yargs
-      .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR, or a path" })
+      .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR (or S3), or a path" })
+      .option("from-s3", { type: "boolean", default: false, describe: "Fetch the backup from S3" })
       .option("no-owner", { type: "boolean", default: false, describe: "Leave out ownership and privileges" })
       .option("yes", { alias: "y", type: "boolean", default: false, describe: "Do not ask" })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
-  needs: () => ["database"],
+  needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
   reports: ({ dryRun }) => !dryRun,
 
   async act(job) {
@@ -50,8 +58,9 @@ export const restore: Script<Options> = {
     await prepareFolder(folder);
     using _lock = takeLock(folder, lockName(database), job.script);
 
-    await using file = await openBackup(await chooseBackup(folder, database.name, options.file));
-    Object.assign(job.facts, { file: file.name, bytes: file.bytes, localPath: file.path });
+    await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
+    await using file = await openBackup(copy?.path ?? (await chooseBackup(folder, database.name, options.file)), copy);
+    Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
     const contents = await checkBackup(job, database, file);
     const server = await database.probe();
     const plan = await database.plan(contents, server, options);
@@ -66,6 +75,29 @@ export const restore: Script<Options> = {
     return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}` };
   },
 };
+
+/** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
+async function fetchBackup(job: Job<Options>, database: Database, folder: string) {
+  const { settings, log, options } = job;
+  const storage = await openStorage(settings, job);
+  const objects = await Array.fromAsync(storage.list());
+  const chosen = chooseRemote(objects, database.name, options.file, storage.location(""));
+  job.facts.remoteLocation = storage.location(chosen.name);
+  const manifest = await fetchManifest(storage, chosen.name);
+  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(chosen.bytes)}`);
+  const progress = showProgress("fetch", chosen.bytes);
+  try {
+    const bytes = watched(storage.get(chosen.name), (block) => progress.add(block.byteLength));
+    return { name: chosen.name, manifest, ...(await spool(folder, chosen.name, bytes)) };
+  } finally {
+    progress.stop();
+  }
+}
+
+async function fetchManifest(storage: Storage, name: string): Promise<Manifest> {
+  const parts = await Array.fromAsync(storage.get(manifestName(name)));
+  return parseManifest(Buffer.concat(parts).toString(), storage.location(manifestName(name)));
+}
 
 /** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
 async function checkBackup({ log }: Job, database: Database, file: OpenBackup): Promise<Contents> {

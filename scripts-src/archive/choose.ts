@@ -3,6 +3,7 @@ import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exitStatus, Failure } from "../shared/errors.ts";
 import { listBackups } from "./folder.ts";
+import { byAge, manifestName, parseBackupName } from "./name.ts";
 
 const listHint = (folder: string) => `ls ${folder} shows what is there; restore --from-s3 takes one from S3`;
 
@@ -25,6 +26,38 @@ export async function chooseBackup(folder: string, database: string, wanted?: st
     status: exitStatus.noSuchBackup,
     hints: [listHint(folder)],
   });
+}
+
+/** The same among the objects in S3; only those that have their manifest count, for the others were never finished. */
+export function chooseRemote<T extends { name: string }>(
+  objects: readonly T[],
+  database: string,
+  wanted: string | undefined,
+  where: string,
+): T {
+  const names = new Set(objects.map(({ name }) => name));
+  const backups = objects
+    .flatMap((object) => {
+      const backup = parseBackupName(object.name);
+      return backup && names.has(manifestName(object.name)) ? [{ object, backup }] : [];
+    })
+    .toSorted((a, b) => byAge(a.backup, b.backup));
+  const found =
+    wanted === undefined
+      ? backups.findLast(({ backup }) => backup.database === database)
+      : backups.find(({ object }) => object.name === wanted);
+  if (found) return found.object;
+  const unfinished =
+    wanted !== undefined && names.has(wanted) ? ": it has no manifest, its upload was never finished" : "";
+  throw new Failure(
+    wanted === undefined
+      ? `no backups of ${database} are available in ${where}`
+      : `no backup ${wanted} in ${where}${unfinished}`,
+    {
+      status: exitStatus.noSuchBackup,
+      hints: ["check S3_BUCKET and S3_PATH; backup --upload and sync put backups there"],
+    },
+  );
 }
 
 const exists = (path: string): Promise<boolean> =>

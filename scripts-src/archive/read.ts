@@ -24,9 +24,12 @@ export interface OpenBackup extends AsyncDisposable {
 
 const chunkBytes = 1 << 20;
 
-/** Opens a backup file for reading; it stays the same file even when it is replaced meanwhile. Throws `Failure`. */
-export async function openBackup(path: string): Promise<OpenBackup> {
-  const manifest = await readManifest(manifestName(path));
+/**
+ * Opens a backup file for reading; it stays the same file even when it is replaced meanwhile. Its manifest lies beside
+ * it, or is given together with its name when the file is a copy from elsewhere. Throws `Failure`.
+ */
+export async function openBackup(path: string, origin?: { name: string; manifest: Manifest }): Promise<OpenBackup> {
+  const manifest = origin ? origin.manifest : await readManifest(manifestName(path));
   const handle = await open(path, "r").catch((error: unknown) => {
     throw diskFailure(`cannot open ${path}`, error);
   });
@@ -50,7 +53,7 @@ export async function openBackup(path: string): Promise<OpenBackup> {
     known ??= { bytes, sha256 };
   }
   return {
-    name: basename(path),
+    name: origin?.name ?? basename(path),
     path,
     bytes: size,
     manifest,
