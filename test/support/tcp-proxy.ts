@@ -1,0 +1,64 @@
+/** A TCP proxy that breaks connections: for faults that a server cannot play itself. */
+import { connect, createServer, type Socket } from "node:net";
+
+export interface TcpProxy {
+  url: string;
+  port: number;
+  /** Resets the connection after so many bytes of one direction, the first `times` times. */
+  cut: { direction: "up" | "down"; after: number; times: number } | undefined;
+  /** How many connections were reset. */
+  broken: number;
+  stop(): Promise<void>;
+}
+
+/** Passes connections to a port of 127.0.0.1 on. */
+export async function startTcpProxy(target: number): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(target, "127.0.0.1");
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => {}).on("close", () => sockets.delete(socket));
+    }
+    const counts = { up: 0, down: 0 };
+    const pass = (direction: "up" | "down", from: Socket, to: Socket) => {
+      from.on("data", (data: Buffer) => {
+        counts[direction] += data.length;
+        const cut = proxy.cut;
+        if (!cut || cut.direction !== direction || cut.times <= 0 || counts[direction] <= cut.after) {
+          if (!to.write(data)) {
+            from.pause();
+            to.once("drain", () => from.resume());
+          }
+          return;
+        }
+        cut.times--;
+        proxy.broken++;
+        to.write(data.subarray(0, Math.max(0, data.length - (counts[direction] - cut.after))), () => {
+          near.resetAndDestroy();
+          far.destroy();
+        });
+        from.removeAllListeners("data");
+      });
+      from.on("end", () => to.end());
+      from.on("close", () => to.destroy());
+    };
+    pass("up", near, far);
+    pass("down", far, near);
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, "127.0.0.1", resolve);
+  await promise;
+  const { port } = server.address() as { port: number };
+  const proxy: TcpProxy = {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    cut: undefined,
+    broken: 0,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((done) => server.close(done));
+    },
+  };
+  return proxy;
+}
