@@ -6,7 +6,7 @@ import type { Argv } from "yargs";
 import { compress } from "./archive/compress.ts";
 import { freeBytes, listBackups, newestGood, prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
 import type { ManifestFacts } from "./archive/manifest.ts";
-import { manifestName, parseBackupName } from "./archive/name.ts";
+import { type BackupName, manifestName, namePrefix, parseBackupName } from "./archive/name.ts";
 import { prune } from "./archive/prune.ts";
 import { type Tally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
@@ -95,8 +95,10 @@ export async function makeBackup(
   );
   for (const warning of server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
-  facts.previousBytes = newestGood(await listBackups(folder, database.name))?.bytes;
-  const destination = await openDestination({ job, database, server, folder, storage, startedAt });
+  const remote = storage ? await listRemote(storage, database.name) : [];
+  facts.previousBytes = newestGood([...(await listBackups(folder, database.name)), ...remote])?.bytes;
+  const taken = new Set(remote.map(({ name }) => name));
+  const destination = await openDestination({ job, database, server, folder, storage, taken, startedAt });
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
     let sqlBytes = 0;
@@ -153,16 +155,21 @@ async function pruneLocal({ settings, log }: Job, database: Database, folder: st
   await prune(place, { database: database.name, days, log });
 }
 
-/** Backups of this database in S3, in the form that retention looks at. */
-export async function listRemote(
-  storage: Storage,
-  database: string,
-): Promise<(RemoteObject & { committed: boolean })[]> {
-  const objects = await Array.fromAsync(storage.list());
+/** A backup in S3, in the form that retention looks at. */
+interface RemoteBackup extends RemoteObject {
+  backup: BackupName;
+  committed: boolean;
+}
+
+/** Backups of this database in S3. */
+export async function listRemote(storage: Storage, database: string): Promise<RemoteBackup[]> {
+  const objects = await Array.fromAsync(storage.list(namePrefix(database)));
   const names = new Set(objects.map(({ name }) => name));
-  return objects
-    .filter(({ name }) => parseBackupName(name)?.database === database)
-    .map((object) => ({ ...object, committed: names.has(manifestName(object.name)) }));
+  return objects.flatMap((object) => {
+    const backup = parseBackupName(object.name);
+    if (backup?.database !== database) return [];
+    return [{ ...object, backup, committed: names.has(manifestName(object.name)) }];
+  });
 }
 
 /** Deletes backups of this database in S3 that are older than BACKUP_RETENTION_DAYS. */

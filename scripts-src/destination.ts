@@ -4,7 +4,7 @@
  */
 import { type BackupFile, createBackupFile, freeName } from "./archive/file.ts";
 import { formatManifest, type ManifestFacts } from "./archive/manifest.ts";
-import { formatBackupName, manifestName } from "./archive/name.ts";
+import { manifestName } from "./archive/name.ts";
 import { startTally, type Tally } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { atExit } from "./shared/cleanup.ts";
@@ -28,15 +28,15 @@ interface Wanted {
   folder: string;
   /** Absent: the backup stays on this machine. */
   storage: Storage | undefined;
+  /** Names that are in use in S3. */
+  taken: ReadonlySet<string>;
   startedAt: Date;
 }
 
 /** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
 export async function openDestination(wanted: Wanted): Promise<Destination> {
-  const { job, database, server, folder, storage, startedAt } = wanted;
+  const { job, database, server, folder, storage, taken, startedAt } = wanted;
   const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
-  const stem = formatBackupName({ ...backup, sequence: 1, compression: "none" }).slice(0, -".sql".length);
-  const taken = new Set(storage ? (await Array.fromAsync(storage.list(stem))).map(({ name }) => name) : []);
   // the dump's length is a guess, and how well it compresses another: twice the data is safe for the part size
   const remote = (name: string) => storage && remoteDestination(storage, name, 2 * server.dataBytes);
   if (!job.settings.BACKUP_KEEP_LOCAL) {

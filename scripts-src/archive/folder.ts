@@ -87,9 +87,14 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** The newest finished backup: the previous good one while a new one is made. */
-export const newestGood = (backups: readonly LocalBackup[]): LocalBackup | undefined =>
-  backups.findLast((backup) => backup.committed);
+/** The newest finished backup, wherever it lies: the previous good one while a new one is made. */
+export const newestGood = <T extends { backup: BackupName; committed: boolean }>(
+  backups: readonly T[],
+): T | undefined =>
+  backups
+    .filter(({ committed }) => committed)
+    .toSorted((a, b) => byAge(a.backup, b.backup))
+    .at(-1);
 
 /**
  * Removes what an earlier run of this database left when it died (`kill -9`, power): partial files, and manifests

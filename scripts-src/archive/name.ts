@@ -35,6 +35,9 @@ export function formatBackupName({ database, time, sequence, compression }: Back
   return `${encodeDatabase(database)}_${stamp}${sequence > 1 ? `-${sequence}` : ""}${extensions[compression]}`;
 }
 
+/** What the names of all backups of a database start with; those of others may, too. */
+export const namePrefix = (database: string): string => `${encodeDatabase(database)}_`;
+
 /** What a file name says; undefined for every name that `formatBackupName` would not have written. */
 export function parseBackupName(name: string): BackupName | undefined {
   const { database, day, clock, sequence, extension } = pattern.exec(name)?.groups ?? {};
