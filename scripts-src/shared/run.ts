@@ -32,7 +32,7 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
       settings: read.settings,
       home: dirname(process.execPath),
       log,
-      signal: listenToSignals(log),
+      ...listenToSignals(log, script.graceSeconds?.(parsed.options, read.settings) ?? 0),
       facts: {},
     };
     const outcome = await attempt(script, job, () => checkSettings(script, job, read));
@@ -72,17 +72,22 @@ export async function attempt(script: Script, job: Job, check: () => void = () =
   return outcome;
 }
 
+/** Who hears of an error that nobody awaited: the innermost run, not the scheduler around it. */
+const strayListeners: ((error: unknown) => void)[] = [];
+const onStray = (error: unknown) => strayListeners.at(-1)?.(error);
+
 /** What the work returned or, as a `Failure`, why it did not; an error nobody awaited counts too. */
 async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise<Result | Failure> {
   const { promise: stray, reject } = Promise.withResolvers<never>();
-  process.on("uncaughtException", reject).on("unhandledRejection", reject);
+  if (strayListeners.push(reject) === 1) process.on("uncaughtException", onStray).on("unhandledRejection", onStray);
   try {
     return await Promise.race([work(), stray]);
   } catch (error) {
     // whatever broke because we were told to stop, the reason is that we were told to stop
     return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
   } finally {
-    process.off("uncaughtException", reject).off("unhandledRejection", reject);
+    if (strayListeners.pop() && strayListeners.length === 0)
+      process.off("uncaughtException", onStray).off("unhandledRejection", onStray);
   }
 }
 
@@ -138,25 +143,37 @@ function checkSettings(script: Script, job: Job, read: ReadSettings): void {
   throw usageFailure(`the settings are not complete or not right:\n${problems.join("\n")}`, ...hints);
 }
 
-/** The first signal stops the run in order; the second one at once, but partial files still go. */
-function listenToSignals(log: Logger): AbortSignal {
-  const controller = new AbortController();
+/**
+ * The first signal stops the run in order, or asks it to end by itself within `graceSeconds`, when the next one stops it.
+ * One more ends it at once, but partial files still go.
+ */
+function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "asked" | "signal"> {
+  const [ask, stop] = [new AbortController(), new AbortController()];
+  const onSignal = (reason: Stopped) => {
+    if (stop.signal.aborted) {
+      killAll();
+      cleanUp();
+      process.exit(reason.status);
+    }
+    if (graceSeconds > 0 && !ask.signal.aborted) {
+      log.warn(`${reason.signalName}: what is under way may end within ${graceSeconds} s; once more stops it`);
+      setTimeout(stopNow, graceSeconds * 1000, reason, `not done after ${graceSeconds} s`).unref();
+      ask.abort(reason);
+    } else stopNow(reason, reason.signalName);
+  };
+  const stopNow = (reason: Stopped, why: string) => {
+    log.warn(`${why}: stopping; once more stops at once`);
+    ask.abort(reason);
+    stop.abort(reason);
+  };
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) {
-        killAll();
-        cleanUp();
-        process.exit(128 + signalNumber(name));
-      }
-      log.warn(`${name}: stopping; once more stops at once`);
-      controller.abort(new Stopped(name, signalNumber(name)));
-    });
+    process.on(name, () => onSignal(new Stopped(name, signalNumber(name))));
   }
   process.on("exit", () => {
     killAll();
     cleanUp();
   });
-  return controller.signal;
+  return { asked: ask.signal, signal: stop.signal };
 }
 
 /** Errors of the operating system that a person can do something about. */

@@ -25,6 +25,8 @@ export interface Script<Options extends object = object> {
   conflicts?(options: Options, settings: Settings): string[];
   /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */
   reports?(options: Options): boolean;
+  /** Seconds that a signal leaves it between `asked` and `signal`; absent: none. */
+  graceSeconds?(options: Options, settings: Settings): number;
   /** Does the work. What it returns is the last word; what it throws is the failure. */
   act(job: Job<Options>): Promise<Result>;
 }
@@ -37,7 +39,9 @@ export interface Job<Options extends object = object> {
   /** Folder of the executables: relative paths of settings start here. */
   home: string;
   log: Logger;
-  /** Aborted when the run is told to stop; its reason is a `Stopped`. */
+  /** Aborted by the first signal: begin nothing new; its reason is a `Stopped`. */
+  asked: AbortSignal;
+  /** Aborted when the run must stop, at once or at the end of its grace period; its reason is a `Stopped`. */
   signal: AbortSignal;
   /** Filled as the run learns them. */
   facts: Facts;
