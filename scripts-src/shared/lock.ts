@@ -11,14 +11,15 @@ interface Holder {
 }
 
 /**
- * Takes the lock `name` in `folder`. Throws a `Failure` with status 5 that says who holds it. The lock is SQLite's own on a file
- * (Bun has no flock), which the kernel frees when the process ends.
+ * Takes the lock `name` in `folder`, waiting for it up to `waitMs`. Throws a `Failure` with status 5 that says who holds it.
+ * The lock is SQLite's own on a file (Bun has no flock), which the kernel frees when the process ends.
  */
-export function takeLock(folder: string, name: string, script: string): Disposable {
+export function takeLock(folder: string, name: string, script: string, waitMs = 0): Disposable {
   const path = join(folder, `.${name}.lock`);
   const note = `${path}.holder`;
   const database = open(path);
   try {
+    database.run(`PRAGMA busy_timeout = ${waitMs}`);
     database.run("BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();

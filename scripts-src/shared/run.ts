@@ -1,12 +1,13 @@
 /** How every script begins and ends: settings, log, signals, notices, the last word, the exit status. */
 import { writeSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { cleanUp } from "./cleanup.ts";
 import { parseOptions } from "./command-line.ts";
 import { missingSettings, type ReadSettings, readSettings } from "./env.ts";
 import { codeOf, exitStatus, Failure, messageOf, Stopped, usageFailure } from "./errors.ts";
 import { configureLog, type Logger, logTail, redact } from "./log.ts";
+import { writeMetrics } from "./metrics.ts";
 import { notify, pingHealthcheck } from "./notify/notify.ts";
 import type { Facts, Outcome } from "./outcome.ts";
 import { killAll, signalNumber } from "./process.ts";
@@ -60,6 +61,7 @@ export async function attempt(script: Script, job: Job, check: () => void = () =
   if (ended instanceof Failure) lastWords(log, ended, settings.LOG_LEVEL);
   else if (ended.summary)
     log.info(ended.summary, { ...facts, durationMs: Number(outcome.endedAt) - Number(startedAt) });
+  if (reports) recordMetrics(job, outcome);
   outcome.logTail = [...logTail()];
   if (reports) {
     const good = outcome.status === "success";
@@ -70,6 +72,16 @@ export async function attempt(script: Script, job: Job, check: () => void = () =
   }
   if (ended.output !== undefined) print(ended.output);
   return outcome;
+}
+
+/** A metric that cannot be written does not change the outcome. */
+function recordMetrics({ settings, home, log }: Job, outcome: Outcome): void {
+  if (settings.METRICS_FILE === undefined) return;
+  try {
+    writeMetrics(resolve(home, settings.METRICS_FILE), outcome);
+  } catch (error) {
+    log.warn(`cannot write METRICS_FILE ${settings.METRICS_FILE}: ${messageOf(error)}`);
+  }
 }
 
 /** Who hears of an error that nobody awaited: the innermost run, not the scheduler around it. */
