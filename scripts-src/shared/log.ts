@@ -84,7 +84,9 @@ const clean = (text: string) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]
 
 function textLine(script: string, record: LogRecord): string {
   const time = new Date(record.timestamp).toISOString();
-  const lines = clean(redact(messageOf(record))).split("\n");
+  const { stack } = record.properties;
+  const words = [messageOf(record), ...(typeof stack === "string" ? [stack] : [])].join("\n");
+  const lines = clean(redact(words)).split("\n");
   return `${time} ${levelName(record.level).toUpperCase()} ${script}: ${lines.join("\n    ")}`;
 }
 
