@@ -20,12 +20,12 @@ import type { Job, Script } from "./shared/script.ts";
 import { version } from "./shared/version.ts";
 import { openStorage, type RemoteObject, type Storage } from "./storage/storage.ts";
 
-interface Options {
+export interface BackupOptions {
   upload: boolean;
   dryRun: boolean;
 }
 
-export const backup: Script<Options> = {
+export const backup: Script<BackupOptions> = {
   name: "backup",
   summary: "Dumps the database into a compressed, checked file in BACKUP_DIR and prints its path.",
   usage: "[--upload] [--dry-run]",

@@ -9,6 +9,7 @@ import { configureLog } from "./shared/log.ts";
 const scripts: Record<string, () => Promise<Script>> = {
   backup: async () => (await import("./backup.ts")).backup,
   restore: async () => (await import("./restore.ts")).restore,
+  schedule: async () => (await import("./schedule.ts")).schedule,
 };
 
 /**

@@ -1,0 +1,174 @@
+/** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL. */
+import type { Argv } from "yargs";
+import { prepareFolder } from "./archive/folder.ts";
+import { parseBackupName } from "./archive/name.ts";
+import { backup, type BackupOptions, backupFolder, listRemote, lockName, nameDatabase } from "./backup.ts";
+import { openDatabase } from "./database/open.ts";
+import { overdueSince, type State } from "./scheduling/health.ts";
+import { type Duties, keepTime } from "./scheduling/keep-time.ts";
+import { readState, stateFile, writeState } from "./scheduling/state.ts";
+import { nextTicks, readTicks, type Ticks, timeText } from "./scheduling/ticks.ts";
+import { Failure, messageOf } from "./shared/errors.ts";
+import { clock } from "./shared/progress.ts";
+import { attempt } from "./shared/run.ts";
+import type { Job, Result, Script } from "./shared/script.ts";
+import { settingsText } from "./shared/settings-text.ts";
+import { openStorage } from "./storage/storage.ts";
+
+interface Options {
+  check: boolean;
+}
+
+export const schedule: Script<Options> = {
+  name: "schedule",
+  summary: "Runs backup --upload at every tick of BACKUP_INTERVAL, until it is stopped.",
+  usage: "[--check]",
+  examples: [
+    ["schedule", "keep backing up; what the container does"],
+    ["schedule --check", "is the last good backup as recent as BACKUP_INTERVAL wants it? exit status 0 or 1"],
+  ],
+  options: (yargs: Argv) =>
+    yargs.option("check", {
+      type: "boolean",
+      default: false,
+      describe: "Compare the age of the last good backup with BACKUP_INTERVAL; change nothing",
+    }),
+  needs: () => ["database", "storage", "schedule"],
+  conflicts: (_, settings) => (settings.BACKUP_INTERVAL === undefined ? [] : problemsOf(() => readTicks(settings))),
+  reports: () => false,
+  graceSeconds: ({ check }, settings) => (check ? 0 : settings.BACKUP_GRACE_SECONDS),
+
+  async act(job) {
+    const { settings, log, asked, signal } = job;
+    const database = openDatabase(settings, job);
+    nameDatabase(job, database);
+    const ticks = readTicks(settings);
+    const folder = backupFolder(job);
+    const path = stateFile(folder, lockName(database));
+    if (job.options.check) return check(job, ticks, readState(path));
+
+    log.info(`settings:\n${settingsText(settings)}`);
+    log.info(`schedule of ${database.where}`, { database: database.name, server: database.where });
+    await prepareFolder(folder);
+    const state: State = { since: new Date(), ...readState(path), running: undefined };
+    const save = () => writeState(path, state);
+    state.good = await newestBackup(job, state.good);
+    announce(job, ticks, state);
+    save();
+    const start = new Date(Math.min(Date.now(), Number(state.good ?? state.since)));
+    await keepTime({ ticks, start, duties: dutiesOf(job, ticks, state, save) }, asked);
+    // the run was cut short, by the end of its grace period or by a second signal
+    if (signal.aborted) throw signal.reason;
+    return { summary: `${messageOf(asked.reason)}; no run is under way` };
+  },
+};
+
+/** What `read` complains of, in one line. */
+function problemsOf(read: () => unknown): string[] {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    return [[messageOf(error), ...(error instanceof Failure ? error.hints : [])].join("; ")];
+  }
+}
+
+function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
+  const [zone, now] = [settings.BACKUP_TIMEZONE, new Date()];
+  const times = nextTicks(ticks, now, 3);
+  const last = good ? `the last good backup began ${timeText(good, zone)}` : "there is no backup in S3 yet";
+  log.info(`BACKUP_INTERVAL ${settings.BACKUP_INTERVAL}: ${last}; next runs:\n${listTimes(times, zone)}`, {
+    interval: settings.BACKUP_INTERVAL,
+    timezone: zone,
+    lastGood: good?.toISOString(),
+    nextRuns: times.map((time) => time.toISOString()),
+  });
+}
+
+const listTimes = (times: Date[], zone: string) => times.map((time) => timeText(time, zone)).join("\n");
+
+/** Start of the newest committed backup in S3; when that cannot be asked, as far as is known here. */
+async function newestBackup(job: Job, known: Date | undefined): Promise<Date | undefined> {
+  const { settings, log, asked } = job;
+  try {
+    const storage = await openStorage(settings, { log, signal: asked });
+    const remote = await listRemote(storage, job.facts.database ?? "");
+    const times = remote.flatMap(({ name, committed }) => (committed ? (parseBackupName(name)?.time ?? []) : []));
+    return times.toSorted((a, b) => Number(a) - Number(b)).at(-1);
+  } catch (error) {
+    if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
+    return known;
+  }
+}
+
+/** `backup --upload`; what a person would get on stdout stands in the log. */
+const scheduledBackup: Script = {
+  ...backup,
+  act: async (job) => ({ summary: (await backup.act(job as Job<BackupOptions>)).summary }),
+};
+
+/** What happens at ticks: the run itself, and what is logged of it. */
+function dutiesOf(job: Job, ticks: Ticks, state: State, save: () => void): Duties {
+  const { settings, log, asked, signal } = job;
+  const text = (time: Date) => timeText(time, settings.BACKUP_TIMEZONE);
+  const nextRun = () => ({ nextRun: ticks.next(new Date()).toISOString() });
+  let failures = 0;
+  return {
+    async run(tick) {
+      log.info(`scheduled run of ${text(tick)} starts`, { tick: tick.toISOString() });
+      state.running = new Date();
+      save();
+      const run = { ...job, script: backup.name, options: { upload: true, dryRun: false }, facts: {} };
+      // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
+      const outcome = await attempt(scheduledBackup, { ...run, signal: AbortSignal.any([signal]) });
+      state.running = undefined;
+      if (outcome.status === "success") state.good = outcome.startedAt;
+      state.failure = outcome.error?.message;
+      save();
+      failures = state.failure === undefined ? 0 : failures + 1;
+      if (asked.aborted) return;
+      const next = `next run ${text(ticks.next(new Date()))}`;
+      if (failures === 0) log.info(next, nextRun());
+      else {
+        const count = failures > 1 ? `, ${failures} in a row` : "";
+        log.error(
+          `the scheduled run failed (exit status ${outcome.exitStatus}${count}); the schedule goes on, ${next}`,
+          {
+            exitStatus: outcome.exitStatus,
+            failures,
+            ...nextRun(),
+          },
+        );
+      }
+    },
+    skipped: (tick, began) =>
+      log.warn(`tick of ${text(tick)} skipped: the run that began ${text(began)} is still under way`, {
+        tick: tick.toISOString(),
+      }),
+    missed(tick, late) {
+      const madeUp = settings.BACKUP_CATCH_UP;
+      const verdict = madeUp ? "it is made up now" : "it is not made up (BACKUP_CATCH_UP is false)";
+      log.warn(`the run of ${text(tick)} was missed, ${clock(late)} ago: ${verdict}`, { tick: tick.toISOString() });
+      return madeUp;
+    },
+    setBack: () => log.warn("the clock was set back; the schedule goes on by its new time", nextRun()),
+  };
+}
+
+/** Says whether all is well; throws a `Failure` when a backup is overdue, by the state on disk and by what lies in S3. */
+async function check(job: Job, ticks: Ticks, known: State | undefined): Promise<Result> {
+  const now = new Date();
+  const text = (time: Date) => timeText(time, job.settings.BACKUP_TIMEZONE);
+  let state = known;
+  if (!state || overdueSince(ticks, state, now)) {
+    // a backup taken by hand counts as well
+    const good = await newestBackup(job, state?.good);
+    state = { ...(state ?? { since: good ?? new Date(0) }), good };
+  }
+  const last = state.good ? `the last good backup began ${text(state.good)}` : "there is no good backup yet";
+  const overdue = overdueSince(ticks, state, now);
+  const failure = state.failure === undefined ? [] : [`the last run failed: ${state.failure}`];
+  if (overdue)
+    throw new Failure(`unhealthy: a backup has been due since ${text(overdue)}; ${last}`, { hints: failure });
+  return { summary: "", output: [`healthy: ${last}`, ...failure].join("; ") };
+}

@@ -1,0 +1,32 @@
+/** Is a backup overdue? Pure. */
+import type { Ticks } from "./ticks.ts";
+
+/** What is known of the schedule's work; kept in BACKUP_DIR by the scheduler. All times UTC. */
+export interface State {
+  /** When this schedule was first started here. */
+  since: Date;
+  /** Start of the newest good backup. */
+  good?: Date | undefined;
+  /** Start of the run that is under way. */
+  running?: Date | undefined;
+  /** Why the last run failed; absent when it did not. */
+  failure?: string | undefined;
+}
+
+/** A run that ends with the tick, or fails and is seen to: not yet a reason to wake a person. */
+const slack = 5 * 60_000;
+/** A run under way may take one interval, and this long (ms) where ticks come thick and fast. */
+const shortestPatience = 3_600_000;
+
+/**
+ * Since when a backup has been overdue; undefined when all is well. One is due at the first tick after the last good
+ * backup began (before the first one: after the schedule was first started), and overdue 5 minutes later, or one
+ * interval where that is shorter. While a run is under way, it has one interval, at least an hour, from its beginning.
+ */
+export function overdueSince(ticks: Ticks, state: State, now: Date): Date | undefined {
+  const due = ticks.next(state.good ?? state.since);
+  const interval = ticks.next(due).getTime() - due.getTime();
+  const limit = due.getTime() + Math.min(slack, interval);
+  const patience = state.running ? state.running.getTime() + Math.max(interval, shortestPatience) : 0;
+  return now.getTime() > Math.max(limit, patience) ? due : undefined;
+}

@@ -1,0 +1,31 @@
+/** The scheduler's state on disk, for the health check, which is another process. */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { State } from "./health.ts";
+
+const instant = z.iso.datetime().transform((text) => new Date(text));
+const schema = z.object({
+  since: instant,
+  good: instant.optional(),
+  running: instant.optional(),
+  failure: z.string().optional(),
+});
+
+/** One schedule a database, as with the lock. */
+export const stateFile = (folder: string, name: string): string => join(folder, `.${name}.schedule.json`);
+
+/** The state as it was written last; undefined when there is none, or none that can be read. */
+export function readState(path: string): State | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Replaces the state in one go. Throws what the file system throws. */
+export function writeState(path: string, state: State): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,58 @@
+/** When a schedule ticks: BACKUP_INTERVAL read by croner in BACKUP_TIMEZONE. Pure. */
+import { Cron } from "croner";
+import { messageOf, usageFailure } from "../shared/errors.ts";
+import type { Settings } from "../shared/settings.ts";
+
+export interface Ticks {
+  /** The first tick after `time`. */
+  next(time: Date): Date;
+}
+
+/**
+ * Reads BACKUP_INTERVAL. Throws a `Failure` (status 2) for what is no cron expression, or one that never ticks.
+ *
+ * When the clocks change, a job with fixed hours ticks exactly once a day: a time that is skipped in spring ticks at the
+ * first moment after the gap, one that comes twice in autumn at the first of the two. A job with a `*` or a step in
+ * seconds, minutes or hours ticks by real time, as Vixie cron does.
+ */
+export function readTicks({ BACKUP_INTERVAL = "", BACKUP_TIMEZONE }: TickSettings): Ticks {
+  const cron = parse(BACKUP_INTERVAL.trim(), BACKUP_TIMEZONE);
+  const next = (time: Date) => {
+    const tick = cron.nextRun(time);
+    if (tick) return tick;
+    throw usageFailure(`BACKUP_INTERVAL ${BACKUP_INTERVAL} never ticks`, "is there such a day in such a month?");
+  };
+  next(new Date());
+  return { next };
+}
+
+type TickSettings = Pick<Settings, "BACKUP_INTERVAL" | "BACKUP_TIMEZONE">;
+
+function parse(expression: string, timezone: string): Cron {
+  try {
+    // croner takes a date too, for a job that runs once
+    if (/^\d+-/.test(expression)) throw new Error("a date is no schedule");
+    return new Cron(expression, { timezone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard", paused: true });
+  } catch (error) {
+    const cause = messageOf(error).replace(/^CronPattern: /, "");
+    throw usageFailure(
+      `BACKUP_INTERVAL ${expression} is no cron expression: ${cause}`,
+      "five fields (minute hour day month weekday), six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly; 0 3 * * * is every day at three",
+    );
+  }
+}
+
+/** The next `count` ticks. */
+export function nextTicks(ticks: Ticks, time: Date, count: number): Date[] {
+  const times: Date[] = [];
+  for (let at = time; times.length < count; times.push(at)) at = ticks.next(at);
+  return times;
+}
+
+/** A point in time for people: UTC, and the schedule's own zone where that is another one. */
+export function timeText(time: Date, zone: string): string {
+  const utc = `${time.toISOString().slice(0, 19)}Z`;
+  if (zone === "UTC") return utc;
+  const local = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
+  return `${utc} (${local.format(time)} ${zone})`;
+}
