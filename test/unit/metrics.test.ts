@@ -1,0 +1,78 @@
+import { afterAll, expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { writeMetrics } from "../../scripts-src/shared/metrics.ts";
+import type { Outcome } from "../../scripts-src/shared/outcome.ts";
+import { removeDir, tempDir } from "../support/temp.ts";
+
+const dir = tempDir("metrics");
+afterAll(() => removeDir(dir));
+const path = join(dir, "backup.prom");
+
+const outcome = (changes: Partial<Outcome>): Outcome => ({
+  script: "backup",
+  status: "success",
+  exitStatus: 0,
+  site: 'shop "one"',
+  host: "h",
+  version: "1",
+  startedAt: new Date("2026-05-01T03:00:00Z"),
+  endedAt: new Date("2026-05-01T03:00:12.500Z"),
+  facts: { bytes: 4096 },
+  summary: "",
+  logTail: [],
+  ...changes,
+});
+
+/** Samples by name and script, as a scraper reads them. */
+function scrape(): Record<string, number> {
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  const samples = lines.filter((line) => !line.startsWith("#"));
+  return Object.fromEntries(
+    samples.map((line) => {
+      const [, name, script, value] = /^backup_scripts_(\w+)\{script="(\w+)",site="shop \\"one\\""\} (\S+)$/.exec(
+        line,
+      )!;
+      return [`${script} ${name}`, Number(value)];
+    }),
+  );
+}
+
+test("a good run, then a failed one, and another script's in between", () => {
+  writeMetrics(path, outcome({}));
+  writeMetrics(path, outcome({ script: "sync", facts: {}, endedAt: new Date("2026-05-01T03:00:02Z") }));
+  const later = { startedAt: new Date("2026-05-02T03:00:00Z"), endedAt: new Date("2026-05-02T03:00:01Z") };
+  writeMetrics(path, outcome({ status: "failure", exitStatus: 5, facts: { bytes: 1 }, ...later }));
+  const seconds = (text: string) => Date.parse(text) / 1000;
+  expect(scrape()).toEqual({
+    "backup last_run_timestamp_seconds": seconds("2026-05-02T03:00:01Z"),
+    "backup last_run_duration_seconds": 1,
+    "backup last_run_success": 0,
+    "backup last_run_exit_status": 5,
+    "backup last_success_timestamp_seconds": seconds("2026-05-01T03:00:12.500Z"),
+    "backup last_success_duration_seconds": 12.5,
+    "backup last_success_bytes": 4096,
+    "sync last_run_timestamp_seconds": seconds("2026-05-01T03:00:02Z"),
+    "sync last_run_duration_seconds": 2,
+    "sync last_run_success": 1,
+    "sync last_run_exit_status": 0,
+    "sync last_success_timestamp_seconds": seconds("2026-05-01T03:00:02Z"),
+    "sync last_success_duration_seconds": 2,
+  });
+});
+
+test("the file is for others to read, and nothing else in the folder looks like metrics", () => {
+  writeMetrics(path, outcome({}));
+  expect(statSync(path).mode & 0o777).toBe(0o644);
+  expect(readdirSync(dir).filter((name) => name.endsWith(".prom"))).toEqual(["backup.prom"]);
+});
+
+test("the lines of a metric stand together, below its HELP and TYPE", () => {
+  writeMetrics(path, outcome({}));
+  writeMetrics(path, outcome({ script: "sync" }));
+  const names = readFileSync(path, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => /backup_scripts_\w+/.exec(line)?.[0]);
+  expect(names.filter((name, i) => name !== names[i - 1])).toEqual([...new Set(names)]);
+});
