@@ -20,7 +20,8 @@ export function installPrograms(programs: readonly ProgramName[]): void {
   if (missing.length > 0) aptInstall([...new Set(missing.map((program) => packageOf[program]))], missing);
 }
 
-function aptInstall(packages: string[], missing: readonly string[]): void {
+/** Installs Debian packages, or ends the process with the command that does. */
+export function aptInstall(packages: string[], missing: readonly string[]): void {
   const command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...packages];
   const prefix = rootPrefix();
   if (!prefix || !Bun.which("apt-get")) {
