@@ -112,6 +112,14 @@ describe.each(packs)("compress with %s", (compression) => {
     expect(given).toBeLessThanOrEqual(10);
   });
 
+  test("one changed bit is found without a manifest, whether the content could be compressed or not", async () => {
+    for (const data of [randomBytes(100_000), sql.subarray(0, 100_000)]) {
+      const packed = await collect(compress(inChunks(data, 65_536), { compression }));
+      for (const at of [packed.length >> 1, packed.length - 1])
+        await expect(unpacked(changed(packed, at), compression)).rejects.toThrow("is damaged");
+    }
+  });
+
   test("what it gives is not overwritten while it is kept", async () => {
     const kept: [Uint8Array, string][] = [];
     for await (const block of compress(inChunks(sql, 65_536), { compression, jobs: 2 }))
