@@ -22,7 +22,8 @@ export interface OpenBackup extends AsyncDisposable {
   sql(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
 }
 
-const chunkBytes = 1 << 20;
+/** Larger ones are hardly faster, and what is garbage for a while takes more memory. */
+const chunkBytes = 131_072;
 
 /**
  * Opens a backup file for reading; it stays the same file even when it is replaced meanwhile. Its manifest lies beside
