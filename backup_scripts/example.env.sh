@@ -35,13 +35,13 @@ DB_USER=''
 # Password of that user, exactly as it is: nothing is encoded. Secret: or DB_PASSWORD_FILE.
 DB_PASSWORD=''
 
-# The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_…
+# The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_...
 # settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).
-# Values: postgres://…, postgresql://…, mysql://…, mariadb://…. Secret: or DATABASE_URL_FILE.
+# Values: postgres://..., postgresql://..., mysql://..., mariadb://... Secret: or DATABASE_URL_FILE.
 #DATABASE_URL='postgres://backup:secret@db.example.com:5432/app?sslmode=require'
 
 # The PostgreSQL database as a libpq connection string; every libpq option is passed through.
-# Values: a URI (postgres://…) or libpq's keyword form (host=… dbname=…). Secret: or
+# Values: a URI (postgres://...) or libpq's keyword form (host=... dbname=...). Secret: or
 # POSTGRES_CONNECTION_STRING_FILE.
 #POSTGRES_CONNECTION_STRING='host=db.example.com dbname=app user=backup password=secret sslmode=verify-full'
 

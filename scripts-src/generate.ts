@@ -1,10 +1,23 @@
 /** Files that are made from the settings schema; build.ts writes them and `bun run check` finds them out of date. */
+import { scripts } from "./scripts.ts";
+import { usageOf } from "./shared/command-line.ts";
+import { sentencesAbout } from "./shared/about.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "./shared/settings.ts";
 import { wrap } from "./shared/wrap.ts";
 import { providers } from "./storage/providers.ts";
 
 /** Path from the project's root, and content. */
-export const generatedFiles = (): Record<string, string> => ({ "backup_scripts/example.env.sh": exampleEnv() });
+export const generatedFiles = async (): Promise<Record<string, string>> => ({
+  "backup_scripts/example.env.sh": exampleEnv(),
+  "scripts-src/usage.json": `${JSON.stringify(await usages(), null, 2)}\n`,
+});
+
+/** What `help` says of each script: made beforehand, for yargs takes 10 ms and more to lay out each. */
+async function usages(): Promise<Record<string, string>> {
+  const all = await Promise.all(Object.values(scripts).map((load) => load()));
+  // 80 columns, less the indent
+  return Object.fromEntries(await Promise.all(all.map(async (script) => [script.name, await usageOf(script, 78)])));
+}
 
 const width = 100;
 
@@ -69,15 +82,9 @@ const comment = (text: string) =>
     .map((line) => `# ${line}\n`)
     .join("");
 
-/** Meaning, values and default of a setting. */
 function explain(name: SettingName): string {
-  const { meaning, values, default: standard, secret } = aboutSetting(name);
-  const more = [
-    values && `Values: ${values}.`,
-    standard && `Default: ${standard}.`,
-    secret && `Secret: or ${name}_FILE.`,
-  ].filter(Boolean);
-  return comment([meaning, ...more].join(" "));
+  const secret = aboutSetting(name).secret ? [`Secret: or ${name}_FILE.`] : [];
+  return comment([...sentencesAbout(name), ...secret].join(" "));
 }
 
 /** Empty, so that what nobody filled in is reported as missing; a default that is a value stands there already. */

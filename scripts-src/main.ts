@@ -1,16 +1,9 @@
 /** Which script was called? Load it, run it. All scripts are one executable, told apart by the name of the call. */
 import { basename } from "node:path";
+import { scripts } from "./scripts.ts";
 import { run } from "./shared/run.ts";
-import type { Script } from "./shared/script.ts";
 import { usageFailure } from "./shared/errors.ts";
 import { configureLog } from "./shared/log.ts";
-
-/** Loaded on demand: `help` must not wait for the S3 client. */
-const scripts: Record<string, () => Promise<Script>> = {
-  backup: async () => (await import("./backup.ts")).backup,
-  restore: async () => (await import("./restore.ts")).restore,
-  schedule: async () => (await import("./schedule.ts")).schedule,
-};
 
 /**
  * The script's name and its arguments. The name of the call decides; a name of several words (`backup-shop`,

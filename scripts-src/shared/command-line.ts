@@ -4,7 +4,7 @@ import { usageFailure } from "./errors.ts";
 import type { Script } from "./script.ts";
 import { version } from "./version.ts";
 
-const statusTable = `Exit status:
+const exitStatusTable = `Exit status:
   0  done
   1  the job failed
   2  wrong usage or settings, nothing was attempted
@@ -14,7 +14,7 @@ const statusTable = `Exit status:
   128+n  stopped by signal n, after cleaning up`;
 
 /** yargs for a script, with what all scripts share. */
-function parserOf(script: Script) {
+function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?? 80)) {
   const parser = yargs([])
     .scriptName(script.name)
     .version(version)
@@ -25,21 +25,34 @@ function parserOf(script: Script) {
       requiresArg: true,
       describe: "Settings file to read instead of .env.sh beside the executable",
     })
-    .usage(`Usage: $0 ${script.usage}\n\n${script.summary}`)
+    .usage(`Usage: $0 ${script.usage}\n\n${script.summary.replaceAll("\n", " ")}`)
     .command(`$0 ${script.positionals ?? ""}`.trim(), false, (builder) => script.options(builder))
-    .epilogue(statusTable)
+    .epilogue(exitStatusTable)
     .strict()
     .recommendCommands()
     .exitProcess(false)
     .locale("en")
-    .wrap(Math.min(100, process.stdout.columns ?? 80))
+    .group(["env-file", "help", "version"], "Common options:")
+    .wrap(width)
     .parserConfiguration({ "duplicate-arguments-array": false, "boolean-negation": false });
   for (const [command, meaning] of script.examples) parser.example(command, meaning);
   return parser;
 }
 
-/** The usage text of a script, as `--help` prints it. */
-export const usageOf = (script: Script): Promise<string> => parserOf(script).getHelp();
+/** yargs tells the type of every option, which says nothing to a person, and puts the common options first. */
+function tidy(usage: string): string {
+  const parts = usage.replaceAll(/\s*\[(?:boolean|string)\](?: \[default: false\])?$/gm, "").split("\n\n");
+  const last = (part: string) =>
+    Number(part.startsWith("Common options:")) + 2 * Number(part.startsWith("Exit status:"));
+  return parts
+    .toSorted((a, b) => last(a) - last(b))
+    .join("\n\n")
+    .trimEnd();
+}
+
+/** The usage text of a script, as `--help` prints it, in lines of `width` characters. */
+export const usageOf = async (script: Script, width: number): Promise<string> =>
+  tidy(await parserOf(script, width).getHelp());
 
 /**
  * What was asked for: `options`, or the text that `--help` and `--version` show (nothing else is to be done then).
@@ -56,7 +69,7 @@ export async function parseOptions(
       problem ??= message ?? error?.message ?? "wrong usage";
     })
     .parseAsync([...argv], {}, (_error, _options, output) => {
-      shown = output;
+      shown = tidy(output);
     });
   if (problem !== undefined) {
     throw usageFailure(

@@ -96,7 +96,7 @@ const causes: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
   [/^"[^"]*\\/, ["there is a backslash in double quotes", quoteIt]],
   [/^"/, trailing],
   [/^\(/, ["arrays are not accepted", oneALine]],
-  [/^~|:~/, ["a shell would replace ~ by the home folder", `write "$HOME/…"; if ~ belongs to the value, ${quoteIt}`]],
+  [/^~|:~/, ["a shell would replace ~ by the home folder", `write "$HOME/..."; if ~ belongs to the value, ${quoteIt}`]],
   [/^[^'"]+['"]/, ["a quote begins in the middle of the value", "put the quotes around the whole value"]],
   [/\\/, ["there is a backslash outside single quotes", quoteIt]],
   [/[;&|<>()]/, ["; & | < > ( ) end the value or mean something else to a shell", `${oneALine}; or ${quoteIt}`]],

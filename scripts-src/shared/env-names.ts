@@ -27,18 +27,19 @@ export const isOthers = (name: string) => othersNames.has(name);
  */
 export function likelyName(name: string, place: "file" | "environment"): string | undefined {
   const written = place === "file" ? name.toUpperCase() : name;
+  const most = place === "file" ? Math.max(2, name.length / 5) : 2;
   const [best] = known
-    .filter((candidate) => digits(candidate) === digits(written))
+    .filter((candidate) => Math.abs(candidate.length - written.length) <= most && digits(candidate) === digits(written))
     .map((candidate) => ({ candidate, far: distance(written, candidate) }))
+    .filter(({ candidate, far }) => far <= most && (place === "file" || isSlip(written, candidate, far)))
     .toSorted((a, b) => a.far - b.far);
-  if (best === undefined) return undefined;
-  const near = (most: number) => best.far <= most || (best.far === 2 && letters(written) === letters(best.candidate));
-  if (place === "environment") return near(best.candidate.length < 10 ? 1 : 2) ? best.candidate : undefined;
-  if (near(Math.max(2, name.length / 5))) return best.candidate;
-  return written.includes("_") ? known.find((candidate) => candidate.startsWith(written)) : undefined;
+  if (best !== undefined || place === "environment" || !written.includes("_")) return best?.candidate;
+  return known.find((candidate) => candidate.startsWith(written));
 }
 
-/** Two letters swapped are one slip, but two edits. */
+/** One wrong letter in a short name, two in a long one, or two letters swapped, which is one slip but two edits. */
+const isSlip = (written: string, name: string, far: number) =>
+  far <= (name.length < 10 ? 1 : 2) || letters(written) === letters(name);
 const letters = (name: string) => name.split("").toSorted().join("");
 /** DB2_HOST and S3_HOST are no slips of DB_HOST. */
 const digits = (name: string) => name.replace(/\D/g, "");

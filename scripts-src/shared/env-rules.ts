@@ -26,7 +26,7 @@ export function contradictions(settings: Settings, given: Source, broken: Readon
     .filter((way) => way.some((name) => name !== "DB_TYPE"));
   if (ways.length > 1)
     problems.push(
-      `${ways.flat().map(place).join(", ")}: the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings`,
+      `${ways.flat().map(place).join(", ")}: the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_* settings`,
     );
   const url = settings.DATABASE_URL;
   if (url !== undefined && !schemes.some((scheme) => url.startsWith(scheme)))

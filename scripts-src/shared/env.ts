@@ -132,17 +132,17 @@ function checkNames({ environment, inFile, given, broken, problems, warnings }: 
   const settled = (name: SettingName) =>
     given.has(name) || broken.has(name) || (databaseNames.includes(name) && databaseNames.some((n) => given.has(n)));
   for (const [name, { where }] of environment) {
+    if (isKnown(name) || name === "BACKUP_ENV_FILE") continue;
     const meant = isFileOfPlain(name) ? settingOf(name) : likelyName(name, "environment");
-    if (isKnown(name) || name === "BACKUP_ENV_FILE" || meant === undefined) continue;
+    if (meant === undefined) continue;
     // What was meant is set by other means: then the name may well be another program's.
     (isOthers(name) || settled(settingOf(meant)) ? warnings : problems).push(
       `${name} (${where}): ${misspelt(name, meant)}`,
     );
   }
   for (const [name, { where }] of inFile.source) {
-    if (isKnown(name)) continue;
+    if (isKnown(name) || inFile.referenced.has(name)) continue;
     const meant = isFileOfPlain(name) ? settingOf(name) : likelyName(name, "file");
-    if (inFile.referenced.has(name)) continue;
     if (meant !== undefined) problems.push(`${name} (${where}): ${misspelt(name, meant)}`);
     // Lines that were refused may be a value over several lines, and this its next one.
     else if (inFile.refused.length === 0)

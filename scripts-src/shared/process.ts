@@ -1,5 +1,6 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
 import { $ as zx, type Shell } from "zx";
+import { killGroup, running, signalNumber } from "./children.ts";
 import { secretNames } from "./settings.ts";
 
 /** One word for /bin/sh, whatever it holds. */
@@ -50,21 +51,6 @@ export interface Program {
   stop(): void;
 }
 
-const running = new Set<Bun.Subprocess>();
-
-/** Ends every program of ours that still runs, at once; for the last moment before we exit ourselves. */
-export function killAll(): void {
-  for (const child of running) killGroup(child, "SIGKILL");
-}
-
-function killGroup(child: Bun.Subprocess, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // it has ended by itself
-  }
-}
-
 /**
  * Starts a program with an argument array (no shell) in a process group of its own. Abort of `signal` ends it: SIGTERM,
  * and SIGKILL 5 seconds later. Throws what `Bun.spawn` throws (ENOENT when there is no such program).
@@ -92,11 +78,6 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
     return child.signalCode ? 128 + signalNumber(String(child.signalCode)) : status;
   });
   return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
-}
-
-/** Number of a signal by name, 0 when unknown. */
-export function signalNumber(name: string): number {
-  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[name] ?? 0;
 }
 
 /** Reads a stream to its end and keeps the last `limit` bytes of it. */

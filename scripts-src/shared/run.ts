@@ -10,7 +10,7 @@ import { configureLog, type Logger, logTail, redact } from "./log.ts";
 import { writeMetrics } from "./metrics.ts";
 import { notify, pingHealthcheck } from "./notify/notify.ts";
 import type { Facts, Outcome } from "./outcome.ts";
-import { killAll, signalNumber } from "./process.ts";
+import { killAll, signalNumber } from "./children.ts";
 import type { Job, Result, Script } from "./script.ts";
 import type { Settings } from "./settings.ts";
 import { version } from "./version.ts";
@@ -135,6 +135,7 @@ function makeOutcome(
 
 /** Everything that is wrong with the settings, at once. */
 function checkSettings(script: Script, job: Job, read: ReadSettings): void {
+  if (script.ignoresSettings) return;
   const { options, settings, log } = job;
   for (const note of read.notes) log.info(note);
   for (const warning of read.warnings) log.warn(warning);

@@ -19,8 +19,9 @@ export interface Script<Options extends object = object> {
   examples: readonly (readonly [command: string, meaning: string])[];
   /** Declares options and positionals. */
   options(yargs: Argv): Argv;
-  /** `false`: works without any settings (help). */
   needs(options: Options, settings: Settings): readonly Need[];
+  /** Works whatever is wrong with the settings (help). */
+  ignoresSettings?: true;
   /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */
   conflicts?(options: Options, settings: Settings): string[];
   /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */

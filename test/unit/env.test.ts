@@ -154,7 +154,7 @@ describe("problems name the setting, where it stands, the cause and the remedy",
       "DB_HOST=db\nDB_NAME=app\n",
       { DATABASE_URL: "postgres://db/app" },
       [
-        `DATABASE_URL (environment), DB_HOST (${file} line 1), DB_NAME (${file} line 2): the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings`,
+        `DATABASE_URL (environment), DB_HOST (${file} line 1), DB_NAME (${file} line 2): the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_* settings`,
       ],
     ],
     [

@@ -1,0 +1,51 @@
+/** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
+import type { Argv } from "yargs";
+import { manual, settingPage } from "./manual.ts";
+import { isKnown, likelyName, settingOf } from "./shared/env-names.ts";
+import { usageFailure } from "./shared/errors.ts";
+import { pageFor, type Page } from "./shared/page.ts";
+import type { Script } from "./shared/script.ts";
+import usages from "./usage.json" with { type: "json" };
+
+interface Options {
+  topic: string | undefined;
+}
+
+export const help: Script<Options> = {
+  name: "help",
+  summary: "Explains the scripts and every setting; works without any settings.",
+  usage: "[TOPIC]",
+  positionals: "[topic]",
+  examples: [
+    ["help", "everything"],
+    ["help restore", "one script"],
+    ["help S3_BUCKET", "one setting"],
+    ["help cron", "one chapter: scripts, settings, mail, cron, systemd, storage"],
+  ],
+  options: (yargs: Argv) =>
+    yargs.positional("topic", { type: "string", describe: "Name of a script, a setting or a chapter" }),
+  needs: () => [],
+  ignoresSettings: true,
+  reports: () => false,
+
+  async act({ options: { topic }, home }) {
+    const page = pageFor(process.stdout, process.env);
+    return { summary: "", output: find(topic, page, home) };
+  },
+};
+
+/** The text about a topic, or about everything. Throws a `Failure` with status 2 when there is no such topic. */
+function find(topic: string | undefined, page: Page, home: string): string {
+  const chapters = manual(usages, page, home);
+  if (topic === undefined) return Object.values(chapters).join("\n\n");
+  const pages: Record<string, string> = { ...chapters, ...usages };
+  const text = pages[topic.toLowerCase()];
+  if (text !== undefined) return text;
+  const setting = topic.toUpperCase();
+  if (isKnown(setting)) return settingPage(settingOf(setting), page);
+  const likely = likelyName(topic, "file");
+  throw usageFailure(
+    `there is no script, chapter or setting called ${topic}`,
+    likely === undefined ? `there are: ${Object.keys(pages).join(", ")}` : `did you mean ${likely}?`,
+  );
+}

@@ -1,0 +1,9 @@
+import type { Script } from "./shared/script.ts";
+
+/** Every script, in the order in which a person meets them; loaded on demand, so that none waits for what it does not need. */
+export const scripts: Readonly<Record<string, () => Promise<Script>>> = {
+  backup: async () => (await import("./backup.ts")).backup,
+  restore: async () => (await import("./restore.ts")).restore,
+  schedule: async () => (await import("./schedule.ts")).schedule,
+  help: async () => (await import("./help.ts")).help,
+};

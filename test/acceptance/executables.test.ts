@@ -1,0 +1,142 @@
+/** The executables stand on their own: any folder, any name, any environment, and deaf to what lies around. */
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Installation, installScripts, startProgram } from "../support/executables.ts";
+import { removeDir, tempDir } from "../support/temp.ts";
+
+let place: Installation;
+let elsewhere: string;
+beforeEach(() => {
+  place = installScripts();
+  elsewhere = tempDir("elsewhere");
+});
+afterEach(() => {
+  place.remove();
+  removeDir(elsewhere);
+});
+
+const run = (argv: string[], options?: Parameters<typeof startProgram>[1]) => startProgram(argv, options).done;
+const helpStart = /^backup_scripts \d+\.\d+\.\d+: /;
+
+test("one file under several names", () => {
+  expect(statSync(join(place.dir, "backup")).ino).toBe(statSync(join(place.dir, "restore")).ino);
+  expect(statSync(join(place.dir, "backup")).ino).toBe(statSync(join(place.dir, "help")).ino);
+});
+
+describe("an executable finds out which script it is", () => {
+  const shown = async (argv: string[], options?: Parameters<typeof startProgram>[1]) =>
+    (await run(argv, options)).stdout.split("\n")[0];
+
+  test("in an empty environment (env -i), from any folder", async () => {
+    const { status, stdout } = await run(["/usr/bin/env", "-i", join(place.dir, "help")], { cwd: elsewhere });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(helpStart);
+  });
+
+  test("copied alone to another place", async () => {
+    copyFileSync(join(place.dir, "restore"), join(elsewhere, "restore"));
+    expect(await shown([join(elsewhere, "restore"), "--help"])).toStartWith("Usage: restore ");
+  });
+
+  test("under a longer name", async () => {
+    for (const name of ["backup-shop", "nightly_backup", "backup.bin"]) {
+      linkSync(join(place.dir, "help"), join(place.dir, name));
+      expect(await shown([join(place.dir, name), "--help"])).toStartWith("Usage: backup ");
+    }
+  });
+
+  test("through a symbolic link, whose target's folder holds the settings", async () => {
+    symlinkSync(join(place.dir, "backup"), join(elsewhere, "backup"));
+    const { status, stderr } = await run([join(elsewhere, "backup")]);
+    expect(status).toBe(2);
+    expect(stderr).toContain(`missing: DATABASE_URL`);
+    expect(stderr).toContain(join(place.dir, ".env.sh"));
+  });
+
+  test("looked up in $PATH", async () => {
+    const env = { PATH: `${place.dir}:${process.env.PATH}` };
+    expect(await shown(["/bin/sh", "-c", "restore --help"], { env, cwd: elsewhere })).toStartWith("Usage: restore ");
+  });
+
+  test("under a name that says nothing, by its first argument", async () => {
+    linkSync(join(place.dir, "help"), join(place.dir, "tool"));
+    expect(await shown([join(place.dir, "tool"), "restore", "--help"])).toStartWith("Usage: restore ");
+    const { status, stderr } = await run([join(place.dir, "tool")]);
+    expect(status).toBe(2);
+    expect(stderr).toContain("hint: ");
+  });
+});
+
+describe("what lies in the current folder is neither run nor read", () => {
+  const mark = () => join(elsewhere, "was-here");
+  beforeEach(() => {
+    writeFileSync(join(elsewhere, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(mark())}, "")`);
+    writeFileSync(join(elsewhere, "bunfig.toml"), 'preload = ["./evil.ts"]\n[run]\npreload = ["./evil.ts"]\n');
+    for (const name of [".env", ".env.local", ".env.production", ".env.development", ".env.sh"])
+      writeFileSync(join(elsewhere, name), "DB_NAME=planted\nSITE_NAME=planted\nLOG_FORMAT=json\n");
+    writeFileSync(join(elsewhere, "package.json"), '{"name": "planted", "version": "6.6.6", "main": "./evil.ts"}');
+    writeFileSync(join(elsewhere, "tsconfig.json"), '{"compilerOptions": {"paths": {"*": ["./evil.ts"]}}}');
+    mkdirSync(join(elsewhere, "node_modules/zx"), { recursive: true });
+    writeFileSync(join(elsewhere, "node_modules/zx/index.js"), `require("../../evil.ts")`);
+  });
+
+  for (const script of ["help", "backup", "restore"])
+    test(script, async () => {
+      const { status, stdout, stderr } = await run([join(place.dir, script)], { cwd: elsewhere });
+      expect(existsSync(mark())).toBeFalse();
+      expect(stdout + stderr).not.toContain("planted");
+      expect(stdout + stderr).not.toContain("6.6.6");
+      if (script === "help") expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      else {
+        expect(status).toBe(2);
+        expect(stderr).toMatch(/ ERROR \w+: the settings are not complete/);
+        expect(stderr).toContain("missing: DATABASE_URL");
+      }
+    });
+
+  test("not even with a home and a HOME that hold the same", async () => {
+    const { stdout } = await run([join(place.dir, "help")], { cwd: elsewhere, env: { HOME: elsewhere } });
+    expect(stdout).toMatch(helpStart);
+    expect(existsSync(mark())).toBeFalse();
+  });
+});
+
+test("--version prints one line, --help prints the usage, and neither needs settings", async () => {
+  writeFileSync(join(place.dir, ".env.sh"), "what is this\n");
+  chmodSync(join(place.dir, ".env.sh"), 0o666);
+  for (const script of ["backup", "restore", "help"]) {
+    expect(await place.run(script, ["--version"])).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+      stderr: "",
+    });
+    const usage = await place.run(script, ["--help"]);
+    expect({ status: usage.status, stderr: usage.stderr }).toEqual({ status: 0, stderr: "" });
+    expect(usage.stdout).toStartWith(`Usage: ${script} `);
+    for (const status of [0, 1, 2, 3, 4, 5]) expect(usage.stdout).toContain(`\n  ${status}  `);
+  }
+});
+
+test("a command line that makes no sense ends in status 2 and names what is wrong", async () => {
+  for (const [script, args, cause] of [
+    ["backup", ["--uplod"], "uplod"],
+    ["backup", ["extra"], "extra"],
+    ["restore", ["one", "two"], "two"],
+    ["backup", ["--env-file"], "env-file"],
+  ] as const) {
+    const { status, stdout, stderr } = await place.run(script, [...args]);
+    expect({ script, status, stdout }).toEqual({ script, status: 2, stdout: "" });
+    expect(stderr).toContain(cause);
+    expect(stderr).toContain(`hint: ${script} --help shows the usage`);
+  }
+});
