@@ -27,6 +27,8 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
       environment: process.env,
     });
     log = configureLog(script.name, read.settings);
+    // whoever set a mode that cannot be read wanted to hear of trouble
+    if (read.broken.has("EMAIL_NOTIFY_MODE")) read.settings.EMAIL_NOTIFY_MODE = "FAILURE_ONLY";
     const job: Job = {
       script: script.name,
       options: parsed.options,

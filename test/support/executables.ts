@@ -1,6 +1,7 @@
 /** The built executables, deployed into a temporary folder as a user would, and run in an empty environment. */
-import { copyFileSync, existsSync, linkSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { giveSettings, show } from "./leaks.ts";
 import { removeDir, tempDir } from "./temp.ts";
 import { until } from "./until.ts";
 
@@ -55,8 +56,10 @@ export function installScripts(settings: Record<string, string> = {}): Installat
   for (const name of names) place(name, join(dir, name));
   const backups = join(dir, "backups");
   const everything = () => (existsSync(backups) ? readdirSync(backups).toSorted() : []);
-  const configure = (all: Record<string, string>) =>
+  const configure = (all: Record<string, string>) => {
+    giveSettings(all);
     writeFileSync(join(dir, ".env.sh"), settingsFile(all), { mode: 0o600 });
+  };
   configure(settings);
   const start = (script: string, args: string[] = [], options: RunOptions = {}) =>
     startProgram([join(dir, script), ...args], options);
@@ -66,10 +69,19 @@ export function installScripts(settings: Record<string, string> = {}): Installat
     configure,
     start,
     everything,
-    run: (script, args, options) => start(script, args, options).done,
+    run: async (script, args, options) => {
+      const ran = await start(script, args, options).done;
+      showManifests(dir);
+      return ran;
+    },
     list: () => everything().filter((name) => backupName.test(name)),
     remove: () => removeDir(dir),
   };
+}
+
+function showManifests(dir: string): void {
+  for (const file of new Bun.Glob("**/*.json").scanSync({ cwd: dir, dot: true, absolute: true }))
+    show(file, readFileSync(file, "utf8"));
 }
 
 /** Hard links need one file system; elsewhere the first copy is linked. */
@@ -101,6 +113,7 @@ function quoted(value: string): string {
 
 /** Starts a program with PATH alone in its environment; it is killed after two minutes, so that no test hangs. */
 export function startProgram(argv: string[], options: RunOptions = {}): Running {
+  giveSettings(options.env ?? {});
   const child = Bun.spawn(argv, {
     cwd: options.cwd ?? "/",
     env: { PATH: process.env.PATH ?? "", ...options.env },
@@ -114,6 +127,7 @@ export function startProgram(argv: string[], options: RunOptions = {}): Running 
   const finish = async (): Promise<Ran> => {
     const [stdout] = await Promise.all([child.stdout.text(), reading, child.exited]);
     clearTimeout(killer);
+    show(`the output of ${argv.join(" ")}`, stdout + stderr);
     return { status: statusOf(child), stdout, stderr };
   };
   return { pid: child.pid, stderr: () => stderr, kill: (signal) => child.kill(signal), done: finish() };
@@ -140,6 +154,7 @@ export interface OnTerminal {
 
 /** Starts a program with a terminal as stdin, stdout and stderr. */
 export function startOnTerminal(argv: string[], env: Record<string, string> = {}): OnTerminal {
+  giveSettings(env);
   let shown = "";
   const decoder = new TextDecoder();
   const child = Bun.spawn(argv, {
@@ -151,6 +166,7 @@ export function startOnTerminal(argv: string[], env: Record<string, string> = {}
   const exited = child.exited.then(() => {
     clearTimeout(killer);
     child.terminal?.close();
+    show(`the terminal of ${argv.join(" ")}`, shown);
     return statusOf(child);
   });
   const has = (text: string | RegExp) => (typeof text === "string" ? shown.includes(text) : text.test(shown));

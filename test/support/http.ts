@@ -1,4 +1,5 @@
 /** A real HTTP server on loopback that writes down what it was asked. */
+import { show } from "./leaks.ts";
 
 export interface Asked {
   method: string;
@@ -28,6 +29,7 @@ export function startHttpServer(
       const { pathname, search } = new URL(request.url);
       const { method, headers } = request;
       const one = { method, path: pathname + search, headers, body: await request.text() };
+      show(`a ${method} to ${pathname}`, one.body);
       return (await answer(one, asked.push(one))) ?? new Response("OK");
     },
   });

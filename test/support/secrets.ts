@@ -1,15 +1,27 @@
 import { expect } from "bun:test";
 
-/** Fails when one of the secrets, plain or as it stands in a URL or a libpq string, is in the text. */
-export function expectNoSecrets(text: string, secrets: readonly string[]): void {
-  const forms = secrets.flatMap((secret) => [
+/** How a secret may look where it does not belong: plain, in a URL, in JSON, in a libpq string, in HTML, in a mail. */
+function formsOf(secret: string): Set<string> {
+  return new Set([
     secret,
     encodeURIComponent(secret),
     encodeURI(secret),
     JSON.stringify(secret).slice(1, -1),
     secret.replace(/[\\']/g, "\\$&"),
+    Bun.escapeHTML(secret),
     Buffer.from(secret).toString("base64"),
   ]);
-  const leaked = [...new Set(forms)].filter((form) => text.includes(form));
-  expect(leaked, `secrets in: ${text}`).toEqual([]);
+}
+
+/** The secrets that a text shows in any form. */
+export const leakedIn = (text: string, secrets: Iterable<string>): string[] =>
+  [...secrets].filter((secret) =>
+    formsOf(secret)
+      .values()
+      .some((form) => text.includes(form)),
+  );
+
+/** Fails when one of the secrets, plain or as it stands in a URL or a libpq string, is in the text. */
+export function expectNoSecrets(text: string, secrets: readonly string[]): void {
+  expect(leakedIn(text, secrets), `secrets in: ${text}`).toEqual([]);
 }

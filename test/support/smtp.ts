@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from "smtp-server";
 import type { Certificate } from "./certificates.ts";
+import { show } from "./leaks.ts";
 
 export interface ReceivedMail {
   from: string;
@@ -114,6 +115,8 @@ function handlers(
 
 async function receive(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<ReceivedMail> {
   const raw = await new Response(stream).text();
+  const parsed = await simpleParser(raw);
+  show("a mail", [raw, parsed.subject, parsed.text, parsed.html].join("\n"));
   const { mailFrom, rcptTo } = session.envelope;
   return {
     from: mailFrom ? mailFrom.address : "",
@@ -121,7 +124,7 @@ async function receive(stream: SMTPServerDataStream, session: SMTPServerSession)
     secure: session.secure,
     user: session.user || undefined,
     raw,
-    parsed: await simpleParser(raw),
+    parsed,
   };
 }
 
