@@ -128,6 +128,7 @@ export async function makeBackup(
       restoreCommand: database.stockRestore(destination.name, compression, server),
     });
     const { bytes } = await destination.commit(describe);
+    progress.stop();
     Object.assign(facts, { file: destination.name, bytes, ...destination.places });
     const took = clock(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });

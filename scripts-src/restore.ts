@@ -11,7 +11,7 @@ import { backupFolder, lockName, nameDatabase } from "./backup.ts";
 import type { Contents, Database, LoadPlan } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
-import { Failure } from "./shared/errors.ts";
+import { Failure, Stopped } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
@@ -115,6 +115,7 @@ async function checkBackup({ log }: Job, database: Database, file: OpenBackup): 
   const progress = showProgress("check", file.bytes);
   try {
     const contents = await database.examine(file.sql(progress.add));
+    progress.stop();
     log.info(`${file.name} is whole: ${contents.tables.length} tables, ${bytesText(contents.bytes)} of SQL`);
     return contents;
   } finally {
@@ -147,6 +148,10 @@ async function load(
   const progress = showProgress("restore", file.bytes);
   try {
     await database.load(file.sql(progress.add), contents, plan, options);
+  } catch (error) {
+    progress.stop();
+    if (error instanceof Stopped && database.atomicLoad) log.warn("the database is as it was before the restore");
+    throw error;
   } finally {
     progress.stop();
   }

@@ -12,7 +12,7 @@ export async function confirm(question: string, signal: AbortSignal): Promise<vo
   terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
-    const answer = await Promise.race([terminal.question(`${question} Type yes to go on: `, { signal }), closed]);
+    const answer = await Promise.race([terminal.question(`${question}Type yes to go on: `, { signal }), closed]);
     signal.throwIfAborted();
     if (answer.trim().toLowerCase() === "yes") return;
     throw new Failure("not confirmed: nothing was changed", { hints: ["--yes goes on without asking"] });

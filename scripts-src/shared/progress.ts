@@ -1,5 +1,5 @@
 /** A line on the terminal that shows how far a run is; nothing at all where there is no terminal. */
-import { SingleBar } from "cli-progress";
+import { writeSync } from "node:fs";
 import prettyBytes from "pretty-bytes";
 import { onLogLine } from "./log.ts";
 
@@ -20,44 +20,62 @@ export function clock(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+const redrawMs = 200;
+const clearLine = "\r\u001b[2K";
+
 /**
- * Shows `label`, bytes, rate, elapsed time and the share of `total`. With `estimated`, the total is a guess:
- * the share is marked as such and never reaches 100 %.
+ * Shows `label`, bytes, rate, elapsed time and the share of `total`. With `estimated`, the total is a guess: the share is
+ * marked as such and never reaches 100 %. Written synchronously like the log, so that the two never mix (cli-progress
+ * writes through Bun's buffered stream and swallowed log lines).
  */
 export function showProgress(label: string, total: number, { estimated = false } = {}): Progress {
   if (!process.stderr.isTTY) return { add() {}, stop() {} };
   const started = Date.now();
   let done = 0;
-  const bar = new SingleBar({
-    stream: process.stderr,
-    hideCursor: true,
-    clearOnComplete: true,
-    linewrap: false,
-    fps: 5,
-    gracefulExit: false,
-    format: () => {
-      const share = total > 0 ? Math.min(done / total, estimated ? 0.99 : 1) : 0;
-      const width = Math.max(10, Math.min(30, (process.stderr.columns ?? 80) - 60));
-      const filled = Math.round(share * width);
-      const drawn = `${"█".repeat(filled)}${"░".repeat(width - filled)}`;
-      const elapsed = Date.now() - started;
-      const rate = bytesText((done / Math.max(elapsed, 1)) * 1000);
-      const percent = `${estimated ? "~" : ""}${Math.floor(share * 100)} %`;
-      const left = share > 0.01 ? `, ${clock((elapsed / share) * (1 - share))} left` : "";
-      return `${label} ${drawn} ${percent}  ${bytesText(done)}  ${rate}/s  ${clock(elapsed)}${left}`;
-    },
-  });
-  bar.start(Math.max(total, 1), 0);
+  const draw = () => {
+    const columns = process.stderr.columns || 80;
+    const line = progressLine({ label, done, total, estimated, elapsedMs: Date.now() - started, columns });
+    show(clearLine + line.slice(0, columns - 1));
+  };
+  const timer = setInterval(draw, redrawMs);
   // a log line takes the place of the progress line, which comes back below it
-  onLogLine(() => process.stderr.write("\r\u001b[2K"));
+  onLogLine(() => show(clearLine));
   return {
     add(bytes) {
       done += bytes;
-      bar.update(Math.min(done, Math.max(total, 1)));
     },
     stop() {
+      clearInterval(timer);
       onLogLine(() => {});
-      bar.stop();
+      show(clearLine);
     },
   };
+}
+
+/** `backup ██████░░░░ ~19 %  95.8 MiB  41.4 MiB/s  0:02, 0:09 left` */
+export function progressLine(state: {
+  label: string;
+  done: number;
+  total: number;
+  estimated: boolean;
+  elapsedMs: number;
+  columns: number;
+}): string {
+  const { label, done, total, estimated, elapsedMs, columns } = state;
+  const share = total > 0 ? Math.min(done / total, estimated ? 0.99 : 1) : 0;
+  const width = Math.max(10, Math.min(30, columns - 60));
+  const filled = Math.round(share * width);
+  const rate = bytesText((done / Math.max(elapsedMs, 1)) * 1000);
+  const percent = `${estimated ? "~" : ""}${Math.floor(share * 100)} %`;
+  const left = share > 0.01 && share < 1 ? `, ${clock((elapsedMs / share) * (1 - share))} left` : "";
+  const bar = "█".repeat(filled) + "░".repeat(width - filled);
+  return `${label} ${bar} ${percent}  ${bytesText(done)}  ${rate}/s  ${clock(elapsedMs)}${left}`;
+}
+
+function show(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // a terminal that cannot take it now gets the next one
+  }
 }
