@@ -1,7 +1,7 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
 import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "./archive/choose.ts";
-import { prepareFolder } from "./archive/folder.ts";
+import { checkFolder, isReadOnly, prepareFolder } from "./archive/folder.ts";
 import { type Manifest, parseManifest } from "./archive/manifest.ts";
 import { manifestName } from "./archive/name.ts";
 import { openBackup, type OpenBackup } from "./archive/read.ts";
@@ -55,8 +55,7 @@ export const restore: Script<Options> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const folder = backupFolder(job);
-    await prepareFolder(folder);
-    using _lock = takeLock(folder, lockName(database), job.script);
+    using _lock = await lockFolder(job, database, folder);
 
     await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
     await using file = await openBackup(copy?.path ?? (await chooseBackup(folder, database.name, options.file)), copy);
@@ -75,6 +74,17 @@ export const restore: Script<Options> = {
     return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}` };
   },
 };
+
+/** The lock; a folder that can only be read (a disk mounted read-only) is restored from without it: no backup runs there. */
+async function lockFolder({ log, script }: Job, database: Database, folder: string): Promise<Disposable | undefined> {
+  if (await isReadOnly(folder)) {
+    await checkFolder(folder);
+    log.warn(`${folder} cannot be written to: restoring without the lock that keeps two runs apart`);
+    return undefined;
+  }
+  await prepareFolder(folder);
+  return takeLock(folder, lockName(database), script);
+}
 
 /** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
 async function fetchBackup(job: Job<Options>, database: Database, folder: string) {

@@ -59,6 +59,16 @@ export async function checkFolder(path: string): Promise<void> {
     });
 }
 
+/** Whether the folder is there and can be read but not written to. */
+export async function isReadOnly(path: string): Promise<boolean> {
+  const may = (mode: number) =>
+    access(path, mode).then(
+      () => true,
+      () => false,
+    );
+  return (await may(constants.R_OK | constants.X_OK)) && !(await may(constants.W_OK));
+}
+
 /** All backup files of the folder, or those of exactly one database, oldest first; none when there is no folder. */
 export async function listBackups(dir: string, database?: string): Promise<LocalBackup[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
