@@ -3,32 +3,42 @@ import type { Argv } from "yargs";
 import { manual, settingPage } from "./manual.ts";
 import { isKnown, likelyName, settingOf } from "./shared/env-names.ts";
 import { usageFailure } from "./shared/errors.ts";
+import { testNotice as sendTestNotice } from "./shared/notify/notify.ts";
 import { pageFor, type Page } from "./shared/page.ts";
 import type { Script } from "./shared/script.ts";
 import usages from "./usage.json" with { type: "json" };
 
 interface Options {
   topic: string | undefined;
+  testNotice: boolean;
 }
 
 export const help: Script<Options> = {
   name: "help",
   summary: "Explains the scripts and every setting; works without any settings.",
-  usage: "[TOPIC]",
+  usage: "[TOPIC] [--test-notice]",
   positionals: "[topic]",
   examples: [
     ["help", "everything"],
     ["help restore", "one script"],
     ["help S3_BUCKET", "one setting"],
     ["help cron", "one chapter: scripts, settings, mail, cron, systemd, storage"],
+    ["help --test-notice", "try the settings of mail, webhook and health check; no job runs"],
   ],
   options: (yargs: Argv) =>
-    yargs.positional("topic", { type: "string", describe: "Name of a script, a setting or a chapter" }),
+    yargs
+      .positional("topic", { type: "string", describe: "Name of a script, a setting or a chapter" })
+      .option("test-notice", {
+        type: "boolean",
+        default: false,
+        describe: "Send a test message by every way that is set, and say what happened",
+      }),
   needs: () => [],
-  ignoresSettings: true,
+  ignoresSettings: ({ testNotice }) => !testNotice,
   reports: () => false,
 
-  async act({ options: { topic }, home }) {
+  async act({ options: { topic, testNotice }, settings, home, log }) {
+    if (testNotice) return { summary: "", output: await sendTestNotice(settings, log) };
     const page = pageFor(process.stdout, process.env);
     return { summary: "", output: find(topic, page, home) };
   },

@@ -71,7 +71,7 @@ function mailChapter(page: Page): string {
   const notes =
     "Mail needs EMAIL_FROM, EMAIL_TO and SMTP_HOST. A mail that cannot be sent is logged and changes nothing about the " +
     "run. NOTIFY_WEBHOOK_URL obeys the same mode; HEALTHCHECK_URL is pinged in every mode, so that a run that never " +
-    "took place is noticed too.";
+    "took place is noticed too. help --test-notice tries whatever of them is set.";
   return chapter(
     page,
     "Notification modes",

@@ -137,8 +137,8 @@ function makeOutcome(
 
 /** Everything that is wrong with the settings, at once. */
 function checkSettings(script: Script, job: Job, read: ReadSettings): void {
-  if (script.ignoresSettings) return;
   const { options, settings, log } = job;
+  if (script.ignoresSettings?.(options)) return;
   for (const note of read.notes) log.info(note);
   for (const warning of read.warnings) log.warn(warning);
   const needs = script.needs(options, settings);

@@ -21,7 +21,7 @@ export interface Script<Options extends object = object> {
   options(yargs: Argv): Argv;
   needs(options: Options, settings: Settings): readonly Need[];
   /** Works whatever is wrong with the settings (help). */
-  ignoresSettings?: true;
+  ignoresSettings?(options: Options): boolean;
   /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */
   conflicts?(options: Options, settings: Settings): string[];
   /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */

@@ -409,3 +409,53 @@ describe("the health check", () => {
     expect(ran.stderr).toMatch(/HEALTHCHECK_URL .*connection refused\n.*hint: /);
   });
 });
+
+describe("help --test-notice", () => {
+  test("sends a marked message by every way that is set, whatever the mode, and says what happened", async () => {
+    const mail = await mailServer();
+    const web = httpServer();
+    const urls = { NOTIFY_WEBHOOK_URL: `${web.url}/hook`, HEALTHCHECK_URL: `${web.url}/uuid` };
+    const settings = { SITE_NAME: "shop", ...mail.settings, ...urls, EMAIL_NOTIFY_MODE: "NEVER" };
+    const ran = await installScripts(settings).run("help", ["--test-notice"]);
+    expect([ran.status, ran.stdout]).toEqual([0, "3 of 3 test notices were sent: now look whether they arrived\n"]);
+    expect(ran.stderr).toContain("mail sent to admin@example.com, oncall@example.com");
+    expect(ran.stderr).toContain("EMAIL_NOTIFY_MODE is NEVER");
+    expect(mail.only().parsed.subject).toBe("TEST: notice from shop");
+    expect(mail.only().parsed.text).toContain("This is a test notice. No job ran, no backup was made.");
+    // a ping of success would tell the dead man's switch that a backup was made
+    expect(web.asked.map(({ path }) => path).toSorted()).toEqual(["/hook", "/uuid/log"]);
+    const hooked = web.asked.find(({ path }) => path === "/hook");
+    expect(JSON.parse(hooked?.body ?? "")).toMatchObject({ format: 1, test: true, status: "success" });
+  });
+
+  test("fails with cause and hint when one way does not work", async () => {
+    const mail = await mailServer();
+    const settings = { ...mail.settings, HEALTHCHECK_URL: `http://127.0.0.1:${await closedPort()}/uuid` };
+    const ran = await installScripts(settings).run("help", ["--test-notice"]);
+    expect([ran.status, ran.stdout]).toEqual([1, ""]);
+    expect(ran.stderr).toMatch(/HEALTHCHECK_URL .*connection refused\n.*hint: /);
+    expect(ran.stderr).toContain("1 of 2 test notices were not sent");
+    expect(mail.mails).toHaveLength(1);
+  });
+
+  const nothingToTry: [Record<string, string>, RegExp][] = [
+    [
+      {},
+      /no notice is configured\n.*hint: set SMTP_HOST, EMAIL_FROM and EMAIL_TO for mail, NOTIFY_WEBHOOK_URL, or HEALTH/,
+    ],
+    [{ EMAIL_NOTIFY_MODE: "ALWAYS" }, /EMAIL_NOTIFY_MODE .*must be one of SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER/],
+  ];
+  test.each(nothingToTry)("with %j says what to set", async (settings, words) => {
+    const ran = await installScripts(settings).run("help", ["--test-notice"]);
+    expect([ran.status, ran.stdout]).toEqual([2, ""]);
+    expect(ran.stderr).toMatch(words);
+  });
+
+  test("tells what is missing for mail", async () => {
+    const ran = await installScripts({ SMTP_HOST: "127.0.0.1" }).run("help", ["--test-notice"]);
+    expect(ran.status).toBe(1);
+    expect(ran.stderr).toMatch(
+      /mail settings are not complete: EMAIL_FROM, EMAIL_TO not set\n.*hint: set EMAIL_FROM, EMAIL_TO/,
+    );
+  });
+});
