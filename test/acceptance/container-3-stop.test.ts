@@ -1,0 +1,69 @@
+/** Container requirement 3.5: a stop lets a backup finish, or ends it without a trace. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import * as scheduled from "../support/scheduled.ts";
+import { until } from "../support/until.ts";
+
+let world: scheduled.World;
+beforeAll(async () => {
+  world = await scheduled.openWorld();
+  await scheduled.addLarge(world);
+});
+afterAll(() => world.stop());
+
+/** A scheduler in the middle of an upload whose parts take `delay` ms each. */
+async function inTheMiddle(delay: number, settings: Record<string, string>) {
+  const { bucket, settings: own } = await scheduled.schedulerSettings(world, "large");
+  world.s3.faults.splice(0, Infinity, { operation: "UploadPart", delay });
+  const scheduler = scheduled.startScheduler({ ...own, ...settings });
+  await until("an upload is under way", () => world.s3.uploads(bucket).length > 0);
+  return { bucket, scheduler };
+}
+
+test("container 3.5: a backup that is under way may finish within BACKUP_GRACE_SECONDS", async () => {
+  const { bucket, scheduler } = await inTheMiddle(1_000, { BACKUP_GRACE_SECONDS: "60" });
+  scheduler.kill("SIGTERM");
+  const ran = await scheduler.done;
+  expect({ status: ran.status, backups: scheduled.committedIn(world.s3, bucket).length }).toEqual({
+    status: 0,
+    backups: 1,
+  });
+  expect(ran.stderr).toContain("SIGTERM: what is under way may end within 60 s");
+  expect(ran.stderr).toContain("stopped by SIGTERM; no run is under way");
+});
+
+const signals = [
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const;
+test.each(signals)("container 3.5: after BACKUP_GRACE_SECONDS, %s ends the backup cleanly", async (signal, status) => {
+  const { bucket, scheduler } = await inTheMiddle(120_000, { BACKUP_GRACE_SECONDS: "1" });
+  scheduler.kill(signal);
+  const ran = await scheduler.done;
+  expect(ran.status, ran.stderr).toBe(status);
+  expect(ran.stderr).toContain("not done after 1 s: stopping");
+  await scheduled.expectNothingLeft(world, bucket);
+});
+
+test("container 3.5: with BACKUP_GRACE_SECONDS=0, the first signal ends the backup", async () => {
+  const { bucket, scheduler } = await inTheMiddle(120_000, { BACKUP_GRACE_SECONDS: "0" });
+  scheduler.kill("SIGTERM");
+  expect((await scheduler.done).status).toBe(143);
+  await scheduled.expectNothingLeft(world, bucket);
+});
+
+test("container 3.5: a second signal ends the backup at once, and still cleanly", async () => {
+  const { bucket, scheduler } = await inTheMiddle(120_000, { BACKUP_GRACE_SECONDS: "600" });
+  scheduler.kill("SIGTERM");
+  await scheduler.says(/may end within 600 s/);
+  scheduler.kill("SIGTERM");
+  expect((await scheduler.done).status).toBe(143);
+  await scheduled.expectNothingLeft(world, bucket);
+});
+
+test("container 3.5: an idle scheduler stops at once with 0", async () => {
+  const { settings } = await scheduled.schedulerSettings(world);
+  const scheduler = scheduled.startScheduler({ ...settings, BACKUP_INTERVAL: "@yearly", BACKUP_GRACE_SECONDS: "600" });
+  await scheduler.says(/next runs/);
+  scheduler.kill("SIGTERM");
+  expect((await scheduler.done).status).toBe(0);
+});
