@@ -1,4 +1,7 @@
 /** Files that are made from the settings schema; build.ts writes them and `bun run check` finds them out of date. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { composeWithSettings } from "./generate-compose.ts";
 import { scripts } from "./scripts.ts";
 import { usageOf } from "./shared/command-line.ts";
 import { sentencesAbout } from "./shared/about.ts";
@@ -9,6 +12,7 @@ import { providers } from "./storage/providers.ts";
 /** Path from the project's root, and content. */
 export const generatedFiles = async (): Promise<Record<string, string>> => ({
   "backup_scripts/example.env.sh": exampleEnv(),
+  "docker-compose.yml": composeWithSettings(readFileSync(join(import.meta.dir, "../docker-compose.yml"), "utf8")),
   "scripts-src/usage.json": `${JSON.stringify(await usages(), null, 2)}\n`,
 });
 

@@ -229,7 +229,7 @@ export const schema = z.object({
     meaning:
       "How long `schedule` lets a running backup finish after SIGTERM before it is stopped cleanly. Keep it below the container's stop_grace_period.",
     example: "25",
-    default: "25",
+    default: "25 (7 in the container image, because docker stop waits 10 seconds)",
     values: "seconds, 0 or more",
   }),
   METRICS_FILE: about(text.optional(), {

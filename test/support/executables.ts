@@ -11,6 +11,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   cwd?: string;
   stdin?: string;
+  /** After so long (default: two minutes) it is killed, so that no test hangs. */
+  limitMs?: number;
 }
 
 /** How a run of an executable ended. A signal n counts as status 128 + n. */
@@ -111,7 +113,7 @@ function quoted(value: string): string {
   throw new Error(`.env.sh cannot hold this value: ${value}`);
 }
 
-/** Starts a program with PATH alone in its environment; it is killed after two minutes, so that no test hangs. */
+/** Starts a program with PATH alone in its environment. */
 export function startProgram(argv: string[], options: RunOptions = {}): Running {
   giveSettings(options.env ?? {});
   const child = Bun.spawn(argv, {
@@ -121,7 +123,7 @@ export function startProgram(argv: string[], options: RunOptions = {}): Running 
     stdout: "pipe",
     stderr: "pipe",
   });
-  const killer = setTimeout(() => child.kill("SIGKILL"), 120_000);
+  const killer = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? 120_000);
   let stderr = "";
   const reading = read(child.stderr, (text) => (stderr += text));
   const finish = async (): Promise<Ran> => {

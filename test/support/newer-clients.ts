@@ -89,7 +89,7 @@ function download(work: string): void {
 const packages = () => majors.map((major) => `postgresql-client-${major}`);
 
 /** The mirror that this machine gets Debian from; Debian's own elsewhere. */
-function debianMirror(): string {
+export function debianMirror(): string {
   const files = globSync("/etc/apt/{sources.list,sources.list.d/*.{list,sources}}");
   const urls = files.flatMap((file) => readFileSync(file, "utf8").match(/^(deb |URIs:).*$/gm) ?? []);
   const mirror = urls.flatMap((line) => line.match(/\S+:\/\/\S+\/debian\/?(?=\s|$)/) ?? [])[0];

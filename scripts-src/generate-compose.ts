@@ -1,0 +1,27 @@
+/** The settings in docker-compose.yml: those that are not filled in there stand below them, commented out. */
+import { aboutSetting, groups, type SettingName, settingNames } from "./shared/settings.ts";
+import { wrap } from "./shared/wrap.ts";
+
+const beginning = /^( *)# All other settings \(generated.*\n/m;
+const end = /^ *# End of the settings\.\n/m;
+
+/** The file with its list of settings made anew; what a person wrote around it stays. */
+export function composeWithSettings(current: string): string {
+  const start = beginning.exec(current);
+  const [before = "", after = ""] = current.split(end);
+  const last = end.exec(current)?.[0] ?? "";
+  const [marker = "", margin = ""] = start ?? [];
+  const head = before.slice(0, (start?.index ?? 0) + marker.length);
+  const filledIn = (name: SettingName) => new RegExp(`^ *${name}(_FILE)?:`, "m").test(head);
+  const lines = Object.keys(groups).flatMap((group) =>
+    settingNames.filter((name) => aboutSetting(name).group === group && !filledIn(name)).flatMap(explain),
+  );
+  return `${head}${lines.map((line) => `${margin}${line}\n`).join("")}${last}${after}`;
+}
+
+function explain(name: SettingName): string[] {
+  const { meaning, values, default: standard, secret, example } = aboutSetting(name);
+  const facts = [meaning, values && `Values: ${values}.`, standard && `Default: ${standard}.`].filter(Boolean);
+  const setting = secret ? `${name}_FILE: /run/secrets/${name.toLowerCase()}` : `${name}: ${JSON.stringify(example)}`;
+  return ["#", ...wrap(facts.join(" "), 100).map((line) => `# ${line}`), `#${setting}`];
+}
