@@ -1,4 +1,5 @@
 /** The settings in docker-compose.yml: those that are not filled in there stand below them, commented out. */
+import { sentencesAbout } from "./shared/about.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "./shared/settings.ts";
 import { wrap } from "./shared/wrap.ts";
 
@@ -20,8 +21,7 @@ export function composeWithSettings(current: string): string {
 }
 
 function explain(name: SettingName): string[] {
-  const { meaning, values, default: standard, secret, example } = aboutSetting(name);
-  const facts = [meaning, values && `Values: ${values}.`, standard && `Default: ${standard}.`].filter(Boolean);
+  const { secret, example } = aboutSetting(name);
   const setting = secret ? `${name}_FILE: /run/secrets/${name.toLowerCase()}` : `${name}: ${JSON.stringify(example)}`;
-  return ["#", ...wrap(facts.join(" "), 100).map((line) => `# ${line}`), `#${setting}`];
+  return ["#", ...wrap(sentencesAbout(name).join(" "), 100).map((line) => `# ${line}`), `#${setting}`];
 }
