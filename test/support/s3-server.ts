@@ -85,6 +85,8 @@ export interface Fault {
   afterwards?: { status: number; code: string };
   mangle?: (body: string) => string;
   delay?: number;
+  /** So many bytes of the object are lost when it is stored. */
+  lose?: number;
 }
 
 export interface S3Server {
@@ -142,7 +144,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
     return response;
   }
 
-  async function respond(request: Request, target: string, asks: Request3, fault?: Fault): Promise<Response> {
+  async function respond(request: Request, target: string, asks: Asks, fault?: Fault): Promise<Response> {
     const date = { date: new Date(Date.now() + behaviour.clockAhead).toUTCString() };
     try {
       if (fault?.delay) await Bun.sleep(fault.delay);
@@ -152,6 +154,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
       verifyChecksums(request, asks.body);
       checkKind(request, asks, behaviour);
       const result = operations[asks.operation](state, asks);
+      if (fault?.lose) loseBytes(state, asks, fault.lose);
       if (fault?.afterwards) throw new S3Error(fault.afterwards.status, fault.afterwards.code);
       const { status = 200, headers = {}, body = "" } = result;
       const sent = fault?.mangle && typeof body === "string" ? fault.mangle(body) : body;
@@ -200,7 +203,7 @@ interface State {
   uploads: Map<string, Upload>;
 }
 
-interface Request3 {
+interface Asks {
   operation: Operation;
   bucket: string;
   key: string;
@@ -210,7 +213,7 @@ interface Request3 {
   partNumber: number | undefined;
 }
 
-function understand(request: Request, target: string, body: Buffer): Request3 {
+function understand(request: Request, target: string, body: Buffer): Asks {
   const [path = "", search = ""] = target.split("?", 2);
   const [, bucket = "", key = ""] = /^\/([^/]*)\/?(.*)$/s.exec(path) ?? [];
   const query = new URLSearchParams(search);
@@ -235,7 +238,7 @@ function operationOf(method: string, bucket: string, key: string, query: URLSear
 }
 
 /** What is wrong with a request whatever its operation. */
-function checkKind(request: Request, asks: Request3, behaviour: Behaviour): void {
+function checkKind(request: Request, asks: Asks, behaviour: Behaviour): void {
   if (request.headers.get("content-encoding")?.includes("aws-chunked"))
     throw new S3Error(501, "NotImplemented", "aws-chunked bodies are not taken");
   if (behaviour.denied.includes(asks.operation)) throw new S3Error(403, "AccessDenied", "Access Denied");
@@ -255,7 +258,7 @@ interface Done {
   body?: string | Uint8Array;
 }
 
-const operations: Record<Operation, (state: State, asks: Request3) => Done> = {
+const operations: Record<Operation, (state: State, asks: Asks) => Done> = {
   ListBuckets: () => ({ body: xml("ListAllMyBucketsResult", "") }),
   CreateBucket(state, { bucket }) {
     if (!state.buckets.has(bucket)) state.buckets.set(bucket, new Map());
@@ -326,7 +329,7 @@ const operations: Record<Operation, (state: State, asks: Request3) => Done> = {
   },
 };
 
-function listObjects(state: State, asks: Request3): Done {
+function listObjects(state: State, asks: Asks): Done {
   const { query } = asks;
   const [prefix, delimiter] = [query.get("prefix") ?? "", query.get("delimiter") ?? ""];
   const after = query.get("continuation-token") ?? query.get("start-after") ?? "";
@@ -348,7 +351,7 @@ function listObjects(state: State, asks: Request3): Done {
   return { body: xml("ListBucketResult", head + contents.join("")) };
 }
 
-function completeUpload(state: State, asks: Request3): Done {
+function completeUpload(state: State, asks: Asks): Done {
   const upload = uploadOf(state, asks);
   const objects = objectsOf(state, asks);
   const wanted = [...asks.body.toString().matchAll(/<Part>(.*?)<\/Part>/gs)].map(([, part = ""]) => ({
@@ -375,31 +378,36 @@ function completeUpload(state: State, asks: Request3): Done {
   return { body: xml("CompleteMultipartUploadResult", `<ETag>${escape(shown)}</ETag>`) };
 }
 
-function checkCondition(objects: Map<string, StoredObject>, asks: Request3): void {
+function checkCondition(objects: Map<string, StoredObject>, asks: Asks): void {
   if (asks.headers.get("if-none-match") === "*" && objects.has(asks.key))
     throw new S3Error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
 }
 
-function objectsOf(state: State, { bucket }: Request3): Map<string, StoredObject> {
+function objectsOf(state: State, { bucket }: Asks): Map<string, StoredObject> {
   const objects = state.buckets.get(bucket);
   if (!objects) throw new S3Error(404, "NoSuchBucket", "The specified bucket does not exist");
   return objects;
 }
 
-function objectOf(state: State, asks: Request3): StoredObject {
+function objectOf(state: State, asks: Asks): StoredObject {
   const object = objectsOf(state, asks).get(asks.key);
   if (!object) throw new S3Error(404, "NoSuchKey", "The specified key does not exist.");
   return object;
 }
 
-function uploadOf(state: State, asks: Request3): Upload {
+function loseBytes(state: State, asks: Asks, bytes: number): void {
+  const object = objectOf(state, asks);
+  object.body = object.body.subarray(0, -bytes);
+}
+
+function uploadOf(state: State, asks: Asks): Upload {
   const upload = state.uploads.get(asks.query.get("uploadId") ?? "");
   if (!upload || upload.bucket !== asks.bucket || upload.key !== asks.key)
     throw new S3Error(404, "NoSuchUpload", "The specified upload does not exist.");
   return upload;
 }
 
-const metadataOf = ({ headers }: Request3) =>
+const metadataOf = ({ headers }: Asks) =>
   Object.fromEntries(
     [...headers].flatMap(([name, value]) => (name.startsWith("x-amz-meta-") ? [[name.slice(11), value]] : [])),
   );

@@ -10,6 +10,9 @@ const packageOf = {
   gzip: "gzip",
   zstd: "zstd",
   openssl: "openssl",
+  "ceph-mon": "ceph-mon",
+  "ceph-osd": "ceph-osd",
+  radosgw: "radosgw",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;

@@ -4,7 +4,7 @@ import { ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import { getLogger } from "@logtape/logtape";
 import type { Logger } from "../../scripts-src/shared/log.ts";
 import { schema } from "../../scripts-src/shared/settings.ts";
-import { openStorage, type Storage } from "../../scripts-src/storage/storage.ts";
+import { openStorage, type Storage, type UploadOptions } from "../../scripts-src/storage/storage.ts";
 
 /** Any S3 server. */
 export interface Login {
@@ -86,11 +86,21 @@ export function noise(length: number): Buffer {
   return data;
 }
 
-/** Sends data in blocks of a size that fits nothing. */
-export async function sendAll(storage: Storage, name: string, data: Buffer, options = {}): Promise<void> {
+/** Sends data in blocks of a size that fits nothing, and gives up as a script would. */
+export async function sendAll(
+  storage: Storage,
+  name: string,
+  data: Buffer,
+  options: UploadOptions = {},
+): Promise<void> {
   const upload = storage.upload(name, options);
-  for (let at = 0; at < data.length; at += 777_777) await upload.write(data.subarray(at, at + 777_777));
-  await upload.complete();
+  try {
+    for (let at = 0; at < data.length; at += 777_777) await upload.write(data.subarray(at, at + 777_777));
+    await upload.complete();
+  } catch (error) {
+    await upload.abort();
+    throw error;
+  }
 }
 
 /** All bytes of an object. */
