@@ -27,7 +27,7 @@ export interface Opened {
   /** The lines of the log so far. */
   lines: string[];
   /** Stops the run as a signal would. */
-  stop(reason?: Error): void;
+  stop: (reason?: Error) => void;
 }
 
 const shortWaits = [5, 10, 20, 20, 20, 20, 20];
