@@ -10,7 +10,7 @@ import { generatedFiles } from "./generate.ts";
 
 const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");
-const names = ["backup", "restore", "help", "schedule"];
+const names = ["backup", "restore", "sync", "help", "schedule"];
 
 async function build(): Promise<void> {
   const first = join(deployed, ".build");

@@ -1,0 +1,181 @@
+/** sync: bring S3 up to date with the local backups. */
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import type { Argv } from "yargs";
+import { checkFolder, listBackups } from "./archive/folder.ts";
+import { manifestName, parseBackupName } from "./archive/name.ts";
+import { backupFolder } from "./backup.ts";
+import { exitStatus, Failure } from "./shared/errors.ts";
+import { takeLock } from "./shared/lock.ts";
+import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import type { Job, Result, Script } from "./shared/script.ts";
+import { runAwsSync, syncArguments } from "./storage/aws-cli.ts";
+import { type Entry, type Named, planSync, type SyncPlan } from "./storage/plan.ts";
+import { openStorage, type RemoteObject, type Storage } from "./storage/storage.ts";
+import { together } from "./storage/together.ts";
+
+interface Options {
+  dryRun: boolean;
+}
+
+type LocalFile = Entry & { named: Named; path: string };
+type RemoteFile = Entry & RemoteObject;
+type Plan = SyncPlan<LocalFile, RemoteFile>;
+
+export const sync: Script<Options> = {
+  name: "sync",
+  summary:
+    "Uploads every local backup that is missing in S3 or differs in size, with its manifest. With REMOTE_S3_DELETE=true\n" +
+    "it also deletes backups from S3 that are gone locally, but never anything else, and nothing that is not older than\n" +
+    "the newest local backup of the same database.",
+  usage: "[--dry-run]",
+  examples: [
+    ["sync", "send what is missing in S3"],
+    ["sync --dry-run", "print what would be uploaded and deleted; change nothing"],
+    ["REMOTE_S3_DELETE=true sync", "also delete from S3 what is gone locally"],
+  ],
+  options: (yargs: Argv) =>
+    yargs.option("dry-run", { type: "boolean", default: false, describe: "Print the plan, change nothing" }),
+  needs: () => ["storage"],
+  conflicts: (_, settings) =>
+    settings.SYNC_CLIENT === "aws-cli" && settings.S3_URL && settings.S3_FORCE_PATH_STYLE === false
+      ? ["S3_FORCE_PATH_STYLE is false: the AWS CLI cannot do that with S3_URL, set SYNC_CLIENT=sdk"]
+      : [],
+  reports: ({ dryRun }) => !dryRun,
+
+  async act(job) {
+    const folder = backupFolder(job);
+    await checkFolder(folder);
+    const local = await listLocal(folder);
+    // no database's lock has this name: theirs are percent-encoded
+    using _lock = takeLock(folder, "%sync", job.script);
+    return job.settings.SYNC_CLIENT === "aws-cli" ? syncByCli(job, folder, local) : syncBySdk(job, folder, local);
+  },
+};
+
+async function syncBySdk(job: Job<Options>, folder: string, local: LocalFile[]): Promise<Result> {
+  const { settings, options, log, facts } = job;
+  const started = Date.now();
+  const storage = await openStorage(settings, job);
+  facts.remoteLocation = storage.location("");
+  const plan = planSync(local, await listRemote(storage), { mayDelete: settings.REMOTE_S3_DELETE });
+  if (options.dryRun) return { summary: "", output: describePlan(plan, storage) };
+  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
+  if (local.length === 0) log.warn(`there is no backup in ${folder}`);
+
+  const uploads = await upload(job, storage, plan);
+  await checkSizes(storage, uploads);
+  for (const { name } of plan.deletes) {
+    await storage.delete(name);
+    log.info(`deleted ${storage.location(name)}: it is gone from ${folder} (REMOTE_S3_DELETE)`, { deleted: name });
+  }
+  const sent = bytesText(uploads.reduce((sum, { bytes }) => sum + bytes, 0));
+  const counts = [
+    `${uploads.length} files uploaded (${sent})`,
+    `${plan.present.length} already there`,
+    `${plan.deletes.length} deleted`,
+  ];
+  return { summary: `sync done: ${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}` };
+}
+
+/** The backups of the folder and their manifests. */
+async function listLocal(folder: string): Promise<LocalFile[]> {
+  if (!existsSync(folder))
+    throw new Failure(`there is no backup folder ${folder}`, {
+      status: exitStatus.noSuchBackup,
+      hints: ["check BACKUP_DIR; backup creates it"],
+    });
+  const files = (await listBackups(folder)).map(async ({ name, bytes, path, committed, backup }) => {
+    const named = { backup: name, database: backup.database, time: backup.time };
+    const manifest = manifestName(path);
+    return [
+      { name, bytes, path, named },
+      ...(committed ? [{ name: manifestName(name), bytes: (await stat(manifest)).size, path: manifest, named }] : []),
+    ];
+  });
+  return (await Promise.all(files)).flat();
+}
+
+async function listRemote(storage: Storage): Promise<RemoteFile[]> {
+  const objects = await Array.fromAsync(storage.list());
+  return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
+}
+
+/** What the name of a backup or of a manifest says. */
+function nameOf(name: string): Named | undefined {
+  const backup = parseBackupName(name) ? name : name.replace(/\.json$/, "");
+  const parsed = parseBackupName(backup);
+  return parsed && { backup, database: parsed.database, time: parsed.time };
+}
+
+/** As many at once as fit in memory: a large file needs five parts, a small one itself. */
+const limits = {
+  atOnce: 32,
+  budget: 48 * 1024 * 1024,
+  cost: (files: readonly LocalFile[]) => Math.min(40 * 1024 * 1024, Math.max(...files.map(({ bytes }) => bytes))),
+};
+
+/** Returns what was sent; a backup that retention has taken meanwhile is left out. */
+async function upload({ log }: Job, storage: Storage, plan: Plan): Promise<LocalFile[]> {
+  const sent: LocalFile[] = [];
+  const progress = showProgress(
+    "sync",
+    plan.uploads.flat().reduce((sum, { bytes }) => sum + bytes, 0),
+  );
+  try {
+    await together(plan.uploads, limits, async (files) => {
+      for (const file of files) {
+        if (!existsSync(file.path)) return log.info(`${file.path} is gone meanwhile`);
+        await storage.uploadFile(file.path, file.name, { sent: progress.add });
+        log.info(`uploaded ${storage.location(file.name)}, ${bytesText(file.bytes)}`, { uploaded: file.name });
+        sent.push(file);
+      }
+    });
+  } finally {
+    progress.stop();
+  }
+  return sent;
+}
+
+/** One listing compares the sizes of all that was sent; a server whose listings lag is asked for each. */
+async function checkSizes(storage: Storage, sent: readonly LocalFile[]): Promise<void> {
+  if (sent.length === 0) return;
+  const listed = new Map((await listRemote(storage)).map(({ name, bytes }) => [name, bytes]));
+  for (const { name, bytes } of sent) {
+    if (listed.get(name) === bytes) continue;
+    const there = (await storage.head(name))?.bytes;
+    if (there !== bytes)
+      throw new Failure(`${storage.location(name)} has ${there ?? "no"} bytes, but ${bytes} were sent`, {
+        hints: ["run sync again"],
+      });
+  }
+}
+
+function describePlan(plan: Plan, storage: Storage): string {
+  const uploads = plan.uploads.flat();
+  const lines = [
+    ...uploads.map(({ name, bytes }) => `upload ${name} (${bytesText(bytes)})`),
+    ...plan.deletes.map(({ name, bytes }) => `delete ${name} (${bytesText(bytes)})`),
+    ...plan.kept.filter(({ entry }) => entry.named).map(({ entry, why }) => `keep ${entry.name}: ${why}`),
+    ...(plan.refusal === undefined ? [] : [`refused: ${plan.refusal}`]),
+    `${storage.location("")}: ${uploads.length} to upload, ${plan.present.length} already there, ${plan.deletes.length} to delete; nothing was changed`,
+  ];
+  return lines.join("\n");
+}
+
+const refusal = (message: string) =>
+  new Failure(message, { hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"] });
+
+async function syncByCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<Result> {
+  const { settings, options, log, facts } = job;
+  const started = Date.now();
+  facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
+  if (settings.REMOTE_S3_DELETE && local.length === 0)
+    throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
+  const lines = await runAwsSync(syncArguments(folder, local, settings, options), settings, job);
+  if (options.dryRun) return { summary: "", output: lines.join("\n") };
+  for (const line of lines) log.info(line);
+  const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
+  const counts = `${count("upload")} files uploaded, ${count("delete")} deleted`;
+  return { summary: `sync done by the AWS CLI: ${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}` };
+}
