@@ -41,7 +41,9 @@ describe("a server that errs for a while", () => {
     await sendAll(storage, "x", data);
     expectStored("x", data);
     const waits = lines.map((line) =>
-      /^warn upload of part [12] of x failed \(try (\d) of 5\), next try in (.*) s: InternalError, status 500/.exec(line),
+      /^warn upload of part [12] of x failed \(try (\d) of 5\), next try in (.*) s: InternalError, status 500/.exec(
+        line,
+      ),
     );
     expect(waits.map((found) => found?.[1])).toEqual(["1", "2", "3"]);
     const seconds = waits.map((found) => Number(found?.[2]));
