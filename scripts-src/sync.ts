@@ -172,10 +172,20 @@ async function syncByCli(job: Job<Options>, folder: string, local: LocalFile[]):
   facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
   if (settings.REMOTE_S3_DELETE && local.length === 0)
     throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
-  const lines = await runAwsSync(syncArguments(folder, local, settings, options), settings, job);
+  const args = syncArguments(folder, local, settings, options);
+  const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
   if (options.dryRun) return { summary: "", output: lines.join("\n") };
   for (const line of lines) log.info(line);
   const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
   const counts = `${count("upload")} files uploaded, ${count("delete")} deleted`;
   return { summary: `sync done by the AWS CLI: ${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}` };
+}
+
+/** The AWS CLI's words are of little help (of Ceph's errors it makes a crash of its own): ask S3 ourselves what is wrong. */
+async function explainCli(job: Job<Options>, error: unknown): Promise<never> {
+  job.signal.throwIfAborted();
+  if (!(error instanceof Failure) || error.status !== exitStatus.failed) throw error;
+  const storage = await openStorage(job.settings, job);
+  for await (const _ of storage.list()) break;
+  throw error;
 }

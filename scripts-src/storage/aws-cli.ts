@@ -3,7 +3,6 @@ import { exitStatus, Failure } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import { shell } from "../shared/process.ts";
 import type { Settings } from "../shared/settings.ts";
-import { explain } from "./explain.ts";
 import type { Named } from "./plan.ts";
 
 interface LocalFile {
@@ -118,10 +117,12 @@ export async function runAwsSync(
   const $ = shell(cliEnvironment(settings), signal);
   const { exitCode, stdout, stderr } = await $`aws ${args}`;
   signal.throwIfAborted();
-  for (const line of stderr.trim().split("\n").filter(Boolean)) log.warn(`aws: ${line}`);
-  if (exitCode !== 0) throw cliFailure(exitCode, stderr, settings);
+  for (const line of stderr.split("\n").filter(Boolean)) log.warn(`aws: ${line}`);
+  if (exitCode !== 0) throw new Failure(`aws s3 sync exited with ${exitCode}: ${lastLine(stderr)}`);
   return stdout.split("\n").filter(Boolean);
 }
+
+const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";
 
 const notInstalled = () =>
   new Failure("SYNC_CLIENT is aws-cli, but the AWS CLI (aws) is not installed or not on PATH", {
@@ -131,25 +132,3 @@ const notInstalled = () =>
       "or set SYNC_CLIENT=sdk, which needs nothing installed",
     ],
   });
-
-/** What the CLI says in English, in the words that we use for the same error. */
-function cliFailure(exitCode: number | null, stderr: string, settings: Settings): Failure {
-  const words = stderr.trim().split("\n").findLast(Boolean) ?? "";
-  const known = [
-    [/An error occurred \((\w+)\)/, undefined],
-    [/Could not connect to the endpoint/, "ECONNREFUSED"],
-    [/Unable to locate credentials|could not be found/, "CredentialsProviderError"],
-    [/SSL validation failed/, "EPROTO"],
-  ] as const;
-  const found = known
-    .map(([pattern, name]) => name ?? pattern.exec(stderr)?.[1])
-    .find((name, i) => name && known[i]?.[0].test(stderr));
-  const name = found === "404" ? "NoSuchBucket" : found === "403" ? "AccessDenied" : (found ?? "");
-  const error = Object.assign(new Error(`aws exited with ${exitCode}: ${words}`), { name });
-  return explain(
-    error,
-    `sync to s3://${settings.S3_BUCKET}/${settings.S3_PATH}`,
-    "s3:ListBucket, s3:PutObject, s3:DeleteObject",
-    settings,
-  );
-}
