@@ -126,7 +126,7 @@ function refuseReferences(raw: string, exported: boolean, known: Known): Reason 
   }
   if (raw.startsWith('"')) return undefined;
   if (/[{}]/.test(rest)) return ["there is a brace outside quotes", quoteIt];
-  // dash splits `export A=$B` at the spaces of B, but not `A=$B`.
+  // yash and older versions of dash split `export A=$B` at the spaces of B, but not `A=$B`.
   if (exported && rest !== raw) return ["after export a reference needs quotes", 'write export NAME="$OTHER"'];
   return undefined;
 }

@@ -20,7 +20,12 @@ const environment = {
   EMPTY: "",
   LINES2: "one\ntwo\n",
   UMLAUT: "Zoë \u0081\u0088",
+  // shells do not take these from outside
+  ...{ UID: "1", EUID: "1", PPID: "1", RANDOM: "1", PWD: "/x", OLDPWD: "/x", SHLVL: "7", LINENO: "0", OPTIND: "3" },
+  ...{ SECONDS: "9", PS1: "x", IFS: ":", _: "x", BASH_VERSION: "0" },
 };
+// for `export NAME=*`, which is a pattern to some shells
+for (const name of ["DB_NAME=file", "a=file", "HELPER=file"]) writeFileSync(join(folder, name), "");
 
 /** Reads every file with the shell, one subshell each, and returns its variables. */
 function readWithShell(shell: string, automaticExport: boolean, files: { path: string; names: string[] }[]) {
@@ -88,7 +93,12 @@ const junk = fc
     },
   )
   .map((pieces) => pieces.join(""));
+/** What a person might write, and a shell reads otherwise than it looks. */
+const traps = anyOf(
+  '~ ~/x a:~/b a~ * DB_NAME=* ? [a-z]* {a,b} a{1,2}b $OUTSIDE x$OUTSIDE ${OUTSIDE} $UMLAUT $EMPTY x#y #x \'x\'#y \\n "\\n" "\\$a" \'a\'\\\'\'b\' "a"\'b\' a;b a&b `id` $(id) "$(id)" $$ $1 "$#" ${a:-x} "$a[0]" $\'x\' $"x" !! (a b) a\\ b <x >x |x',
+);
 const value = fc.oneof(
+  traps,
   plain,
   junk,
   text.map((t) => `'${t}'`),
@@ -123,6 +133,12 @@ const fileOfLines = fc
 const file = fc.oneof(
   { weight: 9, arbitrary: fileOfLines },
   { weight: 2, arbitrary: line },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom("export ", ""), name, fc.constant("="), fc.oneof(traps, reference))
+      .map((l) => l.join("")),
+  },
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 40 }) },
   { weight: 1, arbitrary: fc.uint8Array({ maxLength: 40 }) },
   {
