@@ -13,17 +13,17 @@ const folder = mkdtempSync(join(tmpdir(), "env-file-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const shells = ["/bin/sh", "/bin/bash", "/bin/busybox"].filter((shell) => existsSync(shell));
-const environment = {
+const environment: Record<string, string> = {
   HOME: "/home/of me",
   PATH: "/usr/bin:/bin",
   OUTSIDE: "a * b  $HOME `id` \\ 'q' \"d\" #x",
   EMPTY: "",
   LINES2: "one\ntwo\n",
   UMLAUT: "Zoë \u0081\u0088",
-  // shells do not take these from outside
-  ...{ UID: "1", EUID: "1", PPID: "1", RANDOM: "1", PWD: "/x", OLDPWD: "/x", SHLVL: "7", LINENO: "0", OPTIND: "3" },
-  ...{ SECONDS: "9", PS1: "x", IFS: ":", _: "x", BASH_VERSION: "0" },
 };
+/** Shells set these by themselves, whatever comes from outside. */
+const shellsOwn = ["UID", "EUID", "PPID", "RANDOM", "PWD", "OLDPWD", "SHLVL", "LINENO", "OPTIND", "SECONDS", "PS1", "IFS", "_"];
+for (const name of shellsOwn) environment[name] = "1";
 // for `export NAME=*`, which is a pattern to some shells
 for (const name of ["DB_NAME=file", "a=file", "HELPER=file"]) writeFileSync(join(folder, name), "");
 
