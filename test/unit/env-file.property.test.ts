@@ -22,7 +22,21 @@ const environment: Record<string, string> = {
   UMLAUT: "Zoë \u0081\u0088",
 };
 /** Shells set these by themselves, whatever comes from outside. */
-const shellsOwn = ["UID", "EUID", "PPID", "RANDOM", "PWD", "OLDPWD", "SHLVL", "LINENO", "OPTIND", "SECONDS", "PS1", "IFS", "_"];
+const shellsOwn = [
+  "UID",
+  "EUID",
+  "PPID",
+  "RANDOM",
+  "PWD",
+  "OLDPWD",
+  "SHLVL",
+  "LINENO",
+  "OPTIND",
+  "SECONDS",
+  "PS1",
+  "IFS",
+  "_",
+];
 for (const name of shellsOwn) environment[name] = "1";
 // for `export NAME=*`, which is a pattern to some shells
 for (const name of ["DB_NAME=file", "a=file", "HELPER=file"]) writeFileSync(join(folder, name), "");
