@@ -13,6 +13,7 @@ describe.skipIf(engine === undefined)("the image", () => {
   let containers: Containers;
   let image: string;
   let world: scheduled.World;
+  const started: string[] = [];
   beforeAll(async () => {
     containers = await openContainers();
     image = await buildImage(containers);
@@ -20,6 +21,7 @@ describe.skipIf(engine === undefined)("the image", () => {
     await scheduled.addLarge(world);
   }, 900_000);
   afterAll(async () => {
+    if (started.length > 0) await containers.must(["rm", "--force", "--volumes", ...started]);
     await containers.close();
     await world.stop();
   });
@@ -37,6 +39,7 @@ describe.skipIf(engine === undefined)("the image", () => {
   /** Starts a container in the background. */
   async function start(settings: Record<string, string>, ...options: string[]) {
     const id = await containers.must(["run", "--detach", ...strict, ...options, ...environment(settings), image]);
+    started.push(id);
     let log = "";
     const lines = () => scheduled.parseLines(log);
     return {

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { containerEngine } from "./engine.ts";
 import { debianMirror } from "./newer-clients.ts";
 import { type Ran, startProgram } from "./executables.ts";
 import { until } from "./until.ts";
@@ -11,14 +12,9 @@ import { until } from "./until.ts";
 const root = resolve(import.meta.dir, "../..");
 /** Images and their layers stay here, so that a second run is quick. */
 const cache = join(root, ".cache/containers");
-const podmanNeeds = ["podman", "crun", "mmdebstrap", "unshare", "nsenter", "setpriv"];
 
 /** Which engine there is. */
-export const engine: "docker" | "podman" | undefined = Bun.spawnSync(["sh", "-c", "docker info"]).success
-  ? "docker"
-  : process.getuid?.() === 0 && podmanNeeds.every((name) => Bun.which(name))
-    ? "podman"
-    : undefined;
+export const engine = containerEngine();
 
 export interface Containers {
   /** Runs the engine's client: the words of `docker`, which are those of `podman`. */

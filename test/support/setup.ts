@@ -1,6 +1,7 @@
 /** `bun test/support/setup.ts`: installs what the tests need and the machine lacks. Quick when nothing is missing. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./engine.ts";
 import { fetchPostgresClients, keyring } from "./newer-clients.ts";
 
 /** Programs and the Debian package that brings each. Tests of another engine or storage add their lines here. */
@@ -56,6 +57,8 @@ function stop(problem: string, remedy: string): never {
 if (import.meta.main) {
   installPrograms(Object.keys(packageOf) as ProgramName[]);
   if (Bun.which("apt-get") && !existsSync(keyring)) aptInstall(["debian-archive-keyring"], [keyring]);
+  const lacking = missingForPodman();
+  if (containerEngine() === undefined && canPodman() && lacking.length > 0) aptInstall(podmanPackages, lacking);
   const problem = fetchPostgresClients();
   if (problem) stop(problem.message, problem.remedy);
 }
