@@ -16,6 +16,7 @@ import {
   closedPort,
   mailSettings,
   type MailServerOptions,
+  startBlackHole,
   startMailServer,
   startTcpServer,
   type TestServer,
@@ -87,6 +88,13 @@ describe.concurrent("a mail server that", () => {
     expect(await told(sent)).toMatch(/wants (encryption or )?a login: 530 .*\nset SMTP_.*SMTP_USER and SMTP_PASSWORD/);
   });
 
+  test("is behind a firewall that swallows every packet", async () => {
+    const { port } = stopLater(await startBlackHole());
+    expect(await told(send(mailSettings(port, { security: "none" }), patience.short))).toMatch(
+      /did not answer\ncheck SMTP_HOST and SMTP_PORT; a firewall/,
+    );
+  });
+
   test("hangs before the greeting", async () => {
     expect(await toTcp(() => {}, { time: patience.short })).toMatch(
       /accepted the connection, but said nothing\n.*SMTP_SECURITY=tls/,
@@ -94,7 +102,9 @@ describe.concurrent("a mail server that", () => {
   });
 
   test("hangs in the TLS handshake", async () => {
-    expect(await toTcp(() => {}, { security: "tls", time: patience.short })).toMatch(/did not answer\n/);
+    expect(await toTcp(() => {}, { security: "tls", time: patience.short })).toMatch(
+      /does not answer in the TLS handshake\ncheck SMTP_PORT/,
+    );
   });
 
   test("hangs in mid-dialogue", async () => {

@@ -14,6 +14,7 @@ const packageOf = {
   "ceph-mon": "ceph-mon",
   "ceph-osd": "ceph-osd",
   radosgw: "radosgw",
+  perl: "perl-base",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;

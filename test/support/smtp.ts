@@ -1,5 +1,6 @@
 /** Real mail servers on loopback: good ones that keep what they get, and faulty ones. */
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerOptions, type SMTPServerSession } from "smtp-server";
 import type { Certificate } from "./certificates.ts";
@@ -142,6 +143,26 @@ export async function startTcpServer(meet: (socket: Socket) => void): Promise<Te
       for (const socket of sockets) socket.destroy();
     });
   return { port: (server.address() as AddressInfo).port, stop };
+}
+
+/** Listens, never accepts, and has room for one caller (Bun's own servers have a queue of hundreds). */
+const deafListener = `use Socket; $| = 1;
+  socket(S, PF_INET, SOCK_STREAM, 0) && bind(S, sockaddr_in(0, INADDR_LOOPBACK)) && listen(S, 0) or die $!;
+  print((sockaddr_in(getsockname(S)))[0], "\n"); sleep 300`;
+
+/** A port that swallows whatever comes, as behind a firewall: its queue is full. */
+export async function startBlackHole(): Promise<TestServer> {
+  const listener = Bun.spawn(["perl", "-e", deafListener], { stdout: "pipe" });
+  const { value } = await listener.stdout.getReader().read();
+  const port = Number(new TextDecoder().decode(value));
+  const callers = Array.from({ length: 3 }, () => connect({ port, host: "127.0.0.1" }).on("error", () => {}));
+  await Promise.race(callers.map((caller) => once(caller, "connect")));
+  const stop = async () => {
+    for (const caller of callers) caller.destroy();
+    listener.kill("SIGKILL");
+    await listener.exited;
+  };
+  return { port, stop };
 }
 
 /** A port on which nobody listens. */

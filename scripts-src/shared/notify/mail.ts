@@ -1,4 +1,5 @@
 /** Sends one mail by SMTP. */
+import { createConnection, type Socket } from "node:net";
 import type { SentMessageInfo } from "nodemailer";
 import { Failure, usageFailure } from "../errors.ts";
 import type { Settings } from "../settings.ts";
@@ -16,25 +17,56 @@ export type MailSettings = Pick<
  */
 export async function sendMail(message: Message, settings: MailSettings, patience: number): Promise<string> {
   const server = mailServer(settings);
-  const { createTransport } = await import("nodemailer");
-  const transport = createTransport({ ...connection(server, patience), auth: login(settings) });
-  const info = await transport
-    .sendMail({
-      ...message,
-      from: settings.EMAIL_FROM,
-      to: settings.EMAIL_TO,
-      // no out-of-office reply to a machine (RFC 3834)
-      headers: { "Auto-Submitted": "auto-generated" },
-      disableFileAccess: true,
-      disableUrlAccess: true,
-      signal: AbortSignal.timeout(patience),
-    })
-    .catch((error: unknown) => {
-      throw explainSmtp(error, server, patience);
-    });
+  const info = await deliver(message, settings, server, patience).catch((error: unknown) => {
+    throw explainSmtp(error, server, patience);
+  });
   refuseLoss(info, server);
   return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
 }
+
+async function deliver(message: Message, settings: MailSettings, server: MailServer, patience: number) {
+  const { createTransport } = await import("nodemailer");
+  const signal = AbortSignal.timeout(patience);
+  const connection = await connect(server, patience * 0.7);
+  const transport = createTransport({ ...dialogue(server, patience), auth: login(settings), connection });
+  return transport.sendMail({
+    ...message,
+    from: settings.EMAIL_FROM,
+    to: settings.EMAIL_TO,
+    // no out-of-office reply to a machine (RFC 3834)
+    headers: { "Auto-Submitted": "auto-generated" },
+    disableFileAccess: true,
+    disableUrlAccess: true,
+    signal,
+  });
+}
+
+/**
+ * Connects by the system's own resolver. nodemailer asks the DNS servers itself, and while they do not answer it finds
+ * neither localhost nor a name of /etc/hosts: no mail exactly when the network is in trouble.
+ */
+function connect({ host, port }: MailServer, timeout: number): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const socket = createConnection({ host, port, autoSelectFamily: true }, () => resolve(socket)).once("error", reject);
+  const late = setTimeout(() => socket.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })), timeout);
+  return promise.finally(() => clearTimeout(late));
+}
+
+/** nodemailer would wait for minutes. Its timeouts tell more than the end of our patience, so they come before it. */
+function dialogue({ host, port, security }: MailServer, patience: number) {
+  return {
+    host,
+    port,
+    secure: security === "tls",
+    requireTLS: security === "starttls",
+    ignoreTLS: security === "none",
+    connectionTimeout: patience * 0.7,
+    greetingTimeout: patience * 0.7,
+    socketTimeout: patience * 0.8,
+  };
+}
+
+const login = ({ SMTP_USER: user, SMTP_PASSWORD: pass }: MailSettings) => (user ? { user, pass } : undefined);
 
 /** The server as the settings describe it; throws when they are not enough to send a mail. */
 function mailServer(settings: MailSettings): MailServer {
@@ -52,25 +84,6 @@ function mailServer(settings: MailSettings): MailServer {
   const security = settings.SMTP_SECURITY ?? (port === 465 ? "tls" : "starttls");
   return { host, port, security, user, name: `${host}:${port}` };
 }
-
-/** nodemailer would wait for minutes; its own, more telling timeouts come before the end of our patience. */
-function connection({ host, port, security }: MailServer, patience: number) {
-  const timeout = Math.round(patience * 0.75);
-  return {
-    host,
-    port,
-    secure: security === "tls",
-    requireTLS: security === "starttls",
-    ignoreTLS: security === "none",
-    connectionTimeout: timeout,
-    greetingTimeout: timeout,
-    socketTimeout: timeout,
-    // a mail server on this machine is reached when there is no other network
-    allowInternalNetworkInterfaces: true,
-  };
-}
-
-const login = ({ SMTP_USER: user, SMTP_PASSWORD: pass }: MailSettings) => (user ? { user, pass } : undefined);
 
 function refuseLoss({ rejected = [], rejectedErrors }: SentMessageInfo, server: MailServer): void {
   if (rejected.length === 0) return;

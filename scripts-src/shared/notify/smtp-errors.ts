@@ -26,7 +26,8 @@ type Explanation = readonly [cause: string, ...hints: string[]];
 
 /** A `Failure` with cause and hints for what nodemailer threw. */
 export function explainSmtp(thrown: unknown, server: MailServer, patience: number): Failure {
-  const error: SmtpError = { ...(thrown as object), message: messageOf(thrown) };
+  const { code, originalCode = code, ...rest } = thrown as SmtpError;
+  const error: SmtpError = { ...rest, code, originalCode, message: messageOf(thrown) };
   const explain = [noConnection, silence, noTls, wrongCertificate, refusedLogin, refusedMail];
   const [cause, ...hints] = explain.map((rule) => rule(error, server, patience)).find(Boolean) ?? [error.message];
   return new Failure(`the mail server ${server.name} ${cause}`, { hints, cause: thrown });
@@ -39,7 +40,8 @@ const noConnection: Rule = ({ code, originalCode, command, response }) => {
     return ["cannot be reached: connection refused", "check SMTP_HOST and SMTP_PORT, and that the mail server runs"];
   if (originalCode === "EHOSTUNREACH" || originalCode === "ENETUNREACH")
     return ["cannot be reached: no route to it", "check SMTP_HOST and the network of this machine"];
-  if (code === "EDNS") return ["cannot be found: its name does not resolve", "check SMTP_HOST and this machine's DNS"];
+  if (originalCode === "ENOTFOUND" || originalCode === "EAI_AGAIN")
+    return ["cannot be found: its name does not resolve", "check SMTP_HOST and this machine's DNS"];
   if (code === "EPROTOCOL" && /^[45]\d\d/.test(response ?? ""))
     return [`turned us away: ${quoteAnswer(response)}`, "it may be busy, or not serve this machine: look into its log"];
   if (code === "EPROTOCOL" && command === "CONN")
@@ -55,13 +57,15 @@ const noConnection: Rule = ({ code, originalCode, command, response }) => {
 const silence: Rule = ({ code, timeoutType }, { security }, patience) => {
   if (code === "EABORT") return [`took longer than ${Math.round(patience / 1000)} s`, "is the mail server overloaded?"];
   if (code !== "ETIMEDOUT") return undefined;
-  if (timeoutType === "CONNECT_TIMEOUT")
+  if (!timeoutType)
     return ["did not answer", "check SMTP_HOST and SMTP_PORT; a firewall may be in the way (many block port 25)"];
   if (timeoutType === "GREETING_TIMEOUT" && security !== "tls")
     return [
       "accepted the connection, but said nothing",
       "a server that expects TLS from the first byte (usual on port 465) needs SMTP_SECURITY=tls",
     ];
+  if (timeoutType === "UPGRADE_TIMEOUT")
+    return ["does not answer in the TLS handshake", "check SMTP_PORT and SMTP_SECURITY"];
   return ["stopped answering", "look into the mail server's log"];
 };
 
