@@ -60,14 +60,16 @@ describe("shell 4.1–4.3 the mode decides about mail", () => {
     expect(mail.mails.map(({ parsed }) => parsed.subject ?? "")).toEqual(subjects);
   });
 
-  test("shell 4.1 restore tells of itself too", async () => {
+  test("shell 4.1 restore and sync tell of themselves too", async () => {
     const mail = await mailServer();
     const scripts = install(mail);
     expect((await scripts.run("restore", ["no-such-file.sql.gz"])).status).toBe(4);
+    expect((await scripts.run("sync")).status).toBe(2);
     expect((await scripts.run("backup")).status).toBe(0);
     expect((await scripts.run("restore", ["--yes"])).status).toBe(0);
     expect(mail.mails.map(({ parsed }) => parsed.subject)).toEqual([
       expect.stringMatching(/^FAILED: shop restore/),
+      "FAILED: shop sync",
       "OK: shop backup of app",
       "OK: shop restore of app",
     ]);
