@@ -1,8 +1,8 @@
 /**
  * The suite's memory of what the executables were told in secret and of what they showed to anybody: output, mails,
- * posts and manifests. Preloaded by bunfig.toml; when all tests have run, one must not hold the other.
+ * posts and manifests. When all tests have run, one must not hold the other.
  */
-import { afterAll, expect } from "bun:test";
+import { expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { secretNames } from "../../scripts-src/shared/settings.ts";
 import { leakedIn } from "./secrets.ts";
@@ -30,9 +30,10 @@ export function show(where: string, text: string): void {
   if (text) shown.set(text, where);
 }
 
-afterAll(() => {
+/** Fails when anything shown so far holds a secret. */
+export function expectNoLeaks(): void {
   const leaks = [...shown].flatMap(([text, where]) =>
     leakedIn(text, secrets).map((secret) => `${where} shows ${secret}: ${text}`),
   );
   expect(leaks, "secrets that leaked anywhere in the suite").toEqual([]);
-});
+}

@@ -1,4 +1,4 @@
-/** Temporary folders that are gone when the process ends. */
+/** Temporary folders that are gone when all tests have run, or when another program than `bun test` ends. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ const made = new Set<string>();
 
 /** A new empty folder. */
 export function tempDir(name: string): string {
-  if (made.size === 0) process.once("exit", () => made.forEach(removeDir));
+  if (made.size === 0) process.once("exit", removeAllDirs);
   const dir = mkdtempSync(join(tmpdir(), `backup-scripts-${name}-`));
   made.add(dir);
   return dir;
@@ -17,4 +17,9 @@ export function tempDir(name: string): string {
 export function removeDir(dir: string): void {
   rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   made.delete(dir);
+}
+
+/** For the end of `bun test`, which tells nobody of its exit. */
+export function removeAllDirs(): void {
+  for (const dir of made) removeDir(dir);
 }
