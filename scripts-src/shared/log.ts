@@ -23,7 +23,8 @@ export function hideSecrets(values: Iterable<string>): void {
 
 /** The text with every known secret replaced. */
 export function redact(text: string): string {
-  for (const secret of secrets) text = text.replaceAll(secret, "***");
+  // longest first: a secret may begin another
+  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) text = text.replaceAll(secret, "***");
   return text;
 }
 
