@@ -39,7 +39,8 @@ export async function examine(sql: AsyncIterable<Uint8Array>): Promise<DumpConte
   return contents;
 }
 
-/** Printed by psql after the COMMIT: without it nothing is believed. */
+/** Printed by psql behind the last statement of the dump, and behind the COMMIT: without them nothing is believed. */
+const loadedMark = "backup_scripts: loaded";
 const committedMark = "backup_scripts: committed";
 
 /** Loads a dump in one transaction. Throws `Failure`, and then nothing has changed. */
@@ -53,7 +54,7 @@ export async function load(
   const { env, signal, where } = connection;
   const filter = loadFilter({ ...plan.rules, noOwner, knowsRestrict: knowsRestrict(psql) });
   const program = start([psql.path, ...psqlArguments(connection)], { env, signal });
-  const output = lastOf(program.stdout);
+  const output = readMarks(program.stdout);
   let broken: unknown;
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
@@ -63,13 +64,17 @@ export async function load(
       const bytes = filter(piece);
       if (bytes) await program.stdin.write(bytes);
     }
-    await program.stdin.write(`\nCOMMIT;\n\\echo ${committedMark}\n`);
+    // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
+    await program.stdin.write(`\n\\echo ${loadedMark}\n`);
+    await program.stdin.flush();
+    await Promise.race([output.loaded, program.exited]);
+    await program.stdin.write(`COMMIT;\n\\echo ${committedMark}\n`);
     await program.stdin.end();
   } catch (error) {
     broken = error;
     program.stop();
   }
-  const [status, stderr, said] = [await program.exited, await program.stderr, await output];
+  const [status, stderr, said] = [await program.exited, await program.stderr, await output.all];
   signal.throwIfAborted();
   // a broken pipe: psql ended before its input did, and its own words say why
   if (broken !== undefined && codeOf(broken) !== "EPIPE") throw broken;
@@ -81,8 +86,16 @@ export async function load(
   throw clientFailure(`the restore into ${where} ${how}`, status, stderr);
 }
 
-async function lastOf(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let tail: Buffer = Buffer.alloc(0);
-  for await (const chunk of stream) tail = endOf(tail, chunk);
-  return tail.toString();
+/** Reads what psql prints: the end of it, and when the mark of the loaded dump has come. */
+function readMarks(stream: ReadableStream<Uint8Array>): { loaded: Promise<void>; all: Promise<string> } {
+  const { promise: loaded, resolve } = Promise.withResolvers<void>();
+  async function read(): Promise<string> {
+    let tail: Buffer = Buffer.alloc(0);
+    for await (const chunk of stream) {
+      tail = endOf(tail, chunk);
+      if (tail.includes(loadedMark)) resolve();
+    }
+    return tail.toString();
+  }
+  return { loaded, all: read() };
 }
