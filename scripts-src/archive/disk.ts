@@ -8,6 +8,7 @@ const known: Record<string, readonly [cause: string, hint: string]> = {
   EACCES: ["permission denied", `run as a user who may use that folder (chown, chmod), or ${elsewhere}`],
   EPERM: ["operation not permitted", `run as a user who may use that folder (chown, chmod), or ${elsewhere}`],
   ENOTDIR: ["a part of the path is a file, not a folder", elsewhere],
+  EISDIR: ["it is a folder, not a file", "name the file in it"],
   EEXIST: ["a file with that name is in the way", elsewhere],
   ENOENT: ["no such file or folder", "check the path, and that its disk is mounted"],
   ENOSPC: ["no space left on device", space],
