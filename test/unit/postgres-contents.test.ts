@@ -11,7 +11,7 @@ const rules = {
   major: 15,
   keptSchemas: new Set<string>(),
   keptExtensions: new Set<string>(),
-  leftOutPolicies: new Set<string>(),
+  leftOut: new Set<string>(),
   foreignKeys: new Set(["s.t.fk"]),
   defaults: new Set(["s.t.id"]),
   views: new Set(["s.v"]),
@@ -114,7 +114,7 @@ describe("what a dump says", () => {
     expect([...contents.extensions]).toEqual(["uuid-ossp"]);
     expect([...contents.schemas]).toEqual(["app"]);
     expect(contents.encoding).toBe("LATIN1");
-    expect(contents.policies.get("mine ON app.t")).toEqual(["tenant", "other"]);
+    expect(contents.needRoles.get("POLICY mine ON app.t")).toEqual(["tenant", "other"]);
     expect(contents.cleans).toBe(true);
   });
 

@@ -12,8 +12,8 @@ export interface DumpContents extends Contents {
   extensions: Set<string>;
   /** Roles that own something or are granted something. */
   roles: Set<string>;
-  /** Row security policies ("name ON schema.table", as written) with the roles that they name. */
-  policies: Map<string, string[]>;
+  /** What cannot be without roles that it names, as `needsRoles` calls it, with those roles. */
+  needRoles: Map<string, string[]>;
   schemas: Set<string>;
   tablespaces: Set<string>;
 }
@@ -69,7 +69,7 @@ export function emptyContents(): DumpContents {
     cleans: false,
     extensions: none(),
     roles: none(),
-    policies: new Map(),
+    needRoles: new Map(),
     schemas: none(),
     tablespaces: none(),
   };
@@ -88,7 +88,8 @@ const grantee = new RegExp(
   String.raw`^(?:GRANT|REVOKE)\s[\s\S]*\s(?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY ${name})?;$`,
 );
 const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
-export const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) POLICY (${name} ON ${qualified})`);
+const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) (POLICY ${name} ON ${qualified})`);
+const userMapping = new RegExp(String.raw`^CREATE (USER MAPPING FOR ${name} SERVER ${name})`);
 const policyRoles = /\sTO ([^;()']+?)(?: USING | WITH CHECK |;$)/;
 const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
 
@@ -113,8 +114,8 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
     if (table) contents.tables.push(unquoteQualified(table));
     add(contents.extensions, create.extension.exec(text));
     add(contents.schemas, createSchema.exec(text));
-    const named = policy.exec(text)?.[1];
-    if (named) contents.policies.set(named, rolesOfPolicy(text.slice(named.length)));
+    const needy = needsRoles(text);
+    if (needy) contents.needRoles.set(needy, rolesNamedIn(text));
   } else if (text.startsWith("ALTER ")) {
     add(contents.roles, owner.exec(text) ?? defaultPrivileges.exec(text));
     if (text.startsWith("ALTER DEFAULT PRIVILEGES"))
@@ -127,7 +128,15 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
   }
 }
 
-const rolesOfPolicy = (text: string): string[] => policyRoles.exec(text)?.[1]?.split(", ").map(unquote) ?? [];
+/** A row security policy or a user mapping, as written: "POLICY name ON schema.table", "USER MAPPING FOR role SERVER name". */
+export const needsRoles = (text: string): string | undefined => (policy.exec(text) ?? userMapping.exec(text))?.[1];
+
+function rolesNamedIn(text: string): string[] {
+  const mapped = userMapping.exec(text)?.[2];
+  if (mapped) return [unquote(mapped)];
+  const rest = text.slice(policy.exec(text)?.[0].length);
+  return policyRoles.exec(rest)?.[1]?.split(", ").map(unquote) ?? [];
+}
 
 function checkCommand(text: string): void {
   if (/^\\(un)?restrict\s/.test(text)) return;

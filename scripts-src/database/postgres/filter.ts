@@ -1,5 +1,5 @@
 /** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
-import { createSchema, name, owner, policy, qualified, unquote, unquoteQualified } from "./contents.ts";
+import { createSchema, name, needsRoles, owner, qualified, unquote, unquoteQualified } from "./contents.ts";
 import type { Piece } from "./statements.ts";
 
 export interface LoadRules {
@@ -12,8 +12,8 @@ export interface LoadRules {
   keptSchemas: ReadonlySet<string>;
   /** Extensions that are there and belong to somebody else: they stay as they are. */
   keptExtensions: ReadonlySet<string>;
-  /** Policies that name roles which are not there; left out with `noOwner`. */
-  leftOutPolicies: ReadonlySet<string>;
+  /** Policies and user mappings that name roles which are not there (`needsRoles`); left out with `noOwner`. */
+  leftOut: ReadonlySet<string>;
   /** Foreign keys of the target, `schema.table.constraint`. */
   foreignKeys: ReadonlySet<string>;
   /** Columns of the target that have a default, `schema.table.column`. */
@@ -69,7 +69,7 @@ function isLeftOut(text: string, rules: LoadRules): boolean {
   // written by pg_dump 17 and later whatever the server
   if (rules.major < 17 && text === "SET transaction_timeout = 0;") return true;
   if (rules.noOwner && isOwnership(text)) return true;
-  if (rules.leftOutPolicies.has(policy.exec(text)?.[1] ?? "")) return true;
+  if (rules.leftOut.has(needsRoles(text) ?? "")) return true;
   const extension = anyExtension.exec(text)?.[1];
   if (extension && rules.keptExtensions.has(unquote(extension))) return true;
   const dropped = dropSchema.exec(text)?.[1];

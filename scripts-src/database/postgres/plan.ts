@@ -21,6 +21,8 @@ export interface Target {
   foreignKeys: string[];
   defaults: string[];
   views: string[];
+  /** Statements that take back the default privileges of the user of the restore. */
+  defaultPrivileges: string[];
   /** The schema `public` is there. */
   hasPublic: boolean;
   superuser: boolean;
@@ -31,6 +33,27 @@ export interface Target {
 }
 
 const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
+
+/**
+ * pg_dump writes a table's privileges as they differ from the built-in ones, and default privileges last: what is set in the
+ * target would be granted on every restored table, whatever the backup says.
+ */
+const defaultPrivilegesQuery = `
+  SELECT format('ALTER DEFAULT PRIVILEGES %s %s %s ON %s %s %s;',
+    CASE WHEN nspname IS NOT NULL THEN format('IN SCHEMA %I', nspname) END, verb, privilege_type,
+    CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'
+      WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
+    CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END, coalesce(quote_ident(rolname), 'PUBLIC'))
+  FROM pg_default_acl LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
+  CROSS JOIN LATERAL (SELECT CASE WHEN n.oid IS NULL THEN acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END,
+    defaclrole) END AS built_in) b
+  CROSS JOIN LATERAL (
+    SELECT 'REVOKE' AS verb, a.* FROM (SELECT grantee, privilege_type FROM aclexplode(defaclacl)
+      EXCEPT SELECT grantee, privilege_type FROM aclexplode(built_in)) a
+    UNION ALL SELECT 'GRANT', a.* FROM (SELECT grantee, privilege_type FROM aclexplode(built_in)
+      EXCEPT SELECT grantee, privilege_type FROM aclexplode(defaclacl)) a) change
+  LEFT JOIN pg_roles r ON r.oid = grantee
+  WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)`;
 
 export const targetQuery = `
   SELECT json_build_object(
@@ -49,6 +72,7 @@ export const targetQuery = `
       JOIN pg_class c ON c.oid = adrelid JOIN pg_namespace n ON n.oid = c.relnamespace`)},
     'views', ${list(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
+    'defaultPrivileges', ${list(defaultPrivilegesQuery)},
     'children', ${list(`SELECT json_build_object('parent', pn.nspname || '.' || p.relname, 'child', cn.nspname || '.' || c.relname,
       'parentSql', format('%I.%I', pn.nspname, p.relname), 'childSql', format('%I.%I', cn.nspname, c.relname),
       'partition', c.relispartition) FROM pg_inherits JOIN pg_class p ON p.oid = inhparent JOIN pg_class c ON c.oid = inhrelid
@@ -65,7 +89,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
   const there = target.tables.map(([schema, table]) => ({ schema, full: `${schema}.${table}` }));
   const kept = there.filter(({ full }) => !inDump.has(full));
   const replaces = there.filter(({ full }) => inDump.has(full)).map(({ full }) => full);
-  const absentPolicies = policiesWithoutRole(contents, target);
+  const absent = withoutRole(contents, target);
   return {
     replaces,
     keeps: kept.map(({ full }) => full),
@@ -91,11 +115,15 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       ...(target.sessions > 0
         ? [`${target.sessions} other session(s) use the database: their open transactions can hold the restore back`]
         : []),
-      ...(noOwner && absentPolicies.length > 0
-        ? [`left out, because the roles they name are not there: policies ${absentPolicies.join(", ")}`]
+      ...(noOwner && absent.length > 0
+        ? [`left out, because the roles they name are not there: ${absent.join(", ")}`]
         : []),
     ],
-    prelude: [...publicSchema(contents, server, target), ...freeKept(target, inDump)],
+    prelude: [
+      ...(noOwner ? [] : target.defaultPrivileges),
+      ...publicSchema(contents, server, target),
+      ...freeKept(target, inDump),
+    ],
     rules: {
       foreignKeys: new Set(target.foreignKeys),
       defaults: new Set(target.defaults),
@@ -103,7 +131,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       major: server.major,
       keptSchemas: new Set(kept.map(({ schema }) => schema)),
       keptExtensions: new Set(target.foreignExtensions),
-      leftOutPolicies: new Set(noOwner ? absentPolicies : []),
+      leftOut: new Set(noOwner ? absent : []),
     },
   };
 }
@@ -160,18 +188,18 @@ function missing(
 }
 
 function roleProblems(contents: DumpContents, target: Target): string[] {
-  const needed = new Set([...contents.roles, ...[...contents.policies.values()].flat()]);
-  needed.delete("PUBLIC");
+  const needed = new Set([...contents.roles, ...[...contents.needRoles.values()].flat()]);
+  for (const everybody of ["PUBLIC", "public"]) needed.delete(everybody);
   return missing("role", needed, target.roles, (names) => {
     const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}";`);
     return `create them (${create.join(" ")}) or restore with --no-owner`;
   });
 }
 
-const policiesWithoutRole = (contents: DumpContents, target: Target): string[] =>
-  [...contents.policies]
-    .filter(([, roles]) => roles.some((role) => role !== "PUBLIC" && !target.roles.includes(role)))
-    .map(([policy]) => policy);
+const withoutRole = (contents: DumpContents, target: Target): string[] =>
+  [...contents.needRoles]
+    .filter(([, roles]) => roles.some((role) => role.toUpperCase() !== "PUBLIC" && !target.roles.includes(role)))
+    .map(([what]) => what);
 
 function collisionProblems(contents: DumpContents, replaces: readonly string[]): string[] {
   if (contents.cleans || replaces.length === 0) return [];
