@@ -5,7 +5,8 @@ import { join, resolve } from "node:path";
 import { exampleEnv, generatedFiles } from "../../scripts-src/generate.ts";
 import { readSettings } from "../../scripts-src/shared/env.ts";
 import { aboutSetting, schema, settingNames } from "../../scripts-src/shared/settings.ts";
-import { type Installation, installScripts, settingsFile } from "../support/executables.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { settingsFile } from "../support/settings-file.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
 

@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { giveSettings, show } from "./leaks.ts";
+import { settingsFile } from "./settings-file.ts";
 import { removeDir, tempDir } from "./temp.ts";
 import { until } from "./until.ts";
 
@@ -98,19 +99,6 @@ function place(name: string, target: string): void {
     copy = join(tempDir("executable"), "copy");
     linkSync(target, copy);
   }
-}
-
-/** Settings as lines of `.env.sh`. What neither kind of quotes can hold is refused: give it in the environment. */
-export function settingsFile(settings: Record<string, string>): string {
-  return Object.entries(settings)
-    .map(([name, value]) => `${name}=${quoted(value)}\n`)
-    .join("");
-}
-
-function quoted(value: string): string {
-  if (!value.includes("'")) return `'${value}'`;
-  if (!/["$`\\]/.test(value)) return `"${value}"`;
-  throw new Error(`.env.sh cannot hold this value: ${value}`);
 }
 
 /** Starts a program with PATH alone in its environment. */
