@@ -1,8 +1,9 @@
 /** PostgreSQL's client programs for tests: the machine's own for servers up to their version, fetched ones for newer. */
-import { chmodSync, existsSync, globSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { newerClientDir } from "./newer-clients.ts";
 import { tempDir } from "./temp.ts";
+import { until } from "./until.ts";
 
 /** Folder of pg_dump and psql that can dump a server of that major version. */
 export function clientDir(major: number): string {
@@ -45,11 +46,29 @@ function asProgram(real: string, script: string): string {
   return `#!/bin/sh\nREAL='${real}'\n${version}${script}\n`;
 }
 
-/** A pg_dump that writes `bytes`, makes the file `marker`, and goes on when the file `go` is there. */
-export function pausingDump(bytes: number, marker: string, go: string): string {
-  return `
-pipe=$(mktemp -u); mkfifo "$pipe"
+/** A pg_dump that pauses in the middle, so that something can happen to it there. */
+export interface PausingDump {
+  /** The value for DB_CLIENT_DIR. */
+  clientDir: string;
+  /** Waits until it has written `bytes` and stands still; the process number of the real pg_dump. */
+  paused(): Promise<number>;
+  /** Lets it go on. */
+  resume: () => void;
+}
+
+export function pausingDump(real: string, bytes = 300_000): PausingDump {
+  const marks = tempDir("pause");
+  const [pause, resume] = [join(marks, "pause"), join(marks, "resume")];
+  const script = `
+pipe='${marks}/pipe'; mkfifo "$pipe"
 "$REAL" "$@" > "$pipe" & dump=$!
-{ rm "$pipe"; head -c ${bytes}; : > '${marker}'; while [ ! -e '${go}' ]; do sleep 0.05; done; cat; } < "$pipe"
+{ head -c ${bytes}; echo $dump > '${pause}.new'; mv '${pause}.new' '${pause}'
+  while [ ! -e '${resume}' ]; do sleep 0.05; done; cat; } < "$pipe"
 wait $dump`;
+  return {
+    clientDir: clientsWith(real, { pg_dump: script }),
+    paused: async () =>
+      Number(await until("pg_dump is in the middle", () => existsSync(pause) && readFileSync(pause, "utf8"))),
+    resume: () => writeFileSync(resume, ""),
+  };
 }

@@ -1,0 +1,232 @@
+/** Restores that cannot succeed: each names the cause and a remedy, and the database is exactly as it was before. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { clientsWith } from "../support/clients.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect.ts";
+import { gunzip } from "../support/files.ts";
+import { expectState, type State, stateOf } from "../support/oracle.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { tempDir } from "../support/temp.ts";
+
+let server: PostgresServer;
+let scripts: Installation;
+let before: State;
+let backup: string;
+let sql: string;
+
+/** Two tables, functions with lines that look like statements, and large objects, whose dump holds BEGIN and COMMIT. */
+const data = `
+  CREATE TABLE account AS SELECT i AS id, md5(i::text) AS owner, i * 10 AS balance FROM generate_series(1, 20000) i;
+  ALTER TABLE account ADD PRIMARY KEY (id);
+  CREATE TABLE zebra (id int PRIMARY KEY, account int REFERENCES account);
+  INSERT INTO zebra SELECT i, i FROM generate_series(1, 1000) i;
+  CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN NULL; END $$;
+  SELECT lo_from_bytea(5000 + i, decode(md5(i::text), 'hex')) FROM generate_series(1, 20) i;`;
+
+beforeAll(async () => {
+  server = await startPostgres(15);
+  await server.createDatabase("app", data);
+  scripts = installScripts(server.settings("app"));
+  const ran = await scripts.run("backup");
+  expectSuccess(ran);
+  backup = ran.stdout.trim();
+  sql = await gunzip(backup);
+  // what a restore would replace, and what only the target has
+  await server.sql(
+    "app",
+    "DELETE FROM zebra WHERE id > 10; UPDATE account SET balance = -1; CREATE TABLE extra (a int)",
+  );
+  await server.sql("app", "SELECT lo_unlink(5001), lo_from_bytea(9999, 'only here')");
+  before = await stateOf(server, "app");
+});
+afterAll(() => server.stop());
+
+/** A file with this content in a folder of its own; with the backup's manifest when asked for. */
+function plant(content: string | Uint8Array, name: string, manifest?: string): string {
+  const file = join(tempDir("plant"), name);
+  writeFileSync(file, content);
+  if (manifest !== undefined) writeFileSync(`${file}.json`, manifest);
+  return file;
+}
+
+/** Runs a restore that must fail and change nothing. */
+async function expectFailedRestore(args: string[], cause: RegExp, status = 1, settings = {}): Promise<void> {
+  const own = installScripts({ ...server.settings("app"), ...settings });
+  expectFailure(await own.run("restore", args), cause, status);
+  await expectState(server, "app", before);
+}
+
+const manifest = () => readFileSync(`${backup}.json`, "utf8");
+const bytes = () => new Uint8Array(readFileSync(backup));
+
+test("server down", () => expectFailedRestore([backup], /Connection refused/, 1, { DB_PORT: String(freePort()) }));
+
+test("wrong password", () =>
+  expectFailedRestore([backup], /password authentication failed/, 1, { DB_PASSWORD: "wrong one" }));
+
+test("psql missing", () => {
+  const own = { DB_CLIENT_DIR: tempDir("no-clients") };
+  return expectFailedRestore([backup], /(psql|pg_dump) was not found/, 3, own);
+});
+
+test("no such database", () =>
+  expectFailedRestore([backup], /database "nonsuch" does not exist/, 1, { DB_NAME: "nonsuch" }));
+
+test("file cut short, without a manifest", () =>
+  expectFailedRestore(
+    [plant(bytes().subarray(0, -100), "cut.sql.gz")],
+    /cut\.sql\.gz.*(cut|short|damaged|truncated|ends)/,
+  ));
+
+test("file cut short between two gzip members", () => {
+  const [first, second] = [sql.slice(0, 50_000), sql.slice(50_000)].map((part) => Bun.gzipSync(part));
+  expect(second?.length).toBeGreaterThan(0);
+  return expectFailedRestore([plant(first ?? "", "half.sql.gz")], /whole|breaks off|cut/);
+});
+
+test("file cut short, with its manifest", () =>
+  expectFailedRestore([plant(bytes().subarray(0, -100), "cut.sql.gz", manifest())], /cut\.sql\.gz is damaged.*bytes/));
+
+test.each([0.02, 0.3, 0.6, 0.999])("one bit flipped at %d of the file, without a manifest", (where) => {
+  const flipped = bytes();
+  const at = Math.floor(flipped.length * where);
+  flipped[at] = (flipped[at] ?? 0) ^ 1;
+  return expectFailedRestore([plant(flipped, "flipped.sql.gz")], /flipped\.sql\.gz|dump/);
+});
+
+test("one bit flipped in a file that is not compressed: the checksum finds it", () => {
+  const flipped = Buffer.from(sql);
+  const at = flipped.indexOf("\t200\n") + 1;
+  flipped[at] = "3".charCodeAt(0);
+  const own = { ...(JSON.parse(manifest()) as object), compression: "none", bytes: sql.length };
+  return expectFailedRestore([plant(flipped, "flipped.sql", JSON.stringify(own))], /checksum \(sha256\)/);
+});
+
+test("checksum in the manifest is another", () => {
+  const other = manifest().replace(/"sha256": ?"[0-9a-f]{64}"/, `"sha256":"${"0".repeat(64)}"`);
+  return expectFailedRestore([plant(bytes(), "other.sql.gz", other)], /checksum \(sha256\)/);
+});
+
+test("bytes after the end of the gzip data", () =>
+  expectFailedRestore([plant(Buffer.concat([bytes(), Buffer.from("garbage")]), "tail.sql.gz")], /tail\.sql\.gz/));
+
+test("not gzip at all, whatever the name says", () =>
+  expectFailedRestore([plant("this is no gzip file", "fake.sql.gz")], /fake\.sql\.gz|plain dump/));
+
+test("not zstd at all, whatever the name says", () =>
+  expectFailedRestore([plant(Buffer.from([1, 2, 3, 4, 5, 6, 7, 8]), "fake.sql.zst")], /fake\.sql\.zst|plain dump/));
+
+test("empty file", () => expectFailedRestore([plant("", "empty.sql.gz")], /empty\.sql\.gz|empty|plain dump/));
+
+test("a folder", () => expectFailedRestore([tempDir("folder.sql")], /folder|directory/));
+
+test("plain SQL that was cut short", () =>
+  expectFailedRestore([plant(sql.slice(0, sql.length - 300), "cut.sql")], /whole|last line|breaks off/));
+
+test("plain SQL that is no dump", () =>
+  expectFailedRestore([plant("DROP TABLE account;\n", "evil.sql")], /no plain dump/));
+
+test("a manifest that cannot be read", () =>
+  expectFailedRestore([plant(bytes(), "odd.sql.gz", "{ not json")], /odd\.sql\.gz\.json/));
+
+test.each([
+  [
+    "MariaDB",
+    "/*M!999999\\- enable the sandbox mode */\n-- MariaDB dump 10.19\nDROP TABLE account;\n-- Dump completed on 2025-01-01\n",
+  ],
+  ["MySQL", "-- MySQL dump 10.13  Distrib 8.0.36\nDROP TABLE account;\n-- Dump completed on 2025-01-01\n"],
+  ["pg_dump's custom format", "PGDMP\u0001\u000e\u0000\u0004"],
+  ["pg_dumpall", "--\n-- PostgreSQL database cluster dump\n--\nDROP TABLE account;\n"],
+])("a file of %s", (name, content) => {
+  const cause =
+    { MariaDB: /MySQL or MariaDB/, MySQL: /MySQL or MariaDB/, pg_dumpall: /cluster/ }[name] ?? /custom.format/;
+  return expectFailedRestore([plant(content, "foreign.sql")], cause);
+});
+
+test("a backup of another engine, by its manifest", () => {
+  const other = manifest().replace(/"engine": ?"postgresql"/, '"engine":"mariadb"');
+  return expectFailedRestore([plant(bytes(), "other.sql.gz", other)], /backup of mariadb, not of postgresql/);
+});
+
+test("everything that the target lacks is listed at once, with the remedy", async () => {
+  const needy = sql.replace(
+    "CREATE FUNCTION public.f",
+    `CREATE EXTENSION IF NOT EXISTS nonsuch_extension WITH SCHEMA public;
+     GRANT SELECT ON TABLE public.account TO nonsuch_reader;
+     ALTER FUNCTION public.f() OWNER TO "Nonsuch Owner";
+     CREATE FUNCTION public.f`,
+  );
+  const own = installScripts(server.settings("app"));
+  const ran = await own.run("restore", [plant(needy, "needy.sql")]);
+  expectFailure(ran, /nonsuch_extension/);
+  expect(ran.stderr).toMatch(/nonsuch_reader/);
+  expect(ran.stderr).toMatch(/CREATE ROLE "Nonsuch Owner"/);
+  expect(ran.stderr).toContain("--no-owner");
+  await expectState(server, "app", before);
+});
+
+test("a dump of a newer server", () =>
+  expectFailedRestore(
+    [plant(sql.replace("-- Dumped from database version 15", "-- Dumped from database version 99"), "new.sql")],
+    /PostgreSQL 99/,
+  ));
+
+test("a dump with a psql command that no pg_dump writes", () =>
+  expectFailedRestore(
+    [plant(sql.replace("\nCREATE TABLE", "\n\\! touch /tmp/backup-scripts-evil\nCREATE TABLE"), "evil.sql")],
+    /psql command/,
+  ));
+
+/** The dump with a statement in its last third, behind the large objects' COMMIT, replaced by one that fails. */
+function failingLate(): string {
+  const broken = sql.replace(
+    /(?<=ALTER TABLE ONLY public\.zebra\n\s+ADD CONSTRAINT zebra_account_fkey FOREIGN KEY \(account\) REFERENCES public\.)account/,
+    "nonsuch",
+  );
+  expect(broken).not.toBe(sql);
+  expect(broken.indexOf("nonsuch")).toBeGreaterThan(broken.lastIndexOf("\nCOMMIT;"));
+  expect(broken.lastIndexOf("\nCOMMIT;")).toBeGreaterThan(0);
+  return broken;
+}
+
+test("a dump that fails in its last third, behind the COMMIT of the large objects, changes nothing", async () => {
+  const file = plant(failingLate(), "late.sql");
+  const own = installScripts(server.settings("app"));
+  const ran = await own.run("restore", [file]);
+  expectFailure(ran, /relation "public\.nonsuch" does not exist/);
+  expect(ran.stderr).toContain("changed nothing");
+  await expectState(server, "app", before);
+});
+
+test("a row that breaks a constraint changes nothing", () => {
+  const broken = sql.replace(/^(\d+\t[0-9a-f]{32})\t200$/m, "$1\tno number");
+  return expectFailedRestore([plant(broken, "broken.sql")], /invalid input syntax for type integer/);
+});
+
+test("psql that fails at the end of the load changes nothing", () => {
+  const clients = clientsWith(server.clientDir, {
+    psql: 'case "$*" in *--command*|*-c*) exec "$REAL" "$@";; esac\nhead -c 200000 | "$REAL" "$@"; exit 2',
+  });
+  return expectFailedRestore([backup], /restore into .* failed/, 1, { DB_CLIENT_DIR: clients });
+});
+
+test("a user who may not replace what is there", async () => {
+  await server.sql("postgres", "CREATE ROLE guest LOGIN PASSWORD 'guest-password'");
+  const { DB_USER = "", DB_PASSWORD = "" } = server.settings("app", { user: "guest", password: "guest-password" });
+  await expectFailedRestore([backup], /must be owner|permission denied/, 1, { DB_USER, DB_PASSWORD });
+});
+
+test("a manifest without its file", async () => {
+  const own = installScripts(server.settings("app"));
+  const file = plant("", "app_2025-01-01_00-00-00.sql.gz", manifest());
+  rmSync(file);
+  expectFailure(await own.run("restore", [file]), /not found/, 4);
+});
+
+test("after all that, the backup itself restores", async () => {
+  copyFileSync(backup, `${backup}.copy.sql.gz`);
+  expectSuccess(await scripts.run("restore", [`${backup}.copy.sql.gz`]));
+  expect(await server.sql("app", "SELECT count(*), min(balance) FROM account")).toBe("20000|10");
+});

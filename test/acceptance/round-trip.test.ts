@@ -1,0 +1,76 @@
+/**
+ * Back up, damage, restore: the dump of the restored database is the dump of the original. On every server version, with
+ * the clients that fit: Debian's for 13 to 15, newer ones by DB_CLIENT_DIR for 16 to 18.
+ */
+import { afterAll, describe, expect, test } from "bun:test";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { createNasty } from "../support/nasty.ts";
+import { expectState, type State, stateOf } from "../support/oracle.ts";
+import { type Major, majors, type PostgresServer, startPostgres } from "../support/postgres.ts";
+
+const damage = `
+  DROP SCHEMA "select" CASCADE;
+  DROP MATERIALIZED VIEW sales.totals CASCADE;
+  DROP EVENT TRIGGER watch_ddl;
+  DROP EXTENSION citext CASCADE;
+  TRUNCATE sales.looks_like_sql, sales.huge;
+  ALTER TABLE sales.tree ADD unexpected int DEFAULT 1, DROP CONSTRAINT tree_pkey CASCADE;
+  ALTER TYPE sales.mood ADD VALUE 'new mood';
+  REVOKE ALL ON public.secrets FROM nasty_reader;
+  SELECT lo_unlink(424242);`;
+
+describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) => {
+  let server: PostgresServer | undefined;
+  let scripts: Installation;
+  let original: State;
+  afterAll(() => server?.stop());
+
+  /** The server is started by the first test that asks. */
+  async function ready(): Promise<PostgresServer> {
+    if (server) return server;
+    server = await startPostgres(major);
+    await createNasty(server, "app");
+    original = await stateOf(server, "app");
+    scripts = installScripts(server.settings("app"));
+    expectSuccess(await scripts.run("backup"));
+    return server;
+  }
+
+  test("the backup changes nothing", async () => {
+    await expectState(await ready(), "app", original);
+  });
+
+  test("restored over the intact database", async () => {
+    const there = await ready();
+    expectSuccess(await scripts.run("restore"));
+    await expectState(there, "app", original);
+  });
+
+  test("restored over a damaged database", async () => {
+    const there = await ready();
+    await there.sql("app", damage);
+    expectSuccess(await scripts.run("restore"));
+    await expectState(there, "app", original);
+  });
+
+  test("restored into a new, empty database", async () => {
+    const there = await ready();
+    await there.dropDatabase("app");
+    await there.createDatabase("app", "", "TEMPLATE template0");
+    expectSuccess(await scripts.run("restore"));
+    await expectState(there, "app", original);
+  });
+
+  test("a database without any table", async () => {
+    const there = await ready();
+    await there.createDatabase("bare");
+    const bare = await stateOf(there, "bare");
+    const own = installScripts(there.settings("bare"));
+    expectSuccess(await own.run("backup"));
+    const ran = await own.run("restore");
+    expectSuccess(ran);
+    await expectState(there, "bare", bare);
+    expect(ran.stderr).toContain("0 tables");
+  });
+});

@@ -1,0 +1,41 @@
+import type { PostgresServer } from "./postgres.ts";
+import { until } from "./until.ts";
+
+/** Something in the database that a load of a dump runs into and waits at. */
+export interface Gate {
+  /** Waits until a session stands at the gate. */
+  reached(): Promise<unknown>;
+  /** Lets it pass, and whoever comes later; resolves when nobody stands there any more. */
+  open(): Promise<void>;
+}
+
+/**
+ * Makes every CREATE INDEX in the database wait: a load then stands behind its data and large objects, and before its
+ * indexes and foreign keys. Needs an event trigger, which belongs to the state of the database from then on.
+ */
+export async function closeGate(server: PostgresServer, database: string): Promise<Gate> {
+  await server.sql(
+    database,
+    `CREATE SCHEMA gate;
+     CREATE FUNCTION gate.wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); END $$;
+     CREATE EVENT TRIGGER gate ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION gate.wait()`,
+  );
+  const count = async (condition: string) =>
+    Number(
+      await server.sql(
+        database,
+        `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND ${condition}`,
+      ),
+    );
+  const keeper = server.sql(database, "SELECT pg_advisory_lock(4711); SELECT pg_sleep(600)").catch(() => "ended");
+  await until("the gate is closed", () => count("granted"));
+  return {
+    reached: () => until("somebody stands at the gate", () => count("NOT granted")),
+    async open() {
+      const held = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()`;
+      await server.sql(database, held);
+      await keeper;
+      await until("nobody stands at the gate", async () => (await count("true")) === 0);
+    },
+  };
+}
