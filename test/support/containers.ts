@@ -2,7 +2,7 @@
  * Builds the image and runs containers: with Docker where an engine answers, else with podman, as root, without a
  * registry, in namespaces of the test's own that leave the machine's mounts and processes alone and end with the test.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { containerEngine } from "./engine.ts";
 import { debianMirror } from "./newer-clients.ts";
@@ -63,6 +63,9 @@ function withMust(containers: Omit<Containers, "must">): Containers {
     },
   };
 }
+
+/** Where podman listens for Docker's clients, once `podman system service` runs. */
+export const podmanSocket = `unix://${cache}/run/podman.sock`;
 
 /** A build takes its time. */
 const limitMs = 600_000;
@@ -136,35 +139,63 @@ async function openNamespaces(network: "host" | "own") {
   };
 }
 
+/** Name of the project's image after `buildImage`. */
+export const imageName = "localhost/backup_scripts:test";
+/** Bun on Debian, as `buildImage` made it for podman. */
+export const bunImage = "localhost/bun:slim";
+const debianImage = "localhost/debian:trixie-slim";
+
 /** Builds the project's image and returns its name. */
 export async function buildImage({ must }: Containers): Promise<string> {
-  const name = "localhost/backup_scripts:test";
   const standIns = engine === "podman" ? await makeStandIns(must) : [];
-  await must(["build", "--network", "host", ...standIns, "-t", name, "."]);
-  return name;
+  await must(["build", "--network", "host", ...standIns, "-t", imageName, "."]);
+  return imageName;
 }
 
 /** Debian from the machine's own mirror and Bun from node_modules, in place of the published images. */
 async function makeStandIns(must: Containers["must"]): Promise<string[]> {
-  const debian = "localhost/debian:trixie-slim";
   const tarball = join(cache, "debian.tar");
   if (!existsSync(tarball)) bootstrap(tarball);
   // importing it again would make another image of it, and every layer on it anew
-  const known = await must(["images", "-q", debian]);
-  if (known === "") await must(["import", "-q", "--change", 'CMD ["bash"]', tarball, debian]);
-  const bun = "localhost/bun:slim";
-  const empty = join(cache, "empty");
-  mkdirSync(empty, { recursive: true });
+  const known = await must(["images", "-q", debianImage]);
+  if (known === "") await must(["import", "-q", "--change", 'CMD ["bash"]', tarball, debianImage]);
   const dockerfile = `
-FROM ${debian}
+FROM ${debianImage}
 COPY --from=ca ca-certificates.crt /etc/ssl/host.crt
 ENV NODE_EXTRA_CA_CERTS=/etc/ssl/host.crt
 COPY --from=bun ${basename(process.execPath)} /usr/local/bin/bun
 `;
   const contexts = { ca: "/etc/ssl/certs", bun: join(process.execPath, "..") };
-  const named = Object.entries(contexts).flatMap(([name, dir]) => ["--build-context", `${name}=${dir}`]);
-  await must(["build", "-q", "-t", bun, ...named, "-f", "-", empty], { stdin: dockerfile });
-  return ["--pull=never", "--build-arg", `DEBIAN_IMAGE=${debian}`, "--build-arg", `BUN_IMAGE=${bun}`];
+  await buildFrom(must, bunImage, dockerfile, contexts);
+  return ["--pull=never", "--build-arg", `DEBIAN_IMAGE=${debianImage}`, "--build-arg", `BUN_IMAGE=${bunImage}`];
+}
+
+/** Builds an image from a Dockerfile's text; what it copies from are folders by name. */
+export async function buildFrom(
+  must: Containers["must"],
+  name: string,
+  dockerfile: string,
+  folders: Record<string, string>,
+): Promise<void> {
+  const empty = join(cache, "empty");
+  mkdirSync(empty, { recursive: true });
+  const contexts = Object.entries(folders).flatMap(([key, dir]) => ["--build-context", `${key}=${dir}`]);
+  const options = ["--quiet", "--pull=never", "--network", "host", "-t", name, ...contexts, "-f", "-", empty];
+  await must(["build", ...options], { stdin: dockerfile });
+}
+
+/** Docker Compose: the plugin of Debian's newer suite, a program that also runs by itself. Returns its path. */
+export async function composeProgram(must: Containers["must"]): Promise<string> {
+  const program = join(cache, "docker-compose");
+  if (existsSync(program)) return program;
+  const install = "apt-get update && apt-get install -y --no-install-recommends docker-compose";
+  await buildFrom(must, "localhost/compose", `FROM ${debianImage}\nRUN ${install}\n`, {});
+  const copy = `${program}.new`;
+  const id = await must(["create", "--pull=never", "localhost/compose"]);
+  await must(["cp", `${id}:/usr/libexec/docker/cli-plugins/docker-compose`, copy]);
+  await must(["rm", id]);
+  renameSync(copy, program);
+  return program;
 }
 
 function bootstrap(tarball: string): void {
@@ -172,5 +203,5 @@ function bootstrap(tarball: string): void {
   const options = ["--quiet", "--mode=root", "--format=tar", "--variant=minbase", ...slim];
   const child = Bun.spawnSync(["mmdebstrap", ...options, "trixie", `${tarball}.new`, debianMirror()]);
   if (!child.success) throw new Error(`mmdebstrap: ${child.stderr.toString()}`);
-  Bun.spawnSync(["mv", `${tarball}.new`, tarball]);
+  renameSync(`${tarball}.new`, tarball);
 }

@@ -96,8 +96,8 @@ export interface S3Server {
   behaviour: Behaviour;
   faults: Fault[];
   asked: Asked[];
-  /** Creates a bucket of a new name. */
-  newBucket(): Promise<string>;
+  /** Creates a bucket, of a new name unless one is given. */
+  newBucket(name?: string): Promise<string>;
   /** The objects of a bucket by key. */
   objects(bucket: string): Map<string, StoredObject>;
   /** Unfinished uploads of a bucket. */
@@ -108,8 +108,19 @@ export interface S3Server {
 const md5 = (data: Uint8Array) => createHash("md5").update(data).digest("hex");
 const smallestPart = 5 * 1024 * 1024;
 
-/** Starts a server on a free port of 127.0.0.1. */
-export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
+/** Where the server listens, and to whom. */
+export interface Address {
+  hostname: string;
+  /** 0: a free one. */
+  port: number;
+  key: string;
+  secret: string;
+}
+
+const loopback = { hostname: "127.0.0.1", port: 0, key: "testaccesskey", secret: "testsecretkey/0123456789+" };
+
+/** Starts a server, on a free port of 127.0.0.1 unless told otherwise. */
+export function startS3Server(changes: Partial<Behaviour> = {}, address: Address = loopback): S3Server {
   const behaviour: Behaviour = {
     conditions: "aws",
     completeEtag: "aws",
@@ -122,8 +133,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
     pageSize: 1000,
     ...changes,
   };
-  const key = "testaccesskey";
-  const secret = "testsecretkey/0123456789+";
+  const { key, secret } = address;
   const state: State = { behaviour, buckets: new Map(), uploads: new Map() };
   const asked: Asked[] = [];
   const faults: Fault[] = [];
@@ -173,8 +183,8 @@ export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
   }
 
   const server = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
+    port: address.port,
+    hostname: address.hostname,
     idleTimeout: 0,
     maxRequestBodySize: 2 ** 33,
     fetch: answer,
@@ -186,8 +196,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}): S3Server {
     behaviour,
     faults,
     asked,
-    async newBucket() {
-      const name = `test-${randomBytes(5).toString("hex")}`;
+    async newBucket(name = `test-${randomBytes(5).toString("hex")}`) {
       state.buckets.set(name, new Map());
       return name;
     },
