@@ -4,17 +4,18 @@ import { hostname } from "node:os";
 import parseWords from "string-argv";
 import type { Argv } from "yargs";
 import { compress } from "./archive/compress.ts";
-import { freeBytes, listBackups, newestGood, prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
+import { listBackups, newestGood, prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
 import type { ManifestFacts } from "./archive/manifest.ts";
 import { type BackupName, manifestName, namePrefix, parseBackupName } from "./archive/name.ts";
 import { prune } from "./archive/prune.ts";
 import { type Tally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
+import { checkFolder, checkLogin, checkPrivileges, checkStorage, type Contact } from "./checks.ts";
 import { openDestination } from "./destination.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
-import { Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
+import { checkNotices } from "./shared/notify/check.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { version } from "./shared/version.ts";
@@ -32,7 +33,8 @@ export const backup: Script<BackupOptions> = {
   examples: [
     ["backup", "take a backup"],
     ["backup --upload", "take a backup and send it to S3 in the same pass"],
-    ["backup --dry-run", "check settings, database, programs and disk; change nothing"],
+    ["backup --dry-run", "check settings, database, programs, disk and mail; change nothing"],
+    ["backup --upload --dry-run", "and S3"],
   ],
   options: (yargs: Argv) =>
     yargs
@@ -49,7 +51,7 @@ export const backup: Script<BackupOptions> = {
     const database = openDatabase(job.settings, job);
     nameDatabase(job, database);
     const folder = backupFolder(job);
-    if (job.options.dryRun) return { summary: "", output: await checkAll(dryRunChecks(database, folder)) };
+    if (job.options.dryRun) return { summary: "", output: await checkAll(backupChecks(job, { database }, folder)) };
 
     await prepareFolder(folder);
     using _lock = takeLock(folder, lockName(database), job.script);
@@ -66,6 +68,15 @@ export const backup: Script<BackupOptions> = {
 
 /** Absolute path of BACKUP_DIR: a relative one starts at the executables. */
 export const backupFolder = ({ home, settings }: Job): string => resolve(home, settings.BACKUP_DIR);
+
+/** What a dry run looks at. */
+export const backupChecks = (job: Job<BackupOptions>, contact: Contact, folder: string): Check[] => [
+  checkLogin(job, contact),
+  checkPrivileges(contact),
+  checkFolder(job, contact, folder),
+  ...(job.options.upload ? [checkStorage(job, { writes: true })] : []),
+  ...checkNotices(job.settings),
+];
 
 /** One lock a database, whatever its name holds. */
 export const lockName = (database: Database): string => encodeURIComponent(database.name);
@@ -191,31 +202,4 @@ const dayMs = 86_400_000;
 /** Aborts uploads of this database that a killed run left unfinished: their parts are billed for ever. */
 async function sweepUploads(storage: Storage | undefined, database: Database): Promise<void> {
   await storage?.sweepStaleUploads(dayMs, (name) => parseBackupName(name)?.database === database.name);
-}
-
-function dryRunChecks(database: Database, folder: string): Check[] {
-  let dataBytes = 0;
-  return [
-    {
-      what: `database ${database.where}`,
-      async look() {
-        const server = await database.probe();
-        dataBytes = server.dataBytes;
-        return `${server.version}, ${server.client}, about ${bytesText(dataBytes)} of data`;
-      },
-    },
-    {
-      what: `folder ${folder}`,
-      async look() {
-        await prepareFolder(folder);
-        const free = await freeBytes(folder);
-        if (free < dataBytes / 4) {
-          throw new Failure(`${bytesText(free)} free for about ${bytesText(dataBytes)} of data`, {
-            hints: ["free some space, or set BACKUP_DIR to a larger disk"],
-          });
-        }
-        return `writable, ${bytesText(free)} free`;
-      },
-    },
-  ];
 }

@@ -1,18 +1,21 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
 import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "./archive/choose.ts";
-import { checkFolder, isReadOnly, prepareFolder } from "./archive/folder.ts";
+import { checkFolder, isReadOnly, lookAtFolder, prepareFolder } from "./archive/folder.ts";
 import { type Manifest, parseManifest } from "./archive/manifest.ts";
 import { manifestName } from "./archive/name.ts";
 import { openBackup, type OpenBackup } from "./archive/read.ts";
 import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup.ts";
-import type { Contents, Database, LoadPlan } from "./database/database.ts";
+import { checkLogin, type Contact } from "./checks.ts";
+import type { Contents, Database, LoadPlan, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
+import { type Check, checkAll } from "./shared/checklist.ts";
 import { Failure, Stopped } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
+import { checkNotices } from "./shared/notify/check.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { openStorage, type Storage } from "./storage/storage.ts";
@@ -55,18 +58,16 @@ export const restore: Script<Options> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const folder = backupFolder(job);
+    if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
     using _lock = await lockFolder(job, database, folder);
 
     await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
-    await using file = await openBackup(copy?.path ?? (await chooseBackup(folder, database.name, options.file)), copy);
+    await using file = await openChosen(job, database, folder, copy);
     Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
     const contents = await checkBackup(job, database, file);
     const server = await database.probe();
-    const plan = await database.plan(contents, server, options);
-    for (const warning of plan.warnings) log.warn(warning);
-    if (plan.problems.length > 0) throw cannotLoad(database, plan);
+    const plan = await planLoad(job, database, contents, server);
     const replaced = describePlan(database, file, plan);
-    if (options.dryRun) return { summary: "", output: `${replaced}\nthe backup is whole; nothing was changed` };
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
@@ -74,6 +75,33 @@ export const restore: Script<Options> = {
     return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}` };
   },
 };
+
+/** What a dry run looks at. */
+function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Check[] {
+  const { fromS3 } = job.options;
+  const { database } = contact;
+  return [
+    checkLogin(job, contact),
+    {
+      what: "backup",
+      async look() {
+        // BACKUP_DIR is not made for it
+        const place = fromS3 ? (await lookAtFolder(folder)).nearest : folder;
+        await using copy = fromS3 ? await fetchBackup(job, database, place) : undefined;
+        await using file = await openChosen(job, database, folder, copy);
+        const contents = await checkBackup(job, database, file);
+        if (!contact.server) return `${file.name} is whole; not compared with the database`;
+        const plan = await planLoad(job, database, contents, contact.server);
+        return `${file.name} is whole; ${describePlan(database, file, plan)}`;
+      },
+    },
+    ...checkNotices(job.settings),
+  ];
+}
+
+/** The file that was asked for: the copy, the named one, or the newest of the folder. */
+const openChosen = async ({ options }: Job<Options>, database: Database, folder: string, copy?: Copy) =>
+  openBackup(copy?.path ?? (await chooseBackup(folder, database.name, options.file)), copy);
 
 /** The lock; a folder that can only be read (a disk mounted read-only) is restored from without it: no backup runs there. */
 async function lockFolder({ log, script }: Job, database: Database, folder: string): Promise<Disposable | undefined> {
@@ -86,8 +114,14 @@ async function lockFolder({ log, script }: Job, database: Database, folder: stri
   return takeLock(folder, lockName(database), script);
 }
 
+interface Copy {
+  name: string;
+  path: string;
+  manifest: Manifest;
+}
+
 /** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
-async function fetchBackup(job: Job<Options>, database: Database, folder: string) {
+async function fetchBackup(job: Job<Options>, database: Database, folder: string): Promise<Copy & AsyncDisposable> {
   const { settings, log, options } = job;
   const storage = await openStorage(settings, job);
   const objects = await Array.fromAsync(storage.list());
@@ -131,6 +165,14 @@ async function checkBackup({ log }: Job, database: Database, file: OpenBackup): 
   } finally {
     progress.stop();
   }
+}
+
+/** Throws a `Failure` when the load would fail or do harm. */
+async function planLoad({ log, options }: Job<Options>, database: Database, contents: Contents, server: Server) {
+  const plan = await database.plan(contents, server, options);
+  for (const warning of plan.warnings) log.warn(warning);
+  if (plan.problems.length > 0) throw cannotLoad(database, plan);
+  return plan;
 }
 
 const cannotLoad = (database: Database, plan: LoadPlan) =>

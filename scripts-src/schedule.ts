@@ -2,41 +2,55 @@
 import type { Argv } from "yargs";
 import { prepareFolder } from "./archive/folder.ts";
 import { parseBackupName } from "./archive/name.ts";
-import { backup, type BackupOptions, backupFolder, listRemote, lockName, nameDatabase } from "./backup.ts";
+import {
+  backup,
+  backupChecks,
+  type BackupOptions,
+  backupFolder,
+  listRemote,
+  lockName,
+  nameDatabase,
+} from "./backup.ts";
 import { openDatabase } from "./database/open.ts";
 import { overdueSince, type State } from "./scheduling/health.ts";
 import { type Duties, keepTime } from "./scheduling/keep-time.ts";
 import { readState, stateFile, writeState } from "./scheduling/state.ts";
 import { nextTicks, readTicks, type Ticks, timeText } from "./scheduling/ticks.ts";
+import { type Check, checkAll } from "./shared/checklist.ts";
 import { Failure, messageOf } from "./shared/errors.ts";
 import { clock } from "./shared/progress.ts";
 import { attempt } from "./shared/run.ts";
 import type { Job, Result, Script } from "./shared/script.ts";
+import type { Settings } from "./shared/settings.ts";
 import { settingsText } from "./shared/settings-text.ts";
 import { openStorage } from "./storage/storage.ts";
 
 interface Options {
   check: boolean;
+  dryRun: boolean;
 }
 
 export const schedule: Script<Options> = {
   name: "schedule",
   summary: "Runs backup --upload at every tick of BACKUP_INTERVAL, until it is stopped.",
-  usage: "[--check]",
+  usage: "[--check] [--dry-run]",
   examples: [
     ["schedule", "keep backing up; what the container does"],
     ["schedule --check", "is the last good backup as recent as BACKUP_INTERVAL wants it? exit status 0 or 1"],
+    ["schedule --dry-run", "check all that a run needs; change nothing"],
   ],
   options: (yargs: Argv) =>
-    yargs.option("check", {
-      type: "boolean",
-      default: false,
-      describe: "Compare the age of the last good backup with BACKUP_INTERVAL; change nothing",
-    }),
+    yargs
+      .option("check", {
+        type: "boolean",
+        default: false,
+        describe: "Compare the age of the last good backup with BACKUP_INTERVAL; change nothing",
+      })
+      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
   needs: () => ["database", "storage", "schedule"],
   conflicts: (_, settings) => (settings.BACKUP_INTERVAL === undefined ? [] : problemsOf(() => readTicks(settings))),
   reports: () => false,
-  graceSeconds: ({ check }, settings) => (check ? 0 : settings.BACKUP_GRACE_SECONDS),
+  graceSeconds: ({ check, dryRun }, settings) => (check || dryRun ? 0 : settings.BACKUP_GRACE_SECONDS),
 
   async act(job) {
     const { settings, log, asked, signal } = job;
@@ -44,6 +58,10 @@ export const schedule: Script<Options> = {
     nameDatabase(job, database);
     const ticks = readTicks(settings);
     const folder = backupFolder(job);
+    if (job.options.dryRun) {
+      const checks = backupChecks({ ...job, options: scheduled }, { database }, folder);
+      return { summary: "", output: await checkAll([checkTicks(settings, ticks), ...checks]) };
+    }
     const path = stateFile(folder, lockName(database));
     if (job.options.check) return check(job, ticks, readState(path));
 
@@ -62,6 +80,17 @@ export const schedule: Script<Options> = {
     return { summary: `${messageOf(asked.reason)}; no run is under way` };
   },
 };
+
+/** How `backup` is called. */
+const scheduled: BackupOptions = { upload: true, dryRun: false };
+
+const checkTicks = ({ BACKUP_INTERVAL, BACKUP_TIMEZONE }: Settings, ticks: Ticks): Check => ({
+  what: `BACKUP_INTERVAL ${BACKUP_INTERVAL}`,
+  async look() {
+    const times = nextTicks(ticks, new Date(), 3).map((time) => timeText(time, BACKUP_TIMEZONE));
+    return `next runs ${times.join(", ")}`;
+  },
+});
 
 /** What `read` complains of, in one line. */
 function problemsOf(read: () => unknown): string[] {
@@ -118,7 +147,7 @@ function dutiesOf(job: Job, ticks: Ticks, state: State, save: () => void): Dutie
       log.info(`scheduled run of ${text(tick)} starts`, { tick: tick.toISOString() });
       state.running = new Date();
       save();
-      const run = { ...job, script: backup.name, options: { upload: true, dryRun: false }, facts: {} };
+      const run = { ...job, script: backup.name, options: scheduled, facts: {} };
       // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
       const outcome = await attempt(scheduledBackup, { ...run, signal: AbortSignal.any([signal]) });
       state.running = undefined;

@@ -5,10 +5,14 @@ import type { Argv } from "yargs";
 import { checkFolder, listBackups } from "./archive/folder.ts";
 import { manifestName, parseBackupName } from "./archive/name.ts";
 import { backupFolder } from "./backup.ts";
+import { checkStorage } from "./checks.ts";
+import { type Check, checkAll } from "./shared/checklist.ts";
 import { exitStatus, Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
+import { checkNotices } from "./shared/notify/check.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Result, Script } from "./shared/script.ts";
+import type { Settings } from "./shared/settings.ts";
 import { runAwsSync, syncArguments } from "./storage/aws-cli.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "./storage/plan.ts";
 import { openStorage, type RemoteObject, type Storage } from "./storage/storage.ts";
@@ -31,11 +35,15 @@ export const sync: Script<Options> = {
   usage: "[--dry-run]",
   examples: [
     ["sync", "send what is missing in S3"],
-    ["sync --dry-run", "print what would be uploaded and deleted; change nothing"],
+    ["sync --dry-run", "check folder, S3 and mail; print what would be uploaded and deleted; change nothing"],
     ["REMOTE_S3_DELETE=true sync", "also delete from S3 what is gone locally"],
   ],
   options: (yargs: Argv) =>
-    yargs.option("dry-run", { type: "boolean", default: false, describe: "Print the plan, change nothing" }),
+    yargs.option("dry-run", {
+      type: "boolean",
+      default: false,
+      describe: "Check everything, print the plan, change nothing",
+    }),
   needs: () => ["storage"],
   conflicts: (_, settings) =>
     settings.SYNC_CLIENT === "aws-cli" && settings.S3_URL && settings.S3_FORCE_PATH_STYLE === false
@@ -45,7 +53,7 @@ export const sync: Script<Options> = {
 
   async act(job) {
     const folder = backupFolder(job);
-    await checkFolder(folder);
+    if (job.options.dryRun) return { summary: "", output: await checkAll(syncChecks(job, folder)) };
     const local = await listLocal(folder);
     // no database's lock has this name: theirs are percent-encoded
     using _lock = takeLock(folder, "%sync", job.script);
@@ -53,14 +61,46 @@ export const sync: Script<Options> = {
   },
 };
 
+/** What a dry run looks at; the last thing is what would be done. */
+function syncChecks(job: Job<Options>, folder: string): Check[] {
+  let local: LocalFile[] | undefined;
+  return [
+    {
+      what: `folder ${folder}`,
+      async look() {
+        local = await listLocal(folder);
+        return `${new Set(local.map(({ named }) => named.backup)).size} backups`;
+      },
+    },
+    checkStorage(job, { writes: true }),
+    ...checkNotices(job.settings),
+    {
+      what: `plan (SYNC_CLIENT=${job.settings.SYNC_CLIENT}, REMOTE_S3_DELETE=${job.settings.REMOTE_S3_DELETE})`,
+      look: async () => (local ? describeDeeds(job, folder, local) : { skipped: "none without the folder" }),
+    },
+  ];
+}
+
+async function describeDeeds(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string> {
+  const { settings } = job;
+  if (settings.SYNC_CLIENT === "aws-cli") return ["by the AWS CLI", ...(await callCli(job, folder, local))].join("\n");
+  const storage = await openStorage(settings, job);
+  return describePlan(await makePlan(settings, folder, local, storage), storage);
+}
+
+/** Throws a `Failure` when nothing may be done. */
+async function makePlan(settings: Settings, folder: string, local: LocalFile[], storage: Storage): Promise<Plan> {
+  const plan = planSync(local, await listRemote(storage), { mayDelete: settings.REMOTE_S3_DELETE });
+  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
+  return plan;
+}
+
 async function syncBySdk(job: Job<Options>, folder: string, local: LocalFile[]): Promise<Result> {
-  const { settings, options, log, facts } = job;
+  const { settings, log, facts } = job;
   const started = Date.now();
   const storage = await openStorage(settings, job);
   facts.remoteLocation = storage.location("");
-  const plan = planSync(local, await listRemote(storage), { mayDelete: settings.REMOTE_S3_DELETE });
-  if (options.dryRun) return { summary: "", output: describePlan(plan, storage) };
-  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
+  const plan = await makePlan(settings, folder, local, storage);
   if (local.length === 0) log.warn(`there is no backup in ${folder}`);
 
   const uploads = await upload(job, storage, plan);
@@ -78,8 +118,9 @@ async function syncBySdk(job: Job<Options>, folder: string, local: LocalFile[]):
   return { summary: `sync done: ${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}` };
 }
 
-/** The backups of the folder and their manifests. */
+/** The backups of the folder and their manifests. Throws `Failure`. */
 async function listLocal(folder: string): Promise<LocalFile[]> {
+  await checkFolder(folder);
   if (!existsSync(folder))
     throw new Failure(`there is no backup folder ${folder}`, {
       status: exitStatus.noSuchBackup,
@@ -153,32 +194,35 @@ async function checkSizes(storage: Storage, sent: readonly LocalFile[]): Promise
 
 function describePlan(plan: Plan, storage: Storage): string {
   const uploads = plan.uploads.flat();
-  const lines = [
-    ...uploads.map(({ name, bytes }) => `upload ${name} (${bytesText(bytes)})`),
-    ...plan.deletes.map(({ name, bytes }) => `delete ${name} (${bytesText(bytes)})`),
-    ...plan.kept.filter(({ entry }) => entry.named).map(({ entry, why }) => `keep ${entry.name}: ${why}`),
-    ...(plan.refusal === undefined ? [] : [`refused: ${plan.refusal}`]),
-    `${storage.location("")}: ${uploads.length} to upload, ${plan.present.length} already there, ${plan.deletes.length} to delete; nothing was changed`,
-  ];
-  return lines.join("\n");
+  return [
+    `${uploads.length} to upload, ${plan.present.length} already there, ${plan.deletes.length} to delete in ${storage.location("")}`,
+    ...uploads.map(({ name, bytes }) => `    upload ${name} (${bytesText(bytes)})`),
+    ...plan.deletes.map(({ name, bytes }) => `    delete ${name} (${bytesText(bytes)})`),
+    ...plan.kept.filter(({ entry }) => entry.named).map(({ entry, why }) => `    keep ${entry.name}: ${why}`),
+  ].join("\n");
 }
 
 const refusal = (message: string) =>
   new Failure(message, { hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"] });
 
 async function syncByCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<Result> {
-  const { settings, options, log, facts } = job;
+  const { settings, log, facts } = job;
   const started = Date.now();
   facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
-  if (settings.REMOTE_S3_DELETE && local.length === 0)
-    throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
-  const args = syncArguments(folder, local, settings, options);
-  const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
-  if (options.dryRun) return { summary: "", output: lines.join("\n") };
+  const lines = await callCli(job, folder, local);
   for (const line of lines) log.info(line);
   const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
   const counts = `${count("upload")} files uploaded, ${count("delete")} deleted`;
   return { summary: `sync done by the AWS CLI: ${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}` };
+}
+
+/** What the AWS CLI did or, in a dry run, would do. */
+async function callCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string[]> {
+  const { settings, options } = job;
+  if (settings.REMOTE_S3_DELETE && local.length === 0)
+    throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
+  const args = syncArguments(folder, local, settings, options);
+  return runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
 }
 
 /** The AWS CLI's words are of little help (of Ceph's errors it makes a crash of its own): ask S3 ourselves what is wrong. */

@@ -1,6 +1,6 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
 import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { codeOf, Failure } from "../shared/errors.ts";
 import { diskFailure } from "./disk.ts";
 import { byAge, manifestName, parseBackupName, type BackupName } from "./name.ts";
@@ -57,6 +57,34 @@ export async function checkFolder(path: string): Promise<void> {
     throw new Failure(`the backup folder ${path} may be written by everybody: anyone could plant a backup`, {
       hints: [`chmod o-w ${path}, or set BACKUP_DIR to a folder below it, which will be created`],
     });
+}
+
+/**
+ * Whether the folder can be used, or could be made: changes nothing. Returns the folder that decides, which is the nearest
+ * one above when it is not there. Throws `Failure`.
+ */
+export async function lookAtFolder(path: string): Promise<{ exists: boolean; nearest: string }> {
+  const nearest = await nearestThere(path);
+  const exists = nearest === path;
+  if (exists) await checkFolder(path);
+  try {
+    // a file in the middle of the path is found by looking into it
+    await access(`${nearest}/.`, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const what = exists ? "cannot write to" : `${nearest} does not let us create`;
+    throw diskFailure(`${what} the backup folder ${path}`, error);
+  }
+  return { exists, nearest };
+}
+
+async function nearestThere(path: string): Promise<string> {
+  for (let place = path; ; place = dirname(place)) {
+    const found = await lstat(place).catch((error: unknown) => {
+      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
+      throw diskFailure(`cannot use the backup folder ${path}`, error);
+    });
+    if (found || place === dirname(place)) return place;
+  }
 }
 
 /** Whether the folder is there and can be read but not written to. */

@@ -59,6 +59,9 @@ export interface Database<C extends Contents = Contents, P extends LoadPlan = Lo
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
   probe(): Promise<Server>;
 
+  /** Throws a `Failure` that lists what of a backup the user may not read. `probe` comes first, as with all that follow. */
+  checkReading(): Promise<void>;
+
   /**
    * Runs the dump program and yields its SQL as it comes, held back by the reader. Ends normally only when the program
    * exited 0 and the dump ends in its own completion line; throws otherwise. Leaving the loop early stops the program.

@@ -1,35 +1,39 @@
 /** What a dry run checks, as a list for people. */
-import { Failure, messageOf } from "./errors.ts";
+import { Failure, messageOf, Stopped } from "./errors.ts";
 
 export interface Check {
   /** What is looked at: "database". */
   what: string;
   /** Returns what was found; throws when it is not good enough. */
-  look: () => Promise<string>;
+  look: () => Promise<string | Skipped>;
+}
+
+/** Why there was nothing to look at. */
+export interface Skipped {
+  skipped: string;
 }
 
 /**
  * Looks at everything, whatever fails, and returns the list, a tick or a cross with a hint a line. Throws a `Failure`
- * that carries the list when anything is not good enough.
+ * that carries the list, with the status of the first cross, when anything is not good enough.
  */
 export async function checkAll(checks: readonly Check[]): Promise<string> {
   const lines: string[] = [];
-  let crosses = 0;
-  let first: Failure | undefined;
+  const crosses: unknown[] = [];
   for (const { what, look } of checks) {
     try {
-      lines.push(`✓ ${what}: ${await look()}`);
+      const found = await look();
+      lines.push(typeof found === "string" ? `✓ ${what}: ${found}` : `– ${what}: ${found.skipped}`);
     } catch (error) {
-      crosses++;
+      if (error instanceof Stopped) throw error;
+      crosses.push(error);
       lines.push(`✗ ${what}: ${messageOf(error)}`);
-      if (!(error instanceof Failure)) continue;
-      first ??= error;
-      lines.push(...error.hints.map((hint) => `    hint: ${hint}`));
+      if (error instanceof Failure) lines.push(...error.hints.map((hint) => `    hint: ${hint}`));
     }
   }
   const output = lines.join("\n");
-  if (crosses > 0) {
-    throw new Failure(`${crosses} of ${checks.length} checks failed`, { status: first?.status ?? 1, output });
-  }
-  return output;
+  if (crosses.length === 0) return output;
+  const [first] = crosses;
+  const count = `${crosses.length} of ${checks.length} checks failed`;
+  throw new Failure(count, { ...(first instanceof Failure && { status: first.status }), output });
 }

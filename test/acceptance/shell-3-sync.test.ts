@@ -233,7 +233,7 @@ describe("sync without a server", () => {
   let scripts: Installation;
   beforeEach(() => {
     scripts = installScripts(
-      s3Settings({ url: "http://127.0.0.1:9", key: "k", secret: "the secret key" }, "bucket", "path"),
+      s3Settings({ url: "http://127.0.0.1:9", key: "k", secret: "the secret words" }, "bucket", "path"),
     );
     writeBackup(scripts.backups, "app", "2026-01-01");
   });
@@ -304,10 +304,10 @@ describe("sync without a server", () => {
     ]);
     expect(args.includes("--delete")).toBe(deletes);
     expect(recorded).toContain("AWS_ACCESS_KEY_ID=k");
-    expect(recorded).toContain("AWS_SECRET_ACCESS_KEY=the secret key");
+    expect(recorded).toContain("AWS_SECRET_ACCESS_KEY=the secret words");
     expect(recorded).toContain("AWS_REGION=eu-x");
     expect(recorded).toContain("AWS_REQUEST_CHECKSUM_CALCULATION=when_required");
-    expect(args.join(" ")).not.toContain("the secret key");
+    expect(args.join(" ")).not.toContain("the secret words");
     expect(recorded.some((line) => line.startsWith("S3_SECRET_KEY"))).toBe(false);
   });
 

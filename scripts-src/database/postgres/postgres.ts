@@ -7,6 +7,7 @@ import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { examine, load } from "./load.ts";
 import { comparePlan, type PostgresPlan, targetQuery } from "./plan.ts";
 import { type Clients, probe } from "./probe.ts";
+import { checkReading } from "./reading.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openPostgres(settings: Settings, context: DatabaseContext): Database<DumpContents, PostgresPlan> {
@@ -27,6 +28,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       found = clients;
       return server;
     },
+    checkReading: () => checkReading(connection, clients().psql, options),
     dump: () => dump(connection, clients().dump, options),
     stockRestore: (file, compression, { major }) =>
       stockRestore(file, compression, {

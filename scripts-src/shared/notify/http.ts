@@ -35,9 +35,9 @@ export async function post(request: Post, patience: Patience): Promise<void> {
 }
 
 async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Failure; again?: boolean }> {
-  const where = `the server of ${request.setting} (${request.url.host})`;
+  const { setting, url } = request;
   try {
-    const response = await fetch(request.url, {
+    const response = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": request.contentType, "User-Agent": "backup_scripts" },
       body: request.body,
@@ -47,13 +47,33 @@ async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Fail
     if (response.ok) return {};
     const answer = await beginningOf(response);
     const again = response.status === 429 || response.status >= 500;
-    const hint = hintFor(response.status, request.setting);
-    return { failure: new Failure(`${where} answered ${response.status}${answer}`, { hints: [hint] }), again };
+    const hint = hintFor(response.status, setting);
+    return {
+      failure: new Failure(`${serverOf(setting, url)} answered ${response.status}${answer}`, { hints: [hint] }),
+      again,
+    };
   } catch (error) {
-    const [cause, hint] = explainFetch(error, timeout);
-    const failure = new Failure(`${where} ${cause}`, { hints: [`${hint} (${request.setting})`], cause: error });
-    return { failure, again: !untrusted(error) };
+    return { failure: unreachable(setting, url, error, timeout), again: !untrusted(error) };
   }
+}
+
+/**
+ * Makes sure that the server of an address answers, without triggering anything: it is asked for its options and not for
+ * that address. Throws a `Failure` after `timeout` ms at most.
+ */
+export async function reach(setting: SettingName, url: URL, timeout: number): Promise<void> {
+  try {
+    await fetch(new URL("/", url), { method: "OPTIONS", redirect: "manual", signal: AbortSignal.timeout(timeout) });
+  } catch (error) {
+    throw unreachable(setting, url, error, timeout);
+  }
+}
+
+const serverOf = (setting: SettingName, url: URL) => `the server of ${setting} (${url.host})`;
+
+function unreachable(setting: SettingName, url: URL, error: unknown, timeout: number): Failure {
+  const [cause, hint] = explainFetch(error, timeout);
+  return new Failure(`${serverOf(setting, url)} ${cause}`, { hints: [`${hint} (${setting})`], cause: error });
 }
 
 /** The first words of an answer; the rest is not read. */

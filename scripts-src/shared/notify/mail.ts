@@ -24,11 +24,22 @@ export async function sendMail(message: Message, settings: MailSettings, patienc
   return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
 }
 
+/** Logs in and sends nothing; returns a line about what was found. Throws as `sendMail` does. */
+export async function checkMail(settings: MailSettings, patience: number): Promise<string> {
+  const server = mailServer(settings);
+  const open = await opener(settings, server, patience);
+  await open()
+    .then((transport) => transport.verify())
+    .catch((error: unknown) => {
+      throw explainSmtp(error, server, patience);
+    });
+  return `${server.name} ${server.user ? `accepts the login of ${server.user}` : "answers"}, nothing was sent`;
+}
+
 async function deliver(message: Message, settings: MailSettings, server: MailServer, patience: number) {
-  const { createTransport } = await import("nodemailer");
+  const open = await opener(settings, server, patience);
   const signal = AbortSignal.timeout(patience);
-  const connection = await connect(server, patience * 0.7);
-  const transport = createTransport({ ...dialogue(server, patience), auth: login(settings), connection });
+  const transport = await open();
   return transport.sendMail({
     ...message,
     from: settings.EMAIL_FROM,
@@ -39,6 +50,15 @@ async function deliver(message: Message, settings: MailSettings, server: MailSer
     disableUrlAccess: true,
     signal,
   });
+}
+
+/** Loads nodemailer, which is not for the server's time; what it returns connects. */
+async function opener(settings: MailSettings, server: MailServer, patience: number) {
+  const { createTransport } = await import("nodemailer");
+  return async () => {
+    const connection = await connect(server, patience * 0.7);
+    return createTransport({ ...dialogue(server, patience), auth: login(settings), connection });
+  };
 }
 
 /**

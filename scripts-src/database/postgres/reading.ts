@@ -1,0 +1,55 @@
+/** May the user read all that pg_dump reads? */
+import { Failure } from "../../shared/errors.ts";
+import type { Client } from "./clients.ts";
+import { type Connection, query } from "./connection.ts";
+
+/** Options that choose tables: what cannot be read may be left out by them. */
+const chooses = /^(-[tTnN]|--(exclude-)?(table|schema))/;
+
+const relation = "n.nspname || '.' || c.relname";
+
+/** Tables and sequences that pg_dump dumps: those of extensions only where they hold settings. */
+const dumped = `pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname !~ '^(pg_|information_schema$)' AND (NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    OR EXISTS (SELECT FROM pg_extension WHERE c.oid = ANY (extconfig)))`;
+
+const question = `
+  SELECT coalesce(json_agg(what), '[]') FROM (
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || ${relation} FROM ${dumped}
+      AND c.relkind IN ('r', 'p', 'S')
+      AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
+    UNION ALL
+    SELECT 'rows of ' || ${relation} || ' (row security)' FROM ${dumped}
+      AND c.relkind IN ('r', 'p') AND row_security_active(c.oid)
+    UNION ALL
+    SELECT 'large object ' || oid FROM pg_largeobject_metadata
+      WHERE current_setting('is_superuser') <> 'on' AND NOT EXISTS (
+        SELECT FROM aclexplode(coalesce(lomacl, acldefault('L', lomowner))) a
+        WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+  ) AS q(what)`;
+
+const shown = 20;
+
+/** Throws a `Failure` that lists what cannot be read; only warns when DB_DUMP_OPTIONS (`options`) choose what to dump. */
+export async function checkReading(connection: Connection, psql: Client, options: readonly string[]): Promise<void> {
+  const found = await query<string[]>(connection, psql, question);
+  if (found.length === 0) return;
+  const more = found.length > shown ? ` and ${found.length - shown} more` : "";
+  const message = `the database user may not read ${found.slice(0, shown).join(", ")}${more}`;
+  if (options.some((word) => chooses.test(word)))
+    return connection.log.warn(`${message}: DB_DUMP_OPTIONS must leave that out`);
+  throw new Failure(message, { hints: hintsFor(found) });
+}
+
+const hintsFor = (found: readonly string[]): string[] => [
+  ...(found.some((what) => /^(table|sequence) /.test(what))
+    ? ["GRANT pg_read_all_data TO the user (PostgreSQL 14 and later), or SELECT on each, with USAGE on its schema"]
+    : []),
+  ...(found.some((what) => what.endsWith(" (row security)"))
+    ? ["row security hides rows from the user: ALTER ROLE … BYPASSRLS, or back up as the tables' owner"]
+    : []),
+  ...(found.some((what) => what.startsWith("large object "))
+    ? ["large objects need GRANT SELECT ON LARGE OBJECT each, or a backup as their owner: no role reads them all"]
+    : []),
+];
