@@ -25,12 +25,17 @@ COPY container/clients.sh /
 RUN ["sh", "/clients.sh", "/clients"]
 
 FROM ${DEBIAN_IMAGE}
-COPY --from=clients /clients /
 RUN apt-get update \
- && xargs apt-get install -y --no-install-recommends ca-certificates tini tzdata < /usr/share/backup_scripts/packages \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
+ && apt-get install -y --no-install-recommends ca-certificates tini tzdata \
  && useradd --uid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin backup_scripts \
- && install -d -m 0700 -o backup_scripts -g backup_scripts /data
+ && install -d -m 0700 -o backup_scripts -g backup_scripts /data \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+COPY --from=clients /clients /
+# the programs' libraries, from where the programs are; a program that does not run ends the build
+RUN apt-get update --error-on=any \
+ && xargs apt-get install -y --no-install-recommends < /usr/share/backup_scripts/packages \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
+ && for program in /usr/lib/postgresql/*/bin/* /usr/bin/mariadb /usr/bin/mariadb-dump; do "$program" --version || exit 1; done
 COPY --from=build /src/backup_scripts/backup /opt/backup_scripts/backup_scripts
 RUN for script in backup restore sync help schedule; do ln -s backup_scripts /opt/backup_scripts/$script; done
 
