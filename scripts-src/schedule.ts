@@ -13,12 +13,13 @@ import {
 } from "./backup.ts";
 import { openDatabase } from "./database/open.ts";
 import { overdueSince, type State } from "./scheduling/health.ts";
-import { type Duties, keepTime } from "./scheduling/keep-time.ts";
-import { readState, stateFile, writeState } from "./scheduling/state.ts";
+import { dutiesOf } from "./scheduling/duties.ts";
+import { keepTime } from "./scheduling/keep-time.ts";
+import { readState, stateFile } from "./scheduling/state.ts";
 import { nextTicks, readTicks, type Ticks, timeText } from "./scheduling/ticks.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
 import { Failure, messageOf } from "./shared/errors.ts";
-import { clock } from "./shared/progress.ts";
+import type { Outcome } from "./shared/outcome.ts";
 import { attempt } from "./shared/run.ts";
 import type { Job, Result, Script } from "./shared/script.ts";
 import type { Settings } from "./shared/settings.ts";
@@ -69,12 +70,11 @@ export const schedule: Script<Options> = {
     log.info(`schedule of ${database.where}`, { database: database.name, server: database.where });
     await prepareFolder(folder);
     const state: State = { since: new Date(), ...readState(path), running: undefined };
-    const save = () => writeState(path, state);
     state.good = await newestBackup(job, state.good);
     announce(job, ticks, state);
-    save();
     const start = new Date(Math.min(Date.now(), Number(state.good ?? state.since)));
-    await keepTime({ ticks, start, duties: dutiesOf(job, ticks, state, save) }, asked);
+    const duties = dutiesOf(job, ticks, { state, path, work: () => runBackup(job) });
+    await keepTime({ ticks, start, duties }, asked);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
     return { summary: `${messageOf(asked.reason)}; no run is under way` };
@@ -130,58 +130,15 @@ async function newestBackup(job: Job, known: Date | undefined): Promise<Date | u
   }
 }
 
-/** `backup --upload`; what a person would get on stdout stands in the log. */
-const scheduledBackup: Script = {
-  ...backup,
-  act: async (job) => ({ summary: (await backup.act(job as Job<BackupOptions>)).summary }),
-};
-
-/** What happens at ticks: the run itself, and what is logged of it. */
-function dutiesOf(job: Job, ticks: Ticks, state: State, save: () => void): Duties {
-  const { settings, log, asked, signal } = job;
-  const text = (time: Date) => timeText(time, settings.BACKUP_TIMEZONE);
-  const nextRun = () => ({ nextRun: ticks.next(new Date()).toISOString() });
-  let failures = 0;
-  return {
-    async run(tick) {
-      log.info(`scheduled run of ${text(tick)} starts`, { tick: tick.toISOString() });
-      state.running = new Date();
-      save();
-      const run = { ...job, script: backup.name, options: scheduled, facts: {} };
-      // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
-      const outcome = await attempt(scheduledBackup, { ...run, signal: AbortSignal.any([signal]) });
-      state.running = undefined;
-      if (outcome.status === "success") state.good = outcome.startedAt;
-      state.failure = outcome.error?.message;
-      save();
-      failures = state.failure === undefined ? 0 : failures + 1;
-      if (asked.aborted) return;
-      const next = `next run ${text(ticks.next(new Date()))}`;
-      if (failures === 0) log.info(next, nextRun());
-      else {
-        const count = failures > 1 ? `, ${failures} in a row` : "";
-        log.error(
-          `the scheduled run failed (exit status ${outcome.exitStatus}${count}); the schedule goes on, ${next}`,
-          {
-            exitStatus: outcome.exitStatus,
-            failures,
-            ...nextRun(),
-          },
-        );
-      }
-    },
-    skipped: (tick, began) =>
-      log.warn(`tick of ${text(tick)} skipped: the run that began ${text(began)} is still under way`, {
-        tick: tick.toISOString(),
-      }),
-    missed(tick, late) {
-      const madeUp = settings.BACKUP_CATCH_UP;
-      const verdict = madeUp ? "it is made up now" : "it is not made up (BACKUP_CATCH_UP is false)";
-      log.warn(`the run of ${text(tick)} was missed, ${clock(late)} ago: ${verdict}`, { tick: tick.toISOString() });
-      return madeUp;
-    },
-    setBack: () => log.warn("the clock was set back; the schedule goes on by its new time", nextRun()),
+/** `backup --upload` once; what a person would get on stdout stands in the log. */
+function runBackup(job: Job): Promise<Outcome> {
+  const script: Script = {
+    ...backup,
+    act: async (run) => ({ summary: (await backup.act(run as Job<BackupOptions>)).summary }),
   };
+  // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
+  const signal = AbortSignal.any([job.signal]);
+  return attempt(script, { ...job, script: backup.name, options: scheduled, facts: {}, signal });
 }
 
 /** Says whether all is well; throws a `Failure` when a backup is overdue, by the state on disk and by what lies in S3. */

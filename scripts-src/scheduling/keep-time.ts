@@ -12,8 +12,8 @@ export interface Clock {
 export const realClock: Clock = { now: () => new Date(), wait: pause };
 
 export interface Duties {
-  /** Does the work of a tick; `late` is how many ms after it that begins. Never throws. */
-  run(tick: Date, late: number): Promise<void>;
+  /** Does the work of a tick. Never throws. */
+  run(tick: Date): Promise<void>;
   /** A tick came while the run of `began` was still under way. */
   skipped(tick: Date, began: Date): void;
   /** Nobody was there at that tick, `late` ms ago; `true`: make it up. */
@@ -44,7 +44,7 @@ export async function keepTime(
     from = late > tolerance ? now : tick;
     if (running) duties.skipped(tick, running.began);
     else if (late <= tolerance || duties.missed(tick, late)) {
-      const done = duties.run(tick, late).finally(() => (running = undefined));
+      const done = duties.run(tick).finally(() => (running = undefined));
       running = { began: now, done };
     }
   }

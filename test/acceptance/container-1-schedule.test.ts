@@ -1,5 +1,7 @@
 /** Container requirement 1: backups to S3 at every tick, failures that do not stop the schedule, missed runs. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { installScripts } from "../support/executables.ts";
 import * as scheduled from "../support/scheduled.ts";
 import { until } from "../support/until.ts";
@@ -100,4 +102,15 @@ test("without a backup yet, nothing was missed", async () => {
   const ran = await scheduler.done;
   expect({ status: ran.status, missed: /missed/.test(ran.stderr) }).toEqual({ status: 0, missed: false });
   expect(scheduled.backupsIn(world.s3, bucket)).toEqual([]);
+});
+
+test("a state that cannot be kept is logged, and the schedule goes on", async () => {
+  const { bucket, settings } = await scheduled.schedulerSettings(world);
+  const scripts = installScripts();
+  mkdirSync(join(scripts.backups, ".shop.schedule.json"), { recursive: true });
+  const scheduler = scheduled.startScheduler(settings, scripts);
+  expect(await scheduler.says(/^cannot keep the state of the schedule/)).toMatchObject({ level: "warn" });
+  await until("two backups are in S3", () => scheduled.committedIn(world.s3, bucket).length >= 2);
+  scheduler.kill("SIGTERM");
+  expect((await scheduler.done).status).toBe(0);
 });
