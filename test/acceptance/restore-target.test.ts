@@ -55,6 +55,42 @@ test("a view that is not in the backup and needs a replaced table is named, and 
   await expectState(server, "app", before);
 });
 
+test("a plain pg_dump without --clean is refused where its tables are already there", async () => {
+  const before = await stateOf(server, "app");
+  expectFailure(await scripts.run("restore", [before.file]), /made without --clean.*(public\.plain|sales\.orders)/);
+  await expectState(server, "app", before);
+});
+
+test("a backup from before a migration is restored over what the migration made", async () => {
+  await server.createDatabase(
+    "shop",
+    `CREATE TABLE item (id serial PRIMARY KEY, name text NOT NULL DEFAULT 'x'); INSERT INTO item (name) VALUES ('one'), ('two');
+     CREATE TABLE event (id bigserial, day date, item int REFERENCES item, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+     CREATE TABLE event_2025 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+     INSERT INTO event VALUES (1, '2025-05-05', 1);
+     CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT a';`,
+  );
+  const before = await stateOf(server, "shop");
+  const shop = installScripts(server.settings("shop"));
+  expectSuccess(await shop.run("backup"));
+  await server.sql(
+    "shop",
+    `ALTER TABLE item RENAME id TO number; ALTER TABLE item ALTER number DROP DEFAULT; DROP SEQUENCE item_id_seq;
+     ALTER TABLE item DROP name, ADD feeling mood, ADD boss int REFERENCES item; ALTER TYPE mood ADD VALUE 'worse';
+     CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+     INSERT INTO event VALUES (2, '2026-05-05', 2); CREATE INDEX ON event (item); DROP FUNCTION f(int);
+     CREATE FUNCTION f(a text) RETURNS text LANGUAGE sql AS 'SELECT a'; DROP TABLE event_2025`,
+  );
+  const ran = await shop.run("restore");
+  expectSuccess(ran);
+  expect(ran.stderr).toContain("public.event_2026 is not in the backup: it stays, but as a table of its own");
+  expect(ran.stderr.trim().split("\n").at(-1)).toContain("public.event_2026");
+  expect(await server.sql("shop", "SELECT count(*) FROM event_2026")).toBe("1");
+  await server.sql("shop", "DROP TABLE event_2026; DROP FUNCTION f(text)");
+  await expectState(server, "shop", before);
+  await server.dropDatabase("shop");
+});
+
 test("large objects that are not in the backup stay", async () => {
   await server.sql("app", "SELECT lo_from_bytea(7777, 'mine')");
   expectSuccess(await scripts.run("restore"));

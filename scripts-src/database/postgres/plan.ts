@@ -2,6 +2,7 @@
 import type { LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
+import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
 
 /** A plan with what the load leaves out. */
 export interface PostgresPlan extends LoadPlan {
@@ -26,8 +27,7 @@ export interface Target {
   /** The schema `public` is there. */
   hasPublic: boolean;
   superuser: boolean;
-  /** Tables that inherit from another one or are its partitions; names quoted for SQL as well. */
-  children: { parent: string; child: string; parentSql: string; childSql: string; partition: boolean }[];
+  children: Child[];
   /** Other sessions in the database. */
   sessions: number;
 }
@@ -73,11 +73,7 @@ export const targetQuery = `
     'views', ${list(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
     'defaultPrivileges', ${list(defaultPrivilegesQuery)},
-    'children', ${list(`SELECT json_build_object('parent', pn.nspname || '.' || p.relname, 'child', cn.nspname || '.' || c.relname,
-      'parentSql', format('%I.%I', pn.nspname, p.relname), 'childSql', format('%I.%I', cn.nspname, c.relname),
-      'partition', c.relispartition) FROM pg_inherits JOIN pg_class p ON p.oid = inhparent JOIN pg_class c ON c.oid = inhrelid
-      JOIN pg_namespace pn ON pn.oid = p.relnamespace JOIN pg_namespace cn ON cn.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'f')`)},
+    'children', ${list(childrenQuery)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
     'superuser', current_setting('is_superuser') = 'on',
     'sessions', (SELECT count(*) FROM pg_stat_activity
@@ -112,6 +108,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       ...collisionProblems(contents, replaces),
     ],
     warnings: [
+      ...partedWarnings(target.children, inDump),
       ...(target.sessions > 0
         ? [`${target.sessions} other session(s) use the database: their open transactions can hold the restore back`]
         : []),
@@ -122,7 +119,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
     prelude: [
       ...(noOwner ? [] : target.defaultPrivileges),
       ...publicSchema(contents, server, target),
-      ...freeKept(target, inDump),
+      ...freeKept(target.children, inDump),
     ],
     rules: {
       foreignKeys: new Set(target.foreignKeys),
@@ -146,16 +143,6 @@ function publicSchema(contents: DumpContents, { major }: Server, target: Target)
     ...(major >= 15 && target.superuser ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
   ];
 }
-
-/** Parts a table that stays from a parent that is replaced: dropping the parent would take it along. */
-const freeKept = ({ children }: Target, inDump: ReadonlySet<string>): string[] =>
-  children
-    .filter(({ parent, child }) => inDump.has(parent) && !inDump.has(child))
-    .map(({ partition, parentSql, childSql }) =>
-      partition
-        ? `ALTER TABLE ${parentSql} DETACH PARTITION ${childSql};`
-        : `ALTER TABLE ${childSql} NO INHERIT ${parentSql};`,
-    );
 
 function versionProblems(contents: DumpContents, server: Server): string[] {
   const from = Number.parseInt(contents.serverVersion ?? "0", 10);
