@@ -286,6 +286,27 @@ describe("connections that break", () => {
   });
 });
 
+test("a server that takes nothing holds the writer back: memory stays bounded", async () => {
+  server.faults.push({ operation: "UploadPart", delay: 60_000 });
+  const { storage, stop } = await open(server, bucket);
+  const upload = storage.upload("x");
+  let taken = 0;
+  const writing = (async () => {
+    for (let i = 0; i < 20; i++) {
+      await upload.write(noise(part));
+      taken++;
+    }
+  })();
+  await until("four parts are on their way", () => count("UploadPart") === 4);
+  await Bun.sleep(100);
+  // four on their way, one full, and one write that waits
+  expect([count("UploadPart"), taken]).toEqual([4, 5]);
+  stop();
+  expect(writing).rejects.toThrow("stopped by the test");
+  await upload.abort();
+  expectNothing();
+});
+
 describe("a run that is stopped", () => {
   test("ends a wait between tries at once", async () => {
     server.faults.push({ operation: "PutObject", instead: busy });

@@ -115,12 +115,15 @@ export interface Address {
   port: number;
   key: string;
   secret: string;
+  /** Over TLS, with this certificate. */
+  tls?: { key: string; cert: string };
 }
 
-const loopback = { hostname: "127.0.0.1", port: 0, key: "testaccesskey", secret: "testsecretkey/0123456789+" };
+const loopback: Address = { hostname: "127.0.0.1", port: 0, key: "testaccesskey", secret: "testsecretkey/0123456789+" };
 
 /** Starts a server, on a free port of 127.0.0.1 unless told otherwise. */
-export function startS3Server(changes: Partial<Behaviour> = {}, address: Address = loopback): S3Server {
+export function startS3Server(changes: Partial<Behaviour> = {}, where: Partial<Address> = {}): S3Server {
+  const address = { ...loopback, ...where };
   const behaviour: Behaviour = {
     conditions: "aws",
     completeEtag: "aws",
@@ -188,9 +191,10 @@ export function startS3Server(changes: Partial<Behaviour> = {}, address: Address
     idleTimeout: 0,
     maxRequestBodySize: 2 ** 33,
     fetch: answer,
+    ...(address.tls && { address.tls }),
   });
   return {
-    url: `http://127.0.0.1:${server.port}`,
+    url: `${address.tls ? "https" : "http"}://127.0.0.1:${server.port}`,
     key,
     secret,
     behaviour,
@@ -224,7 +228,8 @@ interface Asks {
 
 function understand(request: Request, target: string, body: Buffer): Asks {
   const [path = "", search = ""] = target.split("?", 2);
-  const [, bucket = "", key = ""] = /^\/([^/]*)\/?(.*)$/s.exec(path) ?? [];
+  const [, inHost] = /^(.+)\.localhost:/.exec(request.headers.get("host") ?? "") ?? [];
+  const [, bucket = "", key = ""] = /^\/([^/]*)\/?(.*)$/s.exec(inHost ? `/${inHost}${path}` : path) ?? [];
   const query = new URLSearchParams(search);
   const partNumber = query.has("partNumber") ? Number(query.get("partNumber")) : undefined;
   const operation = operationOf(request.method, bucket, key, query);
