@@ -54,10 +54,12 @@ export const sync: Script<Options> = {
   async act(job) {
     const folder = backupFolder(job);
     if (job.options.dryRun) return { summary: "", output: await checkAll(syncChecks(job, folder)) };
-    const local = await listLocal(folder);
+    await requireFolder(folder);
     // no database's lock has this name: theirs are percent-encoded
     using _lock = takeLock(folder, "%sync", job.script);
-    return job.settings.SYNC_CLIENT === "aws-cli" ? syncByCli(job, folder, local) : syncBySdk(job, folder, local);
+    // both with await: the lock is held until the end
+    if (job.settings.SYNC_CLIENT === "aws-cli") return await syncByCli(job, folder, await listLocal(folder));
+    return await syncBySdk(job, folder);
   },
 };
 
@@ -68,6 +70,7 @@ function syncChecks(job: Job<Options>, folder: string): Check[] {
     {
       what: `folder ${folder}`,
       async look() {
+        await requireFolder(folder);
         local = await listLocal(folder);
         return `${new Set(local.map(({ named }) => named.backup)).size} backups`;
       },
@@ -85,23 +88,29 @@ async function describeDeeds(job: Job<Options>, folder: string, local: LocalFile
   const { settings } = job;
   if (settings.SYNC_CLIENT === "aws-cli") return ["by the AWS CLI", ...(await callCli(job, folder, local))].join("\n");
   const storage = await openStorage(settings, job);
-  return describePlan(await makePlan(settings, folder, local, storage), storage);
+  return describePlan(await makePlan(settings, folder, storage, local), storage);
 }
 
-/** Throws a `Failure` when nothing may be done. */
-async function makePlan(settings: Settings, folder: string, local: LocalFile[], storage: Storage): Promise<Plan> {
-  const plan = planSync(local, await listRemote(storage), { mayDelete: settings.REMOTE_S3_DELETE });
+/** Lists both sides at once. Throws a `Failure` when nothing may be done. */
+async function makePlan(
+  settings: Settings,
+  folder: string,
+  storage: Storage,
+  files: LocalFile[] | Promise<LocalFile[]>,
+): Promise<Plan> {
+  const [local, remote] = await Promise.all([files, listRemote(storage)]);
+  const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
   if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
   return plan;
 }
 
-async function syncBySdk(job: Job<Options>, folder: string, local: LocalFile[]): Promise<Result> {
+async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
   const { settings, log, facts } = job;
   const started = Date.now();
   const storage = await openStorage(settings, job);
   facts.remoteLocation = storage.location("");
-  const plan = await makePlan(settings, folder, local, storage);
-  if (local.length === 0) log.warn(`there is no backup in ${folder}`);
+  const plan = await makePlan(settings, folder, storage, listLocal(folder));
+  if (plan.uploads.length + plan.present.length === 0) log.warn(`there is no backup in ${folder}`);
 
   const uploads = await upload(job, storage, plan);
   await checkSizes(storage, uploads);
@@ -118,14 +127,18 @@ async function syncBySdk(job: Job<Options>, folder: string, local: LocalFile[]):
   return { summary: `sync done: ${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}` };
 }
 
-/** The backups of the folder and their manifests. Throws `Failure`. */
-async function listLocal(folder: string): Promise<LocalFile[]> {
+/** Throws a `Failure` when there is no such folder, or it cannot be trusted. */
+async function requireFolder(folder: string): Promise<void> {
   await checkFolder(folder);
   if (!existsSync(folder))
     throw new Failure(`there is no backup folder ${folder}`, {
       status: exitStatus.noSuchBackup,
       hints: ["check BACKUP_DIR; backup creates it"],
     });
+}
+
+/** The backups of the folder and their manifests. */
+async function listLocal(folder: string): Promise<LocalFile[]> {
   const files = (await listBackups(folder)).map(async ({ name, bytes, path, committed, backup }) => {
     const named = { backup: name, database: backup.database, time: backup.time };
     const manifest = manifestName(path);

@@ -42,6 +42,7 @@ const tlsProblem = /CERT|SIGNATURE|EPROTO|_TLS_|SSL/;
 export function isTransient(error: unknown): boolean {
   const status = statusOf(error);
   if (error instanceof Failure) return false;
+  if (error instanceof Error && error.name === "TimeoutError") return true;
   if (status === undefined) return codeOf(error) !== undefined && !tlsProblem.test(nameOf(error));
   if (transientNames.has(nameOf(error))) return true;
   // 2xx: an answer that was cut short or garbled

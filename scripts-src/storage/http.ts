@@ -4,11 +4,8 @@
  */
 import type { HttpHandlerOptions, HttpRequest, HttpResponse, RequestHandler } from "@smithy/types";
 
-/** A request that moves slower than this (bytes per second) on top of the base time counts as dead. */
-const slowest = 32 * 1024;
-const baseTime = 120_000;
-/** CompleteMultipartUpload of a large object may take minutes on the server. */
-const postTime = 900_000;
+/** How long (ms) an answer may take; CompleteMultipartUpload of a large object takes the server minutes. */
+const answerTime = { POST: 900_000, other: 120_000 };
 
 /** Sends requests by `fetch`. Bodies must be bytes; the answer's body is bytes too, but for an object it is a stream. */
 export const fetchHandler: RequestHandler<HttpRequest, HttpResponse, HttpHandlerOptions> & Configurable = {
@@ -27,7 +24,8 @@ interface Configurable {
 async function send(request: HttpRequest, signal?: AbortSignal): Promise<{ response: HttpResponse }> {
   const body = request.body as Uint8Array | string | undefined;
   const bytes = body?.length ?? 0;
-  const limit = (request.method === "POST" ? postTime : baseTime) + (bytes / slowest) * 1000;
+  // a body takes as long as the line is slow: there Bun's own limit of 5 minutes without a byte is the right one
+  const limit = request.method === "POST" ? answerTime.POST : bytes > 0 ? undefined : answerTime.other;
   const { stop, signal: either } = stopAfter(limit, signal);
   try {
     const answer = await fetch(urlOf(request), {
@@ -37,8 +35,7 @@ async function send(request: HttpRequest, signal?: AbortSignal): Promise<{ respo
       body: bytes > 0 ? body : undefined,
       redirect: "manual",
       decompress: false,
-      // Bun's own limit of 5 idle minutes would end a long CompleteMultipartUpload
-      timeout: false,
+      timeout: limit === undefined,
       signal: either,
     } as RequestInit);
     const streamed = request.method === "GET" && request.query?.["x-id"] === "GetObject" && answer.ok;
@@ -56,11 +53,10 @@ async function send(request: HttpRequest, signal?: AbortSignal): Promise<{ respo
 }
 
 /** A signal that follows `outer` and fires by itself after `ms`, until stopped; leaves no listener behind. */
-function stopAfter(ms: number, outer?: AbortSignal): { signal: AbortSignal; stop: () => void } {
+function stopAfter(ms: number | undefined, outer?: AbortSignal): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController();
-  const timer = setTimeout(() => {
-    controller.abort(Object.assign(new Error("no answer in time"), { name: "TimeoutError", code: "ETIMEDOUT" }));
-  }, ms);
+  const late = Object.assign(new Error("no answer in time"), { name: "TimeoutError", code: "ETIMEDOUT" });
+  const timer = ms === undefined ? undefined : setTimeout(() => controller.abort(late), ms);
   const follow = () => controller.abort(outer?.reason);
   if (outer?.aborted) follow();
   outer?.addEventListener("abort", follow, { once: true });

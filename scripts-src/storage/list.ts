@@ -11,18 +11,15 @@ import type { Bucket } from "./bucket.ts";
 import { describeError } from "./explain.ts";
 import type { RemoteObject } from "./storage.ts";
 
-/** Keys of strangers may hold what XML cannot: they come percent-encoded, a space as + or %20. */
-const decodeKey = (key: string, encoding: string | undefined) =>
-  encoding === "url" ? decodeURIComponent(key.replaceAll("+", " ")) : key;
-
 /** See `Storage.list`. */
 export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<RemoteObject> {
   let token: string | undefined;
   do {
-    const page = await listPage(bucket, start, token);
-    for (const { Key, Size, LastModified } of page.Contents ?? []) {
-      const key = decodeKey(Key ?? "", page.EncodingType);
-      yield { key, name: key.slice(bucket.prefix.length), bytes: Size ?? 0, modified: LastModified ?? new Date(0) };
+    const { page, entries } = await listPage(bucket, start, token);
+    for (const entry of entries) {
+      const key = decodeKey(field(entry, "Key"), page.EncodingType);
+      const [bytes, modified] = [Number(field(entry, "Size")), new Date(field(entry, "LastModified"))];
+      yield { key, name: key.slice(bucket.prefix.length), bytes, modified };
     }
     const next = page.IsTruncated ? page.NextContinuationToken : undefined;
     // half a listing must not pass for a whole one
@@ -31,6 +28,10 @@ export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<R
   } while (token !== undefined);
 }
 
+/**
+ * One page. The SDK's XML parser takes 30 to 60 ms for a thousand entries, half the time of an unchanged sync: they are
+ * taken out of the answer before it sees it, and it reads the rest.
+ */
 function listPage(bucket: Bucket, start: string, token: string | undefined) {
   const command = new ListObjectsV2Command({
     Bucket: bucket.name,
@@ -39,9 +40,39 @@ function listPage(bucket: Bucket, start: string, token: string | undefined) {
     EncodingType: "url",
     ContinuationToken: token,
   });
-  return bucket.explained(`list ${bucket.location("")}`, "s3:ListBucket", () =>
-    bucket.tried(`listing of ${bucket.location("")}`, (signal) => bucket.client.send(command, { abortSignal: signal })),
+  let entries: string[] = [];
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: Uint8Array };
+      entries = [];
+      const text = Buffer.from(response.body).toString();
+      response.body = Buffer.from(text.replace(/<Contents>.*?<\/Contents>/gs, (entry) => (entries.push(entry), "")));
+      return result;
+    },
+    { step: "deserialize", priority: "low" },
   );
+  const list = async (signal: AbortSignal) => {
+    const page = await bucket.client.send(command, { abortSignal: signal });
+    return { page, entries };
+  };
+  const where = bucket.location("");
+  return bucket.explained(`list ${where}`, "s3:ListBucket", () => bucket.tried(`listing of ${where}`, list));
+}
+
+function field(entry: string, name: string): string {
+  const start = entry.indexOf(`<${name}>`);
+  return start < 0 ? "" : entry.slice(start + name.length + 2, entry.indexOf(`</${name}>`, start));
+}
+
+const entities: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+
+/** A key as it is: keys may hold what XML cannot, so they come percent-encoded (a space as + or %20), and then escaped. */
+function decodeKey(key: string, encoding: string | undefined): string {
+  const text = key.replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) =>
+    name ? (entities[name] ?? all) : String.fromCodePoint(hex ? parseInt(hex, 16) : Number(decimal)),
+  );
+  return encoding === "url" ? decodeURIComponent(text.replaceAll("+", " ")) : text;
 }
 
 const cutShort = (bucket: Bucket) =>

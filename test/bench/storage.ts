@@ -1,5 +1,5 @@
 /** sync beside `aws s3` and rclone, where they are installed, on one local Ceph that shares the machine's cores. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DeleteObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { type Ceph, startCeph } from "../support/ceph.ts";
@@ -41,13 +41,14 @@ export async function benchStorage(rounds: number): Promise<string> {
   }
 }
 
-/** Files that are named like backups; they all differ in time, none is worth compressing. */
+/** Files that are named like backups. Written by blocks: what is measured inherits our peak of memory (`ru_maxrss`). */
 function writeFiles(folder: string, count: number, bytes: number): void {
   mkdirSync(folder);
-  const data = noise(bytes);
+  const block = noise(Math.min(bytes, 1024 * 1024));
   for (let i = 0; i < count; i++) {
     const time = new Date(Date.UTC(2026, 0, 1) + i * 3_600_000).toISOString().slice(0, 19).replace("T", "_");
-    writeFileSync(join(folder, `app_${time.replaceAll(":", "-")}.sql.gz`), data);
+    const file = join(folder, `app_${time.replaceAll(":", "-")}.sql.gz`);
+    for (let written = 0; written < bytes; written += block.length) appendFileSync(file, block);
   }
 }
 

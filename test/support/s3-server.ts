@@ -191,7 +191,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}, where: Partial<A
     idleTimeout: 0,
     maxRequestBodySize: 2 ** 33,
     fetch: answer,
-    ...(address.tls && { address.tls }),
+    ...(address.tls && { tls: address.tls }),
   });
   return {
     url: `${address.tls ? "https" : "http"}://127.0.0.1:${server.port}`,
