@@ -43,9 +43,10 @@ export async function openContainers(network: "host" | "own" = "host"): Promise<
 }
 
 function dockerContainers(): Containers {
-  const env = { HOME: process.env.HOME ?? "/", DOCKER_HOST: process.env.DOCKER_HOST ?? "" };
+  const { HOME = "/", DOCKER_HOST } = process.env;
+  const env = { HOME, ...(DOCKER_HOST && { DOCKER_HOST }) };
   const run = (argv: string[], more: Record<string, string> = {}, stdin?: string) =>
-    startProgram(argv, { env: { ...env, ...more }, stdin, limitMs }).done;
+    startProgram(argv, { env: { ...env, ...more }, cwd: root, stdin, limitMs }).done;
   return withMust({
     cli: (args, options) => run(["docker", ...args], {}, options?.stdin),
     inside: run,
@@ -188,11 +189,12 @@ export async function buildFrom(
 export async function composeProgram(must: Containers["must"]): Promise<string> {
   const program = join(cache, "docker-compose");
   if (existsSync(program)) return program;
-  const install = "apt-get update && apt-get install -y --no-install-recommends docker-compose";
-  await buildFrom(must, "localhost/compose", `FROM ${debianImage}\nRUN ${install}\n`, {});
+  const unpack =
+    "cd /tmp && apt-get update && apt-get download docker-compose && dpkg -x docker-compose_*.deb /compose";
+  await buildFrom(must, "localhost/compose", `FROM ${debianImage}\nRUN ${unpack}\n`, {});
   const copy = `${program}.new`;
   const id = await must(["create", "--pull=never", "localhost/compose"]);
-  await must(["cp", `${id}:/usr/libexec/docker/cli-plugins/docker-compose`, copy]);
+  await must(["cp", `${id}:/compose/usr/libexec/docker/cli-plugins/docker-compose`, copy]);
   await must(["rm", id]);
   renameSync(copy, program);
   return program;

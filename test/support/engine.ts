@@ -4,6 +4,8 @@ const path = `${process.env.PATH}:/usr/sbin:/sbin`;
 
 /** Docker where an engine answers; else podman, as root on Debian and its kin, with all that the tests do with it. */
 export function containerEngine(): "docker" | "podman" | undefined {
+  // elsewhere the containers live in a virtual machine, and do not reach the test's servers
+  if (process.platform !== "linux") return undefined;
   if (Bun.which("docker") && Bun.spawnSync(["docker", "info"]).success) return "docker";
   return canPodman() && missingForPodman().length === 0 ? "podman" : undefined;
 }
