@@ -1,5 +1,7 @@
 import type { Logger } from "../shared/log.ts";
 
+export type Engine = "postgresql" | "mysql" | "mariadb";
+
 /** What the server says of itself and of the database. */
 export interface Server {
   /** Human form, "PostgreSQL 15.18". */
@@ -34,6 +36,8 @@ export interface LoadPlan {
   replaces: string[];
   /** Tables that are there, are not in the dump, and stay. */
   keeps: string[];
+  /** What is there, is not in the dump, and goes: "table log", "view totals". */
+  drops: string[];
   /** What a person should know before it begins. */
   warnings: string[];
 }
@@ -48,7 +52,10 @@ export interface LoadOptions {
  * a line in `open.ts`, and its settings in the schema.
  */
 export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
-  readonly engine: "postgresql" | "mysql" | "mariadb";
+  /** What the settings say until `probe` knows better. */
+  readonly engine: Engine;
+  /** The engines whose dumps it may be able to load. */
+  readonly takes: readonly Engine[];
   /** The database's name as the server knows it. */
   readonly name: string;
   /** Engine, host, port and database for people; no user's password: `postgresql://db:5432/app`. */

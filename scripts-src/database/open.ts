@@ -2,6 +2,7 @@
 import { usageFailure } from "../shared/errors.ts";
 import type { Settings } from "../shared/settings.ts";
 import type { Database, DatabaseContext } from "./database.ts";
+import { openMysql } from "./mysql/mysql.ts";
 import { openPostgres } from "./postgres/postgres.ts";
 
 type Open = (settings: Settings, context: DatabaseContext) => Database;
@@ -10,6 +11,8 @@ type Open = (settings: Settings, context: DatabaseContext) => Database;
 const engines: Record<string, Open> = {
   postgres: openPostgres,
   postgresql: openPostgres,
+  mysql: openMysql,
+  mariadb: openMysql,
 };
 
 /** The database that the settings name; does not connect yet. Throws `Failure` with status 2. */

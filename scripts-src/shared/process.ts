@@ -4,7 +4,8 @@ import { killGroup, running, signalNumber } from "./children.ts";
 import { secretNames } from "./settings.ts";
 
 /** One word for /bin/sh, whatever it holds. */
-const quote = (word: string) => (/^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+export const quote = (word: string): string =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
 /**
  * The environment that child processes get: ours without our secrets and without variables that would steer zx,

@@ -1,7 +1,8 @@
 /** Dumping with pg_dump. */
 import parseWords from "string-argv";
 import { Failure, usageFailure } from "../../shared/errors.ts";
-import { start } from "../../shared/process.ts";
+import { quote, start } from "../../shared/process.ts";
+import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { endOf, isComplete } from "./contents.ts";
@@ -50,17 +51,14 @@ export async function* dump(connection: Connection, client: Client, options: str
   if (stderr) log.warn(`pg_dump says: ${stderr}`);
 }
 
-const unpack = { gzip: "gunzip -c", zstd: "zstd -dc", none: "cat" } as const;
-const word = (text: string) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
-
 /** A pipe of stock tools that restores the file into `database`. */
 export function stockRestore(
   file: string,
-  compression: keyof typeof unpack,
+  compression: Parameters<typeof unpackCommand>[1],
   { database, serverMajor, clientMajor }: { database: string; serverMajor: number; clientMajor: number },
 ): string {
   // pg_dump 17 and later write a setting into the first lines that older servers do not know
   const older = serverMajor < 17 && clientMajor >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
   const load = "psql --no-psqlrc --single-transaction -v ON_ERROR_STOP=1";
-  return `${unpack[compression]} ${word(file)}${older} | ${load} -d ${word(database)}`;
+  return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(database)}`;
 }

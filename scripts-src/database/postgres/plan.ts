@@ -89,6 +89,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
   return {
     replaces,
     keeps: kept.map(({ full }) => full),
+    drops: [],
     problems: [
       ...versionProblems(contents, server),
       ...encodingProblems(contents, server),

@@ -20,6 +20,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
   };
   return {
     engine: "postgresql",
+    takes: ["postgresql"],
     name: connection.database,
     where: connection.where,
     atomicLoad: true,

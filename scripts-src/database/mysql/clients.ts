@@ -1,0 +1,97 @@
+/** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
+import { realpathSync } from "node:fs";
+import { exitStatus, Failure } from "../../shared/errors.ts";
+import { shell } from "../../shared/process.ts";
+import { findPrograms } from "../programs.ts";
+
+export type Family = "mysql" | "mariadb";
+
+export interface Client {
+  path: string;
+  /** "mariadb-dump", "mysql", … */
+  name: string;
+  family: Family;
+  /** "10.11.19"; empty when it does not tell. */
+  version: string;
+  /** Whether it has that long option (without dashes). */
+  knows(option: string): boolean;
+}
+
+/** A server, as far as the choice of programs goes. */
+export interface ServerKind {
+  family: Family;
+  /** "10.11.19" */
+  version: string;
+}
+
+const programNames = { dump: ["mariadb-dump", "mysqldump"], client: ["mariadb", "mysql"] } as const;
+
+/** Homebrew (Apple silicon and Intel), MySQL's own packages; Linux has them on PATH. */
+const places = [
+  "/opt/homebrew/opt/mariadb*/bin",
+  "/opt/homebrew/opt/mysql*/bin",
+  "/usr/local/opt/mariadb*/bin",
+  "/usr/local/opt/mysql*/bin",
+  "/usr/local/mysql*/bin",
+];
+
+/** Every installed program of that kind; with `folder`, only those in it. */
+export function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
+  const $ = shell();
+  const found = findPrograms(programNames[kind], folder, places);
+  // Debian's mysqldump is a link to mariadb-dump
+  const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
+  return Promise.all(
+    [...different.values()].map(async (path) => {
+      const { stdout: said } = await $`${path} --version < /dev/null | head -c 1000`;
+      const { stdout: help } = await $`${path} --no-defaults --help < /dev/null | head -c 200000`;
+      return {
+        path,
+        name: path.slice(path.lastIndexOf("/") + 1),
+        family: /mariadb/i.test(said) ? "mariadb" : "mysql",
+        // "Ver 9.7.4 for Linux", "Ver 10.13 Distrib 5.7.44, for …", "from 11.8.9-MariaDB, client 15.2 for …"
+        version: /\b(?:Ver|Distrib|from) (\d+\.\d+\.\d+)/.exec(said)?.[1] ?? "",
+        knows: (option: string) => new RegExp(`^ +(-\\w, )?--${option}(?![\\w-])`, "m").test(help),
+      };
+    }),
+  );
+}
+
+/** Numbers of a version for comparing: MySQL changes with the first number, MariaDB with the first two. */
+export const release = ({ family, version }: ServerKind): number => {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return family === "mariadb" ? major * 1000 + minor : major * 1000;
+};
+
+/**
+ * Best first: the server's own family; in it the same release, then the next newer ones, then the newest of the older
+ * ones (both families' programs work with newer servers, but know nothing of what is new there).
+ */
+export function rankClients(clients: readonly Client[], server: ServerKind): Client[] {
+  const distance = (client: Client) => {
+    const behind = release(server) - release({ ...client, family: server.family });
+    return (client.family === server.family ? 0 : 1e9) + (behind > 0 ? 1e6 + behind : -behind);
+  };
+  return clients.toSorted((a, b) => distance(a) - distance(b));
+}
+
+const packages = {
+  mariadb: "MariaDB's client programs (Debian, Ubuntu: apt-get install mariadb-client)",
+  mysql: "MySQL's client programs (Ubuntu: apt-get install mysql-client; others: MySQL's own repository)",
+};
+
+export function missingProgram(kind: keyof typeof programNames, family: Family, folder: string | undefined): Failure {
+  const names = programNames[kind].join(" nor ");
+  return new Failure(`neither ${names} was found${folder ? ` in DB_CLIENT_DIR ${folder}` : ""}`, {
+    status: exitStatus.missingProgram,
+    hints: [`install ${packages[family]}, or set DB_CLIENT_DIR to the folder that holds them`],
+  });
+}
+
+/** `why` is a clause: "it writes values of generated columns, …". */
+export function unfitProgram(client: Client, server: ServerKind, why: string): Failure {
+  return new Failure(`${client.name} ${client.version} (${client.path}) does not fit the server: ${why}`, {
+    status: exitStatus.missingProgram,
+    hints: [`install ${packages[server.family]}, or set DB_CLIENT_DIR to the folder that holds them`],
+  });
+}

@@ -1,0 +1,59 @@
+/** How MySQL's and MariaDB's client programs reach the database, and short questions to it. */
+import { shell, start, type Program } from "../../shared/process.ts";
+import type { Settings } from "../../shared/settings.ts";
+import type { DatabaseContext } from "../database.ts";
+import type { Client } from "./clients.ts";
+import { clientFailure } from "./explain.ts";
+import { writeOptionFile } from "./option-file.ts";
+import { type Target, targetFromSettings } from "./target.ts";
+
+export interface Connection extends DatabaseContext {
+  target: Target;
+  /** DB_CLIENT_DIR. */
+  folder: string | undefined;
+}
+
+/** Connects to nothing yet. Throws `Failure` when the settings do not name a database. */
+export const connectionFrom = (settings: Settings, { log, signal }: DatabaseContext): Connection => ({
+  log,
+  signal,
+  target: targetFromSettings(settings),
+  folder: settings.DB_CLIENT_DIR,
+});
+
+/** A client program with its login in an option file, which is gone when it has logged in or ended. */
+export interface LoggedIn extends Program {
+  /** Its first output has come: it needs the option file no more. */
+  loggedIn: () => void;
+}
+
+export function startClient({ target, signal }: Connection, client: Client, words: readonly string[]): LoggedIn {
+  const file = writeOptionFile(target, client.family);
+  const loggedIn = () => file[Symbol.dispose]();
+  try {
+    const program = start([client.path, file.argument, ...words], { env: file.env, signal });
+    return { ...program, loggedIn, exited: program.exited.finally(loggedIn) };
+  } catch (error) {
+    loggedIn();
+    throw error;
+  }
+}
+
+/** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
+export async function query({ target, signal }: Connection, client: Client, sql: string): Promise<string[][]> {
+  using file = writeOptionFile(target, client.family);
+  const $ = shell(file.env, signal);
+  const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
+  const result = await $`${client.path} ${file.argument} ${words} --execute=${sql} < /dev/null`;
+  signal.throwIfAborted();
+  if (result.exitCode !== 0)
+    throw clientFailure(`cannot query ${target.where}`, client, result.exitCode ?? 1, result.stderr);
+  const lines = result.stdout.split("\n").slice(0, -1);
+  return lines.map((line) => line.split("\t").map(unescapeField));
+}
+
+const escaped: Record<string, string> = { t: "\t", n: "\n", "0": "\0" };
+
+/** --batch writes tab, newline, NUL and backslash in fields as `\t`, `\n`, `\0` and `\\`. */
+const unescapeField = (field: string): string =>
+  field.replaceAll(/\\(.)/g, (_, letter: string) => escaped[letter] ?? letter);

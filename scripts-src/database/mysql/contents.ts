@@ -1,0 +1,187 @@
+/** What the statements of a dump say: what it creates, what it needs of the target. */
+import { Failure } from "../../shared/errors.ts";
+import type { Contents } from "../database.ts";
+import type { Family } from "./clients.ts";
+import { features } from "./features.ts";
+import { splitStatements } from "./statements.ts";
+
+/** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
+export interface DumpContents extends Contents {
+  /** Of the server that was dumped. */
+  family: Family;
+  /** The database that was dumped, where the dump says so. */
+  database?: string;
+  /** Databases that it changes to (`mysqldump --databases`). */
+  databases: Set<string>;
+  /** Databases that its tables name (a foreign key, the sequence of a default). */
+  qualified: Set<string>;
+  views: Set<string>;
+  /** "PROCEDURE work", "EVENT cleanup", … */
+  programs: Set<string>;
+  /** It creates triggers. */
+  triggers: boolean;
+  /** Accounts in whose name views and programs run: "root@localhost". */
+  definers: Set<string>;
+  collations: Set<string>;
+  /** Storage engines, with a table that uses each. */
+  engines: Map<string, string>;
+  /** Modes of sql_mode that it sets. */
+  modes: Set<string>;
+  /** Character set in which the dump is written. */
+  names?: string;
+  /** What the other family does not understand: "sequences". */
+  features: Set<string>;
+  /** Bytes of the longest statement. */
+  longest: number;
+}
+
+/** The programs' last words. */
+const completion = /\n-- Dump completed(?: on [\d -]+[\d:]+)?\r?\n\s*$/;
+const tailLength = 200;
+const headLength = 4096;
+
+/** The last bytes of a stream, after one more chunk. */
+export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
+  Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);
+
+/** Whether the end of a dump's text proves that the dump program came to its end. */
+export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
+
+/** Reads a dump to its end. Throws `Failure` when it is not a whole dump of mysqldump or mariadb-dump. */
+export async function examine(sql: AsyncIterable<Uint8Array>): Promise<DumpContents> {
+  let head: Buffer = Buffer.alloc(0);
+  let tail: Buffer = Buffer.alloc(0);
+  let bytes = 0;
+  async function* watched() {
+    for await (const chunk of sql) {
+      if (head.length < headLength) {
+        head = Buffer.concat([head, chunk.subarray(0, headLength)]);
+        if (head.length >= headLength) checkHead(head);
+      }
+      tail = endOf(tail, chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+    if (head.length < headLength) checkHead(head);
+  }
+  const contents = emptyContents();
+  let giant = 0;
+  for await (const piece of splitStatements(watched())) {
+    if (piece.kind === "statement") readStatement(contents, piece.bytes.toString("latin1"));
+    giant = piece.kind === "part" ? giant + piece.bytes.length : 0;
+    contents.longest = Math.max(contents.longest, giant, piece.bytes.length);
+  }
+  if (!isComplete(tail)) {
+    throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
+      hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
+    });
+  }
+  return { ...contents, bytes, ...readHead(head.toString("utf8", 0, headLength)) };
+}
+
+function readHead(head: string): Pick<DumpContents, "family" | "database" | "serverVersion"> {
+  const serverVersion = /^-- Server version\t(\S+)/m.exec(head)?.[1];
+  return {
+    family: /mariadb/i.test(serverVersion ?? head) ? "mariadb" : "mysql",
+    database: /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(head)?.[1],
+    serverVersion,
+  };
+}
+
+/** Other things that people try to restore, by how they begin. */
+const foreign: readonly (readonly [RegExp, string])[] = [
+  [/^PGDMP|^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB"],
+  [/^<\?xml/, "is a dump in XML"],
+  [/^SQLite format 3/, "is an SQLite database"],
+];
+
+function checkHead(head: Buffer): void {
+  const text = head.toString("latin1", 0, headLength);
+  const other = foreign.find(([pattern]) => pattern.test(text));
+  if (other) {
+    throw new Failure(`the file ${other[1]}`, {
+      hints: ["name a backup of this database, or set DATABASE_URL to a database of that kind"],
+    });
+  }
+  if (!/^-- (MySQL|MariaDB) dump /m.test(text)) {
+    throw new Failure("the file is no dump of mysqldump or mariadb-dump: its first lines do not say so", {
+      hints: ["to load other SQL by hand: mysql --binary-mode DATABASE < FILE"],
+    });
+  }
+}
+
+const emptyContents = (): Omit<DumpContents, "family"> => ({
+  tables: [],
+  bytes: 0,
+  databases: new Set(),
+  qualified: new Set(),
+  views: new Set(),
+  programs: new Set(),
+  triggers: false,
+  definers: new Set(),
+  collations: new Set(),
+  engines: new Map(),
+  modes: new Set(),
+  features: new Set(),
+  longest: 0,
+});
+
+const name = String.raw`(\x60(?:[^\x60]|\x60\x60)*\x60|"(?:[^"]|"")*")`;
+const createTable = new RegExp(String.raw`^CREATE TABLE (?:/\*!32312 )?(?:IF NOT EXISTS ?)?(?:\*/ )?${name}`);
+const createSequence = new RegExp(String.raw`^CREATE SEQUENCE (?:IF NOT EXISTS )?${name}`);
+const createView = new RegExp(String.raw`^/\*!50001 CREATE (?:TABLE|VIEW) (?:IF NOT EXISTS )?${name}`);
+/** The clause that says in whose name a view or program runs, before anything else that is quoted. */
+export const definer = new RegExp(String.raw`^((?:/\*!\d+ )?CREATE\b[^'"\x60;]*?)DEFINER\s*=\s*${name}(?:@${name})?`);
+/** These two after that clause was taken out. */
+const createProgram = new RegExp(
+  String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
+);
+const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/;
+const useDatabase = new RegExp(String.raw`^USE ${name}$`);
+
+/** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
+const unquote = (word: string): string =>
+  Buffer.from(word.slice(1, -1).replaceAll(word.slice(0, 1).repeat(2), word.slice(0, 1)), "latin1").toString();
+
+const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
+
+/** Strings, quoted names and comments taken out, so that words can be looked for. */
+const bare = (text: string): string =>
+  text.replaceAll(
+    /'(?:[^'\\]|\\[\s\S]|'')*'|`(?:[^`]|``)*`|"(?:[^"\\]|\\[\s\S]|"")*"|\/\*(?!M?!)[\s\S]*?\*\/|(?:#|-- ).*/g,
+    "``",
+  );
+
+/** Adds what a statement says; `text` is latin1, so that every byte is kept. */
+function readStatement(contents: Omit<DumpContents, "family">, text: string): void {
+  if (/^(?:INSERT|REPLACE|DROP|LOCK|UNLOCK) /.test(text)) return;
+  const use = useDatabase.exec(text)?.[1];
+  if (use) contents.databases.add(unquote(use));
+  if (/^(?:\/\*!\d+ )?SET /.test(text)) return readSetting(contents, text);
+  const table = createTable.exec(text)?.[1] ?? createSequence.exec(text)?.[1];
+  if (table) contents.tables.push(unquote(table));
+  const view = createView.exec(text)?.[1];
+  if (view) contents.views.add(unquote(view));
+  const account = definer.exec(text);
+  if (account?.[2]) contents.definers.add(`${unquote(account[2])}@${account[3] ? unquote(account[3]) : ""}`);
+  const unowned = text.replace(definer, "$1");
+  const [, kind, program] = createProgram.exec(unowned) ?? [];
+  if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
+  contents.triggers ||= createTrigger.test(unowned);
+  const words = bare(text);
+  for (const [, collation = ""] of words.matchAll(/\bCOLLATE[ =](\w+)/gi))
+    contents.collations.add(collation.toLowerCase());
+  const engine = table && /\bENGINE ?= ?(\w+)/.exec(words)?.[1];
+  const elsewhere = table ? text.replaceAll(strings, "").matchAll(/(`(?:[^`]|``)*`)\.`/g) : [];
+  for (const [, word = ""] of elsewhere) contents.qualified.add(unquote(word));
+  if (engine) contents.engines.set(engine, unquote(table));
+  for (const [what, pattern] of features) if (pattern.test(words)) contents.features.add(what);
+}
+
+function readSetting(contents: Omit<DumpContents, "family">, text: string): void {
+  const modes = /\bsql_mode\s*=\s*'([^']*)'/i.exec(text)?.[1];
+  for (const mode of modes?.split(",") ?? []) if (mode) contents.modes.add(mode.toUpperCase());
+  contents.names ??= /\bSET NAMES (\w+)/i.exec(text)?.[1]?.toLowerCase();
+  const collation = /\bcollation_connection\s*=\s*(\w+)/i.exec(text)?.[1];
+  if (collation) contents.collations.add(collation.toLowerCase());
+}

@@ -1,0 +1,173 @@
+/** Dumping with mariadb-dump or mysqldump. */
+import parseWords from "string-argv";
+import { Failure, usageFailure } from "../../shared/errors.ts";
+import { quote } from "../../shared/process.ts";
+import { bytesText } from "../../shared/progress.ts";
+import { unpackCommand } from "../stock.ts";
+import { type Connection, startClient } from "./connection.ts";
+import { endOf, isComplete } from "./contents.ts";
+import { clientFailure } from "./explain.ts";
+import { type Contact, dumpsHistory } from "./probe.ts";
+
+/** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */
+const refused = [
+  "all-databases",
+  "all-tablespaces",
+  "comments",
+  "compact",
+  "databases",
+  "default-character-set",
+  "defaults",
+  "force",
+  "help",
+  "host",
+  "log-error",
+  "login-path",
+  "no-defaults",
+  "password",
+  "port",
+  "print-defaults",
+  "protocol",
+  "result-file",
+  "set-gtid-purged",
+  "skip-comments",
+  "socket",
+  "ssl",
+  "system",
+  "tab",
+  "tables",
+  "user",
+  "version",
+  "xml",
+];
+
+/** DB_DUMP_OPTIONS as words. Throws `Failure` with status 2 on one that cannot be used. */
+export function dumpOptionsFrom(text: string | undefined): string[] {
+  const words = parseWords(text ?? "");
+  for (const word of words) {
+    const name = /^--([a-z][\w-]*)(=|$)/.exec(word)?.[1]?.replaceAll("_", "-");
+    if (name === undefined)
+      throw usageFailure(`DB_DUMP_OPTIONS: ${word} cannot be used`, "write options in full: --name or --name=value");
+    if (refused.some((option) => option.startsWith(name) || name.startsWith(`${option}-`)))
+      throw usageFailure(
+        `DB_DUMP_OPTIONS: ${word} cannot be used`,
+        "format, file, character set and connection are set by the backup itself or by settings of their own",
+      );
+  }
+  return words;
+}
+
+/** The words for the dump program, by what it knows: the two families differ. */
+export function dumpWords({ dump, kind }: Contact, options: readonly string[], database: string): string[] {
+  const ifKnown = (option: string, value = "") => (dump.knows(option) ? [`--${option}${value}`] : []);
+  return [
+    "--single-transaction",
+    "--quick",
+    "--routines",
+    "--triggers",
+    "--events",
+    "--hex-blob",
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+    // locks serve nothing on the way back, and MariaDB cannot load a table with a sequence as default under them
+    "--skip-add-locks",
+    ...ifKnown("no-tablespaces"),
+    ...ifKnown("set-gtid-purged", "=OFF"),
+    ...ifKnown("column-statistics", "=0"),
+    ...(dumpsHistory(dump, kind) ? ["--dump-history"] : []),
+    ...options,
+    "--",
+    database,
+  ];
+}
+
+/** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
+export async function* dump(
+  connection: Connection,
+  contact: Contact,
+  options: readonly string[],
+): AsyncGenerator<Uint8Array> {
+  const { target, signal, log } = connection;
+  checkSight(contact, options, target.database);
+  const client = contact.dump;
+  const program = startClient(connection, client, dumpWords(contact, options, target.database));
+  await program.stdin.end();
+  const lines = measureLines();
+  let tail: Buffer = Buffer.alloc(0);
+  let ended = false;
+  try {
+    for await (const chunk of program.stdout) {
+      program.loggedIn();
+      tail = endOf(tail, chunk);
+      lines.add(chunk);
+      yield chunk;
+    }
+    ended = true;
+  } finally {
+    if (!ended) program.stop();
+  }
+  const [status, stderr] = [await program.exited, await program.stderr];
+  signal.throwIfAborted();
+  if (status !== 0) throw clientFailure(`${client.name} of ${target.where} failed`, client, status, stderr);
+  if (!isComplete(tail)) {
+    throw new Failure(`${client.name} exited with status 0, but the dump is not whole: its last line is missing`, {
+      hints: [`look at ${client.path}: it stopped early without saying so`],
+    });
+  }
+  if (stderr) log.warn(`${client.name} says: ${stderr}`);
+  if (lines.longest() > contact.maxPacket) {
+    log.warn(
+      `the longest row takes ${bytesText(lines.longest())} of SQL, more than the server's max_allowed_packet ` +
+        `(${bytesText(contact.maxPacket)}): a restore needs SET GLOBAL max_allowed_packet = 1073741824 before`,
+    );
+  }
+}
+
+/**
+ * Tables and triggers that a user may not see are left out of a dump without a word: such a user takes no backup.
+ * Throws `Failure`.
+ */
+export function checkSight({ grants }: Contact, options: readonly string[], database: string): void {
+  const needed = ["SELECT"];
+  if (!options.includes("--skip-triggers")) needed.push("TRIGGER");
+  if (!options.includes("--skip-events")) needed.push("EVENT");
+  const lacking = needed.filter((privilege) => !grants.has(privilege));
+  if (lacking.length === 0) return;
+  throw new Failure(
+    `the database user lacks ${lacking.join(", ")} on the whole database ${database}: ` +
+      "what it may not see would be missing from the backup without a word",
+    { hints: [`GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${database.replaceAll("`", "``")}\`.* TO the user`] },
+  );
+}
+
+/** Bytes of the longest line; rows are one line each, or shorter than the client's buffer (1 MiB) together. */
+function measureLines(): { add(chunk: Uint8Array): void; longest(): number } {
+  let current = 0;
+  let longest = 0;
+  return {
+    longest: () => Math.max(longest, current),
+    add(chunk) {
+      let from = 0;
+      for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
+        longest = Math.max(longest, current + end - from);
+        current = 0;
+        from = end + 1;
+      }
+      current += chunk.length - from;
+    },
+  };
+}
+
+/** A pipe of stock tools that restores the file; host and login come from ~/.my.cnf or are added by hand. */
+export function stockRestore(
+  file: string,
+  compression: Parameters<typeof unpackCommand>[1],
+  database: string,
+  contact: Contact,
+): string {
+  const client = contact.kind.family === "mariadb" ? "mariadb" : "mysql";
+  // MySQL's client takes the first line of early sandboxed dumps for a command
+  const sandbox = contact.dump.family !== contact.kind.family ? " | sed '1{/sandbox mode/d}'" : "";
+  const load = `${client} --binary-mode --comments --default-character-set=utf8mb4 --max-allowed-packet=1G`;
+  return `${unpackCommand(file, compression)}${sandbox} | ${load} ${quote(database)}`;
+}

@@ -1,0 +1,52 @@
+/** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
+import { definer } from "./contents.ts";
+import type { Piece } from "./statements.ts";
+
+export interface LoadRules {
+  /** Name of the target. */
+  database: string;
+  noOwner: boolean;
+  /** The target is MySQL 8 or later, which refuses modes of sql_mode that earlier ones and MariaDB have. */
+  forgetModes: boolean;
+}
+
+/**
+ * What concerns more than the one database or would lead elsewhere: which database it goes into, replication, locks (MariaDB
+ * cannot load a table with a sequence as default under them).
+ */
+const leftOut =
+  /^(?:\/\*!\d+ )?(?:(?:CREATE|DROP) DATABASE\b|USE [`"]|(?:UN)?LOCK TABLES\b|CHANGE (?:MASTER|REPLICATION)\b|(?:START|STOP) (?:SLAVE|REPLICA)\b|SET [^;]*\b(?:GTID_PURGED|SQL_LOG_BIN|gtid_slave_pos)\b)/i;
+const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
+const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
+const forgotten =
+  /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
+/** Longer statements are data or hold nothing that is changed but a definer, which stands at their beginning. */
+const headLength = 4096;
+
+/** The bytes of a piece as they are to be loaded; undefined when it is left out. */
+export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
+  if (piece.kind === "part") return piece.bytes;
+  // a line of its own, whatever came before
+  if (piece.kind === "delimiter") return Buffer.concat([Buffer.from("\n"), piece.bytes]);
+  // comments between statements would be sent to the server one by one
+  if (piece.kind === "between" || piece.bytes.length === 0) return undefined;
+  const head = piece.bytes.toString("latin1", 0, headLength);
+  if (leftOut.test(head)) return undefined;
+  const changed = change(head, rules);
+  const rest = piece.bytes.subarray(headLength);
+  const ending = Buffer.from(`${piece.delimiter}\n`, "latin1");
+  return Buffer.concat([
+    changed === head ? piece.bytes.subarray(0, headLength) : Buffer.from(changed, "latin1"),
+    rest,
+    ending,
+  ]);
+}
+
+function change(head: string, { database, noOwner, forgetModes }: LoadRules): string {
+  if (alterDatabase.test(head)) {
+    const name = Buffer.from(`\`${database.replaceAll("`", "``")}\``).toString("latin1");
+    return head.replace(alterDatabase, (_, words: string) => `${words}${name}`);
+  }
+  if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
+  return noOwner ? head.replace(definer, "$1") : head;
+}

@@ -1,0 +1,73 @@
+/** The option file that gives the client programs their login: never on the command line or in the environment. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { atExit } from "../../shared/cleanup.ts";
+import type { Family } from "./clients.ts";
+import type { Target } from "./target.ts";
+
+export interface OptionFile extends Disposable {
+  /** The first argument. Not --defaults-extra-file: after that one the programs would still read ~/.my.cnf, which wins. */
+  argument: string;
+  /** The other place that MySQL's programs would take a login from, ~/.mylogin.cnf, put out of the way. */
+  env: Record<string, string>;
+}
+
+/** Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. */
+export function writeOptionFile(target: Target, family: Family): OptionFile {
+  const folder = mkdtempSync(join(tmpdir(), "backup_scripts-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const forget = atExit(remove);
+  const path = join(folder, "client.cnf");
+  writeFileSync(path, formatOptions(target, family), { mode: 0o600, flag: "wx" });
+  return {
+    argument: `--defaults-file=${path}`,
+    env: { MYSQL_TEST_LOGIN_FILE: join(folder, "none") },
+    [Symbol.dispose]() {
+      remove();
+      forget();
+    },
+  };
+}
+
+/** The text of the file for the client programs of that family. */
+export function formatOptions(target: Target, family: Family): string {
+  const { host, port, socket, user, password = "" } = target;
+  const login: [string, string | number | undefined][] = [
+    // also with a socket: without the line MYSQL_HOST would count
+    ["host", host ?? "localhost"],
+    ["port", port],
+    ["socket", socket],
+    // for "localhost" the programs would take the socket and forget the port
+    ["protocol", socket === undefined ? port && "TCP" : "SOCKET"],
+    ["user", user],
+    // also an empty one: without the line MYSQL_PWD would count
+    ["password", password],
+    ...tlsOptions(target.options, family),
+  ];
+  const lines = login.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(String(value))}`]));
+  return ["[client]", ...lines, "[mysql]", "connect-timeout=10", ""].join("\n");
+}
+
+/** What MySQL calls ssl-mode has other names in MariaDB; the rest is the same. */
+function tlsOptions(options: ReadonlyMap<string, string>, family: Family): [string, string][] {
+  const others = [...options].filter(([name]) => family === "mysql" || name !== "ssl-mode");
+  const mode = options.get("ssl-mode");
+  if (family === "mysql" || mode === undefined) return others;
+  const verify: [string, string] = ["ssl-verify-server-cert", mode.startsWith("VERIFY") ? "1" : "0"];
+  // "preferred" is what MariaDB's programs do when nothing is said
+  const ssl: [string, string][] = mode === "PREFERRED" ? [] : [["ssl", mode === "DISABLED" ? "0" : "1"]];
+  return mode === "DISABLED" ? ssl : [...ssl, verify, ...others];
+}
+
+const escapes: Record<string, string> = {
+  "\\": "\\\\",
+  '"': '\\"',
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\b": "\\b",
+};
+
+/** A value as mysys/my_default.c reads it back: in quotes a `#` is no comment and spaces at the ends stay. */
+const quote = (value: string): string => `"${value.replaceAll(/[\\"\n\r\t\b]/g, (sign) => escapes[sign] ?? sign)}"`;

@@ -1,0 +1,152 @@
+/** First contact: which programs are there, what does the server say of itself, what will a backup not cover. */
+import { retry } from "../../shared/retry.ts";
+import type { Server } from "../database.ts";
+import {
+  type Client,
+  type Family,
+  findClients,
+  missingProgram,
+  rankClients,
+  release,
+  type ServerKind,
+  unfitProgram,
+} from "./clients.ts";
+import { type Connection, query } from "./connection.ts";
+import { isTemporary } from "./explain.ts";
+import { type Grants, readGrants } from "./grants.ts";
+
+/** What is known after the first contact. */
+export interface Contact {
+  server: Server;
+  kind: ServerKind;
+  grants: Grants;
+  /** The server's max_allowed_packet in bytes. */
+  maxPacket: number;
+  /** `mariadb` or `mysql`. */
+  client: Client;
+  /** `mariadb-dump` or `mysqldump`. */
+  dump: Client;
+}
+
+const question = `
+  SET SESSION sql_mode = '';
+  SELECT 'server', version(), @@global.max_allowed_packet, @@character_set_database,
+    (SELECT coalesce(sum(data_length), 0) FROM information_schema.tables WHERE table_schema = database());
+  SELECT 'loose', table_name, t.engine FROM information_schema.tables t JOIN information_schema.engines e
+    ON e.engine = t.engine WHERE table_schema = database() AND table_type = 'BASE TABLE' AND e.transactions <> 'YES';
+  SELECT 'versioned', table_name FROM information_schema.tables
+    WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED';
+  SHOW GRANTS`;
+
+/** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
+export async function probe(connection: Connection): Promise<Contact> {
+  const { folder, log, signal, target } = connection;
+  const dumps = await findClients("dump", folder);
+  if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
+  // a folder that holds the dump program alone is good enough to dump with
+  const found = await findClients("client", folder);
+  const clients = found.length > 0 ? found : await findClients("client", undefined);
+  const first = rankClients(clients, { family: target.family, version: "" })[0];
+  if (!first) throw missingProgram("client", target.family, folder);
+  const ask = () => query(connection, first, question);
+  const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
+  const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
+  const [said = "", packet, encoding = "", bytes] = tagged("server")[0] ?? [];
+  const kind = kindOf(said);
+  const [client = first] = rankClients(clients, kind);
+  const dump = await fittingDump(connection, client, dumps, kind);
+  const grantLines = rows.flatMap((row) => (row.length === 1 ? row : []));
+  const grants = readGrants(grantLines, target.database);
+  const versioned = tagged("versioned").map(([name = ""]) => name);
+  return {
+    kind,
+    grants,
+    maxPacket: Number(packet),
+    client,
+    dump,
+    server: {
+      version: `${familyNames[kind.family]} ${kind.version}`,
+      major: Number.parseInt(kind.version, 10),
+      client: `${dump.name} ${dump.version || "of unknown version"}`,
+      encoding,
+      dataBytes: Number(bytes),
+      warnings: [
+        ...looseWarnings(tagged("loose")),
+        ...clientWarnings(dump, kind),
+        ...historyWarnings(versioned, dump, kind),
+        ...routineWarnings(grants, grantLines),
+      ],
+    },
+  };
+}
+
+export const familyNames: Record<Family, string> = { mysql: "MySQL", mariadb: "MariaDB" };
+
+/** `said` is version(): "10.11.19-MariaDB-0+deb12u1", "8.4.3", "8.0.35-google". */
+const kindOf = (said: string): ServerKind => ({
+  family: /mariadb/i.test(said) ? "mariadb" : "mysql",
+  version: /^\d+(\.\d+)*/.exec(said)?.[0] ?? "0",
+});
+
+/** The dump program for the server. Throws `Failure` when what it would write could not be restored. */
+async function fittingDump(
+  connection: Connection,
+  client: Client,
+  dumps: readonly Client[],
+  kind: ServerKind,
+): Promise<Client> {
+  const dump = rankClients(dumps, kind)[0];
+  if (!dump) throw missingProgram("dump", kind.family, connection.folder);
+  if (dump.family === kind.family) return dump;
+  if (dump.family === "mysql")
+    throw unfitProgram(dump, kind, "it leaves out what only MariaDB has (sequences, history, packages)");
+  const rows = await query(connection, client, generatedColumns);
+  if (rows.length === 0) return dump;
+  const names = rows.map(([name]) => name).join(", ");
+  throw unfitProgram(dump, kind, `it writes values of generated columns, which MySQL does not take back (${names})`);
+}
+
+const generatedColumns = `SELECT concat(table_name, '.', column_name) FROM information_schema.columns
+  WHERE table_schema = database() AND generation_expression <> '' LIMIT 10`;
+
+function looseWarnings(loose: string[][]): string[] {
+  if (loose.length === 0) return [];
+  const names = loose.map(([table, engine]) => `${table} (${engine})`).join(", ");
+  return [
+    `these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: ` +
+      `${names}; ALTER TABLE … ENGINE=InnoDB mends that`,
+  ];
+}
+
+function clientWarnings(dump: Client, kind: ServerKind): string[] {
+  if (dump.version === "") return [`${dump.path} does not tell its version: it may not fit the server`];
+  const server = `${familyNames[kind.family]} ${kind.version}`;
+  if (dump.family !== kind.family)
+    return [`${dump.name} ${dump.version} is MariaDB's, the server is ${server}: better install MySQL's own mysqldump`];
+  if (release(dump) >= release(kind)) return [];
+  return [`${dump.name} ${dump.version} is older than the server, ${server}: it knows nothing of what is new there`];
+}
+
+/** History came into dumps with 10.11. */
+export const dumpsHistory = (dump: Client, kind: ServerKind): boolean =>
+  kind.family === "mariadb" && release(kind) >= 10_011 && dump.knows("dump-history");
+
+function historyWarnings(versioned: string[], dump: Client, kind: ServerKind): string[] {
+  if (versioned.length === 0 || dumpsHistory(dump, kind)) return [];
+  return [
+    `the history of these system-versioned tables is not in the backup, only what holds now: ${versioned.join(", ")}`,
+  ];
+}
+
+/** Routines that a user may not see are left out without a word. */
+function routineWarnings(grants: Grants, lines: readonly string[]): string[] {
+  const seen =
+    grants.has("EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE") ||
+    grants.hasGlobally("SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTINE") ||
+    lines.some((line) => /^GRANT .*SELECT.* ON `mysql`\./.test(line));
+  if (seen) return [];
+  return [
+    "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +
+      "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO it",
+  ];
+}

@@ -1,0 +1,221 @@
+/**
+ * Splits the SQL of a dump into statements by the rules of MySQL's and MariaDB's command-line clients (add_line in
+ * client/mysql.cc): quotes, comments, DELIMITER lines. Needed because a load must leave out or change single statements
+ * and must never touch what only looks like one. Commands of the client (`\!`, `\.`) are refused: nothing that a dump
+ * holds may run a program.
+ */
+import { Failure } from "../../shared/errors.ts";
+import { changeModes, type QuoteRules } from "./sql-mode.ts";
+
+export type Piece =
+  /** A whole statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. */
+  | { kind: "statement"; bytes: Buffer; delimiter: string }
+  /** A part of a statement too long to be of interest, passed on as it is; the last one ends in the delimiter. */
+  | { kind: "part"; bytes: Buffer; last: boolean }
+  /** A DELIMITER line. */
+  | { kind: "delimiter"; bytes: Buffer }
+  /** White space and comments between statements. */
+  | { kind: "between"; bytes: Buffer };
+
+/** Longer statements are passed on in parts: nothing that is ever read or changed is so long. */
+const longestStatement = 1 << 21;
+
+const newline = 0x0a;
+const backslash = 0x5c;
+const isSpace = (byte: number | undefined) => byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
+/** The first line of MariaDB's dumps since May 2024, a command to its own client. */
+const sandbox = /^\/\*M?!999999\\- enable the sandbox mode \*\//;
+
+/** Yields the pieces of `source` in order; their bytes, with the delimiters, are `source` again. Throws `Failure`. */
+export async function* splitStatements(source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
+  const scanner = new Scanner();
+  for await (const chunk of source) {
+    scanner.add(chunk);
+    yield* scanner.pieces(false);
+  }
+  yield* scanner.pieces(true);
+}
+
+class Scanner {
+  private text: Buffer = Buffer.alloc(0);
+  private at = 0;
+  private last = false;
+  private inStatement = false;
+  /** Only white space stands between the last newline and here. */
+  private atLineStart = true;
+  /** Within a statement: what the next byte belongs to; a quote mark, or a comment by the bytes that end it. */
+  private within: number | "\n" | "*/" | undefined;
+  private delimiter = ";";
+  /** A part of the present statement was already passed on. */
+  private partial = false;
+  private rules: QuoteRules = { backslashes: true, ansiQuotes: false, saved: new Map() };
+
+  add(chunk: Uint8Array): void {
+    const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.text = this.text.length === 0 ? more : Buffer.concat([this.text, more]);
+  }
+
+  /** What is complete; with `last`, everything. */
+  *pieces(last: boolean): Generator<Piece> {
+    this.last = last;
+    for (let piece = this.next(); piece; piece = this.next()) yield piece;
+    if (!last) return;
+    if (this.inStatement) throw cutOff();
+    if (this.text.length > 0) yield { kind: "between", bytes: this.take(this.text.length) };
+  }
+
+  private next(): Piece | undefined {
+    if (!this.inStatement) {
+      const piece = this.between();
+      if (piece || !this.inStatement) return piece;
+    }
+    return this.statement();
+  }
+
+  private take(end: number): Buffer {
+    const bytes = this.text.subarray(0, end);
+    this.text = this.text.subarray(end);
+    this.at = 0;
+    return bytes;
+  }
+
+  /** Up to the first word of the next statement, or a DELIMITER line. */
+  private between(): Piece | undefined {
+    while (this.at < this.text.length) {
+      const byte = this.text[this.at];
+      if (isSpace(byte)) {
+        if (byte === newline) this.atLineStart = true;
+        this.at++;
+        continue;
+      }
+      if (this.lacks(64)) return undefined; // the longest thing that is looked for here
+      const ahead = this.text.toString("latin1", this.at, this.at + 64);
+      if (/^(#|--|\/\*(?!M?!))/.test(ahead) || sandbox.test(ahead)) {
+        const end = ahead.startsWith("/*") ? this.find("*/", this.at + 2) : this.find("\n", this.at);
+        if (end < 0) return undefined;
+        this.at = end;
+        this.atLineStart = this.text[end - 1] === newline;
+      } else {
+        const isCommand = this.atLineStart && /^delimiter[ \t]/i.test(ahead);
+        if (this.at > 0) return { kind: "between", bytes: this.take(this.at) };
+        if (isCommand) return this.delimiterLine();
+        this.inStatement = true;
+        return undefined;
+      }
+    }
+    return undefined;
+  }
+
+  private delimiterLine(): Piece | undefined {
+    const end = this.find("\n", 0);
+    if (end < 0) return undefined;
+    this.delimiter = /^\w+[ \t]+(\S+)/.exec(this.text.toString("latin1", 0, end))?.[1] ?? ";";
+    this.atLineStart = true;
+    return { kind: "delimiter", bytes: this.take(end) };
+  }
+
+  /** Up to the delimiter, or a part of a giant. */
+  private statement(): Piece | undefined {
+    while (this.at < this.text.length) {
+      if (this.within !== undefined) {
+        if (!this.skipWithin(this.within)) break;
+      } else if (!this.skipPlain()) break;
+      else if (this.startsWith(this.delimiter)) return this.endStatement();
+      else this.skipSpecial();
+    }
+    if (this.at <= longestStatement) return undefined;
+    this.partial = true;
+    return { kind: "part", bytes: this.take(this.at), last: false };
+  }
+
+  /** Moves on to a byte that may mean something, into a quotation at once; false when more text is needed to know. */
+  private skipPlain(): boolean {
+    const { text } = this;
+    const first = this.delimiter.charCodeAt(0);
+    let { at } = this;
+    while (at < text.length && special[text[at] ?? 0] === 0 && text[at] !== first) at++;
+    this.at = at;
+    const byte = text[at];
+    if (byte === 0x22 || byte === 0x27 || byte === 0x60) {
+      this.within = byte;
+      this.at++;
+      return this.skipQuote(byte) && this.skipPlain();
+    }
+    return byte !== undefined && !this.lacks(Math.max(4, this.delimiter.length));
+  }
+
+  /** What a special byte outside quotes and comments begins. */
+  private skipSpecial(): void {
+    const ahead = this.text.toString("latin1", this.at, this.at + 4);
+    if (ahead.startsWith("#") || /^--(\s|$)/.test(ahead)) this.within = "\n";
+    else if (/^\/\*(?!M?!)/.test(ahead)) this.within = "*/";
+    else if (ahead.startsWith("\\") && ahead[1] !== "N") throw clientCommand(ahead.slice(0, 2));
+    this.at += this.within === "*/" ? 2 : 1;
+  }
+
+  /** Moves behind the end of a quotation or comment, or as far as is certain; false when the end has not come yet. */
+  private skipWithin(end: number | "\n" | "*/"): boolean {
+    if (typeof end === "number") return this.skipQuote(end);
+    const behind = this.find(end, this.at);
+    if (behind >= 0) this.within = undefined;
+    this.at = behind >= 0 ? behind : Math.max(this.at, this.text.length - 1);
+    return behind >= 0;
+  }
+
+  /** A doubled quote mark ends one string and begins the next: the same to us. */
+  private skipQuote(quote: number): boolean {
+    const { text, rules } = this;
+    const escapes = quote !== 0x60 && rules.backslashes && !(quote === 0x22 && rules.ansiQuotes);
+    let { at } = this;
+    if (escapes) while (at < text.length && text[at] !== quote) at += text[at] === backslash ? 2 : 1;
+    else at = text.indexOf(quote, at);
+    const closed = at >= 0 && at < text.length;
+    // an escape that is cut in two is looked at again
+    const cut = escapes && at > text.length;
+    if (closed) this.within = undefined;
+    this.at = closed ? at + 1 : text.length - (cut ? 1 : 0);
+    return closed;
+  }
+
+  private endStatement(): Piece {
+    const bytes = this.take(this.at);
+    const delimiter = this.take(this.delimiter.length).toString("latin1");
+    const whole = !this.partial;
+    this.inStatement = false;
+    this.atLineStart = false;
+    this.partial = false;
+    if (!whole) return { kind: "part", bytes: Buffer.concat([bytes, Buffer.from(delimiter, "latin1")]), last: true };
+    this.rules = changeModes(this.rules, bytes);
+    return { kind: "statement", bytes, delimiter };
+  }
+
+  /** Fewer than `count` bytes are there, and more will come. */
+  private lacks(count: number): boolean {
+    return !this.last && this.at + count > this.text.length;
+  }
+
+  private startsWith(word: string): boolean {
+    return this.text.toString("latin1", this.at, this.at + word.length) === word;
+  }
+
+  /** Offset behind the next `mark`, or the end of the last text for a newline; -1 when it has not come. */
+  private find(mark: "\n" | "*/", from: number): number {
+    const found = this.text.indexOf(mark, from);
+    if (found >= 0) return found + mark.length;
+    return this.last && mark === "\n" ? this.text.length : -1;
+  }
+}
+
+/** Bytes that may mean something outside quotes: quote marks and what begins comments and commands. */
+const special = new Uint8Array(256);
+for (const sign of "'\"`#-/\\") special[sign.charCodeAt(0)] = 1;
+
+const cutOff = () =>
+  new Failure("the dump breaks off in the middle of a statement", {
+    hints: ["the file is cut short: take another backup"],
+  });
+
+const clientCommand = (command: string) =>
+  new Failure(`the dump holds the command ${command} of the command-line client, which a restore does not run`, {
+    hints: ["this is not what mysqldump writes: look at the file before you restore it"],
+  });

@@ -1,0 +1,341 @@
+/** What is decided about a MySQL or MariaDB server and a dump before anything happens. */
+import { describe, expect, test } from "bun:test";
+import { type Client, type Family, rankClients, type ServerKind } from "../../scripts-src/database/mysql/clients.ts";
+import { examine } from "../../scripts-src/database/mysql/contents.ts";
+import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump.ts";
+import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
+import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
+import { readGrants } from "../../scripts-src/database/mysql/grants.ts";
+import { comparePlan } from "../../scripts-src/database/mysql/plan.ts";
+import type { Contact } from "../../scripts-src/database/mysql/probe.ts";
+import type { TargetState } from "../../scripts-src/database/mysql/state.ts";
+import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
+
+async function* stream(text: string) {
+  yield Buffer.from(text);
+}
+const client = (family: Family, version: string, options: string[] = []): Client => ({
+  path: `/bin/${family}`,
+  name: family === "mysql" ? "mysqldump" : "mariadb-dump",
+  family,
+  version,
+  knows: (option) => options.includes(option),
+});
+const header = (version: string, database = "app") =>
+  `-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)\n--\n-- Host: localhost    Database: ${database}\n-- Server version\t${version}\n`;
+const dumpOf = (version: string, sql: string) => `${header(version)}${sql}\n-- Dump completed on 2026-01-31  3:00:00\n`;
+
+describe("which client program fits", () => {
+  const all = [
+    client("mysql", "8.0.36"),
+    client("mysql", "9.7.4"),
+    client("mariadb", "10.6.1"),
+    client("mariadb", "11.8.2"),
+  ];
+  const first = (family: Family, version: string, among = all) => {
+    const [best] = rankClients(among, { family, version });
+    return `${best?.family} ${best?.version}`;
+  };
+  test("the server's family, its release, else the next newer one, else the newest older one", () => {
+    expect(first("mysql", "8.0.11")).toBe("mysql 8.0.36");
+    expect(first("mysql", "8.4.0")).toBe("mysql 8.0.36");
+    expect(first("mysql", "5.7.44")).toBe("mysql 8.0.36");
+    expect(first("mysql", "10.1.0")).toBe("mysql 9.7.4");
+    expect(first("mariadb", "10.6.20")).toBe("mariadb 10.6.1");
+    expect(first("mariadb", "10.11.9")).toBe("mariadb 11.8.2");
+    expect(first("mariadb", "12.3.1")).toBe("mariadb 11.8.2");
+    expect(first("mysql", "8.0.36", [client("mariadb", "10.11.1")])).toBe("mariadb 10.11.1");
+  });
+});
+
+describe("the words for the dump program", () => {
+  const words = (dump: Client, kind: ServerKind, options: string[] = []) =>
+    dumpWords({ dump, kind } as Contact, options, "app");
+  const mysql8 = ["no-tablespaces", "set-gtid-purged", "column-statistics"];
+  test("what the two families' programs know differs", () => {
+    const always =
+      "--single-transaction --quick --routines --triggers --events --hex-blob --default-character-set=utf8mb4";
+    const of8 = words(client("mysql", "8.0.36", mysql8), { family: "mysql", version: "8.0.36" }, ["--x"]).join(" ");
+    expect(of8).toStartWith(always);
+    expect(of8).toEndWith("--no-tablespaces --set-gtid-purged=OFF --column-statistics=0 --x -- app");
+    const old = words(client("mysql", "5.6.1"), { family: "mysql", version: "5.6.1" }).join(" ");
+    expect(old).toEndWith("--skip-add-locks -- app");
+  });
+
+  test("history of system-versioned tables, where program and server have it", () => {
+    const knowing = client("mariadb", "11.8.2", ["no-tablespaces", "dump-history"]);
+    expect(words(knowing, { family: "mariadb", version: "10.11.1" })).toContain("--dump-history");
+    expect(words(knowing, { family: "mariadb", version: "10.6.1" })).not.toContain("--dump-history");
+    expect(words(client("mariadb", "10.6.1"), { family: "mariadb", version: "11.4.1" })).not.toContain(
+      "--dump-history",
+    );
+  });
+
+  test.each(["--ignore-table=app.log", "--where=a > 1", "--no-data", "--skip-triggers", "--compatible=ansi"])(
+    "DB_DUMP_OPTIONS may be %s",
+    (word) => {
+      expect(dumpOptionsFrom(`'${word}'`)).toEqual([word]);
+    },
+  );
+  const forbidden =
+    "--result-file=x --res=x --tab=x --xml --all-databases --databases --force --compact --skip-comments --comments=0 " +
+    "--host=x --password=x --ssl-mode=DISABLED --defaults-file=x -r -dr other --default_character_set=latin1";
+  test.each(forbidden.split(" "))("DB_DUMP_OPTIONS may not be %s", (word) => {
+    expect(() => dumpOptionsFrom(word)).toThrow(word);
+  });
+});
+
+describe("privileges", () => {
+  const has = (line: string, privilege: string, database = "app") => readGrants([line], database).has(privilege);
+  test.each([
+    ["GRANT SELECT, LOCK TABLES ON `app`.* TO `u`@`%`", "SELECT", true],
+    ["GRANT SELECT, LOCK TABLES ON `app`.* TO `u`@`%`", "TRIGGER", false],
+    ["GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`", "TRIGGER", true],
+    ["GRANT SELECT ON `app`.`t` TO `u`@`%`", "SELECT", false],
+    ["GRANT SELECT ON `other`.* TO `u`@`%`", "SELECT", false],
+    ["GRANT SELECT ON `a%`.* TO `u`@`%`", "SELECT", true],
+    ["GRANT SELECT ON `a_p`.* TO `u`@`%`", "SELECT", true],
+    ["GRANT SELECT ON `a\\_p`.* TO `u`@`%`", "SELECT", false],
+    ["GRANT SELECT ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*AB'", "SELECT", true],
+    ["GRANT USAGE ON *.* TO `u`@`%`", "SELECT", false],
+    ["GRANT `backup_role`@`%` TO `u`@`%`", "SELECT", true],
+  ])("%s: %s is %p", (line, privilege, wanted) => {
+    expect(has(line, privilege)).toBe(wanted);
+  });
+});
+
+describe("what a load leaves out or changes", () => {
+  const rules: LoadRules = { database: "app", noOwner: false, forgetModes: false };
+  const load = async (sql: string, changed: Partial<LoadRules> = {}) => {
+    const parts: string[] = [];
+    for await (const piece of splitStatements(stream(sql)))
+      parts.push(Buffer.from(loadable(piece, { ...rules, ...changed }) ?? "").toString());
+    return parts.join("").trim();
+  };
+
+  test.each([
+    "LOCK TABLES `t` WRITE;",
+    "UNLOCK TABLES;",
+    "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `x` /*!40100 DEFAULT CHARACTER SET utf8mb4 */;",
+    "/*!40000 DROP DATABASE IF EXISTS `x`*/;",
+    "USE `x`;",
+    "SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN;",
+    "SET @@SESSION.SQL_LOG_BIN= 0;",
+    "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'ab:1-5';",
+    "CHANGE MASTER TO MASTER_LOG_FILE='x', MASTER_LOG_POS=1;",
+    "-- a comment\n",
+    "/*M!999999\\- enable the sandbox mode */ \n",
+  ])("%p is left out", async (sql) => {
+    expect(await load(sql)).toBe("");
+  });
+
+  test.each([
+    "INSERT INTO `t` VALUES ('USE `x`;\\nLOCK TABLES');",
+    "CREATE TABLE `t` (`a` int COMMENT 'SET SQL_LOG_BIN = 0');",
+    "/*!40000 ALTER TABLE `t` DISABLE KEYS */;",
+  ])("%p stays", async (sql) => {
+    expect(await load(sql, { noOwner: true, forgetModes: true })).toBe(sql);
+  });
+
+  test("ALTER DATABASE is about the target, whatever the dump calls it", async () => {
+    const sql = "ALTER DATABASE `x``y` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;";
+    expect(await load(sql, { database: "ä`p" })).toBe(
+      "ALTER DATABASE `ä``p` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;",
+    );
+  });
+
+  test.each([
+    [
+      "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`%`*/ /*!50003 TRIGGER t AFTER INSERT ON x FOR EACH ROW SET @a = 'DEFINER=`b`@`c`' */;",
+      "/*!50003 CREATE*/ /*!50017 */ /*!50003 TRIGGER t AFTER INSERT ON x FOR EACH ROW SET @a = 'DEFINER=`b`@`c`' */;",
+    ],
+    ["CREATE DEFINER=`a`@`%` PROCEDURE `p`() SELECT 1;", "CREATE  PROCEDURE `p`() SELECT 1;"],
+    ['CREATE DEFINER="a"@"b" FUNCTION "f"() RETURNS int RETURN 1;', 'CREATE  FUNCTION "f"() RETURNS int RETURN 1;'],
+    [
+      "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY INVOKER */\n/*!50001 VIEW `v` AS select 1 */;",
+      "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013  SQL SECURITY INVOKER */\n/*!50001 VIEW `v` AS select 1 */;",
+    ],
+    [
+      "CREATE TABLE `t` (`a` text DEFAULT 'DEFINER=`a`@`b`');",
+      "CREATE TABLE `t` (`a` text DEFAULT 'DEFINER=`a`@`b`');",
+    ],
+  ])("--no-owner leaves out the definer of %p", async (sql, wanted) => {
+    expect(await load(sql, { noOwner: true })).toBe(wanted);
+    expect(await load(sql)).toBe(sql);
+  });
+
+  test.each([
+    ["'STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER'", "'STRICT_TRANS_TABLES'"],
+    ["'NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION'", "'NO_ENGINE_SUBSTITUTION'"],
+    ["'NO_AUTO_CREATE_USER'", "''"],
+  ])("modes that MySQL 8 refuses: %s", async (mode, wanted) => {
+    const set = (value: string) => `/*!50003 SET sql_mode              = ${value} */ ;`;
+    expect(await load(set(mode), { forgetModes: true })).toBe(set(wanted));
+  });
+});
+
+describe("a dump and its target", () => {
+  const state: TargetState = {
+    user: "app@%",
+    tables: ["t", "log", "seq"],
+    sequences: ["seq"],
+    views: ["v", "old`view"],
+    programs: ["PROCEDURE p", "EVENT e", "PACKAGE x", "PACKAGE BODY x"],
+    collations: new Set(["utf8mb4_general_ci", "uca1400_ai_ci"]),
+    engines: new Set(["innodb", "myisam"]),
+    accounts: new Set(["app@%", "root@localhost"]),
+    variables: new Map([["read_only", "OFF"]]),
+    sessions: 0,
+  };
+  const contact = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
+    ({
+      kind,
+      grants: readGrants([grants], "app"),
+      maxPacket: 1 << 24,
+      server: { version: `server ${kind.version}`, major: Number.parseInt(kind.version, 10) },
+    }) as Contact;
+  const maria: ServerKind = { family: "mariadb", version: "10.11.1" };
+  const mysql8: ServerKind = { family: "mysql", version: "8.0.36" };
+
+  async function problemsOf(
+    sql: string,
+    { from = "10.11.1-MariaDB", to = contact(maria), target = state, noOwner = false } = {},
+  ) {
+    return comparePlan(await examine(stream(dumpOf(from, sql))), to, target, { database: "app", noOwner }).problems;
+  }
+
+  test("says what is replaced and what goes, and empties the target in an order that works", async () => {
+    const contents = await examine(stream(dumpOf("10.11.1-MariaDB", "CREATE TABLE `t` (`a` int) ENGINE=InnoDB;")));
+    const plan = comparePlan(contents, contact(maria), state, { database: "app", noOwner: false });
+    expect(plan.problems).toEqual([]);
+    expect(plan.replaces).toEqual(["t"]);
+    expect(plan.drops).toEqual([
+      "table log",
+      "table seq",
+      "view v",
+      "view old`view",
+      "procedure p",
+      "event e",
+      "package x",
+      "package body x",
+    ]);
+    expect(plan.emptying).toEqual([
+      "LOCK TABLES `t` WRITE, `log` WRITE",
+      "UNLOCK TABLES",
+      "DROP EVENT `e`",
+      "DROP VIEW `v`",
+      "DROP VIEW `old``view`",
+      "DROP TABLE `t`",
+      "DROP TABLE `log`",
+      "DROP SEQUENCE `seq`",
+      "DROP PROCEDURE `p`",
+      "DROP PACKAGE `x`",
+    ]);
+  });
+
+  const view =
+    "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`gone`@`10.%` */\n/*!50001 VIEW `v` AS select 1 */;";
+  test("accounts that are missing, with the remedy; not with --no-owner", async () => {
+    expect(await problemsOf(view)).toEqual([
+      "accounts not on the server: `gone`@`10.%`; create them (CREATE USER `gone`@`10.%`;) or restore with --no-owner",
+    ]);
+    expect(await problemsOf(view, { noOwner: true })).toEqual([]);
+    const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
+    expect((await problemsOf(view, { to: owner }))[0]).toContain("may not create any in the name of others");
+  });
+
+  test("collations, engines, privileges, packets, read-only servers", async () => {
+    const table = (options: string) => `CREATE TABLE \`t\` (\`a\` text COMMENT 'COLLATE=x ENGINE=x') ${options};`;
+    expect(await problemsOf(table("ENGINE=InnoDB COLLATE=utf8mb4_uca1400_ai_ci"))).toEqual([]);
+    expect((await problemsOf(table("COLLATE=utf8mb4_0900_ai_ci")))[0]).toContain("utf8mb4_0900_ai_ci");
+    expect((await problemsOf(table("ENGINE=RocksDB")))[0]).toContain("RocksDB (table t)");
+    const poor = contact(maria, "GRANT SELECT, INSERT ON `app`.* TO `u`@`%`");
+    expect((await problemsOf(table(""), { to: poor }))[0]).toContain("lacks CREATE, DROP, ALTER, CREATE ROUTINE");
+    const long = `INSERT INTO \`t\` VALUES ('${"x".repeat(20_000_000)}');`;
+    expect((await problemsOf(long))[0]).toContain("SET GLOBAL max_allowed_packet = 33554432");
+    const replica = { ...state, variables: new Map([["read_only", "ON"]]) };
+    const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
+    expect((await problemsOf(table(""), { to: owner, target: replica }))[0]).toContain("read-only");
+    const logging = { ...state, variables: new Map([["log_bin", "ON"]]) };
+    const trigger = "CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET @a = 1;";
+    expect((await problemsOf(trigger, { to: owner, target: logging }))[0]).toContain("log_bin_trust_function_creators");
+  });
+
+  test.each([
+    ["CREATE SEQUENCE `s` start with 1;", "sequences"],
+    ["CREATE TABLE `t` (`a` int GENERATED ALWAYS AS (1) VIRTUAL);", "values of generated columns"],
+    ["CREATE TABLE `t` (`a` uuid NOT NULL);", "the types uuid, inet4 and inet6"],
+    ["CREATE TABLE `t` (`a` int) WITH SYSTEM VERSIONING;", "system-versioned"],
+    ["/*!50003 SET sql_mode = 'ORACLE' */;", "sql_mode ORACLE"],
+  ])("what only MariaDB has is refused by MySQL: %s", async (sql, words) => {
+    expect((await problemsOf(sql, { to: contact(mysql8) })).join()).toContain(words);
+    expect(await problemsOf(sql)).toEqual([]);
+  });
+
+  test.each([
+    ["CREATE TABLE `t` (`a` int, KEY `k` ((`a` + 1)));", "keys over expressions"],
+    ["CREATE TABLE `t` (`a` int, KEY `k` (`a`,(lower(`b`))));", "keys over expressions"],
+    ["CREATE TABLE `t` (`a` int, CONSTRAINT `c` CHECK ((`a` > 1)) /*!80016 NOT ENFORCED */);", "not enforced"],
+    ["CREATE TABLE `t` (`a` vector(3));", "the type vector"],
+  ])("what only MySQL has is refused by MariaDB: %s", async (sql, words) => {
+    expect((await problemsOf(sql, { from: "8.0.36" })).join()).toContain(words);
+    expect(await problemsOf(sql, { from: "8.0.36", to: contact(mysql8) })).toEqual([]);
+  });
+
+  test("what both have goes from one to the other", async () => {
+    const sql =
+      "CREATE TABLE `t` (`a` int DEFAULT NULL, `d` datetime DEFAULT current_timestamp(), KEY `k` (`a`(10))) ENGINE=InnoDB;";
+    expect(await problemsOf(sql, { to: contact(mysql8) })).toEqual([]);
+    expect(await problemsOf(sql, { from: "8.0.36" })).toEqual([]);
+  });
+
+  test("a dump of several databases is refused, one of another name is not", async () => {
+    expect((await problemsOf("USE `a`;\nUSE `b`;"))[0]).toContain("2 databases (a, b)");
+    expect(await problemsOf("USE `a`;")).toEqual([]);
+  });
+
+  test("a dump in a character set whose characters hold backslashes is refused", async () => {
+    expect((await problemsOf("/*!40101 SET NAMES gbk */;"))[0]).toContain("written in gbk");
+  });
+
+  test.each([
+    [`${header("8.0.1")}SELECT 1;`, "not whole"],
+    [`${header("8.0.1")}SELECT '-- Dump completed\n`, "breaks off"],
+    ["--\n-- PostgreSQL database dump\n--\n", "is a dump of PostgreSQL"],
+    ["PGDMP\x01\x0e", "is a dump of PostgreSQL"],
+    ["SELECT 1;", "no dump of mysqldump"],
+  ])("%p is refused", async (text, words) => {
+    expect(examine(stream(text))).rejects.toThrow(words);
+  });
+});
+
+describe("what the programs say", () => {
+  const failure = (stderr: string) => clientFailure("it failed", client("mariadb", "10.11.1"), 1, stderr);
+  test.each([
+    ["ERROR 1045 (28000): Access denied for user 'a'@'b' (using password: YES)", "check user and password", false],
+    ["mysqldump: Got error: 1049: Unknown database 'x' when selecting the database", "name of the database", false],
+    ["mariadb-dump: Couldn't execute 'show events': Access denied for user 'a'@'b' (1044)", "lacks a privilege", false],
+    ["ERROR 2002 (HY000): Can't connect to server on 'h' (115)", "is the server running", true],
+    ["ERROR 2002 (HY000): Can't connect to local server through socket '/x' (2)", "DB_PORT=3306", true],
+    [
+      "mysqldump: Error 2013: Lost connection to server during query when dumping table `t` at row: 5",
+      "look at its log",
+      true,
+    ],
+  ])("%s", (stderr, hint, again) => {
+    expect(failure(stderr).hints.join()).toContain(hint);
+    expect(isTemporary(failure(stderr))).toBe(again);
+  });
+
+  test("the statement that MariaDB's client repeats is not shown: it holds data", () => {
+    const echoed = `${"-".repeat(14)}\nINSERT INTO t VALUES ('private')\n${"-".repeat(14)}\n\nERROR 1146 (42S02) at line 7: Table 'x.t' doesn't exist`;
+    expect(failure(echoed).message).toBe("it failed: ERROR 1146 (42S02): Table 'x.t' doesn't exist");
+    expect(failure(echoed.slice(20)).message).not.toContain("private");
+  });
+
+  test("a program that ends without a word", () => {
+    expect(clientFailure("it failed", client("mysql", "8.0.1"), 137, "").message).toBe(
+      "it failed: mysqldump: killed by signal 9",
+    );
+  });
+});
