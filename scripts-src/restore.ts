@@ -18,12 +18,15 @@ import { takeLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
+import { takeSafetyBackup } from "./safety.ts";
 import { openStorage, type Storage } from "./storage/storage.ts";
 
 interface Options {
   file: string | undefined;
   fromS3: boolean;
   noOwner: boolean;
+  noSafetyBackup: boolean;
+  keepSafetyBackup: boolean;
   yes: boolean;
   dryRun: boolean;
 }
@@ -32,22 +35,37 @@ export const restore: Script<Options> = {
   name: "restore",
   summary:
     "Restores the database from a backup: the newest one in BACKUP_DIR or S3, or the one that is named. The backup is\n" +
-    "checked to its last byte before the database is touched; a restore that fails changes nothing.",
-  usage: "[FILE] [--from-s3] [--no-owner] [--yes] [--dry-run]",
+    "checked to its last byte before the database is touched. With PostgreSQL a restore that fails changes nothing; with MySQL\n" +
+    "and MariaDB, which cannot take that back, the present state is backed up first.",
+  usage: "[FILE] [--from-s3] [--no-owner] [--no-safety-backup | --keep-safety-backup] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
     ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
-    ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump"],
+    ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
-    ["restore --no-owner", "restore on a server that lacks the roles"],
+    ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
     yargs
       .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR (or S3), or a path" })
       .option("from-s3", { type: "boolean", default: false, describe: "Fetch the backup from S3" })
-      .option("no-owner", { type: "boolean", default: false, describe: "Leave out ownership and privileges" })
+      .option("no-owner", {
+        type: "boolean",
+        default: false,
+        describe: "Leave out ownership and privileges (MySQL, MariaDB: definers)",
+      })
+      .option("no-safety-backup", {
+        type: "boolean",
+        default: false,
+        describe: "MySQL, MariaDB: do not back up the present state first",
+      })
+      .option("keep-safety-backup", {
+        type: "boolean",
+        default: false,
+        describe: "MySQL, MariaDB: keep that backup also when the restore succeeds",
+      })
       .option("yes", { alias: "y", type: "boolean", default: false, describe: "Do not ask" })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
@@ -71,8 +89,13 @@ export const restore: Script<Options> = {
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
-    await load(job, database, file, contents, plan);
-    return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}` };
+    const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job, database, server) : undefined;
+    await load(job, database, file, contents, plan).catch((error: unknown) => {
+      throw safety ? safety.explain(error) : error;
+    });
+    if (!options.keepSafetyBackup) await safety?.remove();
+    const kept = options.keepSafetyBackup && safety ? `; its state before lies in ${safety.path}` : "";
+    return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}${kept}` };
   },
 };
 
@@ -148,7 +171,7 @@ async function checkBackup({ log }: Job, database: Database, file: OpenBackup): 
   const { manifest } = file;
   log.info(`checking ${file.path}, ${bytesText(file.bytes)}`);
   if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
-  if (manifest && manifest.engine !== database.engine) {
+  if (manifest && !database.takes.includes(manifest.engine)) {
     throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
       hints: ["name a backup of this database, or set DATABASE_URL to the other one"],
     });
@@ -180,12 +203,17 @@ const cannotLoad = (database: Database, plan: LoadPlan) =>
     hints: ["remove what is listed, then restore again"],
   });
 
-function describePlan(database: Database, file: OpenBackup, { replaces, keeps }: LoadPlan): string {
+/** A load that cannot be taken back gets a safety backup, unless there is nothing to lose. */
+const needsSafety = ({ noSafetyBackup }: Options, { atomicLoad }: Database, { replaces, drops }: LoadPlan): boolean =>
+  !atomicLoad && !noSafetyBackup && replaces.length + drops.length > 0;
+
+function describePlan(database: Database, file: OpenBackup, { replaces, keeps, drops }: LoadPlan): string {
   const made = file.manifest ? ` of ${file.manifest.startedAt}` : "";
   return (
     `restore of ${database.where} from ${file.name}${made}: ` +
     (replaces.length > 0 ? `replaces ${replaces.length} tables` : "nothing is there to be replaced") +
-    (keeps.length > 0 ? `; ${keeps.length} tables that are not in the backup stay` : "")
+    (keeps.length > 0 ? `; ${keeps.length} tables that are not in the backup stay` : "") +
+    (drops.length > 0 ? `; removes what is not in the backup: ${drops.join(", ")}` : "")
   );
 }
 
@@ -202,7 +230,8 @@ async function load(
     await database.load(file.sql(progress.add), contents, plan, options);
   } catch (error) {
     progress.stop();
-    if (error instanceof Stopped && database.atomicLoad) log.warn("the database is as it was before the restore");
+    if (error instanceof Stopped)
+      log.warn(`the database is ${database.atomicLoad ? "as it was before the restore" : "half restored"}`);
     throw error;
   } finally {
     progress.stop();

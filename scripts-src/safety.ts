@@ -1,0 +1,61 @@
+/** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
+import { join } from "node:path";
+import { prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
+import { manifestName } from "./archive/name.ts";
+import { backupFolder, makeBackup } from "./backup.ts";
+import type { Database, Server } from "./database/database.ts";
+import { Failure, messageOf } from "./shared/errors.ts";
+import { quote } from "./shared/process.ts";
+import type { Job } from "./shared/script.ts";
+
+export interface SafetyBackup {
+  path: string;
+  /** Removes it; the restore has succeeded. */
+  remove(): Promise<void>;
+  /** What made the restore fail, with the way back: where the state before lies and the command that loads it. */
+  explain(error: unknown): unknown;
+}
+
+/**
+ * Takes the backup into a folder below BACKUP_DIR, where no restore, sync or retention takes it for a regular one. Throws
+ * `Failure`, and then nothing has been changed.
+ */
+export async function takeSafetyBackup(job: Job, database: Database, server: Server): Promise<SafetyBackup> {
+  const folder = join(backupFolder(job), "before-restore");
+  const path = await backUpInto(folder, job, database, server);
+  const wayBack = `${quote(join(job.home, "restore"))} --no-safety-backup ${quote(path)}`;
+  job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+  return {
+    path,
+    async remove() {
+      await removeFile(path);
+      await removeFile(manifestName(path));
+    },
+    explain(error) {
+      const { aborted } = job.signal;
+      // of a restore that was stopped the last word is the signal alone
+      if (aborted) job.log.error(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+      if (aborted || !(error instanceof Failure)) return error;
+      return new Failure(`${error.message}\nthe state before the restore lies in ${path}`, {
+        status: error.status,
+        hints: [...error.hints, `to bring back the state before the restore: ${wayBack}`],
+        cause: error.cause,
+      });
+    },
+  };
+}
+
+async function backUpInto(folder: string, job: Job, database: Database, server: Server): Promise<string> {
+  try {
+    await prepareFolder(folder);
+    await sweepPartials(folder, database.name);
+    // facts of its own: those of the run are about the backup that is restored
+    return await makeBackup({ ...job, facts: {} }, database, server, folder);
+  } catch (error) {
+    job.signal.throwIfAborted();
+    throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {
+      hints: [...(error instanceof Failure ? error.hints : []), "--no-safety-backup restores without one"],
+      cause: error,
+    });
+  }
+}
