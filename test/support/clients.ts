@@ -28,12 +28,12 @@ const majorIn = (text: string) => Number(/\d+/.exec(text)?.[0]);
 
 /**
  * A folder for DB_CLIENT_DIR in which some programs are shell scripts of the test and the others are the real ones of
- * `real`. `$REAL` is the real program in such a script; `--version` is answered by it before the script runs, unless the
- * script starts with `#`.
+ * `real`. `$REAL` is the real program in such a script; `--version` and `--no-defaults --help` are answered by it before
+ * the script runs, unless the script starts with `#`.
  */
-export function clientsWith(real: string, scripts: Record<string, string>): string {
+export function clientsWith(real: string, scripts: Record<string, string>, programs = ["pg_dump", "psql"]): string {
   const dir = tempDir("clients");
-  for (const program of ["pg_dump", "psql"]) {
+  for (const program of programs) {
     const file = join(dir, program);
     writeFileSync(file, asProgram(join(real, program), scripts[program] ?? 'exec "$REAL" "$@"'));
     chmodSync(file, 0o755);
@@ -42,33 +42,35 @@ export function clientsWith(real: string, scripts: Record<string, string>): stri
 }
 
 function asProgram(real: string, script: string): string {
-  const version = script.startsWith("#") ? "" : `[ "$1" = --version ] && exec "$REAL" --version\n`;
-  return `#!/bin/sh\nREAL='${real}'\n${version}${script}\n`;
+  const question = '[ "$1" = --version ] || [ "$1" = --no-defaults ]';
+  const answer = script.startsWith("#") ? "" : `if ${question}; then exec "$REAL" "$@"; fi\n`;
+  return `#!/bin/sh\nREAL='${real}'\n${answer}${script}\n`;
 }
 
-/** A pg_dump that pauses in the middle, so that something can happen to it there. */
+/** A dump program that pauses in the middle, so that something can happen to it there. */
 export interface PausingDump {
   /** The value for DB_CLIENT_DIR. */
   clientDir: string;
-  /** Waits until it has written `bytes` and stands still; the process number of the real pg_dump. */
+  /** Waits until it has written `bytes` and stands still; the process number of the real program. */
   paused(): Promise<number>;
   /** Lets it go on. */
   resume: () => void;
 }
 
-export function pausingDump(real: string, bytes = 300_000): PausingDump {
+/** `programs` are those of the folder, the dump program first; `first` is what that one does before it starts. */
+export function pausingDump(real: string, bytes = 300_000, programs = ["pg_dump", "psql"], first = ""): PausingDump {
   const marks = tempDir("pause");
   const [pause, resume] = [join(marks, "pause"), join(marks, "resume")];
-  const script = `
+  const script = `${first}
 pipe='${marks}/pipe'; mkfifo "$pipe"
 "$REAL" "$@" > "$pipe" & dump=$!
 { head -c ${bytes}; echo $dump > '${pause}.new'; mv '${pause}.new' '${pause}'
   while [ ! -e '${resume}' ]; do sleep 0.05; done; cat; } < "$pipe"
 wait $dump`;
   return {
-    clientDir: clientsWith(real, { pg_dump: script }),
+    clientDir: clientsWith(real, { [programs[0] ?? ""]: script }, programs),
     paused: async () =>
-      Number(await until("pg_dump is in the middle", () => existsSync(pause) && readFileSync(pause, "utf8"))),
+      Number(await until("the dump program is in the middle", () => existsSync(pause) && readFileSync(pause, "utf8"))),
     resume: () => writeFileSync(resume, ""),
   };
 }

@@ -4,8 +4,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { debianMirror } from "./debian.ts";
 import { containerEngine } from "./engine.ts";
-import { debianMirror } from "./newer-clients.ts";
 import { type Ran, startProgram } from "./executables.ts";
 import { until } from "./until.ts";
 

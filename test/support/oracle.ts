@@ -17,9 +17,13 @@ export async function stateOf(server: PostgresServer, database: string, options:
   const child = Bun.spawn(argv, { env: server.env(database), stdout: "ignore", stderr: "pipe" });
   const words = await child.stderr.text();
   if ((await child.exited) !== 0) throw new Error(`pg_dump: ${words}`);
+  return { file, sha256: await hashOf(file) };
+}
+
+export async function hashOf(file: string): Promise<string> {
   const hash = new Bun.CryptoHasher("sha256");
   for await (const chunk of Bun.file(file).stream()) hash.update(chunk);
-  return { file, sha256: hash.digest("hex") };
+  return hash.digest("hex");
 }
 
 /** The `\restrict` token of a plain dump is random unless it is given; minor releases before August 2025 have none. */
@@ -30,7 +34,11 @@ function fixedToken(pgDump: string): string[] {
 
 /** Fails with the first lines that differ, unless the database is as it was. */
 export async function expectState(server: PostgresServer, database: string, before: State, options?: string[]) {
-  const now = await stateOf(server, database, options);
+  expectSame(database, before, await stateOf(server, database, options));
+}
+
+/** Fails with the first lines that differ; the file of `now` goes. */
+export function expectSame(database: string, before: State, now: State): void {
   if (now.sha256 !== before.sha256) throw new Error(`${database} is not as it was:\n${difference(before, now)}`);
   removeDir(join(now.file, ".."));
 }

@@ -1,8 +1,10 @@
 /** `bun test/support/setup.ts`: installs what the tests need and the machine lacks. Quick when nothing is missing. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { keyring } from "./debian.ts";
 import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./engine.ts";
-import { fetchPostgresClients, keyring } from "./newer-clients.ts";
+import { fetchMysql } from "./mysql-programs.ts";
+import { fetchPostgresClients } from "./newer-clients.ts";
 
 /** Programs and the Debian package that brings each. Tests of another engine or storage add their lines here. */
 const packageOf = {
@@ -15,6 +17,11 @@ const packageOf = {
   "ceph-osd": "ceph-osd",
   radosgw: "radosgw",
   perl: "perl-base",
+  // the programs alone: the package mariadb-server would start a server of the system
+  mariadbd: "mariadb-server-core",
+  "mariadb-install-db": "mariadb-server-core",
+  "mariadb-dump": "mariadb-client",
+  mariadb: "mariadb-client",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;
@@ -62,4 +69,6 @@ if (import.meta.main) {
   if (containerEngine() === undefined && canPodman() && lacking.length > 0) aptInstall(podmanPackages, lacking);
   const problem = fetchPostgresClients();
   if (problem) stop(problem.message, problem.remedy);
+  const mysql = fetchMysql();
+  if (mysql) console.error(`setup: ${mysql}; the tests with MySQL are left out, those with MariaDB are not`);
 }

@@ -1,0 +1,321 @@
+/** Shell 2.3 to 2.5 with MariaDB: what cannot be loaded is refused before; what fails in the middle can be taken back. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { clientsWith } from "../support/clients.ts";
+import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
+import { expectState, stateOf } from "../support/mysql-oracle.ts";
+import { families, type MysqlServer, startMysql } from "../support/mysql.ts";
+import type { State } from "../support/oracle.ts";
+import { tempDir } from "../support/temp.ts";
+import { until } from "../support/until.ts";
+
+const content = `
+  CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'present'), (2, 'state');
+  CREATE TABLE only_here (a int); INSERT INTO only_here VALUES (1);
+  CREATE VIEW v AS SELECT a FROM t;
+  CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.b = upper(NEW.b);
+  CREATE PROCEDURE p() SELECT 1;`;
+const dumpName = "dump.sql";
+const programs = ["mariadb-dump", "mariadb"];
+
+let server: MysqlServer;
+let scripts: Installation;
+let before: State;
+/** A plain dump of another state of the database, made elsewhere. */
+let dump = "";
+let dir = "";
+
+beforeAll(async () => {
+  server = await startMysql("mariadb");
+  await server.createDatabase(
+    "other",
+    "CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (7, 'other');",
+  );
+  await server.sql("other", "CREATE TABLE u (a int); CREATE VIEW w AS SELECT a FROM u; CREATE PROCEDURE p() SELECT 2;");
+  dump = await server.client("mariadb-dump", ["--routines", "--triggers", "other"]);
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  scripts?.remove();
+  await server.dropDatabase("app");
+  await server.createDatabase("app", content);
+  before = await stateOf(server, "app");
+  scripts = installScripts(server.settings("app"));
+  dir = tempDir("dumps");
+});
+afterAll(() => scripts.remove());
+
+/** Writes a changed dump; returns its path. */
+function write(change: (text: string) => string, name = dumpName): string {
+  const file = join(dir, name);
+  writeFileSync(file, change(dump));
+  return file;
+}
+/** Puts SQL before the dump's last words. */
+const withEnd = (sql: string) => (text: string) => text.replace(/(?=\n-- Dump completed)/, `\n${sql}\n`);
+const safetyBackups = () => {
+  const folder = join(scripts.backups, "before-restore");
+  return existsSync(folder) ? readdirSync(folder).filter((name) => /\.sql(\.gz)?$/.test(name) && name[0] !== ".") : [];
+};
+
+async function expectRefused(ran: Ran, status: number, message: RegExp): Promise<void> {
+  expect(ran.status, ran.stderr).toBe(status);
+  expect(ran.stderr).toMatch(message);
+  expect(ran.stderr).toContain("hint: ");
+  expect(safetyBackups()).toEqual([]);
+  await expectState(server, "app", before);
+}
+
+test("shell 2.3, 2.4: no backups, no such file", async () => {
+  await expectRefused(await scripts.run("restore"), 4, /no backups of app are available/);
+  await expectRefused(await scripts.run("restore", ["nothing.sql"]), 4, /backup file not found/);
+});
+
+test("truncated, changed and strange files", async () => {
+  const good = (await scripts.run("backup")).stdout.trim();
+  const backup = join(scripts.backups, "app_2099-01-01_00-00-00.sql.gz");
+  copyFileSync(good, backup);
+  truncateSync(backup, 900);
+  await expectRefused(await scripts.run("restore", [backup]), 1, /cut short|unexpected end|breaks off|truncated/i);
+  const bytes = readFileSync(good);
+  bytes[bytes.length >> 1]! ^= 1;
+  writeFileSync(good, bytes);
+  await expectRefused(await scripts.run("restore", [good]), 1, /damaged/);
+  const cases: [RegExp, (text: string) => string][] = [
+    [/not whole/, (text) => text.slice(0, text.lastIndexOf("-- Dump"))],
+    [/breaks off/, (text) => text.slice(0, text.indexOf("VALUES") + 10)],
+    [/is a dump of PostgreSQL/, () => "--\n-- PostgreSQL database dump\n--\n"],
+    [/no dump of mysqldump/, () => "SELECT 1;\n"],
+    [/holds 2 databases \(a, b\)/, withEnd("USE `a`;\nUSE `b`;")],
+    [/the server does not know: nowhere_ci/, withEnd("CREATE TABLE `x` (`a` int) COLLATE=nowhere_ci;")],
+    [/storage engine RocksDB/, withEnd("CREATE TABLE `x` (`a` int) ENGINE=RocksDB;")],
+  ];
+  for (const [message, change] of cases) await expectRefused(await scripts.run("restore", [write(change)]), 1, message);
+});
+
+test("no command of the client program runs", async () => {
+  const mark = join(dir, "was-here");
+  const commands = [`\\! touch ${mark}`, `SELECT 1 \\! touch ${mark}`, `/*!50000 SELECT 1 \\! touch ${mark} */;`];
+  for (const command of commands)
+    await expectRefused(await scripts.run("restore", [write(withEnd(command))]), 1, /which a restore does not run/);
+  const ran = await scripts.run("restore", [write(withEnd(`system touch ${mark};\nsource /etc/passwd;`))]);
+  expect(ran.status, ran.stderr).toBe(1);
+  expect(existsSync(mark)).toBe(false);
+});
+
+test("accounts that are not there: refused with their names; with --no-owner all belongs to the user", async () => {
+  const file = write((text) => text.replaceAll("`admin`@`%`", "`gone`@`10.%`"));
+  await expectRefused(
+    await scripts.run("restore", [file]),
+    1,
+    /accounts not on the server: `gone`@`10\.%`; create them/,
+  );
+  const ran = await scripts.run("restore", [file, "--no-owner"]);
+  expect(ran.status, ran.stderr).toBe(0);
+  const definers = await server.sql(
+    "mysql",
+    "SELECT definer FROM information_schema.routines WHERE routine_schema = 'app'",
+  );
+  expect(definers).toBe("admin@%");
+});
+
+test("a user that owns the database alone restores it, and is told what it lacks", async () => {
+  const login = { user: "owner", password: "owner-pass" };
+  await server.sql(
+    "mysql",
+    `CREATE OR REPLACE USER owner IDENTIFIED BY '${login.password}'; GRANT ALL ON app.* TO owner`,
+  );
+  const env = server.settings("app", login);
+  const file = write((text) => text);
+  await expectRefused(await scripts.run("restore", [file], { env }), 1, /may not create any in the name of others/);
+  const ran = await scripts.run("restore", [file, "--no-owner", "--no-safety-backup"], { env });
+  expect(ran.status, ran.stderr).toBe(0);
+  await server.sql("mysql", "REVOKE DROP, TRIGGER ON app.* FROM owner");
+  const refused = await scripts.run("restore", [file, "--no-owner"], { env });
+  expect(refused.stderr).toContain("owner@% lacks DROP on the database");
+  await server.sql("mysql", "DROP USER owner");
+});
+
+describe("a dump that fails in the middle", () => {
+  const failing = () => write(withEnd("INSERT INTO `nowhere` VALUES ('private data');"));
+
+  test("the message names the state before and the command that brings it back, and it does", async () => {
+    const ran = await scripts.run("restore", [failing()]);
+    expect(ran.status, ran.stderr).toBe(1);
+    expect(ran.stderr).toContain("Table 'app.nowhere' doesn't exist");
+    expect(ran.stderr).not.toContain("private data");
+    const [kept = ""] = safetyBackups();
+    const path = join(scripts.backups, "before-restore", kept);
+    expect(ran.stderr).toContain(`the state before the restore lies in ${path}`);
+    const command = /hint: to bring back the state before the restore: (.*)$/m.exec(ran.stderr)?.[1] ?? "";
+    expect(await server.sql("app", "SELECT b FROM t")).toBe("other");
+    const back = Bun.spawnSync(["/bin/sh", "-c", command], { env: { PATH: process.env.PATH }, stderr: "pipe" });
+    expect(back.exitCode, back.stderr.toString()).toBe(0);
+    await expectState(server, "app", before);
+    // it is not taken for a regular backup, by a restore or as the one before
+    expect(scripts.list()).toEqual([]);
+    expect((await scripts.run("restore")).status).toBe(4);
+  });
+
+  test("--no-safety-backup goes without", async () => {
+    const ran = await scripts.run("restore", [failing(), "--no-safety-backup"]);
+    expect(ran.status, ran.stderr).toBe(1);
+    expect(ran.stderr).toContain("neither as it was nor as in the backup");
+    expect(safetyBackups()).toEqual([]);
+  });
+});
+
+test("--keep-safety-backup keeps it also after success, with a manifest", async () => {
+  const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup"]);
+  expect(ran.status, ran.stderr).toBe(0);
+  const [kept = ""] = safetyBackups();
+  const path = join(scripts.backups, "before-restore", kept);
+  expect(ran.stderr).toContain(`its state before lies in ${path}`);
+  expect(existsSync(`${path}.json`)).toBe(true);
+  const back = await scripts.run("restore", [path, "--no-safety-backup"]);
+  expect(back.status, back.stderr).toBe(0);
+  await expectState(server, "app", before);
+});
+
+test("a safety backup that fails: nothing is touched", async () => {
+  const bin = clientsWith(server.clientDir, { "mariadb-dump": "exit 3" }, programs);
+  const ran = await scripts.run("restore", [write((text) => text)], { env: { DB_CLIENT_DIR: bin } });
+  await expectRefused(ran, 1, /no safety backup of the present state, and nothing was changed/);
+  expect(ran.stderr).toContain("hint: --no-safety-backup restores without one");
+});
+
+test("a dry run and a terminal tell what goes before anything is touched", async () => {
+  const file = write((text) => text);
+  const dry = await scripts.run("restore", [file, "--dry-run"]);
+  expect(dry.status, dry.stderr).toBe(0);
+  const told = "replaces 1 tables; removes what is not in the backup: table only_here, view v";
+  expect(dry.stdout).toContain(told);
+  const terminal = startOnTerminal([join(scripts.dir, "restore"), file], {});
+  await terminal.sees("Type yes to go on");
+  expect(terminal.shown().replaceAll(/\s+/g, " ")).toContain(told);
+  terminal.type("no\r");
+  expect(await terminal.exited).toBe(1);
+  expect(safetyBackups()).toEqual([]);
+  await expectState(server, "app", before);
+});
+
+/** A restore whose client stands still once it has taken the head of the dump. */
+async function inTheMiddle() {
+  const marks = tempDir("marks");
+  const pause = `case " $* " in *--unbuffered*)
+    { head -c 1500; : > '${marks}/reached'; while [ ! -e '${marks}/go' ]; do sleep 0.05; done; cat; } | "$REAL" "$@"; exit $?;; esac
+    exec "$REAL" "$@"`;
+  const bin = clientsWith(server.clientDir, { mariadb: pause }, programs);
+  const running = scripts.start("restore", [write((text) => text)], { env: { DB_CLIENT_DIR: bin } });
+  await until("the load is under way", () => existsSync(join(marks, "reached")));
+  return { running, goOn: () => writeFileSync(join(marks, "go"), "") };
+}
+
+test.each([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+  ["SIGKILL", 137],
+] as const)("%s in the middle: no success, and the way back is in the log", async (signal, status) => {
+  const { running, goOn } = await inTheMiddle();
+  running.kill(signal);
+  goOn();
+  const ran = await running.done;
+  expect(ran.status, ran.stderr).toBe(status);
+  expect(ran.stderr).not.toContain("restore done");
+  const command = ran.stderr.match(/to bring it back: (.*)$/m)?.[1] ?? "";
+  const [kept = ""] = safetyBackups();
+  expect(command).toEndWith(`--no-safety-backup ${join(scripts.backups, "before-restore", kept)}`);
+  const back = Bun.spawnSync(["/bin/sh", "-c", command], { env: { PATH: process.env.PATH }, stderr: "pipe" });
+  expect(back.exitCode, back.stderr.toString()).toBe(0);
+  await expectState(server, "app", before);
+});
+
+test("the client exits with 0 before it has taken all: no success", async () => {
+  const cut = `case " $* " in *--unbuffered*) head -c 1500 | "$REAL" "$@"; exit 0;; esac; exec "$REAL" "$@"`;
+  const bin = clientsWith(server.clientDir, { mariadb: cut }, programs);
+  const ran = await scripts.run("restore", [write((text) => text)], { env: { DB_CLIENT_DIR: bin } });
+  expect(ran.status, ran.stderr).toBe(1);
+  expect(safetyBackups()).toHaveLength(1);
+});
+
+test("a restore that another session holds up ends, and nothing was changed", async () => {
+  const holder = server.sql("app", "START TRANSACTION; SELECT * FROM t; SELECT sleep(600)").catch(() => "");
+  const id = () =>
+    server
+      .sql("mysql", "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT sleep%'")
+      .then((text) => text.split("\n")[0]);
+  const session = await until("the other session holds the table", id);
+  const ran = await scripts.run("restore", [write((text) => text)]);
+  await server.sql("mysql", `KILL ${session}`);
+  await holder;
+  expect(ran.status, ran.stderr).toBe(1);
+  expect(ran.stderr).toContain("1 other session(s) use the database");
+  expect(ran.stderr).toContain("Lock wait timeout exceeded");
+  expect(ran.stderr).toContain("hint: another session was in the way");
+  await expectState(server, "app", before);
+});
+
+describe.skipIf(!families.includes("mysql"))("between MariaDB and MySQL", () => {
+  let mysql: MysqlServer;
+  beforeAll(async () => {
+    mysql = await startMysql("mysql");
+  });
+  afterAll(() => mysql.stop());
+  const simple = `CREATE TABLE t (a int PRIMARY KEY AUTO_INCREMENT, b varchar(20), c datetime DEFAULT CURRENT_TIMESTAMP)
+    DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_unicode_ci; INSERT INTO t VALUES (5, 'ü😀', '2024-01-01');`;
+  const generated = "CREATE TABLE g (a int, b int GENERATED ALWAYS AS (a + 1) STORED); INSERT INTO g (a) VALUES (1);";
+  const rows = (at: MysqlServer) => at.sql("app", "SELECT * FROM t");
+
+  /** Backs up `from` and restores that on `to`. */
+  async function carry(from: MysqlServer, to: MysqlServer, text: string): Promise<Ran> {
+    for (const at of [from, to]) {
+      await at.dropDatabase("app");
+      await at.createDatabase("app");
+    }
+    await from.sql("app", text);
+    const taken = await scripts.run("backup", [], { env: from.settings("app") });
+    expect(taken.status, taken.stderr).toBe(0);
+    return scripts.run("restore", ["--no-owner"], { env: to.settings("app") });
+  }
+
+  test("what both know goes from one to the other, with triggers, events and procedures of MariaDB", async () => {
+    const programs =
+      "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.b = 'x'; CREATE PROCEDURE p() SELECT 1;";
+    const there = await carry(server, mysql, `${simple} ${programs}`);
+    expect(there.status, there.stderr).toBe(0);
+    expect(await rows(mysql)).toBe(await rows(server));
+    const back = await carry(mysql, server, simple);
+    expect(back.status, back.stderr).toBe(0);
+    expect(await rows(server)).toBe(await rows(mysql));
+  });
+
+  test("what the other does not know is refused before, with the reason", async () => {
+    const there = await carry(server, mysql, generated);
+    expect(there.status).toBe(1);
+    expect(there.stderr).toMatch(/holds what MySQL does not take: values of generated columns/);
+    const back = await carry(
+      mysql,
+      server,
+      "CREATE TABLE f (a varchar(9) COLLATE utf8mb4_0900_ai_ci, KEY ((lower(a))))",
+    );
+    expect(back.status).toBe(1);
+    expect(back.stderr).toMatch(/holds what MariaDB does not take: keys over expressions/);
+    expect(back.stderr).toMatch(/collations that the server does not know: utf8mb4_0900_ai_ci/);
+  });
+
+  test("MariaDB's program backs MySQL up only when MySQL could take it back", async () => {
+    const env = { ...mysql.settings("app"), DB_CLIENT_DIR: server.clientDir };
+    await mysql.dropDatabase("app");
+    await mysql.createDatabase("app", simple);
+    const good = await scripts.run("backup", [], { env });
+    expect(good.status, good.stderr).toBe(0);
+    expect(good.stderr).toMatch(/WARN .*better install MySQL's own mysqldump/);
+    const restored = await scripts.run("restore", [], { env });
+    expect(restored.status, restored.stderr).toBe(0);
+    await mysql.sql("app", generated);
+    const refused = await scripts.run("backup", [], { env });
+    expect(refused.status, refused.stderr).toBe(3);
+    expect(refused.stderr).toMatch(/values of generated columns, which MySQL does not take back \(g\.b\)/);
+  });
+});
