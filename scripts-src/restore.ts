@@ -1,9 +1,9 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
 import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "./archive/choose.ts";
-import { checkFolder, isReadOnly, lookAtFolder, prepareFolder } from "./archive/folder.ts";
-import { type Manifest, parseManifest } from "./archive/manifest.ts";
-import { manifestName } from "./archive/name.ts";
+import { checkFolder, isReadOnly, lookAtFolder, prepareFolder, sweepPartials } from "./archive/folder.ts";
+import { type Manifest, receiveManifest } from "./archive/manifest.ts";
+import { formatBackupName, manifestName, parseBackupName } from "./archive/name.ts";
 import { openBackup, type OpenBackup } from "./archive/read.ts";
 import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
@@ -77,7 +77,8 @@ export const restore: Script<Options> = {
     nameDatabase(job, database);
     const folder = backupFolder(job);
     if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
-    using _lock = await lockFolder(job, database, folder);
+    using lock = await lockFolder(job, database, folder);
+    if (lock) await sweepPartials(folder, database.name);
 
     await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
     await using file = await openChosen(job, database, folder, copy);
@@ -155,16 +156,20 @@ async function fetchBackup(job: Job<Options>, database: Database, folder: string
   const progress = showProgress("fetch", chosen.bytes);
   try {
     const bytes = watched(storage.get(chosen.name), (block) => progress.add(block.byteLength));
-    return { name: chosen.name, manifest, ...(await spool(folder, chosen.name, bytes)) };
+    return { name: chosen.name, manifest, ...(await spool(folder, spoolName(chosen.name, database), bytes)) };
   } finally {
     progress.stop();
   }
 }
 
-async function fetchManifest(storage: Storage, name: string): Promise<Manifest> {
-  const parts = await Array.fromAsync(storage.get(manifestName(name)));
-  return parseManifest(Buffer.concat(parts).toString(), storage.location(manifestName(name)));
+/** Among our own partial files, whatever database it is of: our lock guards it, and our next run sweeps it. */
+function spoolName(name: string, database: Database): string {
+  const backup = parseBackupName(name);
+  return backup ? formatBackupName({ ...backup, database: database.name }) : name;
 }
+
+const fetchManifest = (storage: Storage, name: string): Promise<Manifest> =>
+  receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)));
 
 /** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
 async function checkBackup({ log }: Job, database: Database, file: OpenBackup): Promise<Contents> {

@@ -1,5 +1,6 @@
 /** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../shared/errors.ts";
 import { diskFailure } from "./disk.ts";
@@ -45,6 +46,10 @@ export type Manifest = z.infer<typeof schema>;
 /** What `formatManifest` is given: everything but the format's version. */
 export type ManifestFacts = { [Field in keyof Omit<typeof schema.shape, "formatVersion">]: Manifest[Field] };
 
+/** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
+const largest = 1 << 20;
+const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
+
 /** The text of a manifest file: JSON for people. */
 export function formatManifest(facts: ManifestFacts): string {
   return `${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
@@ -52,7 +57,6 @@ export function formatManifest(facts: ManifestFacts): string {
 
 /** Reads a manifest's text; `path` is for messages. Throws `Failure` when it is damaged or of a newer format. */
 export function parseManifest(text: string, path: string): Manifest {
-  const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -70,12 +74,32 @@ export function parseManifest(text: string, path: string): Manifest {
   throw new Failure(`manifest ${path} is damaged: ${wrong}`, { hints });
 }
 
+const noManifest = (path: string, why: string) => new Failure(`manifest ${path} is damaged: ${why}`, { hints });
+const tooLarge = (path: string) => noManifest(path, `it has more than ${largest} bytes`);
+
 /** The manifest in a file, undefined when there is none. Throws `Failure` when it cannot be read or is damaged. */
 export async function readManifest(path: string): Promise<Manifest | undefined> {
   try {
-    return parseManifest(await readFile(path, "utf8"), path);
+    // a pipe in its place is not waited for
+    await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await handle.stat();
+    if (!found.isFile()) throw noManifest(path, "it is not a file");
+    if (found.size > largest) throw tooLarge(path);
+    return parseManifest(await handle.readFile("utf8"), path);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error instanceof Failure ? error : diskFailure(`cannot read ${path}`, error);
   }
+}
+
+/** The manifest that comes as bytes, from S3. Throws `Failure` when it is damaged, or as soon as it is too large. */
+export async function receiveManifest(source: AsyncIterable<Uint8Array>, path: string): Promise<Manifest> {
+  const blocks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const block of source) {
+    bytes += block.byteLength;
+    if (bytes > largest) throw tooLarge(path);
+    blocks.push(block);
+  }
+  return parseManifest(Buffer.concat(blocks).toString(), path);
 }

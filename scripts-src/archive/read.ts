@@ -1,4 +1,5 @@
 /** Reads a backup file: its SQL, checked on the way. */
+import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { Failure } from "../shared/errors.ts";
@@ -31,9 +32,7 @@ const chunkBytes = 131_072;
  */
 export async function openBackup(path: string, origin?: { name: string; manifest: Manifest }): Promise<OpenBackup> {
   const manifest = origin ? origin.manifest : await readManifest(manifestName(path));
-  const handle = await open(path, "r").catch((error: unknown) => {
-    throw diskFailure(`cannot open ${path}`, error);
-  });
+  const handle = await openFile(path);
   const { size } = await handle.stat();
   let known: Tally | undefined = manifest;
   if (manifest && manifest.bytes !== size) {
@@ -61,6 +60,22 @@ export async function openBackup(path: string, origin?: { name: string; manifest
     sql,
     [Symbol.asyncDispose]: () => handle.close(),
   };
+}
+
+/** A plain file; a pipe in its place is refused, not waited for. */
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await handle.stat();
+    if (found.isFile()) return handle;
+    await handle.close();
+    if (found.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" });
+    throw new Failure(`cannot open ${path}: it is not a plain file`, {
+      hints: ["a backup is read twice, once to check it: save what comes through a pipe to a file first"],
+    });
+  } catch (error) {
+    throw diskFailure(`cannot open ${path}`, error);
+  }
 }
 
 async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {

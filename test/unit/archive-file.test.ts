@@ -232,6 +232,6 @@ describe("a manifest", () => {
 
   test("that is not there is undefined; one that cannot be read is an error", async () => {
     expect(await readManifest(join(dir, "none.json"))).toBeUndefined();
-    expect(readManifest(dir)).rejects.toThrow(`cannot read ${dir}`);
+    expect(readManifest(dir)).rejects.toThrow(`${dir} is damaged: it is not a file`);
   });
 });
