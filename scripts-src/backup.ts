@@ -1,4 +1,5 @@
 /** backup: dump the database, prove that the dump is whole, keep it. */
+import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { hostname } from "node:os";
 import parseWords from "string-argv";
@@ -162,6 +163,7 @@ async function pruneLocal({ settings, log }: Job, database: Database, folder: st
     where: folder,
     setting: "LOCAL_RETENTION_DAYS",
     candidates: await listBackups(folder, database.name),
+    names: await readdir(folder),
     remove: (name: string) => removeFile(join(folder, name)),
   };
   await prune(place, { database: database.name, days, log });
@@ -175,7 +177,10 @@ interface RemoteBackup extends RemoteObject {
 
 /** Backups of this database in S3. */
 export async function listRemote(storage: Storage, database: string): Promise<RemoteBackup[]> {
-  const objects = await Array.fromAsync(storage.list(namePrefix(database)));
+  return remoteBackups(await Array.fromAsync(storage.list(namePrefix(database))), database);
+}
+
+function remoteBackups(objects: readonly RemoteObject[], database: string): RemoteBackup[] {
   const names = new Set(objects.map(({ name }) => name));
   return objects.flatMap((object) => {
     const backup = parseBackupName(object.name);
@@ -188,10 +193,12 @@ export async function listRemote(storage: Storage, database: string): Promise<Re
 async function pruneRemote({ settings, log }: Job, database: Database, storage: Storage): Promise<void> {
   const days = settings.BACKUP_RETENTION_DAYS;
   if (days === undefined) return;
+  const objects = await Array.fromAsync(storage.list(namePrefix(database.name)));
   const place = {
     where: storage.location(""),
     setting: "BACKUP_RETENTION_DAYS",
-    candidates: await listRemote(storage, database.name),
+    candidates: remoteBackups(objects, database.name),
+    names: objects.map(({ name }) => name),
     remove: (name: string) => storage.delete(name),
   };
   await prune(place, { database: database.name, days, log });

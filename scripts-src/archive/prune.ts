@@ -2,7 +2,7 @@
 import { messageOf } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import { manifestName } from "./name.ts";
-import { decideRetention, type Candidate } from "./retention.ts";
+import { decideRetention, lonelyManifests, type Candidate } from "./retention.ts";
 
 export interface Place {
   /** For the log: a folder or an S3 location. */
@@ -10,6 +10,8 @@ export interface Place {
   /** Setting that gives the days, for the log. */
   setting: string;
   candidates: readonly Candidate[];
+  /** Everything that is there, by name. */
+  names: readonly string[];
   /** Deletes a file or an object by its name. */
   remove(name: string): Promise<void>;
 }
@@ -23,13 +25,16 @@ export async function prune(
   { database, days, log }: { database: string; days: number | undefined; log: Logger },
 ): Promise<void> {
   if (days === undefined) return;
-  const { expired, refusal } = decideRetention(place.candidates, { database, days, now: new Date() });
+  const rule = { database, days, now: new Date() };
+  const { expired, refusal } = decideRetention(place.candidates, rule);
   if (refusal) log.warn(`retention in ${place.where}: ${refusal}`);
-  for (const { name } of expired) {
+  // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one
+  const gone = expired.map(({ name }) => [name, manifestName(name)] as const);
+  const rest = (refusal ? [] : lonelyManifests(place.names, rule)).map((name) => [name] as const);
+  for (const names of [...gone, ...rest]) {
+    const [name] = names;
     try {
-      // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one
-      await place.remove(name);
-      await place.remove(manifestName(name));
+      for (const one of names) await place.remove(one);
       log.info(`deleted ${name} from ${place.where}: older than ${days} days (${place.setting})`, { deleted: name });
     } catch (error) {
       log.error(`cannot delete ${name} from ${place.where}: ${messageOf(error)}`, { file: name });

@@ -1,5 +1,5 @@
 /** Which backups have outlived their days. Pure: decides by names alone, for the local folder and for S3. */
-import { byAge, parseBackupName, type BackupName } from "./name.ts";
+import { byAge, manifestName, parseBackupName, type BackupName } from "./name.ts";
 
 export interface Candidate {
   name: string;
@@ -52,6 +52,17 @@ export function decideRetention<T extends Candidate>(candidates: readonly T[], r
     return { expired, kept };
   const refusal = `the newest good backup is ${Math.floor(age(newest, rule) / day)} days old: has the clock jumped, or do backups fail? nothing is deleted`;
   return { expired: [], kept: [...kept, ...expired.map((candidate) => ({ candidate, why: refusal }))], refusal };
+}
+
+/** Manifests as old as that, of this database, whose backup is gone: a run died between the two deletions. */
+export function lonelyManifests(names: readonly string[], rule: RetentionRule): string[] {
+  const there = new Set(names);
+  return names.filter((name) => {
+    const backup = parseBackupName(name.replace(/\.json$/, ""));
+    if (!backup || !isOurs(backup, rule) || age(backup, rule) <= rule.days * day) return false;
+    const file = name.slice(0, -".json".length);
+    return name === manifestName(file) && !there.has(file);
+  });
 }
 
 /** Undefined: it goes. */
