@@ -1,7 +1,7 @@
 /** A lock that keeps two runs apart and dies with its holder, however it dies. */
-import { Database } from "bun:sqlite";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { constants, Database } from "bun:sqlite";
+import { readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { codeOf, exitStatus, Failure } from "./errors.ts";
 
 interface Holder {
@@ -29,16 +29,28 @@ export function takeLock(folder: string, name: string, script: string, waitMs = 
       hints: ["wait until it has ended; the lock goes with its process, there is nothing to remove"],
     });
   }
-  const holder: Holder = { script, pid: process.pid, since: new Date().toISOString() };
-  writeFileSync(note, JSON.stringify(holder), { mode: 0o600 });
+  leaveNote(note, { script, pid: process.pid, since: new Date().toISOString() });
   return { [Symbol.dispose]: () => database.close() };
 }
 
+/** Never through a link that somebody put in its place (SQLite then minds those of the folder as well). */
 function open(path: string): Database {
+  const { SQLITE_OPEN_READWRITE, SQLITE_OPEN_CREATE, SQLITE_OPEN_NOFOLLOW } = constants;
   try {
-    return new Database(path, { create: true });
+    const real = join(realpathSync(dirname(path)), basename(path));
+    return new Database(real, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW);
   } catch (error) {
     throw cannotLock(path, error);
+  }
+}
+
+/** Says who holds the lock, in a file of its own making. Without it (disk full) the lock is as good. */
+function leaveNote(note: string, holder: Holder): void {
+  try {
+    rmSync(note, { force: true });
+    writeFileSync(note, JSON.stringify(holder), { mode: 0o600, flag: "wx" });
+  } catch {
+    // a restore must be possible on a full disk
   }
 }
 
