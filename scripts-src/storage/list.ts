@@ -67,12 +67,19 @@ function field(entry: string, name: string): string {
 
 const entities: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
 
-/** A key as it is: keys may hold what XML cannot, so they come percent-encoded (a space as + or %20), and then escaped. */
+/**
+ * A key as it is: keys may hold what XML cannot, so they come percent-encoded (a space as + or %20), and then escaped. One
+ * that is encoded wrongly stays as it came: no backup has such a name.
+ */
 function decodeKey(key: string, encoding: string | undefined): string {
-  const text = key.replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) =>
-    name ? (entities[name] ?? all) : String.fromCodePoint(hex ? parseInt(hex, 16) : Number(decimal)),
-  );
-  return encoding === "url" ? decodeURIComponent(text.replaceAll("+", " ")) : text;
+  try {
+    const text = key.replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) =>
+      name ? (entities[name] ?? all) : String.fromCodePoint(hex ? parseInt(hex, 16) : Number(decimal)),
+    );
+    return encoding === "url" ? decodeURIComponent(text.replaceAll("+", " ")) : text;
+  } catch {
+    return key;
+  }
 }
 
 const cutShort = (bucket: Bucket) =>
