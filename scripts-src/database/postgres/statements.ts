@@ -119,6 +119,7 @@ class Scanner {
       if (this.start > 0) this.start = 0;
       return { kind: "data", bytes: this.take(this.at) };
     }
+    if (!this.copying && this.text.length - this.at > longestStatement) throw endlessWord();
     return undefined;
   }
 
@@ -271,6 +272,11 @@ class Scanner {
     return { kind: "statement", text, bytes };
   }
 }
+
+const endlessWord = () =>
+  new Failure("the dump holds a word or a psql command that does not end within a megabyte", {
+    hints: ["this is not what pg_dump writes: look at the file before you restore it"],
+  });
 
 const cutOff = () =>
   new Failure("the dump breaks off in the middle of a statement", {
