@@ -60,16 +60,19 @@ function localDestination(file: BackupFile): Destination {
 }
 
 /**
- * An object in S3: it appears when the upload completes, within `commit`; its manifest follows and marks it committed.
- * `expectedBytes` is about how long it will be.
+ * An object in S3: it appears when the upload completes, within `commit`; its manifest follows and marks it committed. Without
+ * its manifest it goes again: no restore would take it and no retention would ever delete it. `expectedBytes` is about how long it will be.
  */
 function remoteDestination(storage: Storage, name: string, expectedBytes: number): Destination {
   const upload = storage.upload(name, { expectedBytes, ifAbsent: true });
   const tally = startTally();
+  let committed = false;
   return {
     name,
     places: { remoteLocation: storage.location(name) },
-    discard: () => upload.abort(),
+    async discard() {
+      if (!committed) await upload.abort();
+    },
     async write(block) {
       tally.add(block);
       await upload.write(block);
@@ -78,6 +81,7 @@ function remoteDestination(storage: Storage, name: string, expectedBytes: number
       const result = tally.result();
       await upload.complete();
       await storage.put(manifestName(name), Buffer.from(formatManifest(describe(result))));
+      committed = true;
       return result;
     },
   };

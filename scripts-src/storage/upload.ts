@@ -32,6 +32,7 @@ export class Upload implements UploadSink {
   #begun: Promise<string> | undefined;
   #failure: { error: unknown } | undefined;
   #storing = false;
+  #complete = false;
   #over = false;
 
   constructor(bucket: Bucket, name: string, options: UploadOptions = {}) {
@@ -76,7 +77,7 @@ export class Upload implements UploadSink {
           this.#options.sent?.(this.#total);
         }
         await this.#confirm();
-        this.#over = true;
+        this.#complete = true;
       });
     } catch (error) {
       await this.abort();
@@ -101,7 +102,7 @@ export class Upload implements UploadSink {
   #check(): void {
     if (this.#failure) throw this.#failure.error;
     this.#signal.throwIfAborted();
-    if (this.#over) throw new Failure(`the upload of ${this.#target.name} has ended`);
+    if (this.#over || this.#complete) throw new Failure(`the upload of ${this.#target.name} has ended`);
   }
 
   #explained<T>(work: () => Promise<T>): Promise<T> {
