@@ -39,7 +39,8 @@ export function planSync<Local extends Entry & { named: Named }, Remote extends 
   const [missing, present] = split(local, ({ name, bytes }) => there.get(name) !== bytes);
   const names = new Set(local.map(({ name }) => name));
   const gone = remote.filter(({ name }) => !names.has(name));
-  const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry, local, mayDelete) }));
+  const here = indexLocal(local);
+  const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry, here, mayDelete) }));
   const refusal =
     mayDelete && local.length === 0 && gone.some(({ named }) => named)
       ? "there is no backup locally, but there are some in S3: is this the right folder, is its disk there? nothing is deleted"
@@ -53,22 +54,40 @@ export function planSync<Local extends Entry & { named: Named }, Remote extends 
   };
 }
 
+/** What the delete rule asks of a database's local files. */
+interface Here {
+  names: Set<string>;
+  /** Time of the newest backup (ms). */
+  newest: number;
+}
+
+/** The local files by database, made once for all objects: there may be many thousands of both. */
+export function indexLocal(local: readonly { name: string; named: Named }[]): ReadonlyMap<string, Here> {
+  const index = new Map<string, Here>();
+  for (const { name, named } of local) {
+    const here = index.get(named.database) ?? { names: new Set(), newest: -Infinity };
+    here.names.add(name);
+    here.newest = Math.max(here.newest, named.time.getTime());
+    index.set(named.database, here);
+  }
+  return index;
+}
+
 /**
  * The delete rule: undefined (it goes) only for a backup or manifest of a database that has local backups, which is gone
  * locally and older than the newest local one. Everything else stays: what is newer may come from another machine.
  */
 export function reasonToKeep(
   { name, named }: Pick<Entry, "name" | "named">,
-  local: readonly { name: string; named: Named }[],
+  local: ReadonlyMap<string, Here>,
   mayDelete: boolean,
 ): string | undefined {
   if (!named) return "not named like a backup";
   if (!mayDelete) return "REMOTE_S3_DELETE is not true";
-  const ours = local.filter((entry) => entry.named.database === named.database);
-  if (ours.length === 0) return `there is no local backup of ${named.database}`;
-  if (ours.some((entry) => entry.name === name || entry.name === named.backup)) return "its backup is there locally";
-  const newest = Math.max(...ours.map((entry) => entry.named.time.getTime()));
-  return named.time.getTime() < newest ? undefined : "not older than the newest local backup: another machine's?";
+  const ours = local.get(named.database);
+  if (!ours) return `there is no local backup of ${named.database}`;
+  if (ours.names.has(name) || ours.names.has(named.backup)) return "its backup is there locally";
+  return named.time.getTime() < ours.newest ? undefined : "not older than the newest local backup: another machine's?";
 }
 
 function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {

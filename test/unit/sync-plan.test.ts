@@ -1,7 +1,7 @@
 /** The sync plan and its delete rule, as tables. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Entry, type Named, planSync, reasonToKeep } from "../../scripts-src/storage/plan.ts";
+import { type Entry, indexLocal, type Named, planSync, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 
 type Local = Entry & { named: Named };
 
@@ -40,7 +40,7 @@ describe("shell 3.3, 3.4: what may be deleted from S3", () => {
     ["app@3.partial", true, here, "not named like a backup"],
   ];
   test.each(cases)("%s, REMOTE_S3_DELETE=%p", (object, mayDelete, there, kept) => {
-    expect(reasonToKeep(entry(object), there, mayDelete)).toBe(kept);
+    expect(reasonToKeep(entry(object), indexLocal(there), mayDelete)).toBe(kept);
   });
 
   test("a lost disk does not empty the bucket, and is told", () => {
