@@ -5,6 +5,7 @@ import { quote, start } from "../../shared/process.ts";
 import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
+import { formatConninfo } from "./conninfo.ts";
 import { endOf, isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
 
@@ -51,6 +52,10 @@ export async function* dump(connection: Connection, client: Client, options: str
   if (stderr) log.warn(`pg_dump says: ${stderr}`);
 }
 
+/** psql takes a name with a = for settings, and one that looks like a URL for that. */
+const unmistakable = (database: string) =>
+  /=|^postgres(ql)?:/.test(database) ? formatConninfo([["dbname", database]]) : database;
+
 /** A pipe of stock tools that restores the file into `database`. */
 export function stockRestore(
   file: string,
@@ -60,5 +65,5 @@ export function stockRestore(
   // pg_dump 17 and later write a setting into the first lines that older servers do not know
   const older = serverMajor < 17 && clientMajor >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
   const load = "psql --no-psqlrc --single-transaction -v ON_ERROR_STOP=1";
-  return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(database)}`;
+  return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(unmistakable(database))}`;
 }
