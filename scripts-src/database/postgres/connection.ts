@@ -2,6 +2,7 @@
 import { type Client } from "./clients.ts";
 import { formatConninfo, targetFromSettings } from "./conninfo.ts";
 import { clientFailure } from "./explain.ts";
+import { Failure } from "../../shared/errors.ts";
 import { shell } from "../../shared/process.ts";
 import type { Settings } from "../../shared/settings.ts";
 import type { DatabaseContext } from "../database.ts";
@@ -53,5 +54,12 @@ export async function query<T>(connection: Connection, psql: Client, sql: string
   const result = await $`${psql.path} ${words} < /dev/null`;
   signal.throwIfAborted();
   if (result.exitCode !== 0) throw clientFailure(`cannot query ${where}`, result.exitCode ?? 1, result.stderr);
-  return JSON.parse(result.stdout) as T;
+  try {
+    return JSON.parse(result.stdout) as T;
+  } catch (error) {
+    throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
+      hints: [`look at ${psql.path}: it is not what it should be`],
+      cause: error,
+    });
+  }
 }
