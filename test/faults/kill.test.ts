@@ -1,0 +1,385 @@
+/**
+ * kill -9 at random moments, in a loop: what looks like a backup is one, the earlier ones are as they were, and the next run
+ * succeeds and sweeps what was left. FAULTS_SECONDS (default 50, for all loops together) sets how long, FAULTS_SEED repeats.
+ */
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { removeBackup, writeBackup } from "../support/backups.ts";
+import { backupName, type Installation, installScripts, type Running } from "../support/executables.ts";
+import { expectSuccess, type Folder, folderState } from "../support/expect.ts";
+import { expectState, type State, stateOf } from "../support/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { chance } from "../support/random.ts";
+import { type Operation, type S3Server, startS3Server } from "../support/s3-server.ts";
+import { noise, s3Settings, sha256 } from "../support/storage.ts";
+
+const seconds = Number(process.env.FAULTS_SECONDS ?? 50);
+/** The test's own limit is only for a run that hangs: a single run is ended after two minutes. */
+const limit = seconds * 1000 + 240_000;
+const { below, next, pick } = chance("kill -9");
+
+let server: PostgresServer;
+let s3: S3Server;
+let bucket: string;
+let scripts: Installation;
+let source: State;
+
+beforeAll(async () => {
+  server = await startPostgres(15);
+  s3 = startS3Server();
+  // 9.5 MB of SQL: two parts when it is not compressed
+  const row = "md5(i::text) || md5((-i)::text) || md5((2 * i)::text) || md5((3 * i)::text)";
+  await server.createDatabase(
+    "app",
+    `CREATE TABLE large AS SELECT i, ${row} AS noise FROM generate_series(1, 70000) i`,
+  );
+  source = await stateOf(server, "app");
+  bucket = await s3.newBucket();
+  scripts = installScripts();
+});
+afterEach(async () => {
+  s3.faults.length = 0;
+  scripts.remove();
+  bucket = await s3.newBucket();
+  scripts = installScripts();
+});
+afterAll(async () => {
+  scripts.remove();
+  await s3.stop();
+  await server.stop();
+});
+
+const settings = () => ({ ...server.settings("app"), ...s3Settings(s3, bucket) });
+const local = (name: string) => join(scripts.backups, name);
+const namesIn = (folder: string) => (existsSync(folder) ? readdirSync(folder) : []);
+
+/** Runs `script` and kills it: after a random time, or when it asks the S3 server for something. True when it died of it. */
+async function killSomewhere(script: string, args: string[], usualMs: number, asks: readonly Operation[]) {
+  let running: Running | undefined;
+  const kill = () => running?.kill("SIGKILL");
+  s3.faults.length = 0;
+  const [first, ...others] = asks;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  if (first && next() < 0.5) {
+    // dead before the answer comes, or dead before the request is obeyed
+    const moment = next() < 0.5 ? { mangle: (body: string) => (kill(), body) } : { delay: 5 };
+    s3.faults.push({ operation: pick([first, ...others]), times: 1, ...moment });
+    if ("delay" in moment) onRequest(kill);
+  } else if (next() < 0.3) timer = whenPartial(kill);
+  else timer = setTimeout(kill, below(usualMs * 1.1));
+  running = scripts.start(script, args);
+  const { status, stderr } = await running.done;
+  clearTimeout(timer);
+  onRequest(undefined);
+  s3.faults.length = 0;
+  if (status !== 137) expect(status, stderr).toBe(0);
+  return status === 137;
+}
+
+/** Calls `act` once, at one of the next requests to the server. */
+function onRequest(act: (() => void) | undefined): void {
+  let left = below(8);
+  s3.asked.push = act
+    ? (...items) => {
+        if (left-- === 0) act();
+        return Array.prototype.push.apply(s3.asked, items);
+      }
+    : Array.prototype.push;
+}
+
+/** Calls `act` as soon as a file is about to be finished: its manifest is there, in part. */
+function whenPartial(act: () => void): ReturnType<typeof setInterval> {
+  const before = new Set(namesIn(scripts.backups));
+  const timer = setInterval(() => {
+    if (!namesIn(scripts.backups).some((name) => !before.has(name) && name.includes(".json"))) return;
+    clearInterval(timer);
+    act();
+  }, 1);
+  return timer;
+}
+
+/** Kills again and again for a share of the time, at least three times; `check` looks at what is there after each. */
+async function loop(what: string, share: number, once: () => Promise<boolean>, check: () => void | Promise<void>) {
+  const end = Date.now() + seconds * 1000 * share;
+  let [runs, killed] = [0, 0];
+  while (killed < 3 || Date.now() < end) {
+    runs++;
+    if (await once()) killed++;
+    await check();
+    if (runs > 500 + seconds * 20) throw new Error(`${what}: no run could be killed`);
+  }
+  console.log(`${what}: killed ${killed} of ${runs} runs`);
+}
+
+const timed = async (work: () => Promise<unknown>): Promise<number> => {
+  const started = Date.now();
+  await work();
+  return Date.now() - started;
+};
+
+/** Every local file that looks like a backup is what its manifest says; a manifest alone belongs to a partial file. */
+function expectGoodFiles(earlier: Folder): void {
+  const names = namesIn(scripts.backups);
+  for (const name of names.filter((one) => backupName.test(one) && !(one in earlier)))
+    expectManifest(readFileSync(local(name)), readFileSync(local(`${name}.json`)), name);
+  expect(folderState(scripts.backups)).toMatchObject(earlier);
+}
+
+function expectManifest(file: Buffer, manifest: Buffer, name: string): void {
+  const { bytes, sha256: sum } = JSON.parse(manifest.toString()) as { bytes: number; sha256: string };
+  expect({ name, bytes: file.length, sha256: sha256(file) }).toEqual({ name, bytes, sha256: sum });
+}
+
+/**
+ * What was there before is untouched. Every new object with a manifest is what that says; one whose manifest never came is
+ * whole all the same.
+ */
+function expectGoodObjects(before: ReadonlyMap<string, unknown>): void {
+  const objects = s3.objects(bucket);
+  for (const [key, object] of before) expect(objects.get(key) === object, `${key} is untouched`).toBe(true);
+  for (const [key, { body }] of objects) {
+    if (before.has(key)) continue;
+    expect(objects.has(key.replace(/\.json$/, "")), `${key} has its backup`).toBe(true);
+    if (!backupName.test(key)) continue;
+    const manifest = objects.get(`${key}.json`);
+    if (manifest) expectManifest(body, manifest.body, key);
+    else expect(wholeDump(body), `${key} is a whole dump`).toBe(true);
+  }
+}
+
+const wholeDump = (body: Buffer) => body.subarray(-300).includes("-- PostgreSQL database dump complete");
+
+const hidden = () => namesIn(scripts.backups).filter((name) => name.endsWith(".partial"));
+
+/** A backup of three years ago that no run may touch. */
+function placeEarlier(): Folder {
+  mkdirSync(scripts.backups, { recursive: true, mode: 0o700 });
+  writeBackup(scripts.backups, "app", "2023-02-28");
+  writeBackup(scripts.backups, "app-staging", "2023-02-28");
+  return folderState(scripts.backups);
+}
+
+/** The newest backup holds the database as it is. */
+async function expectRestores(args: string[] = []): Promise<void> {
+  await server.dropDatabase("copy");
+  await server.createDatabase("copy");
+  const newest = scripts.list().findLast((name) => name.startsWith("app_2") && !name.startsWith("app_2023"));
+  const which = args.length > 0 ? args : [local(newest ?? "")];
+  expectSuccess(await scripts.run("restore", which, { env: { DB_NAME: "copy" } }));
+  await expectState(server, "copy", source);
+}
+
+function removeNew(earlier: Folder): void {
+  for (const name of namesIn(scripts.backups))
+    if (backupName.test(name.replace(/\.json$/, "")) && !(name in earlier)) rmSync(local(name));
+}
+
+test(
+  "backup",
+  async () => {
+    const earlier = placeEarlier();
+    scripts.configure(settings());
+    const usual = await timed(async () => expectSuccess(await scripts.run("backup")));
+    await loop(
+      "backup",
+      0.2,
+      () => killSomewhere("backup", [], usual, []),
+      () => {
+        expectGoodFiles(earlier);
+        if (scripts.list().length > 8) removeNew(earlier);
+      },
+    );
+    expectSuccess(await scripts.run("backup"));
+    expectGoodFiles(earlier);
+    expect(hidden()).toEqual([]);
+    const manifests = namesIn(scripts.backups).filter((name) => name.endsWith(".json"));
+    expect(manifests.map((name) => name.slice(0, -5)).toSorted()).toEqual(scripts.list());
+    await expectRestores();
+  },
+  limit,
+);
+
+test.each(["true", "false"])(
+  "backup --upload, BACKUP_KEEP_LOCAL=%s",
+  async (keep) => {
+    const earlier = placeEarlier();
+    for (const name of Object.keys(earlier)) store(name, readFileSync(local(name)));
+    const objectsBefore = new Map(s3.objects(bucket));
+    scripts.configure({ ...settings(), BACKUP_KEEP_LOCAL: keep, BACKUP_COMPRESSION: "none" });
+    const usual = await timed(async () => expectSuccess(await scripts.run("backup", ["--upload"])));
+    const asks = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject", "PutObject"] as const;
+    await loop(
+      `backup --upload, BACKUP_KEEP_LOCAL=${keep}`,
+      0.2,
+      () => killSomewhere("backup", ["--upload"], usual, asks),
+      () => {
+        expectGoodFiles(earlier);
+        expectGoodObjects(objectsBefore);
+        if (scripts.list().length > 6) removeNew(earlier);
+        for (const key of [...s3.objects(bucket).keys()].slice(0, -6))
+          if (!objectsBefore.has(key) && backupName.test(key)) dropObject(key);
+      },
+    );
+    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 2 * 86_400_000);
+    expectSuccess(await scripts.run("backup", ["--upload"]));
+    expect(hidden()).toEqual([]);
+    expect(s3.uploads(bucket)).toEqual([]);
+    await expectRestores(["--from-s3", newestObject()]);
+    expect(hidden()).toEqual([]);
+  },
+  limit,
+);
+
+const newestObject = () =>
+  [...s3.objects(bucket).keys()]
+    .filter((key) => backupName.test(key) && key.startsWith("app_2"))
+    .toSorted()
+    .at(-1) ?? "";
+
+function store(name: string, body: Buffer): void {
+  s3.objects(bucket).set(name, { body, etag: `"${sha256(body)}"`, modified: new Date(), metadata: {} });
+}
+function dropObject(key: string): void {
+  s3.objects(bucket).delete(key);
+  s3.objects(bucket).delete(`${key}.json`);
+}
+
+test(
+  "sync, with REMOTE_S3_DELETE",
+  async () => {
+    mkdirSync(scripts.backups, { mode: 0o700 });
+    scripts.configure({ ...s3Settings(s3, bucket), REMOTE_S3_DELETE: "true" });
+    const foreign = ["notes.txt", "app_2024-01-01_00-00-00.sql.gz.bak", "shop_2024-01-01_03-00-00.sql.gz"];
+    for (const name of foreign) store(name, Buffer.from("foreign"));
+    const days = Array.from({ length: 12 }, (_, i) => `2025-01-${String(i + 1).padStart(2, "0")}`);
+    const files = days.map((day, i) => writeBackup(scripts.backups, "app", day, i % 4 === 0 ? 17_000_000 : 50_000 + i));
+    const here = () => files.flat().filter((name) => existsSync(local(name)));
+    /** Some are gone from the bucket, some from the folder. */
+    const disturb = () => {
+      for (const [name, manifest] of files) {
+        if (next() < 0.4) s3.objects(bucket).delete(next() < 0.5 ? name : manifest);
+        if (next() < 0.3) dropObject(name);
+      }
+      store(`app_2024-12-${10 + below(20)}_03-00-00.sql.gz`, noise(1000));
+    };
+    const usual = await timed(async () => expectSuccess(await scripts.run("sync")));
+    const asks = ["UploadPart", "CompleteMultipartUpload", "PutObject", "DeleteObject", "ListObjectsV2"] as const;
+    const expectSame = () => {
+      const objects = s3.objects(bucket);
+      for (const name of foreign) expect(objects.get(name)?.body.toString()).toBe("foreign");
+      for (const name of here()) {
+        const body = objects.get(name)?.body;
+        if (body) expect(sha256(body), name).toBe(sha256(readFileSync(local(name))));
+      }
+      // a manifest is never there before its backup is
+      for (const [name, manifest] of files)
+        if (objects.has(manifest) && !disturbed.has(name)) expect(objects.has(name), name).toBe(true);
+    };
+    let disturbed = new Set<string>();
+    await loop(
+      "sync",
+      0.2,
+      async () => {
+        disturb();
+        disturbed = new Set(files.flatMap(([name, m]) => (objectHas(m) && !objectHas(name) ? [name] : [])));
+        return killSomewhere("sync", [], usual, asks);
+      },
+      expectSame,
+    );
+    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 2 * 86_400_000);
+    disturb();
+    const [first] = files;
+    if (first) removeBackup(scripts.backups, first);
+    dropObject(files[1]?.[0] ?? "");
+    expectSuccess(await scripts.run("sync"));
+    expect([...s3.objects(bucket).keys()].toSorted()).toEqual([...here(), ...foreign].toSorted());
+    expectSame();
+    expect(s3.uploads(bucket)).toEqual([]);
+  },
+  limit,
+);
+const objectHas = (name: string) => s3.objects(bucket).has(name);
+
+test(
+  "retention, here and in S3",
+  async () => {
+    await server.createDatabase("tiny", "CREATE TABLE t AS SELECT 1 AS a");
+    scripts.configure({ ...settings(), DB_NAME: "tiny", LOCAL_RETENTION_DAYS: "30", BACKUP_RETENTION_DAYS: "30" });
+    expectSuccess(await scripts.run("backup", ["--upload"]));
+    const [good = ""] = scripts.list();
+    const days = Array.from({ length: 12 }, (_, i) => `2025-03-${String(i + 1).padStart(2, "0")}`);
+    const others = writeBackup(scripts.backups, "tiny-staging", "2025-03-01");
+    /** The good one again, under old names. */
+    const age = () => {
+      for (const day of days) {
+        const name = `tiny_${day}_03-00-00.sql.gz`;
+        for (const end of ["", ".json"]) {
+          copyFileSync(local(good + end), local(name + end));
+          store(name + end, readFileSync(local(good + end)));
+        }
+      }
+      for (const name of others) store(name, readFileSync(local(name)));
+    };
+    const usual = await timed(async () => {
+      age();
+      expectSuccess(await scripts.run("backup", ["--upload"]));
+    });
+    await loop(
+      "retention",
+      0.2,
+      () => {
+        age();
+        return killSomewhere("backup", ["--upload"], usual, ["DeleteObject"]);
+      },
+      () => {
+        for (const name of scripts.list().filter((one) => !others.includes(one)))
+          expectManifest(readFileSync(local(name)), readFileSync(local(`${name}.json`)), name);
+        expect(scripts.everything()).toContain(good);
+        for (const name of others) expect([objectHas(name), existsSync(local(name))]).toEqual([true, true]);
+      },
+    );
+    expectSuccess(await scripts.run("backup", ["--upload"]));
+    const old = (name: string) => name.startsWith("tiny_2025");
+    expect(scripts.everything().filter(old)).toEqual([]);
+    expect([...s3.objects(bucket).keys()].filter(old)).toEqual([]);
+  },
+  limit,
+);
+
+test(
+  "restore, from the folder and from S3: all of it or nothing",
+  async () => {
+    scripts.configure(settings());
+    expectSuccess(await scripts.run("backup", ["--upload"]));
+    const env = { DB_NAME: "target" };
+    const [file = ""] = scripts.list();
+    await server.dropDatabase("target");
+    await server.createDatabase("target", "CREATE TABLE large (i int, noise text); CREATE TABLE mine AS SELECT 1 AS a");
+    const count = () => server.sql("target", "SELECT count(*) FROM large");
+    const start = (args: string[]) => scripts.start("restore", args, { env });
+    const usual = await timed(async () => expectSuccess(await start([file]).done));
+    await loop(
+      "restore",
+      0.2,
+      async () => {
+        await server.sql("target", "TRUNCATE large");
+        const running = start(next() < 0.5 ? [file] : ["--from-s3", file]);
+        const timer = setTimeout(() => running.kill("SIGKILL"), below(usual * 1.1));
+        const { status, stderr } = await running.done;
+        clearTimeout(timer);
+        if (status !== 137) expect(status, stderr).toBe(0);
+        return status === 137;
+      },
+      async () => {
+        expect(["0", "70000"]).toContain(await count());
+        expect(await server.sql("target", "SELECT a FROM mine")).toBe("1");
+      },
+    );
+    expectSuccess(await scripts.run("restore", ["--from-s3"], { env: { ...env, DB_NAME: "app" } }));
+    expectSuccess(await start([file]).done);
+    expect(await count()).toBe("70000");
+    expect(hidden()).toEqual([]);
+  },
+  limit,
+);
