@@ -114,7 +114,7 @@ async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
 
   const uploads = await upload(job, storage, plan);
   await checkSizes(storage, uploads);
-  if (uploads.length > 0) await sweepUploads(storage, local);
+  if (uploads.length > 0) await sweepUploads(storage, uploads);
   for (const { name } of plan.deletes) {
     await storage.delete(name);
     log.info(`deleted ${storage.location(name)}: it is gone from ${folder} (REMOTE_S3_DELETE)`, { deleted: name });
@@ -194,9 +194,9 @@ async function upload({ log }: Job, storage: Storage, plan: Plan): Promise<Local
 
 const dayMs = 86_400_000;
 
-/** Aborts uploads of our databases that a killed run left unfinished: their parts are billed for ever. */
-async function sweepUploads(storage: Storage, local: readonly LocalFile[]): Promise<void> {
-  const ours = new Set(local.map(({ named }) => named.database));
+/** Aborts uploads of these databases that a killed run left unfinished: their parts are billed for ever. */
+async function sweepUploads(storage: Storage, sent: readonly LocalFile[]): Promise<void> {
+  const ours = new Set(sent.map(({ named }) => named.database));
   await storage.sweepStaleUploads(dayMs, (name) => ours.has(parseBackupName(name)?.database ?? ""));
 }
 

@@ -73,8 +73,10 @@ const entities: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"'
  */
 function decodeKey(key: string, encoding: string | undefined): string {
   try {
-    const text = key.replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) =>
-      name ? (entities[name] ?? all) : String.fromCodePoint(hex ? parseInt(hex, 16) : Number(decimal)),
+    const text = key.replace(
+      /&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi,
+      (all, hex?: string, decimal?: string, name?: string) =>
+        name ? (entities[name] ?? all) : String.fromCodePoint(hex ? parseInt(hex, 16) : Number(decimal)),
     );
     return encoding === "url" ? decodeURIComponent(text.replaceAll("+", " ")) : text;
   } catch {

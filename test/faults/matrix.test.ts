@@ -242,7 +242,7 @@ describe("the cases that no other test has", () => {
   });
 
   test("S3 that is down: the backup is kept here, and the run fails", async () => {
-    deploy(s3Settings({ url: "http://127.0.0.1:9", key: "k", secret: "the secret key" }, "bucket"));
+    deploy(s3Settings({ url: "http://127.0.0.1:9", key: "k", secret: "secret-of-the-matrix" }, "bucket"));
     const ran = await scripts.run("backup", ["--upload"]);
     expectFailure(ran, /127\.0\.0\.1:9/);
     expect(scripts.everything().filter((name) => name.endsWith(".partial"))).toEqual([]);
