@@ -17,8 +17,19 @@ import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp.ts";
 
 const faults = [
-  ...["refused", "reset", "hang", "slow", "short", "corrupt", "ENOSPC", "EIO", "EACCES", "EMFILE"],
-  ...["killed child", "exit 0 too early", "clock jump"],
+  "refused",
+  "reset",
+  "hang",
+  "slow",
+  "short",
+  "corrupt",
+  "ENOSPC",
+  "EIO",
+  "EACCES",
+  "EMFILE",
+  "killed child",
+  "exit 0 too early",
+  "clock jump",
 ];
 const database = ["connect", "dump start", "dump middle", "dump end"];
 const work = ["compress"];
