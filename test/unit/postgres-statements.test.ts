@@ -34,7 +34,23 @@ const whole = [
   "COPY public.t (a) TO stdout;",
 ];
 
+/** INSERTs pass as data, many at a time; each ends where psql ends it. */
+const inserts = [
+  "INSERT INTO t VALUES (1, -2, 3.5e-7, NULL);",
+  "INSERT INTO t VALUES ('a;b', 'it''s; (', ')', '--', '/*');",
+  String.raw`INSERT INTO t VALUES ('ends in a backslash\'), (E'\';\\'), (e'\'; x');`,
+  `INSERT INTO "t;""(" ("a;", b$c$d) OVERRIDING SYSTEM VALUE VALUES ($$ ; ' $$, $x$ ; $x$, 5$a, 1 / 2 - 3)\nON CONFLICT DO NOTHING;`,
+  "INSERT INTO t /* ; ' */ VALUES (1 -- ; '\n, (2));",
+  "INSERT INTO t VALUES ('" + "long; ".repeat(20) + "');",
+];
+
 describe("statements", () => {
+  test.each(inserts)("%p ends at its semicolon and passes as data", async (sql) => {
+    const found = await pieces(`SELECT 1;\n${sql}\n${sql}\nSELECT 2;`);
+    expect(found.map((piece) => piece.kind)).toEqual(["statement", "data", "statement"]);
+    expect(found[1]?.bytes.toString()).toBe(`\n${sql}\n${sql}`);
+  });
+
   test.each(whole)("%p is one statement", async (sql) => {
     expect(await statements(`${sql}\nSELECT 'next';\n`)).toEqual([sql, "SELECT 'next';"]);
   });
@@ -65,6 +81,8 @@ describe("statements", () => {
     "SELECT 'open",
     "SELECT 1",
     "COPY t FROM stdin;\nrow\n",
+    "INSERT INTO t VALUES (1);INSERT INTO t VALUES ('open",
+    "INSERT INTO t VALUES (1);INSERT INTO t VALUES (1);\nINSERT",
     "SELECT $$ open",
     "/* open",
   ])("%p is refused", async (sql) => {
@@ -88,9 +106,12 @@ describe("statements", () => {
 
   test("however the text is cut into chunks, the pieces are the same and nothing is lost", async () => {
     const copy = "COPY t (a) FROM stdin;\nrow\tone\n\\\\.\n\\.\n";
-    const parts = fc.array(fc.constantFrom(...whole, copy, "\\restrict abc\n", "-- a comment; 'quote\n", "\n"), {
-      maxLength: 12,
-    });
+    const parts = fc.array(
+      fc.constantFrom(...whole, ...inserts, copy, "\\restrict abc\n", "-- a comment; 'quote\n", "\n"),
+      {
+        maxLength: 12,
+      },
+    );
     await fc.assert(
       fc.asyncProperty(parts, fc.integer({ min: 1, max: 40 }), async (list, size) => {
         const sql = list.join("\n");
