@@ -1,5 +1,5 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
-import { $ as zx, type Shell } from "zx";
+import type { Shell } from "zx";
 import { killGroup, running, signalNumber } from "./children.ts";
 import { secretNames } from "./settings.ts";
 
@@ -24,7 +24,9 @@ export function childEnvironment(extra: Record<string, string> = {}): Record<str
  * zx's `$` for short commands: /bin/sh instead of bash, quiet, own process group (so that a Ctrl-C reaches us alone
  * and we end the children in order). `ZX_*` variables of a stranger's environment are not obeyed.
  */
-export function shell(env: Record<string, string> = {}, signal?: AbortSignal): Shell {
+export async function shell(env: Record<string, string> = {}, signal?: AbortSignal): Promise<Shell> {
+  // loaded when it is needed: half the time in which a wrong setting is told
+  const { $: zx } = await import("zx");
   return zx({
     shell: "/bin/sh",
     prefix: "",

@@ -114,7 +114,7 @@ export async function runAwsSync(
 ): Promise<string[]> {
   if (!Bun.which("aws")) throw notInstalled();
   log.debug(`aws ${args.join(" ")}`);
-  const $ = shell(cliEnvironment(settings), signal);
+  const $ = await shell(cliEnvironment(settings), signal);
   const { exitCode, stdout, stderr } = await $`aws ${args}`;
   signal.throwIfAborted();
   for (const line of stderr.split("\n").filter(Boolean)) log.warn(`aws: ${line}`);

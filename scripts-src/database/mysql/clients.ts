@@ -36,8 +36,8 @@ const places = [
 ];
 
 /** Every installed program of that kind; with `folder`, only those in it. */
-export function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
-  const $ = shell();
+export async function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
+  const $ = await shell();
   const found = findPrograms(programNames[kind], folder, places);
   // Debian's mysqldump is a link to mariadb-dump
   const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));

@@ -42,7 +42,7 @@ export function startClient({ target, signal }: Connection, client: Client, word
 /** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
 export async function query({ target, signal }: Connection, client: Client, sql: string): Promise<string[][]> {
   using file = writeOptionFile(target, client.family);
-  const $ = shell(file.env, signal);
+  const $ = await shell(file.env, signal);
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
   const result = await $`${client.path} ${file.argument} ${words} --execute=${sql} < /dev/null`;
   signal.throwIfAborted();

@@ -22,7 +22,7 @@ export interface Client {
 
 /** Every installed program of that name; with `folder`, only the one in it. */
 export async function findClients(program: "psql" | "pg_dump", folder: string | undefined): Promise<Client[]> {
-  const $ = shell();
+  const $ = await shell();
   return Promise.all(
     findPrograms([program], folder, places).map(async (path) => {
       const { stdout } = await $`${path} --version < /dev/null | head -c 1000`;

@@ -48,7 +48,7 @@ export const psqlArguments = ({ dbname }: Connection): string[] => [
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
   const { env, signal, where } = connection;
-  const $ = shell(env, signal);
+  const $ = await shell(env, signal);
   const safe = `SET search_path = pg_catalog; ${sql}`;
   const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${safe}`];
   const result = await $`${psql.path} ${words} < /dev/null`;
