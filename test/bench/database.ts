@@ -1,8 +1,10 @@
 /** backup and restore beside what people use instead, on a generated PostgreSQL database and its real clients. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { installScripts } from "../support/executables.ts";
+import { cephHere, startCeph } from "../support/ceph.ts";
+import { backupName, installScripts } from "../support/executables.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { s3Settings } from "../support/storage.ts";
 import { tempDir } from "../support/temp.ts";
 import { type Contender, measure, table } from "./measure.ts";
 
@@ -17,42 +19,100 @@ const sample = (rows: number) => `
   ALTER TABLE numbers ADD PRIMARY KEY (id); ALTER TABLE texts ADD PRIMARY KEY (id); ALTER TABLE documents ADD PRIMARY KEY (id);
   CREATE INDEX ON texts (hash); CREATE INDEX ON numbers (a);`;
 
+async function run(command: string[], env: Record<string, string>): Promise<void> {
+  if ((await Bun.spawn(command, { env, stdin: "ignore" }).exited) !== 0) throw new Error(`${command.join(" ")} failed`);
+}
+
 const shell = (command: string) => ["sh", "-c", `set -e; ${command}`];
 
-export async function benchDatabase(rows: number, rounds: number): Promise<string> {
+interface Place {
+  server: PostgresServer;
+  /** Folder of its own. */
+  dir: string;
+  /** Settings of an empty bucket; absent where there is no Ceph. */
+  bucket: Record<string, string> | undefined;
+}
+
+async function withDatabase<T>(rows: number, work: (place: Place) => Promise<T>): Promise<T> {
   const server = await startPostgres(15, { max_wal_size: "8GB", checkpoint_timeout: "1h" });
+  const ceph = cephHere ? await startCeph(8) : undefined;
   const dir = tempDir("bench");
   try {
     await server.createDatabase("bench", sample(rows));
     await server.createDatabase("copy");
-    return [await benchBackup(server, dir, rounds), await benchRestore(server, dir, rounds)].join("\n");
+    return await work({ server, dir, bucket: ceph && s3Settings(ceph, await ceph.newBucket()) });
   } finally {
     rmSync(dir, { recursive: true, force: true });
+    await ceph?.stop();
     await server.stop();
   }
 }
 
-async function benchBackup(server: PostgresServer, dir: string, rounds: number): Promise<string> {
+export const benchDatabase = (rows: number, rounds: number): Promise<string> =>
+  withDatabase(
+    rows,
+    async (place) => `${await benchBackup(place, rounds)}\n${await benchRestore(place.server, place.dir, rounds)}`,
+  );
+
+/** The peak must not follow the size of the database: 100 MB and 4 GB of SQL, one run each. */
+export async function benchMemory(sizes: readonly number[]): Promise<string> {
+  const parts: string[] = [];
+  for (const rows of sizes) {
+    await withDatabase(rows, async ({ server, dir, bucket }) => {
+      const measured = await measure(ourBackups(server, dir, bucket), 1);
+      measured.push(...(await measure(ourRestores(server, dir), 1)));
+      parts.push(table(`Memory, ${rows.toLocaleString("en")} rows`, measured, "backup, gzip"));
+    });
+  }
+  return parts.join("\n");
+}
+
+/** The folder of each contender's backups; emptied before each run. */
+const folderOf = (dir: string, name: string) => join(dir, name.replaceAll(/\W+/g, "-"));
+
+function ourBackups(server: PostgresServer, dir: string, bucket: Place["bucket"]): Contender[] {
+  const ours = (name: string, settings: Record<string, string>, words: string[] = []): Contender => {
+    const folder = folderOf(dir, name);
+    const scripts = installScripts({ ...server.settings("bench"), BACKUP_DIR: folder, ...settings });
+    return {
+      name,
+      prepare: async () => rmSync(folder, { recursive: true, force: true }),
+      command: [join(scripts.dir, "backup"), ...words],
+      size: () => Math.max(...readdirSync(folder).map((file) => statSync(join(folder, file)).size)),
+    };
+  };
+  return [
+    ours("backup, gzip", {}),
+    ours("backup, zstd", { BACKUP_COMPRESSION: "zstd" }),
+    ...(bucket ? [ours("backup --upload, gzip", bucket, ["--upload"])] : []),
+  ];
+}
+
+function ourRestores(server: PostgresServer, dir: string): Contender[] {
+  const prepare = async () => {
+    await server.dropDatabase("copy");
+    await server.createDatabase("copy");
+  };
+  return ["gzip", "zstd"].map((compression) => {
+    const scripts = installScripts(server.settings("copy"));
+    const folder = folderOf(dir, `backup, ${compression}`);
+    const file = readdirSync(folder).find((entry) => backupName.test(entry)) ?? "";
+    const command = [join(scripts.dir, "restore"), join(folder, file), "--yes"];
+    return { name: `restore, ${compression}`, prepare, command };
+  });
+}
+
+async function benchBackup({ server, dir, bucket }: Place, rounds: number): Promise<string> {
   const dump = `${server.clientDir}/pg_dump --clean --if-exists`;
   const env = server.env("bench");
   const to = (file: string) => ({ env, size: () => statSync(join(dir, file)).size });
-  const ours = (name: string, settings: Record<string, string>): Contender => {
-    const scripts = installScripts({ ...server.settings("bench"), BACKUP_DIR: join(dir, name), ...settings });
-    return {
-      name,
-      prepare: async () => rmSync(join(dir, name), { recursive: true, force: true }),
-      command: [join(scripts.dir, "backup")],
-      size: () => Math.max(...readdirSync(join(dir, name)).map((file) => statSync(join(dir, name, file)).size)),
-    };
-  };
   const measured = await measure(
     [
       { name: "pg_dump > /dev/null", command: shell(`${dump} > /dev/null`), env },
       { name: "pg_dump | gzip -6", command: shell(`${dump} | gzip -6 > ${dir}/a.gz`), ...to("a.gz") },
       { name: "pg_dump | pigz -6", command: shell(`${dump} | pigz -6 > ${dir}/b.gz`), ...to("b.gz") },
       { name: "pg_dump | zstd -3 -T2", command: shell(`${dump} | zstd -q -3 -T2 > ${dir}/c.zst`), ...to("c.zst") },
-      ours("backup, gzip", {}),
-      ours("backup, zstd", { BACKUP_COMPRESSION: "zstd" }),
+      ...ourBackups(server, dir, bucket),
     ],
     rounds,
   );
@@ -61,23 +121,23 @@ async function benchBackup(server: PostgresServer, dir: string, rounds: number):
 
 async function benchRestore(server: PostgresServer, dir: string, rounds: number): Promise<string> {
   const psql = `${server.clientDir}/psql -qX -v ON_ERROR_STOP=1`;
+  await run([`${server.clientDir}/pg_dump`, "-Fc", "-f", `${dir}/d.dump`], server.env("bench"));
   const prepare = async () => {
     await server.dropDatabase("copy");
     await server.createDatabase("copy");
-  };
-  const ours = (name: string, folder: string): Contender => {
-    const scripts = installScripts({ ...server.settings("copy") });
-    const file = readdirSync(join(dir, folder)).find(
-      (entry) => /^[^.].*\.sql\.\w+$/.test(entry) && !entry.endsWith(".json"),
-    );
-    return { name, prepare, command: [join(scripts.dir, "restore"), join(dir, folder, file ?? ""), "--yes"] };
   };
   const env = server.env("copy");
   const measured = await measure(
     [
       { name: "gunzip -c | psql -1", command: shell(`gunzip -c ${dir}/a.gz | ${psql} -1`), env, prepare },
-      ours("restore, gzip", "backup, gzip"),
-      ours("restore, zstd", "backup, zstd"),
+      ...ourRestores(server, dir),
+      // what another format would bring: BACKUP_FORMAT=custom is for who finds 1.5 times here
+      {
+        name: "pg_restore -j2 of a custom-format dump, not all-or-nothing",
+        command: [`${server.clientDir}/pg_restore`, "-j2", "-d", "copy", `${dir}/d.dump`],
+        env,
+        prepare,
+      },
     ],
     rounds,
   );

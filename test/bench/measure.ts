@@ -1,4 +1,5 @@
 /** Measures whole commands side by side: wall time, CPU time, peak memory; medians, every command once in each round. */
+import { readFileSync } from "node:fs";
 
 export interface Contender {
   name: string;
@@ -6,6 +7,8 @@ export interface Contender {
   prepare?: () => Promise<void>;
   command: string[];
   env?: Record<string, string>;
+  /** The exit status that is right; default 0. */
+  status?: number;
   /** Bytes of what it made, where that matters. */
   size?: () => number;
 }
@@ -15,12 +18,21 @@ export interface Measured {
   /** Seconds. */
   wall: number;
   cpu: number;
-  /** Bytes of the largest process among those started. */
+  /** Peak in bytes of the program itself, not of those that it starts. */
   memory: number;
   size: number | undefined;
 }
 
-async function once({ command, env, size, prepare }: Contender): Promise<Omit<Measured, "name">> {
+/** Not `maxRSS` of the usage: that one starts with what the parent had when it forked. */
+function peakMemory(pid: number): number {
+  try {
+    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0; // it has just ended
+  }
+}
+
+async function once({ command, env, size, prepare, status = 0 }: Contender): Promise<Omit<Measured, "name">> {
   await prepare?.();
   const began = Bun.nanoseconds();
   const child = Bun.spawn(command, {
@@ -29,11 +41,15 @@ async function once({ command, env, size, prepare }: Contender): Promise<Omit<Me
     stdout: "ignore",
     stderr: "pipe",
   });
+  let memory = 0;
+  const watch = setInterval(() => (memory = Math.max(memory, peakMemory(child.pid))), 20);
   const stderr = await new Response(child.stderr).text();
-  if ((await child.exited) !== 0) throw new Error(`${command.join(" ")} failed: ${stderr}`);
+  const ended = await child.exited;
+  clearInterval(watch);
+  if (ended !== status) throw new Error(`${command.join(" ")} failed: ${stderr}`);
   const wall = (Bun.nanoseconds() - began) / 1e9;
   const usage = child.resourceUsage();
-  return { wall, cpu: Number(usage?.cpuTime.total ?? 0) / 1e6, memory: usage?.maxRSS ?? 0, size: size?.() };
+  return { wall, cpu: Number(usage?.cpuTime.total ?? 0) / 1e6, memory, size: size?.() };
 }
 
 const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
@@ -51,6 +67,9 @@ export async function measure(contenders: readonly Contender[], rounds: number):
   });
 }
 
+/** A shell that waits for a pipe to end has less: its memory is of no interest. */
+const shellMemory = 1e7;
+
 const mb = (bytes: number) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
 
 const cell = (text: string) => text.replaceAll("|", "\\|");
@@ -60,7 +79,7 @@ export function table(title: string, measured: readonly Measured[], base: string
   const reference = measured.find(({ name }) => name === base)?.wall ?? NaN;
   const rows = measured.map(
     ({ name, wall, cpu, memory, size }) =>
-      `| ${cell(name)} | ${wall.toFixed(2)} | ${(wall / reference).toFixed(2)} | ${cpu.toFixed(2)} | ${mb(memory)} | ${size === undefined ? "" : mb(size)} |`,
+      `| ${cell(name)} | ${wall.toFixed(wall < 1 ? 3 : 2)} | ${(wall / reference).toFixed(2)} | ${cpu.toFixed(2)} | ${memory < shellMemory ? "" : mb(memory)} | ${size === undefined ? "" : mb(size)} |`,
   );
   return [
     `### ${title}`,
