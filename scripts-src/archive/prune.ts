@@ -22,10 +22,10 @@ export interface Place {
  */
 export async function prune(
   place: Place,
-  { database, days, log }: { database: string; days: number | undefined; log: Logger },
+  { database, days, log, now = new Date() }: { database: string; days: number | undefined; log: Logger; now?: Date },
 ): Promise<void> {
   if (days === undefined) return;
-  const rule = { database, days, now: new Date() };
+  const rule = { database, days, now };
   const { expired, refusal } = decideRetention(place.candidates, rule);
   if (refusal) log.warn(`retention in ${place.where}: ${refusal}`);
   // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one
