@@ -1,6 +1,6 @@
 /**
  * kill -9 at random moments, in a loop: what looks like a backup is one, the earlier ones are as they were, and the next run
- * succeeds and sweeps what was left. FAULTS_SECONDS (default 50, for all loops together) sets how long, FAULTS_SEED repeats.
+ * succeeds and sweeps what was left. FAULTS_SECONDS (default 40, for all loops together) sets how long, FAULTS_SEED repeats.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -14,7 +14,7 @@ import { chance } from "../support/random.ts";
 import { type Operation, type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
 
-const seconds = Number(process.env.FAULTS_SECONDS ?? 50);
+const seconds = Number(process.env.FAULTS_SECONDS ?? 40);
 /** The test's own limit is only for a run that hangs: a single run is ended after two minutes. */
 const limit = seconds * 1000 + 240_000;
 const { below, next, pick } = chance("kill -9");

@@ -133,7 +133,7 @@ const rules: readonly (readonly [steps: readonly string[], faults: readonly stri
   [notice, ["killed child", "exit 0 too early"], none("no child")],
 
   [[...database, ...work, ...disk, ...remote, ...notice], ["EMFILE"], here("open files")],
-  [steps, ["clock jump"], none("no decision depends on the clock here; the schedule's do: unit/schedule-keep-time")],
+  [steps, ["clock jump"], held("faults/clock", "years ahead or behind")],
 ];
 
 describe("the table", () => {

@@ -17,6 +17,7 @@ const packageOf = {
   "ceph-osd": "ceph-osd",
   radosgw: "radosgw",
   perl: "perl-base",
+  faketime: "faketime",
   // the programs alone: the package mariadb-server would start a server of the system
   mariadbd: "mariadb-server-core",
   "mariadb-install-db": "mariadb-server-core",

@@ -1,0 +1,77 @@
+/** A clock that has jumped (libfaketime): backups are good all the same, and none is lost that retention should keep. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { writeBackup } from "../support/backups.ts";
+import { type Installation, installScripts, startProgram } from "../support/executables.ts";
+import { expectSuccess, folderState } from "../support/expect.ts";
+import { readManifest } from "../support/files.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { s3Settings, sha256 } from "../support/storage.ts";
+
+let server: PostgresServer;
+let s3: S3Server;
+let scripts: Installation;
+beforeAll(async () => {
+  server = await startPostgres(15);
+  await server.createDatabase("app", "CREATE TABLE t AS SELECT 1 AS a");
+  s3 = startS3Server();
+});
+beforeEach(() => {
+  scripts = installScripts(server.settings("app"));
+});
+afterEach(() => scripts.remove());
+afterAll(async () => {
+  await s3.stop();
+  await server.stop();
+});
+
+// elsewhere than on Linux, faketime cannot be preloaded
+const fake = test.skipIf(process.platform !== "linux");
+/** Runs a script whose clock is off by so much ("+1d"). */
+const runAt = (offset: string, script: string, ...args: string[]) =>
+  startProgram(["faketime", "-f", offset, join(scripts.dir, script), ...args]).done;
+
+fake.each(["+3000d", "-3000d"])(
+  "a clock that is years ahead or behind (%s): the backup is good and restores",
+  async (offset) => {
+    const ran = await runAt(offset, "backup");
+    expectSuccess(ran);
+    const file = ran.stdout.trim();
+    expect(file).toMatch(offset.startsWith("+") ? /app_203\d-/ : /app_201\d-/);
+    expect(sha256(readFileSync(file))).toBe(String(readManifest(file).sha256));
+    await server.sql("app", "UPDATE t SET a = 2");
+    expectSuccess(await scripts.run("restore", [file]));
+    expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
+  },
+);
+
+fake("a clock that was set back: retention takes none of the newer ones, then or later", async () => {
+  scripts.configure({ ...server.settings("app"), LOCAL_RETENTION_DAYS: "30" });
+  expectSuccess(await scripts.run("backup"));
+  const good = folderState(scripts.backups);
+  expectSuccess(await runAt("-3000d", "backup"));
+  expect(folderState(scripts.backups)).toMatchObject(good);
+  expectSuccess(await scripts.run("backup"));
+  expect(folderState(scripts.backups)).toMatchObject(good);
+  expect(scripts.list().filter((name) => name.startsWith("app_201"))).toEqual([]);
+});
+
+fake("a clock that was ahead: its backup neither goes nor stands for the newest once the clock is right", async () => {
+  expectSuccess(await runAt("+3000d", "backup"));
+  const [ahead = ""] = scripts.list();
+  expectSuccess(await scripts.run("backup"));
+  writeBackup(scripts.backups, "app", "2025-01-01");
+  scripts.configure({ ...server.settings("app"), LOCAL_RETENTION_DAYS: "30" });
+  expectSuccess(await scripts.run("backup"));
+  expect(scripts.list()).toHaveLength(3);
+  expect(scripts.list()).toContain(ahead);
+});
+
+fake("a clock a day off: S3 takes the backup all the same, by the server's clock", async () => {
+  const bucket = await s3.newBucket();
+  scripts.configure({ ...server.settings("app"), ...s3Settings(s3, bucket) });
+  expectSuccess(await runAt("+1d", "backup", "--upload"));
+  expect([...s3.objects(bucket).keys()]).toHaveLength(2);
+});
