@@ -37,8 +37,9 @@ interface Wanted {
 export async function openDestination(wanted: Wanted): Promise<Destination> {
   const { job, database, server, folder, storage, taken, startedAt } = wanted;
   const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
-  // the dump's length is a guess, and how well it compresses another: twice the data is safe for the part size
-  const remote = (name: string) => storage && remoteDestination(storage, name, 2 * server.dataBytes);
+  // SQL may be twice the size of the tables, what cannot be compressed is then about theirs again; more only costs speed
+  const expected = server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
+  const remote = (name: string) => storage && remoteDestination(storage, name, expected);
   if (!job.settings.BACKUP_KEEP_LOCAL) {
     const only = remote(freeName(backup, taken));
     if (only) return only;

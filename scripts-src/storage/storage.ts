@@ -29,8 +29,8 @@ export interface UploadSink {
   /** Ends the object and compares its size. Throws `Failure` after cleaning up; then nothing is stored. */
   complete(): Promise<void>;
   /**
-   * Gives the upload up and cleans up, after `complete` too, which takes the object back; may be called at any time, even
-   * after the run was stopped. Never throws.
+   * Gives the upload up and cleans up; may be called at any time, even after the run was stopped. After `complete` it
+   * takes the object back, unless another run has replaced it. Never throws.
    */
   abort(): Promise<void>;
 }

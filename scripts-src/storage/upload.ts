@@ -32,8 +32,8 @@ export class Upload implements UploadSink {
   #begun: Promise<string> | undefined;
   #failure: { error: unknown } | undefined;
   #storing = false;
-  #complete = false;
-  #over = false;
+  #stored = false;
+  #aborted = false;
 
   constructor(bucket: Bucket, name: string, options: UploadOptions = {}) {
     this.#bucket = bucket;
@@ -77,17 +77,17 @@ export class Upload implements UploadSink {
           this.#options.sent?.(this.#total);
         }
         await this.#confirm();
-        this.#complete = true;
+        this.#stored = true;
       });
     } catch (error) {
-      await this.abort();
+      if (!this.#stored) await this.abort();
       throw error;
     }
   }
 
   async abort(): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#aborted) return;
+    this.#aborted = true;
     this.#giveUp.abort(new Failure(`the upload of ${this.#target.name} was given up`));
     await Promise.allSettled(this.#onTheWay);
     try {
@@ -101,8 +101,8 @@ export class Upload implements UploadSink {
   /** Throws when the upload has failed or has ended. */
   #check(): void {
     if (this.#failure) throw this.#failure.error;
+    if (this.#stored || this.#aborted) throw new Failure(`the upload of ${this.#target.name} has ended`);
     this.#signal.throwIfAborted();
-    if (this.#over || this.#complete) throw new Failure(`the upload of ${this.#target.name} has ended`);
   }
 
   #explained<T>(work: () => Promise<T>): Promise<T> {
@@ -205,7 +205,7 @@ export class Upload implements UploadSink {
   async #cleanUp(signal: AbortSignal): Promise<void> {
     const { client, name, key, tried } = this.#bucket;
     const uploadId = await this.#begun?.catch(() => undefined);
-    if (uploadId !== undefined) {
+    if (uploadId !== undefined && !this.#stored) {
       const where = { Bucket: name, Key: key(this.#target.name), UploadId: uploadId };
       await tried(
         `abort of the upload of ${this.#target.name}`,

@@ -210,6 +210,25 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     expect(await unfinished(client, bucket)).toEqual([]);
   });
 
+  test.each([5, part + 1])(
+    "an upload of %i bytes is taken back after it was completed, even when the run was stopped",
+    async (size) => {
+      const { storage, stop } = await opened();
+      await storage.put("other", Buffer.from("other"));
+      const [first, second] = [storage.upload("x"), storage.upload("x")];
+      for (const upload of [first, second]) {
+        await upload.write(noise(size));
+        await upload.complete();
+      }
+      await first.abort(); // what the second one stored is not its own
+      expect(await namesOf(storage)).toEqual(["other", "x"]);
+      stop();
+      await second.abort();
+      const { storage: again } = await open(server, bucket, { S3_PATH: storage.location("").split("/").at(-2) ?? "" });
+      expect(await namesOf(again)).toEqual(["other"]);
+    },
+  );
+
   test("deletes one object and no other; none is no error", async () => {
     const { storage } = await opened();
     for (const name of ["a", "ab", "b"]) await storage.put(name, Buffer.from(name));
