@@ -1,0 +1,152 @@
+/** restore --from-s3: the newest committed backup or the named one, checked before the database is touched. */
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectFailure, folderState } from "../support/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { s3Settings } from "../support/storage.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+
+setDefaultTimeout(120_000);
+
+let postgres: PostgresServer;
+let s3: S3Server;
+let bucket: string;
+let scripts: Installation;
+/** Names of two backups: of the first the note says 1, of the second 2. */
+let names: string[];
+
+beforeAll(async () => {
+  postgres = await startPostgres(15);
+  s3 = startS3Server();
+  bucket = await s3.newBucket();
+  const noise = "CREATE TABLE noise AS SELECT md5(n::text) AS x FROM generate_series(1, 500000) n";
+  await postgres.createDatabase("app", `CREATE TABLE note AS SELECT 1 AS text; ${noise}`);
+  scripts = installScripts({
+    ...postgres.settings("app"),
+    ...s3Settings(s3, bucket, "x"),
+    BACKUP_KEEP_LOCAL: "false",
+  });
+  names = [await backUp()];
+  await note(2);
+  await Bun.sleep(1_000); // names have seconds
+  names.push(await backUp());
+});
+afterAll(async () => {
+  await postgres.stop();
+  await s3.stop();
+});
+beforeEach(() => note(0));
+
+async function backUp(): Promise<string> {
+  const { status, stdout, stderr } = await scripts.run("backup", ["--upload"]);
+  expect(status, stderr).toBe(0);
+  return stdout.trim().split("/").at(-1) ?? "";
+}
+const note = (value: number) => postgres.sql("app", `UPDATE note SET text = ${value}`);
+const noted = () => postgres.sql("app", "SELECT text FROM note");
+const restore = (args: string[] = [], env: Record<string, string> = {}) =>
+  scripts.run("restore", ["--from-s3", ...args], { env });
+const object = (name: string) => s3.objects(bucket).get(`x/${name}`)!;
+/** Does something while an object is gone or another, and puts it back. */
+async function changed(
+  name: string,
+  change: (objects: Map<string, unknown>, key: string) => void,
+  then: () => Promise<void>,
+) {
+  const objects = s3.objects(bucket);
+  const before = new Map(objects);
+  change(objects, `x/${name}`);
+  await then();
+  objects.clear();
+  for (const [key, value] of before) objects.set(key, value);
+}
+const expectNoCopy = () => expect(folderState(scripts.backups)).toEqual({});
+
+test("takes the newest one, and leaves no copy of it on the disk", async () => {
+  const { status, stderr } = await restore();
+  expect(status, stderr).toBe(0);
+  expect(await noted()).toBe("2");
+  expect(stderr).toContain(`fetching s3://${bucket}/x/${names[1]}`);
+  expectNoCopy();
+});
+
+test("takes the one that is named", async () => {
+  const { status, stderr } = await restore([names[0]!]);
+  expect(status, stderr).toBe(0);
+  expect(await noted()).toBe("1");
+});
+
+test("what has no manifest was never finished: it is passed over, and refused by name", async () => {
+  await changed(
+    `${names[1]}.json`,
+    (objects, key) => objects.delete(key),
+    async () => {
+      expect((await restore()).status).toBe(0);
+      expect(await noted()).toBe("1");
+      expectFailure(await restore([names[1]!]), /it has no manifest, its upload was never finished/, 4);
+    },
+  );
+});
+
+test.each([
+  ["a byte is not what it was", (body: Buffer) => Buffer.from(body).fill(body[5_000_000]! ^ 1, 5_000_000, 5_000_001)],
+  ["the end is missing", (body: Buffer) => body.subarray(0, -1_000)],
+])("where %s, the database is not touched and no copy stays", async (_case, damage) => {
+  const whole = object(names[1]!);
+  await changed(
+    names[1]!,
+    (objects, key) => objects.set(key, { ...whole, body: damage(whole.body) }),
+    async () => {
+      const ran = await restore();
+      expect([ran.status, ran.stdout]).toEqual([1, ""]);
+      expect(ran.stderr).toMatch(/damaged|manifest says/);
+      expect(await noted()).toBe("0");
+      expectNoCopy();
+    },
+  );
+});
+
+test("a connection that breaks is taken up where it broke", async () => {
+  const proxy = await startTcpProxy(Number(new URL(s3.url).port));
+  proxy.cut = { direction: "down", after: 3_000_000, times: 2 };
+  const { status, stderr } = await restore([], { S3_URL: proxy.url });
+  await proxy.stop();
+  expect(status, stderr).toBe(0);
+  expect(stderr.match(/WARN .* broke off after \d+ bytes, going on from there/g)).toHaveLength(2);
+  expect(await noted()).toBe("2");
+});
+
+test("nothing there for this database: exit status 4, and where it looked", async () => {
+  expectFailure(await restore([], { S3_PATH: "elsewhere" }), /no backups of app are available in s3:.*elsewhere/, 4);
+  expectFailure(await restore(["app_2020-01-01_00-00-00.sql.gz"]), /no backup app_2020-01-01_00-00-00.sql.gz in/, 4);
+});
+
+test("credentials that are wrong: says so before anything is touched", async () => {
+  expectFailure(
+    await restore([], { S3_SECRET_KEY: "not the right one" }),
+    /the secret key does not belong to the access key/,
+  );
+  expect(await noted()).toBe("0");
+});
+
+describe.skipIf(!cephHere && !Bun.which("apt-get"))("at a real Ceph", () => {
+  let ceph: Ceph;
+  beforeAll(async () => {
+    ceph = await startCeph();
+  });
+  afterAll(() => ceph?.stop());
+
+  test("there and back", async () => {
+    await note(7);
+    const env = { ...s3Settings(ceph, await ceph.newBucket(), "deep/er") };
+    const upload = await scripts.run("backup", ["--upload"], { env });
+    expect(upload.status, upload.stderr).toBe(0);
+    await note(8);
+    const { status, stderr } = await restore([], env);
+    expect(status, stderr).toBe(0);
+    expect(await noted()).toBe("7");
+    expectNoCopy();
+  });
+});
