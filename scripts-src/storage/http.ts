@@ -55,8 +55,8 @@ async function send(request: HttpRequest, signal?: AbortSignal): Promise<{ respo
 /** A signal that follows `outer` and fires by itself after `ms`, until stopped; leaves no listener behind. */
 function stopAfter(ms: number | undefined, outer?: AbortSignal): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController();
-  const late = Object.assign(new Error("no answer in time"), { name: "TimeoutError", code: "ETIMEDOUT" });
-  const timer = ms === undefined ? undefined : setTimeout(() => controller.abort(late), ms);
+  const late = () => Object.assign(new Error("no answer in time"), { name: "TimeoutError", code: "ETIMEDOUT" });
+  const timer = ms === undefined ? undefined : setTimeout(() => controller.abort(late()), ms);
   const follow = () => controller.abort(outer?.reason);
   if (outer?.aborted) follow();
   outer?.addEventListener("abort", follow, { once: true });
