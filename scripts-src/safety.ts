@@ -1,5 +1,5 @@
 /** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
 import { manifestName } from "./archive/name.ts";
 import { backupFolder, makeBackup } from "./backup.ts";
@@ -23,7 +23,7 @@ export interface SafetyBackup {
 export async function takeSafetyBackup(job: Job, database: Database, server: Server): Promise<SafetyBackup> {
   const folder = join(backupFolder(job), "before-restore");
   const path = await backUpInto(folder, job, database, server);
-  const wayBack = `${quote(join(job.home, "restore"))} --no-safety-backup ${quote(path)}`;
+  const wayBack = wayBackTo(path, job);
   job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
   return {
     path,
@@ -43,6 +43,13 @@ export async function takeSafetyBackup(job: Job, database: Database, server: Ser
       });
     },
   };
+}
+
+/** The command that restores it with the settings of this run. */
+function wayBackTo(path: string, { home, options }: Job): string {
+  const { envFile } = options as { envFile?: string };
+  const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
+  return [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
 }
 
 async function backUpInto(folder: string, job: Job, database: Database, server: Server): Promise<string> {

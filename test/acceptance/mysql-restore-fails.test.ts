@@ -1,7 +1,7 @@
 /** Shell 2.3 to 2.5 with MariaDB: what cannot be loaded is refused before; what fails in the middle can be taken back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
 import { expectState, stateOf } from "../support/mysql-oracle.ts";
@@ -141,7 +141,9 @@ describe("a dump that fails in the middle", () => {
   const failing = () => write(withEnd("INSERT INTO `nowhere` VALUES ('private data');"));
 
   test("the message names the state before and the command that brings it back, and it does", async () => {
-    const ran = await scripts.run("restore", [failing()]);
+    const settings = join(dir, "other settings.sh");
+    renameSync(join(scripts.dir, ".env.sh"), settings);
+    const ran = await scripts.run("restore", [failing(), "--env-file", basename(settings)], { cwd: dir });
     expect(ran.status, ran.stderr).toBe(1);
     expect(ran.stderr).toContain("Table 'app.nowhere' doesn't exist");
     expect(ran.stderr).not.toContain("private data");
@@ -155,7 +157,7 @@ describe("a dump that fails in the middle", () => {
     await expectState(server, "app", before);
     // it is not taken for a regular backup, by a restore or as the one before
     expect(scripts.list()).toEqual([]);
-    expect((await scripts.run("restore")).status).toBe(4);
+    expect((await scripts.run("restore", ["--env-file", settings])).status).toBe(4);
   });
 
   test("--no-safety-backup goes without", async () => {

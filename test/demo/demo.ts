@@ -1,21 +1,19 @@
-/** `bun run demo`: a throw-away PostgreSQL, a backup, a disaster, a restore, the proof that all is back; then from S3. */
-import { readFileSync, writeFileSync } from "node:fs";
+/**
+ * `bun run demo`: a throw-away PostgreSQL (`-- --mysql`: MariaDB), a backup, a disaster, a restore, the proof that all is
+ * back; then from S3.
+ */
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { settingsFile } from "../support/settings-file.ts";
-import { type State, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { installPrograms } from "../support/setup.ts";
 import { type MailServer, startMailServer } from "../support/smtp.ts";
 import { tempDir } from "../support/temp.ts";
+import type { DemoDatabase, Snapshot } from "./database.ts";
+import { openMariadbDemo } from "./mariadb.ts";
+import { openPostgresDemo } from "./postgres.ts";
 
 const root = resolve(import.meta.dir, "../..");
-const disaster = `
-  DROP SCHEMA accounting, reporting CASCADE;
-  DELETE FROM shop.order_lines;
-  UPDATE shop.customers SET name = 'oops', email = 'oops' || id || '@example.com';
-  SELECT lo_unlink(oid) FROM pg_largeobject_metadata;`;
-
 const say = (text: string) => console.log(text);
 const step = (text: string) => say(`\n── ${text}`);
 const environment = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", TERM: process.env.TERM ?? "dumb" };
@@ -30,33 +28,10 @@ async function run(...argv: string[]): Promise<string> {
   return stdout.trim();
 }
 
-/** Rows of every table, and large objects. */
-async function countRows(server: PostgresServer): Promise<Map<string, number>> {
-  const tables = await server.sql(
-    "shop",
-    `SELECT format('SELECT %L, count(*) FROM %I.%I', nspname || '.' || relname, nspname, relname)
-     FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-     WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^(pg_|information_schema$)'`,
-  );
-  const queries = [...tables.split("\n"), "SELECT 'large objects', count(*) FROM pg_largeobject_metadata"];
-  const rows = await server.sql("shop", `${queries.join(" UNION ALL ")} ORDER BY 1`);
-  return new Map(rows.split("\n").map((row) => [row.split("|")[0] ?? "", Number(row.split("|")[1])]));
-}
-
-interface Snapshot {
-  rows: Map<string, number>;
-  state: State;
-}
-
-const look = async (server: PostgresServer): Promise<Snapshot> => ({
-  rows: await countRows(server),
-  state: await stateOf(server, "shop"),
-});
-
 /** Shows what is back, and whether all of it is. */
-async function compare(server: PostgresServer, before: Snapshot): Promise<void> {
+async function compare(database: DemoDatabase, before: Snapshot): Promise<void> {
   step("Is everything back?");
-  const after = await look(server);
+  const after = await database.look();
   for (const [table, rows] of before.rows) {
     say(`${after.rows.get(table) === rows ? "✓" : "✗"} ${table.padEnd(28)} ${rows} → ${after.rows.get(table) ?? 0}`);
   }
@@ -66,24 +41,24 @@ async function compare(server: PostgresServer, before: Snapshot): Promise<void> 
   say("✓ a dump of the database is byte for byte what it was before the disaster");
 }
 
-async function destroy(server: PostgresServer): Promise<void> {
-  say(`$ psql shop <<SQL${disaster.replaceAll("\n  ", "\n")}\nSQL`);
-  await server.sql("shop", disaster);
+async function destroy({ client, disaster, destroy: doIt }: DemoDatabase): Promise<void> {
+  say(`$ ${client} <<SQL${disaster}\nSQL`);
+  await doIt();
 }
 
-async function demo(server: PostgresServer, storage: S3Server, mail: MailServer): Promise<void> {
+async function demo(database: DemoDatabase, storage: S3Server, mail: MailServer): Promise<void> {
   step("A sample database: a web shop");
-  await server.createDatabase("shop", readFileSync(join(import.meta.dir, "shop.sql"), "utf8"));
-  const before = await look(server);
+  const more = await database.create();
+  const before = await database.look();
   const total = [...before.rows.values()].reduce((sum, n) => sum + n, 0);
-  say(`3 schemas, ${before.rows.size - 1} tables, ${total.toLocaleString("en")} rows, 20 large objects`);
+  say(`${total.toLocaleString("en")} rows in tables, ${more}`);
 
   step("Its settings, in a file that only you can read");
   const folder = tempDir("demo");
   const file = join(folder, "demo.env.sh");
   const settings = {
     SITE_NAME: "web-shop",
-    DATABASE_URL: server.url("shop"),
+    DATABASE_URL: database.url,
     BACKUP_DIR: join(folder, "backups"),
     S3_URL: storage.url,
     S3_BUCKET: await storage.newBucket(),
@@ -101,19 +76,19 @@ async function demo(server: PostgresServer, storage: S3Server, mail: MailServer)
   await script("backup");
   await run("ls", "-l", settings.BACKUP_DIR);
   step("A disaster");
-  await destroy(server);
+  await destroy(database);
   step("The restore");
   await script("restore", "--yes");
-  await compare(server, before);
+  await compare(database, before);
 
   step("Off-site: the backup goes to S3");
   await script("sync");
   step("A worse disaster: the database and the backup folder");
-  await destroy(server);
+  await destroy(database);
   await run("rm", "-r", settings.BACKUP_DIR);
   step("The restore from S3");
   await script("restore", "--from-s3", "--yes");
-  await compare(server, before);
+  await compare(database, before);
 
   step(`And the mails that told of it all: ${mail.mails.length}; the last one`);
   const last = mail.mails.at(-1)?.parsed;
@@ -122,16 +97,17 @@ async function demo(server: PostgresServer, storage: S3Server, mail: MailServer)
 
 const hidePassword = (url: string) => url.replace(/:[^:@]*@/, ":********@");
 
-installPrograms(["pg_dump", "psql"]);
-step("A throw-away PostgreSQL 15, an S3 server and a mail server on this machine");
-const server = await startPostgres(15);
+const mysql = process.argv.includes("--mysql");
+installPrograms(mysql ? ["mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb"] : ["pg_dump", "psql"]);
+step(`A throw-away ${mysql ? "MariaDB" : "PostgreSQL 15"}, an S3 server and a mail server on this machine`);
+const database = await (mysql ? openMariadbDemo() : openPostgresDemo());
 const storage = startS3Server();
 const mail = await startMailServer({ security: "none" });
-say(`they listen on 127.0.0.1: ${server.port}, ${new URL(storage.url).port} and ${mail.port}`);
+say(`they listen on 127.0.0.1: ${database.port}, ${new URL(storage.url).port} and ${mail.port}`);
 try {
-  await demo(server, storage, mail);
+  await demo(database, storage, mail);
 } finally {
-  await Promise.all([server.stop(), storage.stop(), mail.stop()]);
+  await Promise.all([database.stop(), storage.stop(), mail.stop()]);
 }
 step("The servers and all that they held are removed. What to do next, for your own database");
 say(`cd backup_scripts
