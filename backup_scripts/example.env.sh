@@ -37,7 +37,8 @@ DB_PASSWORD=''
 
 # The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_...
 # settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).
-# Values: postgres://..., postgresql://..., mysql://..., mariadb://... Secret: or DATABASE_URL_FILE.
+# Values: postgres://..., postgresql://... (TLS: ?sslmode=require), mysql://..., mariadb://... (TLS:
+# ?ssl-mode=REQUIRED). Secret: or DATABASE_URL_FILE.
 #DATABASE_URL='postgres://backup:secret@db.example.com:5432/app?sslmode=require'
 
 # The PostgreSQL database as a libpq connection string; every libpq option is passed through.

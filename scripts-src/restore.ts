@@ -90,7 +90,7 @@ export const restore: Script<Options> = {
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
-    const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job, database, server) : undefined;
+    const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job) : undefined;
     await load(job, database, file, contents, plan).catch((error: unknown) => {
       throw safety ? safety.explain(error) : error;
     });

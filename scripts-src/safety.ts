@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { prepareFolder, removeFile, sweepPartials } from "./archive/folder.ts";
 import { manifestName } from "./archive/name.ts";
 import { backupFolder, makeBackup } from "./backup.ts";
-import type { Database, Server } from "./database/database.ts";
+import { openDatabase } from "./database/open.ts";
 import { Failure, messageOf } from "./shared/errors.ts";
 import { quote } from "./shared/process.ts";
 import type { Job } from "./shared/script.ts";
@@ -20,9 +20,11 @@ export interface SafetyBackup {
  * Takes the backup into a folder below BACKUP_DIR, where no restore, sync or retention takes it for a regular one. Throws
  * `Failure`, and then nothing has been changed.
  */
-export async function takeSafetyBackup(job: Job, database: Database, server: Server): Promise<SafetyBackup> {
+export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
   const folder = join(backupFolder(job), "before-restore");
-  const path = await backUpInto(folder, job, database, server);
+  // whole, whatever regular backups leave out; with facts of its own: those of the run are about what is restored
+  const settings = { ...job.settings, DB_DUMP_OPTIONS: undefined };
+  const path = await backUpInto(folder, { ...job, settings, facts: {} });
   const wayBack = wayBackTo(path, job);
   job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
   return {
@@ -52,12 +54,12 @@ function wayBackTo(path: string, { home, options }: Job): string {
   return [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
 }
 
-async function backUpInto(folder: string, job: Job, database: Database, server: Server): Promise<string> {
+async function backUpInto(folder: string, job: Job): Promise<string> {
   try {
+    const database = openDatabase(job.settings, job);
     await prepareFolder(folder);
     await sweepPartials(folder, database.name);
-    // facts of its own: those of the run are about the backup that is restored
-    return await makeBackup({ ...job, facts: {} }, database, server, folder);
+    return await makeBackup(job, database, await database.probe(), folder);
   } catch (error) {
     job.signal.throwIfAborted();
     throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {

@@ -86,7 +86,7 @@ export const schema = z.object({
     meaning:
       "The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).",
     example: "postgres://backup:secret@db.example.com:5432/app?sslmode=require",
-    values: "postgres://…, postgresql://…, mysql://…, mariadb://…",
+    values: "postgres://…, postgresql://… (TLS: ?sslmode=require), mysql://…, mariadb://… (TLS: ?ssl-mode=REQUIRED)",
     secret: true,
   }),
   POSTGRES_CONNECTION_STRING: about(text.optional(), {

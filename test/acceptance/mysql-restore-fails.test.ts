@@ -1,6 +1,15 @@
 /** Shell 2.3 to 2.5 with MariaDB: what cannot be loaded is refused before; what fails in the middle can be taken back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
@@ -168,6 +177,15 @@ describe("a dump that fails in the middle", () => {
   });
 });
 
+test("the safety backup is whole, whatever regular backups leave out", async () => {
+  const env = { DB_DUMP_OPTIONS: "--ignore-table=app.only_here" };
+  const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup"], { env });
+  expect(ran.status, ran.stderr).toBe(0);
+  const path = join(scripts.backups, "before-restore", safetyBackups()[0] ?? "");
+  expect((await scripts.run("restore", [path])).status).toBe(0);
+  await expectState(server, "app", before);
+});
+
 test("--keep-safety-backup keeps it also after success, with a manifest", async () => {
   const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup"]);
   expect(ran.status, ran.stderr).toBe(0);
@@ -253,9 +271,24 @@ test("a restore that another session holds up ends, and nothing was changed", as
   await holder;
   expect(ran.status, ran.stderr).toBe(1);
   expect(ran.stderr).toContain("1 other session(s) use the database");
-  expect(ran.stderr).toContain("Lock wait timeout exceeded");
+  expect(ran.stderr).toMatch(/is in use, and nothing was changed: .*Lock wait timeout exceeded/);
   expect(ran.stderr).toContain("hint: another session was in the way");
   await expectState(server, "app", before);
+});
+
+test("a damaged table: no safety backup can be taken, a restore without one mends it", async () => {
+  await server.sql("app", "ALTER TABLE t ENGINE = MyISAM");
+  const whole = await stateOf(server, "app");
+  const taken = await scripts.run("backup");
+  expect(taken.status, taken.stderr).toBe(0);
+  await server.sql("app", "FLUSH TABLES");
+  rmSync(join(server.data, "app/t.MYD"));
+  const refused = await scripts.run("restore");
+  expect(refused.status, refused.stderr).toBe(1);
+  expect(refused.stderr).toContain("no safety backup of the present state, and nothing was changed");
+  const ran = await scripts.run("restore", ["--no-safety-backup"]);
+  expect(ran.status, ran.stderr).toBe(0);
+  await expectState(server, "app", whole);
 });
 
 describe.skipIf(!families.includes("mysql"))("between MariaDB and MySQL", () => {

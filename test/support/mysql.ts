@@ -24,6 +24,8 @@ export interface MysqlServer {
   password: string;
   /** Folder of the client programs of this family. */
   clientDir: string;
+  /** Folder of its data. */
+  data: string;
   /** An option file with the administrator's login. */
   loginFile: string;
   /** `mysql://…` by default; `query` is what follows the question mark. */
@@ -69,7 +71,7 @@ export async function startMysql(family: Family, parameters: Record<string, stri
   writeFileSync(login, `[client]\nuser=admin\npassword="${password}"\nhost=127.0.0.1\nport=${port}\nprotocol=TCP\n`, {
     mode: 0o600,
   });
-  const operations = operationsOf({ family, port, socket, user: "admin", password, clientDir, loginFile: login });
+  const operations = operationsOf({ family, port, socket, user: "admin", password, clientDir, data, loginFile: login });
   let server = await launch(family, argv, home, operations.sql);
   const crash = async () => {
     server.kill("SIGKILL");
@@ -88,7 +90,7 @@ export async function startMysql(family: Family, parameters: Record<string, stri
   };
 }
 
-type Facts = Pick<MysqlServer, "family" | "port" | "socket" | "user" | "password" | "clientDir" | "loginFile">;
+type Facts = Pick<MysqlServer, "family" | "port" | "socket" | "user" | "password" | "clientDir" | "data" | "loginFile">;
 
 function operationsOf(facts: Facts): Omit<MysqlServer, "crash" | "restart" | "stop"> {
   const url = (database: string, login: Login = {}, query = "") => {

@@ -89,6 +89,10 @@ const explanations: readonly Explanation[] = [
     pattern: code(1418, 1419),
     hint: "with binary logging on, functions and triggers need SUPER or SET GLOBAL log_bin_trust_function_creators = 1",
   },
+  {
+    pattern: code(3750),
+    hint: "the server wants a primary key for every table: SET GLOBAL sql_require_primary_key = OFF while you restore",
+  },
   { pattern: code(1290, 1836), hint: "the server is read-only: it may be a replica; use the primary" },
   { pattern: /errno: 28\b|No space left on device|error:? (1021|1114)\b/i, hint: "the database server's disk is full" },
   {

@@ -1,8 +1,9 @@
 /** Loading a dump with the client program. */
 import { randomUUID } from "node:crypto";
 import { codeOf } from "../../shared/errors.ts";
+import type { Client } from "./clients.ts";
 import { type Connection, startClient } from "./connection.ts";
-import { endOf } from "./contents.ts";
+import { endOf } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
 import { loadable } from "./filter.ts";
 import type { MysqlPlan } from "./plan.ts";
@@ -21,28 +22,74 @@ const options = [
   "--max-allowed-packet=1G",
 ];
 
+/** No endless wait for other sessions' locks (MySQL's default is a year). */
+const patience = "SET SESSION lock_wait_timeout = 15;\n";
+
 /**
- * Empties the database and loads the dump; the first error stops it. Throws `Failure`, and then the database is neither as
- * it was nor as in the dump.
+ * Empties the database and loads the dump; the first error stops it. Throws `Failure`, and then the database may be neither
+ * as it was nor as in the dump.
  */
 export async function load(
   connection: Connection,
   { client }: Contact,
   sql: AsyncIterable<Uint8Array>,
-  { emptying, rules }: MysqlPlan,
+  { locking, emptying, rules }: MysqlPlan,
 ): Promise<void> {
-  const { target, signal } = connection;
-  const program = startClient(connection, client, [...options, `--database=${target.database}`]);
+  const { where } = connection.target;
+  if (locking !== undefined) await awaitLocks(connection, client, locking);
+  const ended = await converse(connection, client, async function* () {
+    yield Buffer.from(prelude(emptying));
+    for await (const piece of splitStatements(sql)) yield loadable(piece, rules);
+  });
+  // a broken pipe: the client ended before its input did, and its own words say why
+  if (ended.broken !== undefined && codeOf(ended.broken) !== "EPIPE") throw ended.broken;
+  if (ended.done) return;
+  const how = `the restore into ${where} failed; it may now be neither as it was nor as in the backup`;
+  throw clientFailure(how, client, ended.status, ended.stderr);
+}
+
+/** What dumps rely on, for those made without it; then nothing is left over and nothing in the way. */
+const prelude = (emptying: readonly string[]): string =>
+  [
+    `${patience}SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0`,
+    ...emptying,
+    "SET SESSION foreign_key_checks = 1",
+    "",
+  ].join(";\n");
+
+/** Waits until no other session's transaction holds a table, while nothing has been touched yet. Throws `Failure`. */
+async function awaitLocks(connection: Connection, client: Client, locking: string): Promise<void> {
+  const { stderr, status } = await converse(connection, client, async function* () {
+    yield Buffer.from(`${patience}${locking};\nUNLOCK TABLES;\n`);
+  });
+  // any other trouble, a damaged table say, may be just why there is a restore
+  if (!stderr.includes("ERROR 1205")) return;
+  throw clientFailure(`${connection.target.where} is in use, and nothing was changed`, client, status, stderr);
+}
+
+interface Ended {
+  /** The server has done all of it. */
+  done: boolean;
+  /** What went wrong on our side of the pipe. */
+  broken?: unknown;
+  status: number;
+  stderr: string;
+}
+
+/** Feeds the client with `input` to the end, or until either side fails. */
+async function converse(
+  connection: Connection,
+  client: Client,
+  input: () => AsyncIterable<Uint8Array | undefined>,
+): Promise<Ended> {
+  const program = startClient(connection, client, [...options, `--database=${connection.target.database}`]);
   const output = lastOf(program.stdout, program.loggedIn);
   // said by the server at the very end: the client takes an input that breaks off for a whole one
   const mark = randomUUID();
   let broken: unknown;
   try {
-    await program.stdin.write(prelude(emptying));
-    for await (const piece of splitStatements(sql)) {
-      const bytes = loadable(piece, rules);
-      if (bytes) await program.stdin.write(bytes);
-    }
+    await program.stdin.write("SELECT 'logged in';\n");
+    for await (const bytes of input()) if (bytes) await program.stdin.write(bytes);
     await program.stdin.write(`\nDELIMITER ;\nSELECT '${mark}';\n`);
     await program.stdin.end();
   } catch (error) {
@@ -50,26 +97,9 @@ export async function load(
     program.stop();
   }
   const [status, stderr, said] = [await program.exited, await program.stderr, await output];
-  signal.throwIfAborted();
-  // a broken pipe: the client ended before its input did, and its own words say why
-  if (broken !== undefined && codeOf(broken) !== "EPIPE") throw broken;
-  if (broken === undefined && status === 0 && said.includes(mark)) return;
-  const how = `the restore into ${target.where} failed; it may now be neither as it was nor as in the backup`;
-  throw clientFailure(how, client, status, stderr);
+  connection.signal.throwIfAborted();
+  return { done: broken === undefined && status === 0 && said.includes(mark), broken, status, stderr };
 }
-
-/**
- * What dumps rely on, for those made without it, and no endless wait for other sessions' locks (MySQL's default is a
- * year).
- */
-const prelude = (emptying: readonly string[]): string =>
-  [
-    "SELECT 'logged in'",
-    "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', lock_wait_timeout = 15, foreign_key_checks = 0",
-    ...emptying,
-    "SET SESSION foreign_key_checks = 1",
-    "",
-  ].join(";\n");
 
 async function lastOf(stream: ReadableStream<Uint8Array>, onChunk: () => void): Promise<string> {
   let tail: Buffer = Buffer.alloc(0);

@@ -2,8 +2,10 @@
 import type { Settings } from "../../shared/settings.ts";
 import type { Database, DatabaseContext } from "../database.ts";
 import { connectionFrom } from "./connection.ts";
-import { type DumpContents, examine } from "./contents.ts";
-import { checkSight, dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
+import type { DumpContents } from "./contents.ts";
+import { checkSight, dump, stockRestore } from "./dump.ts";
+import { dumpOptionsFrom } from "./dump-options.ts";
+import { examine } from "./examine.ts";
 import { load } from "./load.ts";
 import { comparePlan, type MysqlPlan } from "./plan.ts";
 import { type Contact, probe } from "./probe.ts";

@@ -1,0 +1,79 @@
+/** Reads a dump from its first line to its last. */
+import { Failure } from "../../shared/errors.ts";
+import { type DumpContents, emptyContents, readStatement } from "./contents.ts";
+import { splitStatements } from "./statements.ts";
+
+/** The programs' last words. */
+const completion = /\n-- Dump completed(?: on [\d -]+[\d:]+)?\r?\n\s*$/;
+const tailLength = 200;
+const headLength = 4096;
+
+/** The last bytes of a stream, after one more chunk. */
+export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
+  Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);
+
+/** Whether the end of a dump's text proves that the dump program came to its end. */
+export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
+
+/** Reads a dump to its end. Throws `Failure` when it is not a whole dump of mysqldump or mariadb-dump. */
+export async function examine(sql: AsyncIterable<Uint8Array>): Promise<DumpContents> {
+  let head: Buffer = Buffer.alloc(0);
+  let tail: Buffer = Buffer.alloc(0);
+  let bytes = 0;
+  async function* watched() {
+    for await (const chunk of sql) {
+      if (head.length < headLength) {
+        head = Buffer.concat([head, chunk.subarray(0, headLength)]);
+        if (head.length >= headLength) checkHead(head);
+      }
+      tail = endOf(tail, chunk);
+      bytes += chunk.length;
+      yield chunk;
+    }
+    if (head.length < headLength) checkHead(head);
+  }
+  const contents = emptyContents();
+  let giant = 0;
+  for await (const piece of splitStatements(watched())) {
+    if (piece.kind === "statement") readStatement(contents, piece.bytes.toString("latin1"));
+    giant = piece.kind === "part" ? giant + piece.bytes.length : 0;
+    contents.longest = Math.max(contents.longest, giant, piece.bytes.length);
+  }
+  if (!isComplete(tail)) {
+    throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
+      hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
+    });
+  }
+  return { ...contents, bytes, ...readHead(head.toString("utf8", 0, headLength)) };
+}
+
+function readHead(head: string): Pick<DumpContents, "family" | "database" | "serverVersion"> {
+  const serverVersion = /^-- Server version\t(\S+)/m.exec(head)?.[1];
+  return {
+    family: /mariadb/i.test(serverVersion ?? head) ? "mariadb" : "mysql",
+    database: /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(head)?.[1],
+    serverVersion,
+  };
+}
+
+/** Other things that people try to restore, by how they begin. */
+const foreign: readonly (readonly [RegExp, string])[] = [
+  [/^PGDMP|^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB"],
+  [/^<\?xml/, "is a dump in XML"],
+  [/^SQLite format 3/, "is an SQLite database"],
+];
+
+function checkHead(head: Buffer): void {
+  const text = head.toString("latin1", 0, headLength);
+  const other = foreign.find(([pattern]) => pattern.test(text));
+  if (other) {
+    throw new Failure(`the file ${other[1]}`, {
+      hints: ["name a backup of this database, or set DATABASE_URL to a database of that kind"],
+    });
+  }
+  if (!/^-- (MySQL|MariaDB) dump /m.test(text)) {
+    throw new Failure("the file is no dump of mysqldump or mariadb-dump: its first lines do not say so", {
+      hints: ["to load other SQL by hand: mysql --binary-mode DATABASE < FILE"],
+    });
+  }
+}
