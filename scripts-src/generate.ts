@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { composeWithSettings } from "./generate-compose.ts";
+import { documentationWithTables } from "./generate-documentation.ts";
 import { scripts } from "./scripts.ts";
 import { usageOf } from "./shared/command-line.ts";
 import { sentencesAbout } from "./shared/about.ts";
@@ -12,9 +13,12 @@ import { providers } from "./storage/providers.ts";
 /** Path from the project's root, and content. */
 export const generatedFiles = async (): Promise<Record<string, string>> => ({
   "backup_scripts/example.env.sh": exampleEnv(),
-  "docker-compose.yml": composeWithSettings(readFileSync(join(import.meta.dir, "../docker-compose.yml"), "utf8")),
+  "backup_scripts/DOCUMENTATION.md": await documentationWithTables(current("backup_scripts/DOCUMENTATION.md")),
+  "docker-compose.yml": composeWithSettings(current("docker-compose.yml")),
   "scripts-src/usage.json": `${JSON.stringify(await usages(), null, 2)}\n`,
 });
+
+const current = (path: string) => readFileSync(join(import.meta.dir, "..", path), "utf8");
 
 /** What `help` says of each script: made beforehand, for yargs takes 10 ms and more to lay out each. */
 async function usages(): Promise<Record<string, string>> {

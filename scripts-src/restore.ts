@@ -172,9 +172,9 @@ const fetchManifest = (storage: Storage, name: string): Promise<Manifest> =>
   receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)));
 
 /** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
-async function checkBackup({ log }: Job, database: Database, file: OpenBackup): Promise<Contents> {
+async function checkBackup({ log, facts }: Job, database: Database, file: OpenBackup): Promise<Contents> {
   const { manifest } = file;
-  log.info(`checking ${file.path}, ${bytesText(file.bytes)}`);
+  log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
   if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
   if (manifest && !database.takes.includes(manifest.engine)) {
     throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {

@@ -4,14 +4,17 @@ import { usageFailure } from "./errors.ts";
 import type { Script } from "./script.ts";
 import { version } from "./version.ts";
 
-const exitStatusTable = `Exit status:
-  0  done
-  1  the job failed
-  2  wrong usage or settings, nothing was attempted
-  3  a needed program is missing
-  4  no such backup
-  5  another run holds the lock
-  128+n  stopped by signal n, after cleaning up`;
+/** The same for every script. */
+export const exitStatusMeanings: readonly (readonly [status: string, meaning: string])[] = [
+  ["0", "done"],
+  ["1", "the job failed"],
+  ["2", "wrong usage or settings, nothing was attempted"],
+  ["3", "a needed program is missing"],
+  ["4", "no such backup"],
+  ["5", "another run holds the lock"],
+  ["128+n", "stopped by signal n, after cleaning up"],
+];
+const exitStatusTable = `Exit status:\n${exitStatusMeanings.map(([status, meaning]) => `  ${status}  ${meaning}`).join("\n")}`;
 
 /** yargs for a script, with what all scripts share. */
 function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?? 80)) {

@@ -6,7 +6,7 @@ import { takeLock } from "./lock.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** Every metric with its meaning; each is a gauge with the labels `script` and `site`. */
-const meanings = {
+export const metricMeanings = {
   last_run_timestamp_seconds: "When the last run ended, good or not.",
   last_run_duration_seconds: "How long the last run took.",
   last_run_success: "1 when the last run did its job, 0 when it failed.",
@@ -16,7 +16,7 @@ const meanings = {
   last_success_bytes: "Size of the backup file of the last good run.",
 } as const;
 
-type Metric = keyof typeof meanings;
+type Metric = keyof typeof metricMeanings;
 /** Values by metric and labels. */
 type Samples = Map<string, Map<string, number>>;
 
@@ -72,7 +72,7 @@ function parse(text: string): Samples {
 
 /** The exposition format wants the lines of one metric side by side. */
 function format(samples: Samples): string {
-  const lines = Object.entries(meanings).flatMap(([metric, meaning]) => {
+  const lines = Object.entries(metricMeanings).flatMap(([metric, meaning]) => {
     const name = `backup_scripts_${metric}`;
     const values = [...(samples.get(metric) ?? [])].map(([labels, value]) => `${name}{${labels}} ${value}`);
     return values.length === 0 ? [] : [`# HELP ${name} ${meaning}`, `# TYPE ${name} gauge`, ...values];

@@ -23,6 +23,8 @@ const packageOf = {
   "mariadb-install-db": "mariadb-server-core",
   "mariadb-dump": "mariadb-client",
   mariadb: "mariadb-client",
+  aws: "awscli",
+  "systemd-analyze": "systemd",
 } as const;
 
 export type ProgramName = keyof typeof packageOf;

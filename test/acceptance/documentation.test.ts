@@ -1,0 +1,242 @@
+/** Shell requirement 7: DOCUMENTATION.md says what is there, and its commands, run as they stand, do what it says. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { Cron } from "croner";
+import { scripts } from "../../scripts-src/scripts.ts";
+import { settingNames, secretNames, aboutSetting } from "../../scripts-src/shared/settings.ts";
+import { providers } from "../../scripts-src/storage/providers.ts";
+import { type Block, blocks, documentation, tableAfter } from "../support/documentation.ts";
+import type { Ran } from "../support/executables.ts";
+import { canHaveMachine, type Machine, openMachine } from "../support/machine.ts";
+
+const root = resolve(import.meta.dir, "../..");
+const flowing = (text: string) => text.replaceAll(/\s+/g, " ");
+
+test("shell 7.1: DOCUMENTATION.md lies in the backup_scripts folder", () => {
+  expect(existsSync(resolve(root, "backup_scripts/DOCUMENTATION.md"))).toBeTrue();
+});
+
+test("shell 7.2: the purpose of each script", async () => {
+  for (const [name, load] of Object.entries(scripts)) {
+    const { summary } = await load();
+    const row = tableAfter("<!-- generated: scripts -->").find(([script]) => script?.startsWith(`\`${name} `));
+    expect(row?.[1]).toBe(flowing(summary));
+  }
+});
+
+test("shell 7.3, 7.4: steps of a set-up, manual runs, and cron jobs, each with commands", () => {
+  const headings = documentation.match(/^###? .*$/gm) ?? [];
+  for (const heading of ["## 2. Set-up, step by step", "## 3. By hand", "## 4. By itself", "### Cron"])
+    expect(headings).toContain(heading);
+  for (const chapter of [2, 3, 4]) expect(blocks.filter((block) => block.chapter === chapter)).not.toBeEmpty();
+});
+
+test("shell 7.5: every setting with its meaning, values and default; secret ones are marked", () => {
+  for (const name of settingNames) {
+    const { meaning, values = "", default: standard = "" } = aboutSetting(name);
+    const mark = secretNames.includes(name) ? " *" : "";
+    expect(documentation).toContain(`\n| \`${name}\`${mark} | ${meaning} | ${values} | ${standard} |\n`);
+  }
+});
+
+test("every link leads somewhere", () => {
+  const headings = (documentation.match(/^#+ .*$/gm) ?? []).map((heading) =>
+    heading
+      .replace(/^#+ /, "")
+      .toLowerCase()
+      .replaceAll(/[^\w -]/g, "")
+      .replaceAll(" ", "-"),
+  );
+  for (const [, target = ""] of documentation.matchAll(/\]\(([^)]+)\)/g)) {
+    if (target.startsWith("#")) expect(headings).toContain(target.slice(1));
+    else expect(existsSync(resolve(root, "backup_scripts", target)), target).toBeTrue();
+  }
+});
+
+test("every block of commands is run by a test or says why not", () => {
+  const reasons = blocks.filter(({ mark }) => mark.startsWith("not run: ")).map(({ mark }) => mark.slice(9));
+  expect(reasons).toEqual([
+    "needs a package repository; the tests install the same package",
+    "the tests themselves begin with these two",
+    "an editor; the tests put the lines below into the file",
+    "needs an AWS account",
+    "needs systemd as process 1; the tests check both units with systemd-analyze",
+    "needs Docker; test/container builds the image and runs docker-compose.yml",
+    "needs a cluster; test/container checks the manifest",
+  ]);
+  const ci = readFileSync(resolve(root, ".ci/run"), "utf8");
+  expect(ci).toContain("bun install --frozen-lockfile");
+  const { packageManager } = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8")) as Record<string, string>;
+  expect(documentation).toContain(`npx --yes ${packageManager} run build`);
+});
+
+test("what each provider needs", () => {
+  const written = blocks.filter(({ mark }) => mark === "settings of a provider").map(({ text }) => text);
+  expect(written).toEqual(
+    providers.map(({ settings }) =>
+      Object.entries(settings)
+        .map(([name, value]) => `${name}='${value}'\n`)
+        .join(""),
+    ),
+  );
+});
+
+const crontab = blocks.find(({ mark }) => mark === "a crontab")?.text ?? "";
+const cronFile = blocks.find(({ text }) => text.includes("tee /etc/cron.d/"))?.text ?? "";
+const cronLine = /^((?:\S+ ){5})(\w+) (\/.*)$/gm;
+
+test("every cron line is a time that comes, and a script", () => {
+  const lines = [...crontab.matchAll(cronLine), ...cronFile.matchAll(cronLine)];
+  expect(lines).toHaveLength(5);
+  for (const [, times = "", , command = ""] of lines) {
+    expect(new Cron(times.trim(), { paused: true }).nextRun()).toBeInstanceOf(Date);
+    expect(Object.keys(scripts)).toContain(/^\/opt\/backup_scripts\/(\w+)/.exec(command)?.[1] ?? "");
+  }
+});
+
+test.if(process.env.CI === "true")("the walk through the documentation is no skipped test on CI", () => {
+  expect(canHaveMachine).toBeTrue();
+});
+
+describe.skipIf(!canHaveMachine)("word for word, on a machine of its own", () => {
+  let machine: Machine;
+  let facts: { password: string; key: string; secret: string };
+  let walk: Ran;
+  /** What each block printed, by its line. */
+  let printed: Map<number, string>;
+
+  beforeAll(async () => {
+    machine = await openMachine(["db.example.com", "s3.example.com", "smtp.example.com"]);
+    const world = machine.serve([process.execPath, resolve(import.meta.dir, "../support/documentation-world.ts")]);
+    facts = JSON.parse((await world.next()).value as string) as typeof facts;
+    walk = await machine.shell(wholeWalk(), environment());
+    printed = byBlock(walk.stdout);
+  }, 300_000);
+  afterAll(() => machine.close());
+
+  /** What a person would type when asked, or has from elsewhere. */
+  const environment = () => ({
+    AWS_ENDPOINT_URL: "http://s3.example.com:9000",
+    AWS_ACCESS_KEY_ID: facts.key,
+    AWS_SECRET_ACCESS_KEY: facts.secret,
+    AWS_DEFAULT_REGION: "us-east-1",
+    PGPASSFILE: "/opt/pgpass",
+  });
+
+  // the AWS CLI knows AWS_ENDPOINT_URL only since 2.13
+  const prepare = () => `
+    printf '*:*:*:postgres:%s\\n*:*:*:app:the-password-of-app\\n' '${facts.password}' > /opt/pgpass
+    chmod 600 /opt/pgpass
+    aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`;
+
+  /** The example's names become those of the servers that are here. */
+  const here = (text: string) =>
+    text
+      .replaceAll("https://s3.example.com", "http://s3.example.com:9000")
+      .replaceAll("the-access-key", facts.key)
+      .replaceAll("the-secret-key", facts.secret);
+
+  /** Chapters 2 to 4, a disaster, chapter 5 with the program, another one, and without it; in one shell, as one person. */
+  function wholeWalk(): string {
+    const run = blocks.filter(
+      ({ language, mark, chapter }) => language === "sh" && chapter <= 5 && !/^not run|^MariaDB/.test(mark),
+    );
+    const [before, after] = [run.filter(({ chapter }) => chapter < 5), run.filter(({ chapter }) => chapter === 5)];
+    const withProgram = after.filter(({ text }) => !/PGHOST|restoreCommand/.test(text));
+    const without = after.filter((block) => !withProgram.includes(block));
+    return [
+      prepare(),
+      ...before.map(asShell),
+      asCron,
+      disaster,
+      ...withProgram.map(asShell),
+      "psql -h db.example.com -U app -d app -Atc \"SELECT 'restored with it: ' || count(*) FROM orders\"",
+      "psql -q -h db.example.com -U postgres -c 'DROP DATABASE app' -c 'CREATE DATABASE app OWNER app'",
+      "cd $(mktemp -d)",
+      ...without.map(asShell),
+      "psql -h db.example.com -U app -d app -Atc \"SELECT 'restored without it: ' || count(*) FROM orders\"",
+    ].join("\n");
+  }
+
+  function asShell({ mark, text, line }: Block): string {
+    const files = /^settings of (.*)$/.exec(mark)?.[1]?.split(" ") ?? [];
+    const commands = files.length === 0 ? here(text) : files.map((file) => fillIn(file, here(text))).join("\n");
+    return `printf '\\0%s\\n' ${line}\n${commands}`;
+  }
+
+  /** What a person does in an editor: the line that is there, commented out or not, gets the value; else it is a new one. */
+  const fillIn = (file: string, lines: string) =>
+    (lines.includes("SMTP_HOST") ? `${lines}SMTP_SECURITY='none'\n` : lines)
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => {
+        const name = line.split("=")[0] ?? "";
+        return `if grep -q "^#*${name}=" ${file}; then sed -i "0,/^#*${name}=/s|^#*${name}=.*|${line}|" ${file}; else echo "${line}" >> ${file}; fi`;
+      })
+      .join("\n");
+
+  /** What cron would do: the jobs of both files, with the little that cron puts into the environment. */
+  const asCron = [...crontab.matchAll(cronLine), ...cronFile.matchAll(cronLine)]
+    .map(
+      ([, , user, command]) =>
+        `env -i HOME=/ LOGNAME=${user} SHELL=/bin/sh PATH=/usr/bin:/bin "$(command -v sudo)" -u ${user} /bin/sh -c '${command}'`,
+    )
+    .join("\n");
+
+  const disaster = `
+    psql -q -h db.example.com -U postgres -c 'DROP DATABASE app' -c 'DROP ROLE app'
+    rm -r /var/backups/app/* /opt/backup_scripts/*.env.sh`;
+
+  const byBlock = (output: string) =>
+    new Map(
+      output
+        .split("\0")
+        .slice(1)
+        .map((part) => [Number.parseInt(part, 10), part.replace(/^\d+\n/, "")]),
+    );
+
+  /** What the block that holds `words` printed. */
+  const outputOf = (words: string) => printed.get(blocks.find(({ text }) => text.includes(words))?.line ?? 0) ?? "";
+
+  test("every command does its work, and without a word of warning but for the scratch database", () => {
+    expect(walk.status, walk.stderr).toBe(0);
+    const warnings = walk.stderr.split("\n").filter((line) => / (WARN|ERROR) /.test(line));
+    expect(warnings.filter((line) => !line.includes("it goes into app_scratch"))).toEqual([]);
+  });
+
+  test("2.8, 2.9: the backups are in the bucket, the test notice has arrived", async () => {
+    const { stdout } = await machine.shell(
+      `exec '${process.execPath}' -e 'console.log(await (await fetch("http://127.0.0.1:8025")).text())'`,
+    );
+    const { mails, objects } = JSON.parse(stdout) as { mails: { to: string[]; subject: string }[]; objects: string[] };
+    expect(mails).toEqual([{ to: ["admin@example.com"], subject: expect.stringMatching(/^TEST: notice from /) }]);
+    expect(objects).not.toBeEmpty();
+    for (const key of objects) expect(key).toMatch(/^app\/app_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz(\.json)?$/);
+  });
+
+  test("4: systemd finds nothing wrong with both units", async () => {
+    const checked = await machine.shell("systemd-analyze verify /etc/systemd/system/backup_scripts.timer");
+    expect(checked).toEqual({ status: 0, stdout: "", stderr: "" });
+  });
+
+  test("5: the database is back, with this program and without it", () => {
+    expect(walk.stdout).toContain("\nrestored with it: 1000\n");
+    expect(walk.stdout).toContain("\nrestored without it: 1000\n");
+  });
+
+  test("5: both sums are the same, and the manifest's command is the one that is shown", () => {
+    const [, sum] = /^([0-9a-f]{64})\n\1 {2}app_/m.exec(outputOf("sha256sum")) ?? [];
+    expect(sum).toBeDefined();
+    const [, command = ""] = /"restoreCommand": "(.*)"/.exec(outputOf("restoreCommand")) ?? [];
+    const shown = blocks.find(({ text }) => text.includes("restoreCommand"))?.text.split("\n")[1];
+    expect(command.replace(/app_\S+/, '"$file"')).toBe(shown ?? "");
+  });
+
+  test("2.5: the checklist looks as shown", () => {
+    const shown = blocks.find(({ text, language }) => language === "text" && text.includes("✓ privileges"))?.text ?? "";
+    const vague = (text: string) =>
+      text.replaceAll(/[\d.]+ (?:[KMGT]i)?B\b/g, "SIZE").replaceAll(/(?<=SQL |pg_dump )[\d.]+/g, "VERSION");
+    expect(vague(outputOf("backup --dry-run\n"))).toBe(vague(shown));
+  });
+});
