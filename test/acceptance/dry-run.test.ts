@@ -244,6 +244,27 @@ describe("restore", () => {
     expect(existsSync(place.backups)).toBe(false);
   });
 
+  test("as a user who may only read: a cross that says whom to be, before anything is touched", async () => {
+    expect((await place.run("backup")).status).toBe(0);
+    await postgres.sql(
+      "app",
+      "CREATE ROLE onlooker LOGIN PASSWORD 'onlooker-pass'; GRANT pg_read_all_data TO onlooker",
+    );
+    configure({ DB_USER: "onlooker", DB_PASSWORD: "onlooker-pass" });
+    const { status, stdout } = await dry("restore");
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^✗ backup: .* cannot take this backup, nothing was changed:$/m);
+    expect(stdout).toMatch(/^onlooker does not own public\.item: restore as the owner \(postgres\)/m);
+    expect(stdout).toMatch(/^onlooker may not create tables in the schema public: /m);
+    const real = await place.run("restore");
+    expect(real.status).toBe(1);
+    expect(real.stderr).toContain("onlooker does not own public.item");
+    await postgres.createDatabase("app_owned", "", "OWNER onlooker");
+    configure({ DB_NAME: "app_owned", DB_USER: "onlooker", DB_PASSWORD: "onlooker-pass" });
+    const [name = ""] = place.list();
+    expect((await place.run("restore", ["--no-owner", name])).status).toBe(0);
+  });
+
   test("a damaged backup, and a database that cannot be reached", async () => {
     expect((await place.run("backup")).status).toBe(0);
     const [name = ""] = place.list();

@@ -2,6 +2,7 @@
 import type { LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
+import { type Ownership, ownershipProblems, ownershipQuery } from "./owners.ts";
 import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
 
 /** A plan with what the load leaves out. */
@@ -27,6 +28,7 @@ export interface Target {
   /** The schema `public` is there. */
   hasPublic: boolean;
   superuser: boolean;
+  ownership: Ownership;
   children: Child[];
   /** Other sessions in the database. */
   sessions: number;
@@ -72,6 +74,7 @@ export const targetQuery = `
       JOIN pg_class c ON c.oid = adrelid JOIN pg_namespace n ON n.oid = c.relnamespace`)},
     'views', ${list(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
+    'ownership', (${ownershipQuery}),
     'defaultPrivileges', ${list(defaultPrivilegesQuery)},
     'children', ${list(childrenQuery)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
@@ -107,6 +110,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       ),
       ...(noOwner ? [] : roleProblems(contents, target)),
       ...collisionProblems(contents, replaces),
+      ...ownershipProblems(target.ownership, contents, replaces),
     ],
     warnings: [
       ...partedWarnings(target.children, inDump),
