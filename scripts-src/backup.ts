@@ -12,7 +12,7 @@ import { prune } from "./archive/prune.ts";
 import { type Tally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
-import { checkFolder, checkLogin, checkPrivileges, checkStorage, type Contact } from "./checks.ts";
+import { checkRoom, checkLogin, checkPrivileges, checkStorage, type Contact } from "./checks.ts";
 import { openDestination } from "./destination.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
 import { takeLock } from "./shared/lock.ts";
@@ -74,7 +74,7 @@ export const backupFolder = ({ home, settings }: Job): string => resolve(home, s
 export const backupChecks = (job: Job<BackupOptions>, contact: Contact, folder: string): Check[] => [
   checkLogin(job, contact),
   checkPrivileges(contact),
-  checkFolder(job, contact, folder),
+  checkRoom(job, contact, folder),
   ...(job.options.upload ? [checkStorage(job, { writes: true })] : []),
   ...checkNotices(job.settings),
 ];

@@ -38,7 +38,7 @@ export const checkPrivileges = (contact: Contact): Check => ({
 });
 
 /** BACKUP_DIR, which is not made, and room in it for the next backup. */
-export const checkFolder = ({ settings }: Job, contact: Contact, folder: string): Check => ({
+export const checkRoom = ({ settings }: Job, contact: Contact, folder: string): Check => ({
   what: `folder ${folder}`,
   async look() {
     const { exists, nearest } = await lookAtFolder(folder);

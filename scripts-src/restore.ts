@@ -8,7 +8,7 @@ import { openBackup, type OpenBackup } from "./archive/read.ts";
 import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup.ts";
-import { checkLogin, type Contact } from "./checks.ts";
+import { checkLogin, checkPrivileges, checkRoom, type Contact } from "./checks.ts";
 import type { Contents, Database, LoadPlan, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
@@ -102,10 +102,12 @@ export const restore: Script<Options> = {
 
 /** What a dry run looks at. */
 function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Check[] {
-  const { fromS3 } = job.options;
+  const { fromS3, noSafetyBackup } = job.options;
   const { database } = contact;
   return [
     checkLogin(job, contact),
+    // what the safety backup needs
+    ...(database.atomicLoad || noSafetyBackup ? [] : [checkPrivileges(contact), checkRoom(job, contact, folder)]),
     {
       what: "backup",
       async look() {
