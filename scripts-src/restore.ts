@@ -207,7 +207,7 @@ async function planLoad({ log, options }: Job<Options>, database: Database, cont
 
 const cannotLoad = (database: Database, plan: LoadPlan) =>
   new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
-    hints: ["remove what is listed, then restore again"],
+    hints: ["mend what is listed, then restore again"],
   });
 
 /** A load that cannot be taken back gets a safety backup, unless there is nothing to lose. */

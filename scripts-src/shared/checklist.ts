@@ -27,7 +27,7 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
     } catch (error) {
       if (error instanceof Stopped) throw error;
       crosses.push(error);
-      lines.push(`✗ ${what}: ${messageOf(error)}`);
+      lines.push(`✗ ${what}: ${messageOf(error).replaceAll("\n", "\n    ")}`);
       if (error instanceof Failure) lines.push(...error.hints.map((hint) => `    hint: ${hint}`));
     }
   }

@@ -6,7 +6,7 @@ import { decideRetention } from "../../scripts-src/archive/retention.ts";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/shared/notify/webhook.ts";
 import { schema } from "../../scripts-src/shared/settings.ts";
-import { reasonToKeep } from "../../scripts-src/storage/plan.ts";
+import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 import { documentation, tableAfter } from "../support/documentation.ts";
 
 const root = resolve(import.meta.dir, "../..");
@@ -37,7 +37,8 @@ test("8: sync deletes what the table says, and nothing else", () => {
     const parsed = parseBackupName(backup);
     return { name, named: parsed && { backup, database: parsed.database, time: parsed.time } };
   };
-  const local = [entry(ofDay("2026-06-01"))].flatMap(({ name, named }) => (named ? [{ name, named }] : []));
+  const files = [entry(ofDay("2026-06-01"))].flatMap(({ name, named }) => (named ? [{ name, named }] : []));
+  const local = indexLocal(files);
   const cases: Record<string, string> = {
     "a backup, older than the newest local one of its database": ofDay("2026-05-01"),
     "the manifest of such a backup": `${ofDay("2026-05-01")}.json`,

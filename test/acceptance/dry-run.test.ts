@@ -254,8 +254,8 @@ describe("restore", () => {
     const { status, stdout } = await dry("restore");
     expect(status).toBe(1);
     expect(stdout).toMatch(/^✗ backup: .* cannot take this backup, nothing was changed:$/m);
-    expect(stdout).toMatch(/^onlooker does not own public\.item: restore as the owner \(postgres\)/m);
-    expect(stdout).toMatch(/^onlooker may not create tables in the schema public: /m);
+    expect(stdout).toMatch(/^ {4}onlooker does not own public\.item: restore as the owner \(postgres\)/m);
+    expect(stdout).toMatch(/^ {4}onlooker may not create tables in the schema public: /m);
     const real = await place.run("restore");
     expect(real.status).toBe(1);
     expect(real.stderr).toContain("onlooker does not own public.item");
