@@ -114,7 +114,8 @@ describe.concurrent("a mail server that", () => {
 
   test.each([
     ["the greeting", "", /said nothing\n/],
-    ["its abilities", "220 hello\r\n", /took longer than 4 s\n/],
+    // on a busy machine greeting and first ability arrive as one, which nodemailer takes for a greeting without end
+    ["its abilities", "220 hello\r\n", /took longer than 4 s\n|said nothing\n/],
   ])("never ends %s", async (_, beginning, words) => {
     const answerForEver = (socket: Socket) => {
       const line = beginning ? "250-x\r\n" : "220-x\r\n";
