@@ -67,12 +67,14 @@ function download(work: string, { suites, packages, wanted }: Wanted): void {
   run(["apt-get", ...options, "download", "-qq", ...needed], join(work, "deb"));
 }
 
-/** The mirror that this machine gets Debian from; Debian's own elsewhere. */
+/** The Debian mirror: DEBIAN_MIRROR, or the one that this machine gets Debian from. Throws on another system without it. */
 export function debianMirror(): string {
   const files = globSync("/etc/apt/{sources.list,sources.list.d/*.{list,sources}}");
   const urls = files.flatMap((file) => readFileSync(file, "utf8").match(/^(deb |URIs:).*$/gm) ?? []);
   const mirror = urls.flatMap((line) => line.match(/\S+:\/\/\S+\/debian\/?(?=\s|$)/) ?? [])[0];
-  return mirror ?? "http://deb.debian.org/debian";
+  const found = process.env.DEBIAN_MIRROR ?? mirror;
+  if (!found) throw new Error("apt gets no Debian here: set DEBIAN_MIRROR to the address of a Debian mirror");
+  return found;
 }
 
 /** Makes `target` a folder of scripts that run `programs` (paths within `root`) with the libraries of `root`. */
