@@ -6,7 +6,7 @@ import { Cron } from "croner";
 import { scripts } from "../../scripts-src/scripts.ts";
 import { settingNames, secretNames, aboutSetting } from "../../scripts-src/shared/settings.ts";
 import { providers } from "../../scripts-src/storage/providers.ts";
-import { type Block, blocks, documentation, tableAfter } from "../support/documentation.ts";
+import { type Block, blocks, documentation, readme, tableAfter } from "../support/documentation.ts";
 import type { Ran } from "../support/executables.ts";
 import { canHaveMachine, type Machine, openMachine } from "../support/machine.ts";
 
@@ -205,14 +205,36 @@ describe.skipIf(!canHaveMachine)("word for word, on a machine of its own", () =>
     expect(warnings.filter((line) => !line.includes("it goes into app_scratch"))).toEqual([]);
   });
 
+  test("README: every line of the recording is one that the program prints", () => {
+    const [, recording = ""] = /^<!-- a recording -->\n```text\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+    const vague = (text: string) => text.replaceAll(/[KMGT]iB/g, "B").replaceAll(/[\d.]+/g, "0");
+    const real = new Set(vague(walk.stdout + walk.stderr).split("\n"));
+    const lines = recording.split("\n").filter((line) => line !== "" && !line.startsWith("$ "));
+    expect(lines.length).toBeGreaterThan(10);
+    for (const line of lines) expect([...real]).toContain(vague(line));
+  });
+
+  test("README: pg_dump | gzip | aws s3 cp stores a truncated object, and without pipefail nobody hears of it", async () => {
+    const pipe = (key: string) =>
+      `pg_dump -h db.example.com -U postgres -d no_such_database | gzip | aws s3 cp - s3://my-backups/${key}`;
+    const { stdout } = await machine.shell(
+      `${prepare()}\n${pipe("one")} && echo "status 0"\nbash -o pipefail -c '${pipe("two").replace("aws", 'aws --endpoint-url "$AWS_ENDPOINT_URL"')}' || echo "status not 0"\naws s3 ls s3://my-backups/`,
+      environment(),
+    );
+    expect(stdout).toContain("status 0\n");
+    expect(stdout).toContain("status not 0\n");
+    expect(stdout).toMatch(/ 20 one\n[\s\S]* 20 two\n/);
+  });
+
   test("2.8, 2.9: the backups are in the bucket, the test notice has arrived", async () => {
     const { stdout } = await machine.shell(
       `exec '${process.execPath}' -e 'console.log(await (await fetch("http://127.0.0.1:8025")).text())'`,
     );
     const { mails, objects } = JSON.parse(stdout) as { mails: { to: string[]; subject: string }[]; objects: string[] };
     expect(mails).toEqual([{ to: ["admin@example.com"], subject: expect.stringMatching(/^TEST: notice from /) }]);
-    expect(objects).not.toBeEmpty();
-    for (const key of objects) expect(key).toMatch(/^app\/app_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz(\.json)?$/);
+    const backups = objects.filter((key) => key.includes("/"));
+    expect(backups).not.toBeEmpty();
+    for (const key of backups) expect(key).toMatch(/^app\/app_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz(\.json)?$/);
   });
 
   test("4: systemd finds nothing wrong with both units", async () => {

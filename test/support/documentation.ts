@@ -4,6 +4,8 @@ import { resolve } from "node:path";
 
 export const documentation = readFileSync(resolve(import.meta.dir, "../../backup_scripts/DOCUMENTATION.md"), "utf8");
 
+export const readme = readFileSync(resolve(import.meta.dir, "../../README.md"), "utf8");
+
 export interface Block {
   /** "sh", "text", … */
   language: string;
