@@ -74,6 +74,14 @@ describe.each([...families])("%s", (family) => {
     expect(readdirSync(join(scripts.backups, "before-restore")).filter((name) => !name.startsWith("."))).toEqual([]);
   });
 
+  test("restores over the database itself, whatever it holds", async () => {
+    await server.sql("nasty", "SET foreign_key_checks = 0; DELETE FROM child; INSERT INTO no_key VALUES (9, 'new')");
+    const ran = await scripts.run("restore");
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stderr).not.toContain("removes what is not in the backup");
+    await expectState(server, "nasty", before);
+  });
+
   test("the command in the manifest restores without this program", async () => {
     const { restoreCommand } = JSON.parse(readFileSync(`${backup}.json`, "utf8")) as { restoreCommand: string };
     await server.dropDatabase("nasty");

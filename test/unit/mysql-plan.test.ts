@@ -228,6 +228,7 @@ describe("a dump and its target", () => {
       "DROP TABLE `log`",
       "DROP SEQUENCE `seq`",
       "DROP PROCEDURE `p`",
+      "SET SESSION sql_mode = 'ORACLE'",
       "DROP PACKAGE `x`",
     ]);
   });

@@ -51,9 +51,9 @@ export async function load(
 /** What dumps rely on, for those made without it; then nothing is left over and nothing in the way. */
 const prelude = (emptying: readonly string[]): string =>
   [
-    `${patience}SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0`,
+    `${patience}SET SESSION foreign_key_checks = 0`,
     ...emptying,
-    "SET SESSION foreign_key_checks = 1",
+    "SET SESSION foreign_key_checks = 1, sql_mode = 'NO_AUTO_VALUE_ON_ZERO'",
     "",
   ].join(";\n");
 

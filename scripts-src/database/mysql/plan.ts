@@ -72,16 +72,20 @@ function lockAll({ tables, sequences }: TargetState, { grants }: Contact): strin
 }
 
 /** Everything goes, so that nothing is left over and nothing is in the way. */
-const emptying = ({ tables, sequences, views, programs }: TargetState): string[] => [
-  ...programs.filter((program) => program.startsWith("EVENT ")).map(dropProgram),
-  ...views.map((view) => `DROP VIEW ${quoteName(view)}`),
-  ...tables.map((table) => `DROP ${sequences.includes(table) ? "SEQUENCE" : "TABLE"} ${quoteName(table)}`),
+function emptying({ tables, sequences, views, programs }: TargetState): string[] {
+  const drop = (kind: RegExp) =>
+    programs.flatMap((program) => {
+      const [, word, name = ""] = kind.exec(program) ?? [];
+      return word === undefined ? [] : [`DROP ${word} ${quoteName(name)}`];
+    });
   // a package takes its body along
-  ...programs.filter((program) => !/^(EVENT|PACKAGE BODY) /.test(program)).map(dropProgram),
-];
-
-const dropProgram = (program: string): string =>
-  program.replace(
-    /^(EVENT|PROCEDURE|FUNCTION|PACKAGE) ([\s\S]*)$/,
-    (_, kind: string, name: string) => `DROP ${kind} ${quoteName(name)}`,
-  );
+  const packages = drop(/^(PACKAGE) (?!BODY )(.*)$/s);
+  return [
+    ...drop(/^(EVENT) (.*)$/s),
+    ...views.map((view) => `DROP VIEW ${quoteName(view)}`),
+    ...tables.map((table) => `DROP ${sequences.includes(table) ? "SEQUENCE" : "TABLE"} ${quoteName(table)}`),
+    ...drop(/^(PROCEDURE|FUNCTION) (.*)$/s),
+    // MariaDB knows that statement in this mode alone
+    ...(packages.length > 0 ? ["SET SESSION sql_mode = 'ORACLE'", ...packages] : []),
+  ];
+}
