@@ -186,6 +186,21 @@ test("the safety backup is whole, whatever regular backups leave out", async () 
   await expectState(server, "app", before);
 });
 
+test("a restore into a database of another name leaves the first one's sequences alone", async () => {
+  await server.sql("app", "CREATE SEQUENCE seq; CREATE TABLE numbered (a int DEFAULT nextval(seq), b int)");
+  const taken = await scripts.run("backup");
+  await server.createDatabase("copy");
+  const ran = await scripts.run("restore", [taken.stdout.trim()], { env: server.settings("copy") });
+  expect(ran.status, ran.stderr).toBe(0);
+  const numbers = await server.sql(
+    "copy",
+    "INSERT INTO numbered (b) VALUES (1), (2); SELECT group_concat(a) FROM numbered",
+  );
+  expect(numbers).toBe("1,2");
+  expect(await server.sql("app", "SELECT nextval(seq)")).toBe("1");
+  await server.dropDatabase("copy");
+});
+
 test("--keep-safety-backup keeps it also after success, with a manifest", async () => {
   const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup"]);
   expect(ran.status, ran.stderr).toBe(0);

@@ -105,7 +105,7 @@ describe("privileges", () => {
 });
 
 describe("what a load leaves out or changes", () => {
-  const rules: LoadRules = { database: "app", noOwner: false, forgetModes: false };
+  const rules: LoadRules = { database: "app", dumped: "old`app", noOwner: false, forgetModes: false };
   const load = async (sql: string, changed: Partial<LoadRules> = {}) => {
     const parts: string[] = [];
     for await (const piece of splitStatements(stream(sql)))
@@ -142,6 +142,12 @@ describe("what a load leaves out or changes", () => {
     expect(await load(sql, { database: "ä`p" })).toBe(
       "ALTER DATABASE `ä``p` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;",
     );
+  });
+
+  test("a table takes its numbers from the sequence beside it, whatever the database is called", async () => {
+    const table = (name: string) => `CREATE TABLE \`t\` (\`a\` int DEFAULT nextval(${name}.\`seq\`));`;
+    expect(await load(table("`old``app`"))).toBe(table("`app`"));
+    expect(await load(table("`another`"))).toBe(table("`another`"));
   });
 
   test.each([

@@ -5,6 +5,8 @@ import type { Piece } from "./statements.ts";
 export interface LoadRules {
   /** Name of the target. */
   database: string;
+  /** Name of the database that was dumped, where the dump says so. */
+  dumped: string | undefined;
   noOwner: boolean;
   /** The target is MySQL 8 or later, which refuses modes of sql_mode that earlier ones and MariaDB have. */
   forgetModes: boolean;
@@ -20,8 +22,10 @@ const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 const forgotten =
   /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
-/** Longer statements are data or hold nothing that is changed but a definer, which stands at their beginning. */
-const headLength = 4096;
+/** MariaDB writes the database's name with the sequence that a column takes its default from. */
+const ownSequence = /\b(?:nextval|lastval|setval)\((`(?:[^`]|``)*`)(?=\.)/gi;
+/** What is longer is data, or changed in its beginning alone. */
+const headLength = 1 << 16;
 
 /** The bytes of a piece as they are to be loaded; undefined when it is left out. */
 export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
@@ -42,11 +46,15 @@ export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined
   ]);
 }
 
-function change(head: string, { database, noOwner, forgetModes }: LoadRules): string {
-  if (alterDatabase.test(head)) {
-    const name = Buffer.from(`\`${database.replaceAll("`", "``")}\``).toString("latin1");
-    return head.replace(alterDatabase, (_, words: string) => `${words}${name}`);
-  }
+/** A name as it stands in a statement that was read as latin1. */
+const quoted = (name: string): string => Buffer.from(`\`${name.replaceAll("`", "``")}\``).toString("latin1");
+
+function change(head: string, { database, dumped, noOwner, forgetModes }: LoadRules): string {
+  if (alterDatabase.test(head)) return head.replace(alterDatabase, (_, words: string) => words + quoted(database));
+  if (dumped !== undefined && head.startsWith("CREATE TABLE"))
+    return head.replaceAll(ownSequence, (call, name: string) =>
+      name === quoted(dumped) ? call.replace(name, () => quoted(database)) : call,
+    );
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
   return noOwner ? head.replace(definer, "$1") : head;
 }

@@ -40,7 +40,12 @@ export function comparePlan(
     warnings: warnings(contents, contact, state, database),
     locking: lockAll(state, contact),
     emptying: emptying(state),
-    rules: { database, noOwner, forgetModes: contact.kind.family === "mysql" && contact.server.major >= 8 },
+    rules: {
+      database,
+      dumped: contents.database,
+      noOwner,
+      forgetModes: contact.kind.family === "mysql" && contact.server.major >= 8,
+    },
   };
 }
 
@@ -56,7 +61,7 @@ function warnings(contents: DumpContents, { kind, server }: Contact, state: Targ
   const [used] = databases;
   if (used !== undefined && used !== database)
     said.push(`the dump is of the database ${used}; it goes into ${database}`);
-  const others = [...qualified].filter((name) => name !== database);
+  const others = [...qualified].filter((name) => name !== database && name !== contents.database);
   if (others.length > 0)
     said.push(`tables of the dump name other databases and go on to use them: ${others.join(", ")}`);
   if (state.sessions > 0)
