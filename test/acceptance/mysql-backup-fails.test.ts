@@ -1,11 +1,10 @@
 /** Shell 1.4 with MariaDB: a backup that cannot be whole fails, says why, and leaves nothing; earlier ones stay. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith, pausingDump } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { type MysqlServer, startMysql } from "../support/mysql.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
 import { freePort } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
 import { tempDir } from "../support/temp.ts";
@@ -47,15 +46,8 @@ function expectFailed(ran: Ran, status: number, message: RegExp, hint: RegExp): 
   expect(left).toEqual([earlier, `${earlier}.json`]);
   expect(readFileSync(join(scripts.backups, earlier), "utf8")).toBe("of last year");
   expectNoSecrets(ran.stderr, [password, server.password]);
-  expectNoOptionFiles();
+  expect(optionFilesFor(server)).toEqual([]);
 }
-
-/** Option files lie in folders of their own. */
-const optionFolders = () => readdirSync(tmpdir()).filter((name) => name.startsWith("backup_scripts-"));
-let optionFoldersBefore: string[] = [];
-beforeEach(() => void (optionFoldersBefore = optionFolders()));
-const expectNoOptionFiles = () =>
-  expect(optionFolders().filter((name) => !optionFoldersBefore.includes(name))).toEqual([]);
 
 test("the server is down: three tries, each logged", async () => {
   const ran = await scripts.run("backup", [], { env: { ...server.settings("app"), DB_PORT: String(freePort()) } });
@@ -114,7 +106,7 @@ test("mariadb-dump is killed in the middle", async () => {
   expect(ran.stderr).toMatch(/killed by signal 9/);
   expect(ran.status).toBe(1);
   expect(scripts.list()).toEqual([earlier]);
-  expectNoOptionFiles();
+  expect(optionFilesFor(server)).toEqual([]);
 });
 
 test("mariadb-dump exits with 0 but stopped early", async () => {
@@ -173,7 +165,7 @@ test.each(signals)("%s in the middle", async (signal, status) => {
   expect(ran.status, ran.stderr).toBe(status);
   expect(scripts.list()).toEqual([earlier]);
   expect(scripts.everything().filter((name) => name.endsWith(".partial"))).toEqual([]);
-  expectNoOptionFiles();
+  expect(optionFilesFor(server)).toEqual([]);
 });
 
 test("two runs at once: the second says who is at it", async () => {

@@ -14,7 +14,7 @@ import { basename, join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
 import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { families, type MysqlServer, startMysql } from "../support/mysql.ts";
+import { families, type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
 import type { State } from "../support/oracle.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
@@ -244,6 +244,7 @@ async function inTheMiddle() {
   const bin = clientsWith(server.clientDir, { mariadb: pause }, programs);
   const running = scripts.start("restore", [write((text) => text)], { env: { DB_CLIENT_DIR: bin } });
   await until("the load is under way", () => existsSync(join(marks, "reached")));
+  await until("the login is over", () => optionFilesFor(server).length === 0);
   return { running, goOn: () => writeFileSync(join(marks, "go"), "") };
 }
 
@@ -264,6 +265,7 @@ test.each([
   const back = Bun.spawnSync(["/bin/sh", "-c", command], { env: { PATH: process.env.PATH }, stderr: "pipe" });
   expect(back.exitCode, back.stderr.toString()).toBe(0);
   await expectState(server, "app", before);
+  expect(optionFilesFor(server)).toEqual([]);
 });
 
 test("the client exits with 0 before it has taken all: no success", async () => {
