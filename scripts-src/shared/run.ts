@@ -154,7 +154,9 @@ function checkSettings(script: Script, job: Job, read: ReadSettings): void {
       ? [
           `there is no ${read.file}: in its folder, cp example.env.sh .env.sh && chmod 600 .env.sh, then fill it in; or set these in the environment`,
         ]
-      : [`correct ${read.file} or the environment; ./help SETTING explains a setting`];
+      : [
+          `${missing.length === problems.length ? "fill in" : "correct"} ${read.file} or the environment; ./help SETTING explains a setting`,
+        ];
   throw usageFailure(`the settings are not complete or not right:\n${problems.join("\n")}`, ...hints);
 }
 

@@ -157,6 +157,7 @@ describe("shell 5.4, 5.5: example.env.sh", () => {
     const { status, stderr } = await place.run("backup");
     expect(status).toBe(2);
     expect(stderr).toContain("missing: DATABASE_URL, or");
+    expect(stderr).toContain(`hint: fill in ${envFile()} or the environment; ./help SETTING explains a setting`);
   });
 
   test("filled in and with every # in front removed, it means to us what it means to /bin/sh", () => {
