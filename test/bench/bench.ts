@@ -3,7 +3,7 @@
  *   bun run bench [SECTION…]      sections: start, database, memory, storage; all when none is named
  *   BENCH_ROWS, BENCH_ROUNDS      size of the database (5,000,000 rows are about 1 GB of SQL) and number of rounds
  *   BENCH_LARGE_ROWS              size of the large database whose memory is measured (default: 4 GB)
- * Takes about 20 minutes on two quiet cores, 25 GB of disk, and 8 GB of memory for the S3 server.
+ * Needs up to 25 GB of disk, and up to 16 GB of memory for the S3 server.
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";

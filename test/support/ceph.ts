@@ -37,8 +37,10 @@ export async function startCeph(gigabytes = 3): Promise<Ceph> {
   const log = openSync(join(home, "log/daemons.out"), "a");
   const spawn = (...argv: string[]) =>
     Bun.spawn(argv, { env: { ...process.env, CEPH_CONF: conf }, stdin: "ignore", stdout: log, stderr: log });
+  // with a limit: the tools wait for ever when a daemon has ended
   const run = async (...argv: string[]) => {
-    if ((await spawn(...argv).exited) !== 0) throw new Error(`${argv.join(" ")} failed, see ${home}/log`);
+    if ((await spawn("timeout", "60", ...argv).exited) !== 0)
+      throw new Error(`${argv.join(" ")} failed, see ${home}/log`);
   };
   const daemons: Bun.Subprocess[] = [];
   const stop = async () => {
@@ -56,7 +58,7 @@ export async function startCeph(gigabytes = 3): Promise<Ceph> {
     await run("ceph-mon", "-i", "a", "--mkfs", "--monmap", map);
     daemons.push(spawn("ceph-mon", "-i", "a", "-f"));
     const osd = crypto.randomUUID();
-    await run("timeout", "60", "ceph", "osd", "new", osd);
+    await run("ceph", "osd", "new", osd);
     await run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd);
     daemons.push(spawn("ceph-osd", "-i", "0", "-f"));
     const user = (name: string, login: { key: string; secret: string }) =>

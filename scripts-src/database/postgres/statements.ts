@@ -163,7 +163,7 @@ class Scanner {
   }
 
   /**
-   * Goes on to what the scanner must look at closely, in one tight loop: a dump with INSERTs (pg_dump --inserts) would take five
+   * Goes on to what the scanner must look at closely, in one tight loop: a dump with INSERTs (pg_dump --inserts) took three
    * times as long by single tokens.
    */
   private skipPlain(): void {
