@@ -40,9 +40,9 @@ export function planSync<Local extends Entry & { named: Named }, Remote extends 
   const names = new Set(local.map(({ name }) => name));
   const gone = remote.filter(({ name }) => !names.has(name));
   const here = indexLocal(local);
-  const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry, here, mayDelete) }));
+  const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry.named, here, mayDelete) }));
   const refusal =
-    mayDelete && local.length === 0 && gone.some(({ named }) => named)
+    mayDelete && here.size === 0 && gone.some(({ named }) => named)
       ? "there is no backup locally, but there are some in S3: is this the right folder, is its disk there? nothing is deleted"
       : undefined;
   return {
@@ -54,19 +54,23 @@ export function planSync<Local extends Entry & { named: Named }, Remote extends 
   };
 }
 
-/** What the delete rule asks of a database's local files. */
+/** What the delete rule asks of a database's local backups. */
 interface Here {
-  names: Set<string>;
-  /** Time of the newest backup (ms). */
+  backups: Set<string>;
+  /** Time of the newest one (ms). */
   newest: number;
 }
 
-/** The local files by database, made once for all objects: there may be many thousands of both. */
+/**
+ * The local backups by database, made once for all objects: there may be many thousands of both. A manifest whose backup
+ * is gone counts for nothing: a folder that holds no more than that must not outdate what is in S3.
+ */
 export function indexLocal(local: readonly { name: string; named: Named }[]): ReadonlyMap<string, Here> {
   const index = new Map<string, Here>();
   for (const { name, named } of local) {
-    const here = index.get(named.database) ?? { names: new Set(), newest: -Infinity };
-    here.names.add(name);
+    if (name !== named.backup) continue;
+    const here = index.get(named.database) ?? { backups: new Set(), newest: -Infinity };
+    here.backups.add(name);
     here.newest = Math.max(here.newest, named.time.getTime());
     index.set(named.database, here);
   }
@@ -78,7 +82,7 @@ export function indexLocal(local: readonly { name: string; named: Named }[]): Re
  * locally and older than the newest local one. Everything else stays: what is newer may come from another machine.
  */
 export function reasonToKeep(
-  { name, named }: Pick<Entry, "name" | "named">,
+  named: Named | undefined,
   local: ReadonlyMap<string, Here>,
   mayDelete: boolean,
 ): string | undefined {
@@ -86,7 +90,7 @@ export function reasonToKeep(
   if (!mayDelete) return "REMOTE_S3_DELETE is not true";
   const ours = local.get(named.database);
   if (!ours) return `there is no local backup of ${named.database}`;
-  if (ours.names.has(name) || ours.names.has(named.backup)) return "its backup is there locally";
+  if (ours.backups.has(named.backup)) return "its backup is there locally";
   return named.time.getTime() < ours.newest ? undefined : "not older than the newest local backup: another machine's?";
 }
 

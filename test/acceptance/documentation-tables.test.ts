@@ -48,7 +48,7 @@ test("8: sync deletes what the table says, and nothing else", () => {
   };
   const goes = Object.entries(cases).map(([text, name]) => [
     text,
-    reasonToKeep(entry(name), local, true) === undefined ? "yes" : "no",
+    reasonToKeep(entry(name).named, local, true) === undefined ? "yes" : "no",
   ]);
   expect(tableAfter("<!-- a table that the tests check: sync -->").slice(0, -1)).toEqual(goes);
   // the last row: shell-3-sync.test.ts, "a lost disk does not empty the bucket"

@@ -1,7 +1,7 @@
 /**
  * Deletion never surprises: random histories of several hosts and databases that share one bucket and one folder each, with
  * clocks that are wrong, runs that die half-way, objects of strangers, and people who move files. After each step the rules of
- * retention and sync must hold.
+ * retention and sync must hold. FC_RUNS sets how many histories; a failure prints its seed.
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -176,7 +176,7 @@ test("random histories: retention and sync delete only what their rules say, wha
         if (one.kind === "sync") expectFairSync(before, world, one);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: Number(process.env.FC_RUNS ?? 2000) },
   ));
 
 /** sync never changes a folder, deletes only with leave, and never what a newer local backup does not outdate. */

@@ -90,7 +90,7 @@ describe("filters", () => {
           const whole = backup(name, time.toISOString(), "gzip", sequence);
           const file = json ? manifest(whole) : whole;
           const goes = passes(filters, file.name) && !local.some((one) => one.name === file.name);
-          const allowed = reasonToKeep({ name: file.name, named: file.named }, indexLocal(local), true) === undefined;
+          const allowed = reasonToKeep(file.named, indexLocal(local), true) === undefined;
           if (goes) expect([file.name, allowed]).toEqual([file.name, true]);
           const newest = name === odd ? "2025-12-31" : "2026-03-09";
           if (allowed && file.named.time.toISOString().slice(0, 10) < newest)

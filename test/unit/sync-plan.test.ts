@@ -35,16 +35,18 @@ describe("shell 3.3, 3.4: what may be deleted from S3", () => {
     ["other@1+", true, here, "there is no local backup of other"],
     ["app@3", true, [], "there is no local backup of app"],
     ["app@3", true, local("shop@8"), "there is no local backup of app"],
+    ["app@3", true, local("app@8+"), "there is no local backup of app"], // a manifest alone is no backup
+    ["app@6", true, local("app@5", "app@8+"), "not older than the newest local backup: another machine's?"],
     ["holiday.jpg", true, here, "not named like a backup"],
     ["holiday.jpg", true, [], "not named like a backup"],
     ["app@3.partial", true, here, "not named like a backup"],
   ];
   test.each(cases)("%s, REMOTE_S3_DELETE=%p", (object, mayDelete, there, kept) => {
-    expect(reasonToKeep(entry(object), indexLocal(there), mayDelete)).toBe(kept);
+    expect(reasonToKeep(entry(object).named, indexLocal(there), mayDelete)).toBe(kept);
   });
 
-  test("a lost disk does not empty the bucket, and is told", () => {
-    const plan = planSync([], remote("app@1", "app@1+", "notes"), { mayDelete: true });
+  test.each([[[]], [["app@9+"]]])("a lost disk does not empty the bucket, and is told: %p is left", (left) => {
+    const plan = planSync(local(...left), remote("app@1", "app@1+", "notes"), { mayDelete: true });
     expect(plan.deletes).toEqual([]);
     expect(plan.refusal).toContain("there is no backup locally");
   });
@@ -93,7 +95,7 @@ test("whatever is there: every file is accounted for, and no deletion breaks the
       const gone = there.filter((w) => !names(ours).includes(w));
       expect(names([...plan.deletes, ...plan.kept.map((k) => k.entry)]).toSorted()).toEqual(gone.toSorted());
       for (const { named, name } of plan.deletes) {
-        const same = ours.filter((one) => one.named.database === named?.database);
+        const same = ours.filter((one) => one.named.database === named?.database && one.name === one.named.backup);
         expect(mayDelete && named !== undefined && same.length > 0).toBe(true);
         expect(same.some((one) => one.named.time > named!.time)).toBe(true);
         expect(names(ours)).not.toContain(name);
