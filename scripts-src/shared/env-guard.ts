@@ -8,8 +8,8 @@ type Refused = { name?: string; cause: string; remedy: string };
 const assignment = /^[ \t]*(export[ \t]+)?([A-Za-z_]\w*)=(.*)$/;
 /** The value, and what may follow it. Which `$`, `{` and `}` may stand in it, `refuseReferences` says. */
 const accepted = /^('[^']*'|"[^"\\`]*"|[\w@%+=:,./^!${}-]*)(?:[ \t]+#.*|[ \t]*)$/;
-/** `${NAME}`, or `$NAME` unless a letter beyond ASCII follows, which some shell might take for a part of the name. */
-export const references = /\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)(?![^\0-~]))/g;
+/** `${NAME}`, or the whole of `$NAME` unless a letter beyond ASCII follows, which some shell might take for a part of it. */
+export const references = /\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)(?!\w|[^\0-~]))/g;
 /** Variables that some shell sets, changes or forbids to set by itself. */
 const ownedByShell =
   /^(?:_|IFS|PS\d|PPID|UID|EUID|GROUPS|PWD|OLDPWD|OPT[A-Z]+|LINENO|S?RANDOM|SECONDS|EPOCH\w+|REPLY|SHLVL|SHELLOPTS|BASH\w*|COMP_\w+|FUNC\w+|HIST\w+|PIPESTATUS|DIRSTACK|MAPFILE|COLUMNS|LINES|LANG|LC_\w+|POSIXLY_CORRECT)$/;
