@@ -1,11 +1,12 @@
 /** Many files: memory and open files stay bounded, and a sync of them ends. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts, type Running } from "../support/executables.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings } from "../support/storage.ts";
+import { mostUsed, usageText } from "../support/usage.ts";
 
 const [files, objects, missing] = [5_000, 20_000, 300];
 let s3: S3Server;
@@ -24,23 +25,6 @@ const nameOf = (i: number) => {
   const stamp = new Date(Date.UTC(2026, 0, 1) - i * 3_600_000).toISOString().slice(0, 19);
   return `app_${stamp.replace("T", "_").replaceAll(":", "-")}.sql.gz`;
 };
-
-/** The most memory (MB) and files that a process has at a time. Looks until it ends. */
-async function watch(running: Running): Promise<{ megabytes: number; open: number }> {
-  const most = { megabytes: 0, open: 0 };
-  const timer = setInterval(() => {
-    try {
-      const status = readFileSync(`/proc/${running.pid}/status`, "utf8");
-      most.megabytes = Math.max(most.megabytes, Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
-      most.open = Math.max(most.open, readdirSync(`/proc/${running.pid}/fd`).length);
-    } catch {
-      // it has ended
-    }
-  }, 10);
-  await running.done;
-  clearInterval(timer);
-  return most;
-}
 
 test.skipIf(process.platform !== "linux")(
   `sync of ${files} local backups to a bucket of ${objects} objects`,
@@ -61,22 +45,20 @@ test.skipIf(process.platform !== "linux")(
     expect(there.size).toBe(objects);
 
     const planning = scripts.start("sync", ["--dry-run"]);
-    const plan = await watch(planning);
+    const plan = await mostUsed(planning.pid, planning.done);
     const planned = await planning.done;
     expectSuccess(planned);
     expect(planned.stdout).toMatch(/600 to upload, 9400 already there, 10600 to delete/);
 
     scripts.configure(s3Settings(s3, bucket));
     const running = scripts.start("sync");
-    const most = await watch(running);
+    const most = await mostUsed(running.pid, running.done);
     const ran = await running.done;
     expectSuccess(ran);
     expect(ran.stderr).toContain(`${2 * missing} files uploaded`);
     expect(there.size).toBe(objects + 2 * missing);
-    console.log(
-      `load: plan ${plan.megabytes.toFixed(0)} MB, ${plan.open} open; sync ${most.megabytes.toFixed(0)} MB, ${most.open} open`,
-    );
-    expect(Math.max(plan.megabytes, most.megabytes)).toBeLessThan(400);
+    console.log(`load: plan ${usageText(plan)}; sync ${usageText(most)}`);
+    expect(Math.max(plan.peakMegabytes, most.peakMegabytes)).toBeLessThan(400);
     expect(Math.max(plan.open, most.open)).toBeLessThan(256);
   },
   120_000,

@@ -101,6 +101,8 @@ function place(name: string, target: string): void {
   }
 }
 
+const usualLimitMs = 120_000;
+
 /** Starts a program with PATH alone in its environment. */
 export function startProgram(argv: string[], options: RunOptions = {}): Running {
   giveSettings(options.env ?? {});
@@ -111,7 +113,7 @@ export function startProgram(argv: string[], options: RunOptions = {}): Running 
     stdout: "pipe",
     stderr: "pipe",
   });
-  const killer = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? 120_000);
+  const killer = setTimeout(() => child.kill("SIGKILL"), options.limitMs ?? usualLimitMs);
   let stderr = "";
   const reading = read(child.stderr, (text) => (stderr += text));
   const finish = async (): Promise<Ran> => {
@@ -134,6 +136,7 @@ async function read(stream: ReadableStream<Uint8Array>, take: (text: string) => 
 
 /** A program on a terminal of 100 columns. */
 export interface OnTerminal {
+  pid: number;
   /** All that it has shown so far. */
   shown(): string;
   type(text: string): void;
@@ -143,7 +146,11 @@ export interface OnTerminal {
 }
 
 /** Starts a program with a terminal as stdin, stdout and stderr. */
-export function startOnTerminal(argv: string[], env: Record<string, string> = {}): OnTerminal {
+export function startOnTerminal(
+  argv: string[],
+  env: Record<string, string> = {},
+  limitMs: number = usualLimitMs,
+): OnTerminal {
   giveSettings(env);
   let shown = "";
   const decoder = new TextDecoder();
@@ -152,7 +159,7 @@ export function startOnTerminal(argv: string[], env: Record<string, string> = {}
     env: { PATH: process.env.PATH ?? "", TERM: "xterm", ...env },
     terminal: { cols: 100, rows: 30, data: (_, bytes) => (shown += decoder.decode(bytes, { stream: true })) },
   });
-  const killer = setTimeout(() => child.kill("SIGKILL"), 120_000);
+  const killer = setTimeout(() => child.kill("SIGKILL"), limitMs);
   const exited = child.exited.then(() => {
     clearTimeout(killer);
     child.terminal?.close();
@@ -161,6 +168,7 @@ export function startOnTerminal(argv: string[], env: Record<string, string> = {}
   });
   const has = (text: string | RegExp) => (typeof text === "string" ? shown.includes(text) : text.test(shown));
   return {
+    pid: child.pid,
     shown: () => shown,
     type: (text) => void child.terminal?.write(text),
     sees: (text) =>

@@ -18,6 +18,7 @@ const packageOf = {
   radosgw: "radosgw",
   perl: "perl-base",
   faketime: "faketime",
+  bindfs: "bindfs",
   // the programs alone: the package mariadb-server would start a server of the system
   mariadbd: "mariadb-server-core",
   "mariadb-install-db": "mariadb-server-core",

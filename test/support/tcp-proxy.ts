@@ -1,4 +1,4 @@
-/** A TCP proxy that breaks connections: for faults that a server cannot play itself. */
+/** A TCP proxy that breaks connections or is slow: for faults that a server cannot play itself. */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface TcpProxy {
@@ -6,6 +6,8 @@ export interface TcpProxy {
   port: number;
   /** Resets the connection after so many bytes of one direction, the first `times` times. */
   cut: { direction: "up" | "down"; after: number; times: number } | undefined;
+  /** So much and no more goes over the line, in both directions and all connections together. */
+  bytesPerSecond: number | undefined;
   /** How many connections were reset. */
   broken: number;
   stop(): Promise<void>;
@@ -14,6 +16,13 @@ export interface TcpProxy {
 /** Passes connections to a port of 127.0.0.1 on. */
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  let free = 0;
+  /** How long (ms) the line is busy with what was sent so far and with these bytes. */
+  const busyFor = (bytes: number): number => {
+    if (proxy.bytesPerSecond === undefined) return 0;
+    free = Math.max(free, performance.now()) + (bytes / proxy.bytesPerSecond) * 1000;
+    return free - performance.now();
+  };
   const server = createServer((near) => {
     const far = connect(target, "127.0.0.1");
     for (const socket of [near, far]) {
@@ -26,10 +35,12 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
         counts[direction] += data.length;
         const cut = proxy.cut;
         if (!cut || cut.direction !== direction || cut.times <= 0 || counts[direction] <= cut.after) {
-          if (!to.write(data)) {
-            from.pause();
-            to.once("drain", () => from.resume());
-          }
+          const [wait, full] = [busyFor(data.length), !to.write(data)];
+          if (wait <= 0 && !full) return;
+          from.pause();
+          const resume = () => void (wait > 0 ? setTimeout(() => from.resume(), wait) : from.resume());
+          if (full) to.once("drain", resume);
+          else resume();
           return;
         }
         cut.times--;
@@ -54,6 +65,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     url: `http://127.0.0.1:${port}`,
     port,
     cut: undefined,
+    bytesPerSecond: undefined,
     broken: 0,
     async stop() {
       for (const socket of sockets) socket.destroy();
