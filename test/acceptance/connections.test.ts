@@ -8,6 +8,7 @@ import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { hasIpv6, literal, type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
 import { tempDir } from "../support/temp.ts";
+import { testWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 
@@ -123,7 +124,7 @@ test("a Unix socket: DB_HOST, a URL's host parameter, an encoded host, and host=
   });
 });
 
-test.skipIf(!hasIpv6())("an IPv6 address: in parts, in a URL, in keyword form", async () => {
+testWhere(hasIpv6(), "IPv6")("an IPv6 address: in parts, in a URL, in keyword form", async () => {
   const { port, user, password: plain } = server;
   await expectWorks({ ...server.settings("app"), DB_HOST: "::1" });
   await expectWorks({ DATABASE_URL: `postgres://${user}:${plain}@[::1]:${port}/app` });

@@ -18,6 +18,7 @@ import { families, type MysqlServer, optionFilesFor, startMysql } from "../suppo
 import type { State } from "../support/oracle.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
+import { describeWhere } from "../support/where.ts";
 
 const content = `
   CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'present'), (2, 'state');
@@ -308,7 +309,7 @@ test("a damaged table: no safety backup can be taken, a restore without one mend
   await expectState(server, "app", whole);
 });
 
-describe.skipIf(!families.includes("mysql"))("between MariaDB and MySQL", () => {
+describeWhere(families.includes("mysql"), "a MySQL server")("between MariaDB and MySQL", () => {
   let mysql: MysqlServer;
   beforeAll(async () => {
     mysql = await startMysql("mysql");

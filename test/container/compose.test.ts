@@ -1,5 +1,5 @@
 /** Container requirement 3.3: docker-compose.yml is complete, and it runs, with stand-ins where an image would be pulled. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { settingNames } from "../../scripts-src/shared/settings.ts";
@@ -7,6 +7,7 @@ import * as support from "../support/containers.ts";
 import { parseLines } from "../support/scheduled.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
+import { describeWhere } from "../support/where.ts";
 import { buildDemoImages } from "./standins.ts";
 
 const file = resolve(import.meta.dir, "../../docker-compose.yml");
@@ -17,7 +18,7 @@ test("container 3.3: docker-compose.yml has an example of every setting", () => 
 });
 
 // a Docker engine would pull the demo's images: on a machine that has one, people see for themselves
-describe.skipIf(support.engine !== "podman")("docker compose", () => {
+describeWhere(support.engine === "podman", "podman")("docker compose", () => {
   let containers: support.Containers;
   let program: string;
   const folder = tempDir("compose");

@@ -5,10 +5,6 @@ import { buildImage, type Containers, engine, openContainers } from "../support/
 import * as scheduled from "../support/scheduled.ts";
 import { until } from "../support/until.ts";
 
-test.if(process.env.CI === "true")("there is an engine for containers on CI", () => {
-  expect(engine).toBeDefined();
-});
-
 describe.skipIf(engine === undefined)("the image", () => {
   let containers: Containers;
   let image: string;
