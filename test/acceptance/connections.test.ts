@@ -133,7 +133,7 @@ testWhere(hasIpv6(), "IPv6")("an IPv6 address: in parts, in a URL, in keyword fo
 
 test("sslmode and the other options of libpq are passed through", async () => {
   const url = server.url("app");
-  await expectWorks({ DATABASE_URL: `${url}?sslmode=disable&connect_timeout=5&options=-c%20lock_timeout%3D5000` });
+  await expectWorks({ DATABASE_URL: `${url}?sslmode=disable&connect_timeout=50&options=-c%20lock_timeout%3D5000` });
   const tls = installScripts({ DATABASE_URL: `${url}?sslmode=require` });
   expectFailure(await tls.run("backup"), /server does not support SSL, but SSL was required/);
   const unknown = installScripts({ DATABASE_URL: `${url}?sslmood=require` });

@@ -37,7 +37,7 @@ test("container 2.6 POSTGRES_CONNECTION_STRING as a URI connects to the database
 
 test("container 2.6 POSTGRES_CONNECTION_STRING in libpq's keyword form connects to the database", async () => {
   const { host, port, user, password } = server;
-  const POSTGRES_CONNECTION_STRING = `host=${host} port=${port} dbname=app user=${user} password='${password}' connect_timeout=5`;
+  const POSTGRES_CONNECTION_STRING = `host=${host} port=${port} dbname=app user=${user} password='${password}' connect_timeout=50`;
   expectSuccess(await scripts.run("backup", [], { env: { POSTGRES_CONNECTION_STRING } }));
 });
 

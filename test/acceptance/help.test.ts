@@ -81,7 +81,7 @@ describe("one thing at a time", () => {
       expect(text).not.toContain("S3_BUCKET");
     }
     for (const name of settingNames) expect(await help(name)).toContain(`${name}='${aboutSetting(name).example}'`);
-  }, 30_000);
+  });
 
   test("a chapter", async () => {
     for (const [topic, start] of [

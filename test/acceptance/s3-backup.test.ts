@@ -12,7 +12,7 @@ import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { fetchAll, type Login, open, plainClient, s3Settings, sha256, unfinished } from "../support/storage.ts";
 import { until } from "../support/until.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 let postgres: PostgresServer;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { s3Settings } from "../support/storage.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 let postgres: PostgresServer;
 let s3: S3Server;

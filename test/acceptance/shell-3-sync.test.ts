@@ -12,7 +12,7 @@ import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { removeDir, tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 const MiB = 1024 * 1024;
 type Member = Login & { newBucket(): Promise<string>; stop(): Promise<void> };

@@ -8,7 +8,7 @@ import { type Installation, installScripts } from "../support/executables.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { s3Settings } from "../support/storage.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(180_000);
 
 let server: S3Server;
 let bucket: string;

@@ -238,7 +238,7 @@ describe("by the executables", () => {
     const { restoreCommand } = readManifest(join(scripts.backups, file));
     const stock = Bun.spawnSync(["/bin/sh", "-c", String(restoreCommand)], {
       cwd: scripts.backups,
-      env: { ...server.env("postgres"), PATH: `${server.clientDir}:${process.env.PATH}`, PGCONNECT_TIMEOUT: "2" },
+      env: { ...server.env("postgres"), PATH: `${server.clientDir}:${process.env.PATH}`, PGCONNECT_TIMEOUT: "50" },
     });
     expect(stock.stderr.toString()).not.toMatch(/error/i);
     expect(await server.sql(name, "SELECT a FROM t")).toBe("42");

@@ -61,5 +61,5 @@ test.skipIf(process.platform !== "linux")(
     expect(Math.max(plan.peakMegabytes, most.peakMegabytes)).toBeLessThan(400);
     expect(Math.max(plan.open, most.open)).toBeLessThan(256);
   },
-  120_000,
+  180_000,
 );

@@ -199,24 +199,22 @@ describe("the cases that no other test has", () => {
       listener.close();
     }
   }
-  const quick = { PGCONNECT_TIMEOUT: "2" };
-
   test("a server that never answers", () =>
     withServer(
       () => {},
-      (DB_PORT) => expectFailedBackup({ DB_PORT }, /timeout expired/, 1, quick),
+      (DB_PORT) => expectFailedBackup({ DB_PORT }, /timeout expired/, 1, { PGCONNECT_TIMEOUT: "2" }),
     ));
 
   test("a server that hangs up at once", () =>
     withServer(
       (socket) => socket.resetAndDestroy(),
-      (DB_PORT) => expectFailedBackup({ DB_PORT }, /reset by peer|closed the connection/, 1, quick),
+      (DB_PORT) => expectFailedBackup({ DB_PORT }, /reset by peer|closed the connection/),
     ));
 
   test("a server that speaks garbage", () =>
     withServer(
       (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
-      (DB_PORT) => expectFailedBackup({ DB_PORT }, /cannot query|SSL|protocol/i, 1, quick),
+      (DB_PORT) => expectFailedBackup({ DB_PORT }, /cannot query|SSL|protocol/i),
     ));
 
   test.each([20_000, 400_000])("a connection that breaks after %d bytes of the dump", async (after) => {

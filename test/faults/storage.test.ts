@@ -298,7 +298,8 @@ test("a server that takes nothing holds the writer back: memory stays bounded", 
     }
   })();
   await until("four parts are on their way", () => count("UploadPart") === 4);
-  await Bun.sleep(100);
+  await until("one more is full", () => taken === 5);
+  await Bun.sleep(100); // whatever else was to come
   // four on their way, one full, and one write that waits
   expect([count("UploadPart"), taken]).toEqual([4, 5]);
   stop();
@@ -319,7 +320,7 @@ describe("a run that is stopped", () => {
   });
 
   test("ends a request that hangs, and what was sent is taken back", async () => {
-    server.faults.push({ operation: "UploadPart", delay: 2_000 });
+    server.faults.push({ operation: "UploadPart", delay: 60_000 });
     const { storage, stop } = await open(server, bucket);
     const upload = storage.upload("x");
     await upload.write(noise(2 * part));
