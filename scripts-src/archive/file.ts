@@ -3,7 +3,7 @@ import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync } fro
 import { open, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, Failure } from "../shared/errors.ts";
-import { diskFailure } from "./disk.ts";
+import { diskFailure } from "../shared/disk.ts";
 import { formatManifest, type ManifestFacts } from "./manifest.ts";
 import { formatBackupName, manifestName, partialName, type BackupName, type Compression } from "./name.ts";
 import { startTally, type Tally } from "./tally.ts";

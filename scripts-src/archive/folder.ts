@@ -2,7 +2,7 @@
 import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { codeOf, Failure } from "../shared/errors.ts";
-import { diskFailure } from "./disk.ts";
+import { diskFailure } from "../shared/disk.ts";
 import { byAge, manifestName, parseBackupName, type BackupName } from "./name.ts";
 
 export interface LocalBackup {

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../shared/errors.ts";
-import { diskFailure } from "./disk.ts";
+import { diskFailure } from "../shared/disk.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
 const currentFormat = 1;

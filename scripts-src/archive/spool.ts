@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { atExit } from "../shared/cleanup.ts";
-import { diskFailure } from "./disk.ts";
+import { diskFailure } from "../shared/disk.ts";
 import { partialName } from "./name.ts";
 import { removeSync, writeAll } from "./file.ts";
 

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { cleanUp } from "./cleanup.ts";
 import { parseOptions } from "./command-line.ts";
+import { systemHint } from "./disk.ts";
 import { missingSettings, type ReadSettings, readSettings } from "./env.ts";
 import { codeOf, exitStatus, Failure, messageOf, Stopped, usageFailure } from "./errors.ts";
 import { configureLog, type Logger, logTail, redact } from "./log.ts";
@@ -193,20 +194,9 @@ function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "asked" |
   return { asked: ask.signal, signal: stop.signal };
 }
 
-/** Errors of the operating system that a person can do something about. */
-const systemHints: Record<string, string> = {
-  ENOSPC: "the disk is full: free some space, or set LOCAL_RETENTION_DAYS",
-  EDQUOT: "the disk quota is used up",
-  EACCES: "the user that runs this lacks the permission",
-  EPERM: "the user that runs this lacks the permission",
-  EROFS: "the file system is read-only",
-  EMFILE: "too many open files: raise ulimit -n",
-  EIO: "the disk reports an error: look at the kernel's log (dmesg)",
-};
-
 function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  const hint = systemHints[codeOf(error) ?? ""];
+  const hint = systemHint(error);
   return new Failure(messageOf(error), { cause: error, ...(hint && { hints: [hint] }) });
 }
 

@@ -1,7 +1,8 @@
 /** Uploads a file, in one request or in parts. */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { Failure, messageOf } from "../shared/errors.ts";
+import { diskFailure } from "../shared/disk.ts";
+import { Failure } from "../shared/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { putObject } from "./objects.ts";
 import { smallestPart } from "./parts.ts";
@@ -11,13 +12,13 @@ import { Upload } from "./upload.ts";
 /** See `Storage.uploadFile`. */
 export async function uploadFile(bucket: Bucket, path: string, name: string, options: UploadOptions): Promise<void> {
   const file = await open(path, "r").catch((error: unknown) => {
-    throw new Failure(`cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    throw diskFailure(`cannot read ${path}`, error);
   });
   try {
     const { size } = await file.stat();
     if (size > smallestPart) return await uploadLarge(bucket, file, { path, name, size }, options);
     const body = Buffer.allocUnsafeSlow(size);
-    if ((await readSome(file, body, 0)) !== size) throw changed(path);
+    if ((await readSome(file, path, body, 0)) !== size) throw changed(path);
     await bucket.explained(`upload ${name} to ${bucket.location(name)}`, "s3:PutObject", () =>
       putObject(bucket, { name, id: randomUUID(), ifAbsent: options.ifAbsent }, body, bucket.signal),
     );
@@ -36,7 +37,7 @@ async function uploadLarge(
   const upload = new Upload(bucket, name, { ...options, expectedBytes: size });
   try {
     for (let position = 0; position < size;) {
-      const bytes = await upload.fill((space) => readSome(file, space.subarray(0, size - position), position));
+      const bytes = await upload.fill((space) => readSome(file, path, space.subarray(0, size - position), position));
       if (bytes === 0) throw changed(path);
       position += bytes;
     }
@@ -48,7 +49,12 @@ async function uploadLarge(
   }
 }
 
-const readSome = async (file: FileHandle, space: Buffer, position: number): Promise<number> =>
-  space.length === 0 ? 0 : (await file.read(space, 0, space.length, position)).bytesRead;
+async function readSome(file: FileHandle, path: string, space: Buffer, position: number): Promise<number> {
+  if (space.length === 0) return 0;
+  const { bytesRead } = await file.read(space, 0, space.length, position).catch((error: unknown) => {
+    throw diskFailure(`cannot read ${path}`, error);
+  });
+  return bytesRead;
+}
 
 const changed = (path: string) => new Failure(`${path} changed while it was uploaded`);

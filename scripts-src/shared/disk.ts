@@ -1,5 +1,5 @@
 /** Errors of the file system, in words, with what to do. */
-import { codeOf, Failure, messageOf } from "../shared/errors.ts";
+import { codeOf, Failure, messageOf } from "./errors.ts";
 
 const space = "free some space, or set BACKUP_DIR to a folder on a larger disk";
 const elsewhere = "set BACKUP_DIR to a folder that can be written to";
@@ -17,12 +17,21 @@ const known: Record<string, readonly [cause: string, hint: string]> = {
   EROFS: ["the file system is read-only", `mount it writable, or ${elsewhere}`],
   ENAMETOOLONG: ["the name is too long for the file system", "the database's name is part of the file name"],
   ELOOP: ["too many symbolic links", elsewhere],
+  EMFILE: ["too many open files", "raise the limit: ulimit -n, or LimitNOFILE of the service"],
+  ENFILE: ["too many open files on this machine", "see who holds them (lsof), or raise fs.file-max"],
+  ESTALE: ["stale file handle", "the network disk has changed: mount it again"],
   EIO: ["input/output error", "check the disk (dmesg, smartctl)"],
 };
 
-/** `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added. A `Failure` stays as it is. */
-export function diskFailure(what: string, error: unknown): Failure {
+/** What to do about an error of the system, if we know. */
+export const systemHint = (error: unknown): string | undefined => known[codeOf(error) ?? ""]?.[1];
+
+/**
+ * `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added, `otherwise` when the error is
+ * none that we know. A `Failure` stays as it is.
+ */
+export function diskFailure(what: string, error: unknown, otherwise?: string): Failure {
   if (error instanceof Failure) return error;
-  const [cause, hint] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
+  const [cause, hint = otherwise] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
   return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
 }
