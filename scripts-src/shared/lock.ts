@@ -2,6 +2,7 @@
 import { constants, Database } from "bun:sqlite";
 import { readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { diskFailure } from "./disk.ts";
 import { codeOf, exitStatus, Failure } from "./errors.ts";
 
 interface Holder {
@@ -20,6 +21,8 @@ export function takeLock(folder: string, name: string, script: string, waitMs = 
   const database = open(path);
   try {
     database.run(`PRAGMA busy_timeout = ${waitMs}`);
+    // a journal on the disk would need room there, and stay behind when we are killed
+    database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
@@ -54,10 +57,13 @@ function leaveNote(note: string, holder: Holder): void {
   }
 }
 
+/** SQLite does not pass on what the system said. */
 const cannotLock = (path: string, error: unknown) =>
-  new Failure(`cannot lock ${path}: ${String(error instanceof Error ? error.message : error)}`, {
-    hints: ["the folder must be writable by the user that runs this"],
-  });
+  diskFailure(
+    `cannot lock ${path}`,
+    error,
+    "the folder must be writable by the user that runs this; else check its disk (df, dmesg) and the limit of open files (ulimit -n)",
+  );
 
 function describeHolder(note: string): string {
   try {

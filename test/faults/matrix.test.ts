@@ -46,6 +46,7 @@ const none = (reason: string): Cell => ({ none: reason });
 const failures = (name: string) => held("acceptance/backup-failures", name);
 const storage = (name: string) => held("faults/storage", name);
 const notify = (name: string) => held("faults/notify", name);
+const diskErrors = (name: string) => held("faults/disk-errors", name);
 const archive = (name: string) => held("unit/archive-file", name);
 
 /** The first rule that names step and fault holds the cell. */
@@ -95,10 +96,17 @@ const rules: readonly (readonly [steps: readonly string[], faults: readonly stri
   ],
   [["write"], ["short"], failures("file size limit")],
   [["flush", "rename"], ["short"], none("all or nothing by the system")],
-  [["write", "flush", "manifest", "rename"], ["ENOSPC"], here("a disk with room for so many")],
+  [["write", "manifest"], ["ENOSPC"], here("a disk with room for so many")],
+  [["flush"], ["ENOSPC"], diskErrors("ENOSPC as it is flushed")],
+  [["rename"], ["ENOSPC"], diskErrors("ENOSPC as the file is renamed")],
   [["manifest"], ["short"], here("a disk with room for so many")],
   [disk, ["corrupt"], held("acceptance/restore-failures", "one bit flipped")],
-  [disk, ["EIO"], none("needs a broken device; it takes the way of ENOSPC, and archive/disk.ts has its words")],
+  [["write"], ["EIO"], diskErrors("EIO as it is written")],
+  [["flush"], ["EIO"], diskErrors("EIO as it is flushed")],
+  [["rename"], ["EIO"], diskErrors("EIO as the file is renamed")],
+  [["manifest"], ["EIO"], diskErrors("EIO as the manifest is written")],
+  [["write"], ["EMFILE"], diskErrors("EMFILE as the file is created")],
+  [["manifest"], ["EMFILE"], diskErrors("EMFILE as the manifest is created")],
   [["write", "flush"], ["EACCES"], failures("folder that cannot be written to")],
   [["rename"], ["EACCES"], archive("leaves nothing when it cannot be renamed")],
   [["manifest"], ["EACCES"], archive("leaves nothing when the manifest cannot be made")],
@@ -317,6 +325,17 @@ describe("the cases that no other test has", () => {
     }
     expect(ends).toContain(0);
     expect(ends.filter((status) => status === 1).length).toBeGreaterThan(2);
+  });
+
+  test.skipIf(!canMount)("a restore from a disk that is full to the last byte", async () => {
+    await server.createDatabase("full", "CREATE TABLE t AS SELECT 1 AS a");
+    scripts = installScripts(server.settings("full"));
+    mkdirSync(scripts.backups, { mode: 0o700 });
+    await withDisk("size=64k", scripts.backups, async () => {
+      expectSuccess(await scripts.run("backup"));
+      expect(Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(scripts.backups, "rest")}`]).success).toBe(false);
+      expectSuccess(await scripts.run("restore"));
+    });
   });
 
   test("psql killed in the middle of a restore, or gone with status 0: nothing is changed", async () => {
