@@ -10,7 +10,7 @@ import type { Job } from "./shared/script.ts";
 
 export interface SafetyBackup {
   path: string;
-  /** Removes it; the restore has succeeded. */
+  /** Removes it; the restore has succeeded, and stays so when that fails. */
   remove(): Promise<void>;
   /** What made the restore fail, with the way back: where the state before lies and the command that loads it. */
   explain(error: unknown): unknown;
@@ -30,8 +30,12 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
   return {
     path,
     async remove() {
-      await removeFile(path);
-      await removeFile(manifestName(path));
+      try {
+        await removeFile(path);
+        await removeFile(manifestName(path));
+      } catch (error) {
+        job.log.warn(`the safety backup is no longer needed, but stays: ${messageOf(error)}`);
+      }
     },
     explain(error) {
       const { aborted } = job.signal;
