@@ -19,6 +19,7 @@ const packageOf = {
   perl: "perl-base",
   faketime: "faketime",
   bindfs: "bindfs",
+  strace: "strace",
   // the programs alone: the package mariadb-server would start a server of the system
   mariadbd: "mariadb-server-core",
   "mariadb-install-db": "mariadb-server-core",
