@@ -1,23 +1,35 @@
 /**
  * kill -9 at random moments, in a loop: what looks like a backup is one, the earlier ones are as they were, and the next run
- * succeeds and sweeps what was left. FAULTS_SECONDS (default 40, for all loops together) sets how long, FAULTS_SEED repeats.
+ * succeeds and sweeps what was left. FAULTS_SECONDS sets how long, FAULTS_SEED repeats. MySQL's loops are in kill-mysql.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeBackup, writeBackup } from "../support/backups.ts";
-import { backupName, type Installation, installScripts, type Running } from "../support/executables.ts";
-import { expectSuccess, type Folder, folderState } from "../support/expect.ts";
+import { backupName, type Installation, installScripts } from "../support/executables.ts";
+import { expectSuccess, type Folder } from "../support/expect.ts";
+import {
+  expectGoodFiles,
+  expectGoodObjects,
+  expectManifest,
+  hiddenIn,
+  killer,
+  limit,
+  loop,
+  newestObject,
+  placeOld,
+  removeNew,
+  timed,
+} from "../support/kill.ts";
 import { expectState, type State, stateOf } from "../support/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { chance } from "../support/random.ts";
-import { type Operation, type S3Server, startS3Server } from "../support/s3-server.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
 
-const seconds = Number(process.env.FAULTS_SECONDS ?? 40);
-/** The test's own limit is only for a run that hangs: a single run is ended after two minutes. */
-const limit = seconds * 1000 + 240_000;
-const { below, next, pick } = chance("kill -9");
+const { below, next, killSomewhere } = killer("kill -9");
+
+/** Of the time, for each of the loops here. */
+const share = 0.15;
 
 let server: PostgresServer;
 let s3: S3Server;
@@ -52,113 +64,9 @@ afterAll(async () => {
 
 const settings = () => ({ ...server.settings("app"), ...s3Settings(s3, bucket) });
 const local = (name: string) => join(scripts.backups, name);
-const namesIn = (folder: string) => (existsSync(folder) ? readdirSync(folder) : []);
-
-/** Runs `script` and kills it: after a random time, or when it asks the S3 server for something. True when it died of it. */
-async function killSomewhere(script: string, args: string[], usualMs: number, asks: readonly Operation[]) {
-  let running: Running | undefined;
-  const kill = () => running?.kill("SIGKILL");
-  s3.faults.length = 0;
-  const [first, ...others] = asks;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  if (first && next() < 0.5) {
-    // dead before the answer comes, or dead before the request is obeyed
-    const moment = next() < 0.5 ? { mangle: (body: string) => (kill(), body) } : { delay: 5 };
-    s3.faults.push({ operation: pick([first, ...others]), times: 1, ...moment });
-    if ("delay" in moment) onRequest(kill);
-  } else if (next() < 0.3) timer = whenPartial(kill);
-  else timer = setTimeout(kill, below(usualMs * 1.1));
-  running = scripts.start(script, args);
-  const { status, stderr } = await running.done;
-  clearTimeout(timer);
-  onRequest(undefined);
-  s3.faults.length = 0;
-  if (status !== 137) expect(status, stderr).toBe(0);
-  return status === 137;
-}
-
-/** Calls `act` once, at one of the next requests to the server. */
-function onRequest(act: (() => void) | undefined): void {
-  let left = below(8);
-  s3.asked.push = act
-    ? (...items) => {
-        if (left-- === 0) act();
-        return Array.prototype.push.apply(s3.asked, items);
-      }
-    : Array.prototype.push;
-}
-
-/** Calls `act` as soon as a file is about to be finished: its manifest is there, in part. */
-function whenPartial(act: () => void): ReturnType<typeof setInterval> {
-  const before = new Set(namesIn(scripts.backups));
-  const timer = setInterval(() => {
-    if (!namesIn(scripts.backups).some((name) => !before.has(name) && name.includes(".json"))) return;
-    clearInterval(timer);
-    act();
-  }, 1);
-  return timer;
-}
-
-/** Kills again and again for a share of the time, at least three times; `check` looks at what is there after each. */
-async function loop(what: string, share: number, once: () => Promise<boolean>, check: () => void | Promise<void>) {
-  const end = Date.now() + seconds * 1000 * share;
-  let [runs, killed] = [0, 0];
-  while (killed < 3 || Date.now() < end) {
-    runs++;
-    if (await once()) killed++;
-    await check();
-    if (runs > 500 + seconds * 20) throw new Error(`${what}: no run could be killed`);
-  }
-  console.log(`${what}: killed ${killed} of ${runs} runs`);
-}
-
-const timed = async (work: () => Promise<unknown>): Promise<number> => {
-  const started = Date.now();
-  await work();
-  return Date.now() - started;
-};
-
-/** Every local file that looks like a backup is what its manifest says; a manifest alone belongs to a partial file. */
-function expectGoodFiles(earlier: Folder): void {
-  const names = namesIn(scripts.backups);
-  for (const name of names.filter((one) => backupName.test(one) && !(one in earlier)))
-    expectManifest(readFileSync(local(name)), readFileSync(local(`${name}.json`)), name);
-  expect(folderState(scripts.backups)).toMatchObject(earlier);
-}
-
-function expectManifest(file: Buffer, manifest: Buffer, name: string): void {
-  const { bytes, sha256: sum } = JSON.parse(manifest.toString()) as { bytes: number; sha256: string };
-  expect({ name, bytes: file.length, sha256: sha256(file) }).toEqual({ name, bytes, sha256: sum });
-}
-
-/**
- * What was there before is untouched. Every new object with a manifest is what that says; one whose manifest never came is
- * whole all the same.
- */
-function expectGoodObjects(before: ReadonlyMap<string, unknown>): void {
-  const objects = s3.objects(bucket);
-  for (const [key, object] of before) expect(objects.get(key) === object, `${key} is untouched`).toBe(true);
-  for (const [key, { body }] of objects) {
-    if (before.has(key)) continue;
-    expect(objects.has(key.replace(/\.json$/, "")), `${key} has its backup`).toBe(true);
-    if (!backupName.test(key)) continue;
-    const manifest = objects.get(`${key}.json`);
-    if (manifest) expectManifest(body, manifest.body, key);
-    else expect(wholeDump(body), `${key} is a whole dump`).toBe(true);
-  }
-}
-
-const wholeDump = (body: Buffer) => body.subarray(-300).includes("-- PostgreSQL database dump complete");
-
-const hidden = () => namesIn(scripts.backups).filter((name) => name.endsWith(".partial"));
-
-/** A backup of three years ago that no run may touch. */
-function placeEarlier(): Folder {
-  mkdirSync(scripts.backups, { recursive: true, mode: 0o700 });
-  writeBackup(scripts.backups, "app", "2023-02-28");
-  writeBackup(scripts.backups, "app-staging", "2023-02-28");
-  return folderState(scripts.backups);
-}
+const place = () => ({ scripts, s3 });
+const goodFiles = (earlier: Folder) => expectGoodFiles(scripts.backups, earlier);
+const hidden = () => hiddenIn(scripts.backups);
 
 /** The newest backup holds the database as it is. */
 async function expectRestores(args: string[] = []): Promise<void> {
@@ -170,30 +78,25 @@ async function expectRestores(args: string[] = []): Promise<void> {
   await expectState(server, "copy", source);
 }
 
-function removeNew(earlier: Folder): void {
-  for (const name of namesIn(scripts.backups))
-    if (backupName.test(name.replace(/\.json$/, "")) && !(name in earlier)) rmSync(local(name));
-}
-
 test(
   "backup",
   async () => {
-    const earlier = placeEarlier();
+    const earlier = placeOld(scripts);
     scripts.configure(settings());
     const usual = await timed(async () => expectSuccess(await scripts.run("backup")));
     await loop(
       "backup",
-      0.2,
-      () => killSomewhere("backup", [], usual, []),
+      share,
+      () => killSomewhere(place(), "backup", [], usual, []),
       () => {
-        expectGoodFiles(earlier);
-        if (scripts.list().length > 8) removeNew(earlier);
+        goodFiles(earlier);
+        if (scripts.list().length > 8) removeNew(scripts.backups, earlier);
       },
     );
     expectSuccess(await scripts.run("backup"));
-    expectGoodFiles(earlier);
+    goodFiles(earlier);
     expect(hidden()).toEqual([]);
-    const manifests = namesIn(scripts.backups).filter((name) => name.endsWith(".json"));
+    const manifests = scripts.everything().filter((name) => name.endsWith(".json"));
     expect(manifests.map((name) => name.slice(0, -5)).toSorted()).toEqual(scripts.list());
     await expectRestores();
   },
@@ -203,7 +106,7 @@ test(
 test.each(["true", "false"])(
   "backup --upload, BACKUP_KEEP_LOCAL=%s",
   async (keep) => {
-    const earlier = placeEarlier();
+    const earlier = placeOld(scripts);
     for (const name of Object.keys(earlier)) store(name, readFileSync(local(name)));
     const objectsBefore = new Map(s3.objects(bucket));
     scripts.configure({ ...settings(), BACKUP_KEEP_LOCAL: keep, BACKUP_COMPRESSION: "none" });
@@ -211,12 +114,12 @@ test.each(["true", "false"])(
     const asks = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject", "PutObject"] as const;
     await loop(
       `backup --upload, BACKUP_KEEP_LOCAL=${keep}`,
-      0.2,
-      () => killSomewhere("backup", ["--upload"], usual, asks),
+      share,
+      () => killSomewhere(place(), "backup", ["--upload"], usual, asks),
       () => {
-        expectGoodFiles(earlier);
-        expectGoodObjects(objectsBefore);
-        if (scripts.list().length > 6) removeNew(earlier);
+        goodFiles(earlier);
+        expectGoodObjects(s3.objects(bucket), objectsBefore, "-- PostgreSQL database dump complete");
+        if (scripts.list().length > 6) removeNew(scripts.backups, earlier);
         for (const key of [...s3.objects(bucket).keys()].slice(0, -6))
           if (!objectsBefore.has(key) && backupName.test(key)) dropObject(key);
       },
@@ -225,17 +128,11 @@ test.each(["true", "false"])(
     expectSuccess(await scripts.run("backup", ["--upload"]));
     expect(hidden()).toEqual([]);
     expect(s3.uploads(bucket)).toEqual([]);
-    await expectRestores(["--from-s3", newestObject()]);
+    await expectRestores(["--from-s3", newestObject(s3.objects(bucket))]);
     expect(hidden()).toEqual([]);
   },
   limit,
 );
-
-const newestObject = () =>
-  [...s3.objects(bucket).keys()]
-    .filter((key) => backupName.test(key) && key.startsWith("app_2"))
-    .toSorted()
-    .at(-1) ?? "";
 
 function store(name: string, body: Buffer): void {
   s3.objects(bucket).set(name, { body, etag: `"${sha256(body)}"`, modified: new Date(), metadata: {} });
@@ -279,11 +176,11 @@ test(
     let disturbed = new Set<string>();
     await loop(
       "sync",
-      0.2,
+      share,
       async () => {
         disturb();
         disturbed = new Set(files.flatMap(([name, m]) => (objectHas(m) && !objectHas(name) ? [name] : [])));
-        return killSomewhere("sync", [], usual, asks);
+        return killSomewhere(place(), "sync", [], usual, asks);
       },
       expectSame,
     );
@@ -327,10 +224,10 @@ test(
     });
     await loop(
       "retention",
-      0.2,
+      share,
       () => {
         age();
-        return killSomewhere("backup", ["--upload"], usual, ["DeleteObject"]);
+        return killSomewhere(place(), "backup", ["--upload"], usual, ["DeleteObject"]);
       },
       () => {
         for (const name of scripts.list().filter((one) => !others.includes(one)))
@@ -361,7 +258,7 @@ test(
     const usual = await timed(async () => expectSuccess(await start([file]).done));
     await loop(
       "restore",
-      0.2,
+      share,
       async () => {
         await server.sql("target", "TRUNCATE large");
         const running = start(next() < 0.5 ? [file] : ["--from-s3", file]);
