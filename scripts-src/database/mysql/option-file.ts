@@ -1,8 +1,9 @@
 /** The option file that gives the client programs their login: never on the command line or in the environment. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atExit } from "../../shared/cleanup.ts";
+import { diskFailure } from "../../shared/disk.ts";
 import type { Family } from "./clients.ts";
 import type { Target } from "./target.ts";
 
@@ -13,13 +14,26 @@ export interface OptionFile extends Disposable {
   env: Record<string, string>;
 }
 
-/** Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. */
+const [prefix, fileName] = ["backup_scripts-", "client.cnf"];
+
+/**
+ * Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. Throws
+ * `Failure`.
+ */
 export function writeOptionFile(target: Target, family: Family): OptionFile {
-  const folder = mkdtempSync(join(tmpdir(), "backup_scripts-"));
+  try {
+    return createOptionFile(formatOptions(target, family));
+  } catch (error) {
+    throw diskFailure(`cannot write an option file below ${tmpdir()}`, error);
+  }
+}
+
+function createOptionFile(text: string): OptionFile {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   const forget = atExit(remove);
-  const path = join(folder, "client.cnf");
-  writeFileSync(path, formatOptions(target, family), { mode: 0o600, flag: "wx" });
+  const path = join(folder, fileName);
+  writeFileSync(path, text, { mode: 0o600, flag: "wx" });
   return {
     argument: `--defaults-file=${path}`,
     env: { MYSQL_TEST_LOGIN_FILE: join(folder, "none") },
@@ -28,6 +42,35 @@ export function writeOptionFile(target: Target, family: Family): OptionFile {
       forget();
     },
   };
+}
+
+/** Programs read their file as they start, so that none this old is needed any more. */
+const staleMs = 600_000;
+
+/** Removes what runs left that were killed before their login. */
+export function sweepOptionFiles(): void {
+  const ours = new RegExp(`^${prefix}[A-Za-z0-9]{6}$`);
+  for (const name of namesIn(tmpdir()).filter((one) => ours.test(one))) {
+    const folder = join(tmpdir(), name);
+    try {
+      const { mtimeMs, uid } = lstatSync(folder);
+      if (uid !== process.geteuid?.() || Date.now() - mtimeMs < staleMs) continue;
+      rmSync(join(folder, fileName), { force: true });
+      // never more than that: the name may be somebody's
+      rmdirSync(folder);
+    } catch {
+      // not what it seems, or another run was quicker
+    }
+  }
+}
+
+/** None where it cannot be listed: whoever writes there will say why. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** The text of the file for the client programs of that family. */

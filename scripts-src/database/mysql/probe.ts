@@ -14,6 +14,7 @@ import {
 import { type Connection, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, readGrants } from "./grants.ts";
+import { sweepOptionFiles } from "./option-file.ts";
 
 /** What is known after the first contact. */
 export interface Contact {
@@ -41,6 +42,7 @@ const question = `
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
 export async function probe(connection: Connection): Promise<Contact> {
   const { folder, log, signal, target } = connection;
+  sweepOptionFiles();
   const dumps = await findClients("dump", folder);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
   // a folder that holds the dump program alone is good enough to dump with
