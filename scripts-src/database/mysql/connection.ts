@@ -1,4 +1,5 @@
 /** How MySQL's and MariaDB's client programs reach the database, and short questions to it. */
+import { Failure } from "../../shared/errors.ts";
 import { shell, start, type Program } from "../../shared/process.ts";
 import type { Settings } from "../../shared/settings.ts";
 import type { DatabaseContext } from "../database.ts";
@@ -39,16 +40,23 @@ export function startClient({ target, signal }: Connection, client: Client, word
   }
 }
 
+/** The last row of an answer: without it, what came may be half of one. */
+const end = "end of the answer";
+
 /** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
 export async function query({ target, signal }: Connection, client: Client, sql: string): Promise<string[][]> {
   using file = writeOptionFile(target, client.family);
   const $ = await shell(file.env, signal);
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
-  const result = await $`${client.path} ${file.argument} ${words} --execute=${sql} < /dev/null`;
+  const result = await $`${client.path} ${file.argument} ${words} --execute=${`${sql};\nSELECT '${end}'`} < /dev/null`;
   signal.throwIfAborted();
   if (result.exitCode !== 0)
     throw clientFailure(`cannot query ${target.where}`, client, result.exitCode ?? 1, result.stderr);
   const lines = result.stdout.split("\n").slice(0, -1);
+  if (lines.pop() !== end)
+    throw new Failure(`cannot query ${target.where}: ${client.name} exited with status 0, but gave no whole answer`, {
+      hints: [`look at ${client.path}: is it really MySQL's or MariaDB's client?`],
+    });
   return lines.map((line) => line.split("\t").map(unescapeField));
 }
 

@@ -1,5 +1,6 @@
 /** What the client programs of MySQL and MariaDB say when something is wrong, and what to do about it. */
 import { Failure } from "../../shared/errors.ts";
+import { unexplainedHint } from "../unexplained.ts";
 import type { Client } from "./clients.ts";
 
 interface Explanation {
@@ -122,9 +123,13 @@ export function clientFailure(what: string, client: Client, status: number, stde
   const said = tidy(stderr);
   const silent = status > 128 ? `killed by signal ${status - 128}` : `exit status ${status} and not a word`;
   const known = explanations.find(({ pattern }) => pattern.test(said));
-  return new Failure(`${what}: ${said || `${client.name}: ${silent}`}`, known ? { hints: [known.hint] } : {});
+  return new Failure(`${what}: ${said || `${client.name}: ${silent}`}`, {
+    hints: [known?.hint ?? unexplainedHint(status)],
+  });
 }
 
-/** Whether another try may help. */
+/** Whether another try may help. What has a cause does not come from the server. */
 export const isTemporary = (error: unknown): boolean =>
-  error instanceof Failure && !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));
+  error instanceof Failure &&
+  error.cause === undefined &&
+  !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));

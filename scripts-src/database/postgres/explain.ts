@@ -1,5 +1,6 @@
 /** What PostgreSQL's client programs say when something is wrong, and what to do about it. */
 import { Failure } from "../../shared/errors.ts";
+import { unexplainedHint } from "../unexplained.ts";
 
 interface Explanation {
   pattern: RegExp;
@@ -85,9 +86,6 @@ const explanations: readonly Explanation[] = [
   },
 ];
 
-const killedHint = "somebody killed it, or the kernel did for want of memory (dmesg tells); then run it again";
-const unknownHint = "the server's log may say more";
-
 /** The client's words on one line each, without its name and the line numbers of a stream nobody sees. */
 const tidy = (stderr: string): string =>
   stderr
@@ -104,7 +102,7 @@ export function clientFailure(what: string, status: number, stderr: string): Fai
   const cause =
     tidy(stderr) || (status > 128 ? `killed by signal ${status - 128}` : `exit status ${status} and not a word`);
   const known = explanations.find(({ pattern }) => pattern.test(stderr));
-  return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? (status > 128 ? killedHint : unknownHint)] });
+  return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
 }
 
 /** Whether another try may help. */
