@@ -1,36 +1,23 @@
 /**
  * Every step of a backup against every fault. The table has no hole: a cell is held by a test elsewhere, by a case below, or
- * there is a reason why it cannot be.
+ * there is a reason why it cannot be. The database's steps are PostgreSQL's here, MySQL's in matrix-mysql.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
-import { join, resolve } from "node:path";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, startProgram } from "../support/executables.ts";
 import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
+import { describeTable, held, none, type Rule } from "../support/fault-table.ts";
+import { withGreeter } from "../support/greeter.ts";
 import { expectState, stateOf } from "../support/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { startS3Server } from "../support/s3-server.ts";
+import { canMount, withDisk } from "../support/small-disk.ts";
 import { s3Settings } from "../support/storage.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp.ts";
 
-const faults = [
-  "refused",
-  "reset",
-  "hang",
-  "slow",
-  "short",
-  "corrupt",
-  "ENOSPC",
-  "EIO",
-  "EACCES",
-  "EMFILE",
-  "killed child",
-  "exit 0 too early",
-  "clock jump",
-];
 const database = ["connect", "dump start", "dump middle", "dump end"];
 const work = ["compress"];
 const disk = ["write", "flush", "rename", "manifest"];
@@ -38,19 +25,14 @@ const remote = ["upload start", "part", "complete", "list", "delete"];
 const notice = ["notify"];
 const steps = [...database, ...work, ...disk, ...remote, ...notice];
 
-/** A cell is held by a test: its file and a piece of its name. `here` is this file. */
-type Cell = { file: string; name: string } | { none: string };
-const held = (file: string, name: string): Cell => ({ file, name });
 const here = (name: string) => held("faults/matrix", name);
-const none = (reason: string): Cell => ({ none: reason });
 const failures = (name: string) => held("acceptance/backup-failures", name);
 const storage = (name: string) => held("faults/storage", name);
 const notify = (name: string) => held("faults/notify", name);
 const diskErrors = (name: string) => held("faults/disk-errors", name);
 const archive = (name: string) => held("unit/archive-file", name);
 
-/** The first rule that names step and fault holds the cell. */
-const rules: readonly (readonly [steps: readonly string[], faults: readonly string[], cell: Cell])[] = [
+const rules: readonly Rule[] = [
   [["connect"], ["refused"], failures("server down")],
   [["connect"], ["reset"], here("a server that hangs up at once")],
   [["connect"], ["hang"], here("a server that never answers")],
@@ -144,29 +126,7 @@ const rules: readonly (readonly [steps: readonly string[], faults: readonly stri
   [steps, ["clock jump"], held("faults/clock", "years ahead or behind")],
 ];
 
-describe("the table", () => {
-  const cells = steps.flatMap((step) =>
-    faults.map((fault) => {
-      const rule = rules.find(([ofSteps, ofFaults]) => ofSteps.includes(step) && ofFaults.includes(fault));
-      return { where: `${step} × ${fault}`, cell: rule?.[2] };
-    }),
-  );
-
-  test("has no hole", () => {
-    expect(cells.filter(({ cell }) => !cell).map(({ where }) => where)).toEqual([]);
-    expect(cells).toHaveLength(195);
-  });
-
-  test("names only tests that exist", () => {
-    const lost = cells.flatMap(({ where, cell }) => {
-      if (!cell || "none" in cell) return [];
-      const file = resolve(import.meta.dir, `../${cell.file}.test.ts`);
-      const text = existsSync(file) ? readFileSync(file, "utf8").split('describe("the cases').at(-1) : "";
-      return text?.includes(cell.name) ? [] : [`${where}: ${cell.file}: ${cell.name}`];
-    });
-    expect(lost).toEqual([]);
-  });
-});
+describeTable(steps, rules);
 
 describe("the cases that no other test has", () => {
   let server: PostgresServer;
@@ -192,35 +152,20 @@ describe("the cases that no other test has", () => {
     expect(folderState(scripts.backups)).toEqual(earlier);
   }
 
-  /** A server that answers whoever connects by `greet`. */
-  async function withServer(greet: (socket: Socket) => void, then: (port: string) => Promise<void>): Promise<void> {
-    const sockets: Socket[] = [];
-    const listener = createServer((socket) => {
-      sockets.push(socket.on("error", () => {}));
-      greet(socket);
-    });
-    await new Promise<void>((done) => listener.listen(0, "127.0.0.1", done));
-    try {
-      await then(String((listener.address() as { port: number }).port));
-    } finally {
-      for (const socket of sockets) socket.destroy();
-      listener.close();
-    }
-  }
   test("a server that never answers", () =>
-    withServer(
+    withGreeter(
       () => {},
       (DB_PORT) => expectFailedBackup({ DB_PORT }, /timeout expired/, 1, { PGCONNECT_TIMEOUT: "2" }),
     ));
 
   test("a server that hangs up at once", () =>
-    withServer(
+    withGreeter(
       (socket) => socket.resetAndDestroy(),
       (DB_PORT) => expectFailedBackup({ DB_PORT }, /reset by peer|closed the connection/),
     ));
 
   test("a server that speaks garbage", () =>
-    withServer(
+    withGreeter(
       (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
       (DB_PORT) => expectFailedBackup({ DB_PORT }, /cannot query|SSL|protocol/i),
     ));
@@ -291,17 +236,6 @@ describe("the cases that no other test has", () => {
     expect(ends).toContain(0);
     expect(ends.size).toBeGreaterThan(1);
   });
-
-  const canMount = withDisk("size=1m", tempDir("mount"), () => true) === true;
-  /** A small file system at `dir` while `work` runs; undefined where the machine does not let us mount. */
-  function withDisk<T>(options: string, dir: string, then: () => T): T | undefined {
-    if (!Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `${options},mode=700`, "tmpfs", dir]).success) return undefined;
-    const umount = () => Bun.spawnSync(["umount", "-l", dir]);
-    const result = then();
-    if (result instanceof Promise) return result.finally(umount) as T;
-    umount();
-    return result;
-  }
 
   test.skipIf(!canMount)("a disk with room for so many files or bytes: whole or not there", async () => {
     await server.createDatabase("small", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 500) i");

@@ -1,0 +1,314 @@
+/**
+ * The steps of a backup and of a restore that are MySQL's and MariaDB's own, against every fault, as in matrix. A restore that
+ * fails has changed nothing, or it names the safety backup and the command that brings it back, which this runs.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { clientsWith } from "../support/clients.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
+import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
+import { describeTable, held, none, type Rule } from "../support/fault-table.ts";
+import { withGreeter } from "../support/greeter.ts";
+import { namesIn } from "../support/kill.ts";
+import { expectState, stateOf } from "../support/mysql-oracle.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
+import type { State } from "../support/oracle.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { canMount, withDisk } from "../support/small-disk.ts";
+import { tempDir } from "../support/temp.ts";
+
+const dump = ["dump start", "dump middle", "dump end"];
+const load = ["load start", "load middle", "load end"];
+const steps = ["connect", ...dump, "reading", "plan", "safety backup", ...load];
+
+const here = (name: string) => held("faults/matrix-mysql", name);
+const backups = (name: string) => held("acceptance/mysql-backup-fails", name);
+const restores = (name: string) => held("acceptance/mysql-restore-fails", name);
+const diskErrors = (name: string) => held("faults/disk-errors", name);
+
+const rules: readonly Rule[] = [
+  [["connect"], ["refused"], backups("the server is down")],
+  [["connect"], ["reset"], here("a server that hangs up at once")],
+  [["connect"], ["hang"], here("a server that never answers")],
+  [["connect"], ["slow"], held("acceptance/container-6-log", "a server that is still starting up is waited for")],
+  [["connect"], ["short", "corrupt"], here("a server that speaks garbage")],
+  [["connect"], ["ENOSPC"], here("no room for the option file")],
+  [["connect"], ["EIO"], none("takes the way of ENOSPC")],
+  [["connect"], ["EACCES"], here("a folder for temporary files that cannot be written to")],
+  [["connect"], ["killed child"], here("mariadb killed while it asks")],
+  [["connect"], ["exit 0 too early"], here("mariadb that says nothing and that all is well")],
+
+  [["dump start"], ["refused", "reset"], here("a connection that breaks after")],
+  [["dump middle", "dump end"], ["refused"], none("the connection stands; it can only break")],
+  [["dump middle"], ["reset"], here("a connection that breaks after")],
+  [["dump end"], ["reset"], backups("the server stops in the middle")],
+  [dump, ["hang", "slow"], backups("%s in the middle")],
+  [["dump start"], ["short", "exit 0 too early"], here("mariadb-dump that says nothing and that all is well")],
+  [["dump middle"], ["short", "exit 0 too early"], here("mariadb-dump gone with status 0 in the middle")],
+  [["dump end"], ["short", "exit 0 too early"], backups("mariadb-dump exits with 0 but stopped early")],
+  [["dump start"], ["killed child"], here("mariadb-dump killed before its first word")],
+  [["dump middle"], ["killed child"], backups("mariadb-dump is killed in the middle")],
+  [["dump end"], ["killed child"], here("mariadb-dump killed after its last line")],
+  [dump, ["EACCES"], backups("no privilege on one table")],
+  [dump, ["corrupt"], none("the protocol checks nothing beyond TLS: what mariadb-dump says is what we can know")],
+  [dump, ["ENOSPC", "EIO"], none("nothing is written but the file: matrix and disk-errors")],
+
+  [["reading"], ["short", "corrupt"], restores("truncated, changed and strange files")],
+  [["reading"], ["EIO"], diskErrors("EIO as the backup is read")],
+  [["reading"], ["EACCES"], here("a backup that may not be read")],
+  [["reading"], ["EMFILE"], diskErrors("EMFILE as the backup is opened")],
+  [["reading"], ["refused", "reset"], none("no network; from S3 it is faults/storage")],
+  [["reading"], ["hang", "slow", "ENOSPC", "killed child", "exit 0 too early"], none("reads a file, and nothing else")],
+
+  [["plan"], ["refused", "reset"], none("questions as those of connect: they fail, and nothing was touched")],
+  [["plan"], ["hang", "slow"], restores("a restore that another session holds up ends")],
+  [["plan"], ["EACCES"], restores("a user that owns the database alone restores it, and is told what it lacks")],
+  [["plan"], ["killed child"], here("mariadb killed while it asks for the target")],
+  [["plan"], ["short", "exit 0 too early"], here("mariadb that says nothing of the target")],
+  [["plan"], ["corrupt", "ENOSPC", "EIO"], none("questions as those of connect")],
+
+  [["safety backup"], ["killed child"], here("a safety backup whose mariadb-dump is killed")],
+  [["safety backup"], ["short", "exit 0 too early"], here("a safety backup whose mariadb-dump stops early")],
+  [["safety backup"], ["refused", "reset"], here("a safety backup whose connection breaks")],
+  [["safety backup"], ["ENOSPC"], diskErrors("ENOSPC as the safety backup is flushed")],
+  [["safety backup"], ["EIO"], diskErrors("EIO as the safety backup is written")],
+  [["safety backup"], ["EMFILE"], diskErrors("EMFILE as the safety backup's manifest is created")],
+  [["safety backup"], ["EACCES"], restores("a damaged table: no safety backup can be taken")],
+  [["safety backup"], ["hang", "slow", "corrupt"], none("a backup like any other: the dump's steps")],
+
+  [["load start"], ["killed child", "exit 0 too early"], here("before it has taken anything")],
+  [["load middle"], ["killed child", "exit 0 too early"], here("in the middle of the dump")],
+  [["load end"], ["killed child", "exit 0 too early"], here("when all is done, without a word of it")],
+  [load, ["refused", "reset"], here("a connection that breaks in the middle of the load")],
+  [load, ["hang", "slow"], restores("%s in the middle: no success, and the way back is in the log")],
+  [["load middle"], ["EIO"], diskErrors("in the middle of the load: the way back is named")],
+  [["load start", "load end"], ["EIO"], none("reads as in the middle")],
+  [load, ["short", "corrupt"], none("the file was read to its end before, and it is the same file: faults/hostile")],
+  [load, ["ENOSPC", "EACCES"], restores("a dump that fails in the middle")],
+
+  [steps, ["EMFILE"], here("open files")],
+  [steps, ["clock jump"], none("no time plays a part in it but in the file's name: faults/clock")],
+];
+
+describeTable(steps, rules);
+
+describe("the cases that no other test has", () => {
+  let server: MysqlServer;
+  let scripts: Installation;
+  let earlier: Folder;
+  let before: State;
+  /** A dump of another state. */
+  let file: string;
+  const rows = "SELECT seq, concat(md5(seq), md5(-seq)) AS noise FROM seq_1_to_20000";
+  beforeAll(async () => {
+    server = await startMysql("mariadb");
+    await server.createDatabase("other", `CREATE TABLE large AS ${rows}; CREATE TABLE more AS ${rows}`);
+    file = join(tempDir("dump"), "dump.sql");
+    writeFileSync(file, await server.client("mariadb-dump", ["other"]));
+  });
+  beforeEach(async () => {
+    await server.dropDatabase("app");
+    await server.createDatabase("app", `CREATE TABLE large AS ${rows}; CREATE TABLE mine AS SELECT 1 AS a`);
+    before = await stateOf(server, "app");
+  });
+  afterEach(() => scripts.remove());
+  afterAll(() => server.stop());
+
+  const programs = ["mariadb-dump", "mariadb"];
+  const clients = (changed: Record<string, string>) => clientsWith(server.clientDir, changed, programs);
+
+  /** Executables with an earlier backup in their folder. */
+  function deploy(settings: Record<string, string> = {}): void {
+    scripts = installScripts({ ...server.settings("app"), ...settings });
+    earlier = placeEarlierBackup(scripts, "app");
+  }
+
+  async function expectFailedBackup(settings: Record<string, string>, cause: RegExp, env = {}): Promise<void> {
+    deploy(settings);
+    expectFailure(await scripts.run("backup", [], { env }), cause);
+    expect(folderState(scripts.backups)).toEqual(earlier);
+    expect(optionFilesFor(server)).toEqual([]);
+  }
+
+  const impatient = () => ({ DB_CLIENT_DIR: clients({ mariadb: 'exec "$REAL" "$@" --connect-timeout=1' }) });
+
+  test("a server that never answers", () =>
+    withGreeter(
+      () => {},
+      (DB_PORT) => expectFailedBackup({ DB_PORT, ...impatient() }, /Lost connection|waiting for initial/),
+    ));
+
+  test("a server that hangs up at once", () =>
+    withGreeter(
+      (socket) => socket.resetAndDestroy(),
+      (DB_PORT) => expectFailedBackup({ DB_PORT }, /Can't connect to server|Lost connection/),
+    ));
+
+  test("a server that speaks garbage", () =>
+    withGreeter(
+      (socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+      (DB_PORT) => expectFailedBackup({ DB_PORT }, /Lost connection|Malformed|protocol|packet/i),
+    ));
+
+  test("a folder for temporary files that cannot be written to", () =>
+    expectFailedBackup({}, /cannot write an option file below .*no such file/, {
+      TMPDIR: join(tempDir("no"), "such"),
+    }));
+
+  test.skipIf(!canMount)("no room for the option file", async () => {
+    const TMPDIR = tempDir("tmp");
+    // for the folder, and for the file in it
+    for (const inodes of [1, 2])
+      await withDisk(`nr_inodes=${inodes}`, TMPDIR, async () => {
+        await expectFailedBackup({}, /cannot write an option file below .*no space left/, { TMPDIR });
+        expect(readdirSync(TMPDIR)).toEqual([]);
+        scripts.remove();
+      });
+  });
+
+  test.each([
+    ["mariadb killed while it asks", { mariadb: "kill -9 $$" }, /cannot query .*Killed|killed by signal 9/],
+    [
+      "mariadb that says nothing and that all is well",
+      { mariadb: "exit 0" },
+      /mariadb exited with status 0, but gave no whole answer/,
+    ],
+    ["mariadb-dump killed before its first word", { "mariadb-dump": "kill -9 $$" }, /killed by signal 9/],
+    ["mariadb-dump that says nothing and that all is well", { "mariadb-dump": "exit 0" }, /the dump is not whole/],
+    [
+      "mariadb-dump gone with status 0 in the middle",
+      { "mariadb-dump": '"$REAL" "$@" 2>&- | head -c 300000; exit 0' },
+      /the dump is not whole/,
+    ],
+    ["mariadb-dump killed after its last line", { "mariadb-dump": '"$REAL" "$@"; kill -9 $$' }, /killed by signal 9/],
+  ])("%s", (_, changed, cause) => expectFailedBackup({ DB_CLIENT_DIR: clients(changed) }, cause));
+
+  test.each([2000, 400_000])("a connection that breaks after %d bytes of the dump", async (after) => {
+    const proxy = await startTcpProxy(server.port);
+    proxy.cut = { direction: "down", after, times: Number.POSITIVE_INFINITY };
+    // the questions pass, the dump program's connection does not
+    const DB_CLIENT_DIR = clients({
+      "mariadb-dump": `login="$1"; shift; exec "$REAL" "$login" --port=${proxy.port} "$@"`,
+    });
+    await expectFailedBackup({ DB_CLIENT_DIR }, /Lost connection|gone away|reset by peer/);
+    expect(proxy.broken).toBeGreaterThan(0);
+    await proxy.stop();
+  });
+
+  const safety = () => join(scripts.backups, "before-restore");
+  const restore = (env = {}) => scripts.run("restore", [file], { env });
+
+  async function expectUntouched(ran: Ran, cause: RegExp): Promise<void> {
+    expectFailure(ran, cause);
+    expect(namesIn(safety())).toEqual([]);
+    await expectState(server, "app", before);
+    expect(optionFilesFor(server)).toEqual([]);
+  }
+
+  /** The message names the safety backup, and the command that it gives brings the state before back. */
+  async function expectWayBack(ran: Ran, cause: RegExp): Promise<void> {
+    expectFailure(ran, cause);
+    const names = readdirSync(safety()).filter((name) => !name.endsWith(".json"));
+    expect(names).toHaveLength(1);
+    expect(ran.stderr).toContain(`the state before the restore lies in ${join(safety(), names[0] ?? "")}`);
+    const command = /hint: to bring back the state before the restore: (.*)$/m.exec(ran.stderr)?.[1] ?? "";
+    expectSuccess(await startProgram(["/bin/sh", "-c", command]).done);
+    await expectState(server, "app", before);
+    expect(optionFilesFor(server)).toEqual([]);
+  }
+
+  test.skipIf(process.getuid?.() !== 0)("a backup that may not be read", async () => {
+    deploy();
+    const locked = tempDir("locked");
+    const copy = join(locked, "dump.sql");
+    writeFileSync(copy, "", { mode: 0 });
+    const argv = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", join(scripts.dir, "restore"), copy];
+    await expectUntouched(await startProgram(argv).done, /cannot open .*dump\.sql: permission denied/);
+  });
+
+  /** A script of mariadb: `then` for the question about the target, the real program for all others. */
+  const atPlan = (then: string) =>
+    clients({ mariadb: `case "$*" in *information_schema.processlist*) ${then};; esac; exec "$REAL" "$@"` });
+
+  test.each([
+    ["mariadb killed while it asks for the target", "kill -9 $$", /cannot query .*Killed|killed by signal 9/],
+    ["mariadb that says nothing of the target", "exit 0", /mariadb exited with status 0, but gave no whole answer/],
+  ])("%s", async (_, then, cause) => {
+    deploy();
+    await expectUntouched(await restore({ DB_CLIENT_DIR: atPlan(then) }), cause);
+  });
+
+  test.each([
+    ["a safety backup whose mariadb-dump is killed", "head -c 300000; kill -9 $$", /killed by signal 9/],
+    ["a safety backup whose mariadb-dump stops early", "head -c 300000; exit 0", /the dump is not whole/],
+  ])("%s", async (_, then, cause) => {
+    deploy();
+    const DB_CLIENT_DIR = clients({ "mariadb-dump": `"$REAL" "$@" 2>&- | { ${then}; }; exit $?` });
+    const whole = new RegExp(`no safety backup of the present state, and nothing was changed: .*${cause.source}`);
+    await expectUntouched(await restore({ DB_CLIENT_DIR }), whole);
+  });
+
+  test("a safety backup whose connection breaks", async () => {
+    deploy();
+    const proxy = await startTcpProxy(server.port);
+    proxy.cut = { direction: "down", after: 400_000, times: 1 };
+    await expectUntouched(
+      await restore({ DB_PORT: String(proxy.port) }),
+      /nothing was changed: .*(Lost|gone away|reset)/,
+    );
+    expect(proxy.broken).toBe(1);
+    await proxy.stop();
+  });
+
+  const moments = {
+    "before it has taken anything": ":",
+    "in the middle of the dump": 'head -c 900000 | "$REAL" "$@"',
+    "when all is done, without a word of it": '"$REAL" "$@" > /dev/null',
+  };
+  const ends = { "kill -9": "kill -9 $$", "status 0": "exit 0" };
+  test.each(
+    Object.entries(moments).flatMap(([moment, does]) =>
+      Object.entries(ends).map(([end, last]) => [end, moment, `${does}; ${last}`] as const),
+    ),
+  )("a client that ends by %s %s: the way back", async (_, __, script) => {
+    deploy();
+    const mariadb = `case " $* " in *--unbuffered*) ${script};; esac; exec "$REAL" "$@"`;
+    await expectWayBack(
+      await restore({ DB_CLIENT_DIR: clients({ mariadb }) }),
+      /the restore into .* failed; it may now be neither/,
+    );
+  });
+
+  test("a connection that breaks in the middle of the load: the way back", async () => {
+    deploy();
+    const proxy = await startTcpProxy(server.port);
+    // only a load sends as much
+    proxy.cut = { direction: "up", after: 700_000, times: 1 };
+    await expectWayBack(
+      await restore({ DB_PORT: String(proxy.port) }),
+      /the restore into .* failed; .*(Lost connection|gone away|reset)/,
+    );
+    expect(proxy.broken).toBe(1);
+    await proxy.stop();
+  });
+
+  test("open files: with any limit, a restore is done, or nothing was changed, or the way back is named", async () => {
+    const ends = new Set<number>();
+    for (const limit of [12, 20, 24, 64]) {
+      deploy();
+      const argv = ["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0" "$@"`, join(scripts.dir, "restore"), file];
+      const ran = await startProgram(argv).done;
+      ends.add(ran.status);
+      expect(ran.stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
+      if (ran.status === 0) {
+        expect(await server.sql("app", "SELECT count(*) FROM more")).toBe("20000");
+        before = await stateOf(server, "app");
+      } else if (ran.stderr.includes("to bring back")) await expectWayBack(ran, /failed/);
+      else await expectState(server, "app", before);
+      scripts.remove();
+    }
+    expect(ends).toContain(0);
+    expect(ends.size).toBeGreaterThan(1);
+  });
+});
