@@ -4,7 +4,7 @@
  * FAULTS_SEED repeats.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { lutimesSync, readFileSync } from "node:fs";
+import { lutimesSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Installation, installScripts, type Ran, type Running, startProgram } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
@@ -224,3 +224,33 @@ test(
   },
   limit,
 );
+
+test("a killed restore whose client goes on: the way back waits until it has ended", async () => {
+  await server.createDatabase(
+    "slow",
+    "CREATE TABLE first (a int); CREATE TABLE second (a int); CREATE TABLE third (a int)",
+  );
+  const text = await server.client("mariadb-dump", ["slow"]);
+  await deploy({ DB_NAME: "gated" });
+  await server.createDatabase("gated", content(10));
+  const before = await stateOf(server, "gated");
+  const file = join(scripts.dir, "dump.sql");
+  const gate = "INSERT INTO `first` SELECT get_lock('gate', 60)";
+  writeFileSync(file, text.replace("CREATE TABLE `second`", `${gate};\n$&`));
+
+  const keeper = server.sql("gated", "SELECT get_lock('gate', 0); SELECT sleep(600)").catch(() => "");
+  const sessions = (info: string) =>
+    server.sql("mysql", `SELECT id FROM information_schema.processlist WHERE info LIKE '${info}'`);
+  const holder = await until("the gate is closed", () => sessions("SELECT sleep(600)"));
+  const running = scripts.start("restore", [file]);
+  await until("the load stands at the gate", () => sessions("INSERT INTO `first`%"));
+  running.kill("SIGKILL");
+  const [, command = ""] = /to bring it back: (.*)$/m.exec((await running.done).stderr) ?? [];
+
+  const back = startProgram(["/bin/sh", "-c", command]);
+  await until("the way back waits", () => sessions("SELECT get_lock(%backup_scripts restore%"));
+  await server.sql("mysql", `KILL ${holder}`);
+  await keeper;
+  expectSuccess(await back.done);
+  await expectState(server, "gated", before);
+});

@@ -191,6 +191,7 @@ describe("a dump and its target", () => {
     engines: new Set(["innodb", "myisam"]),
     accounts: new Set(["app@%", "root@localhost"]),
     variables: new Map([["read_only", "OFF"]]),
+    loadLock: undefined,
     sessions: 0,
   };
   const contact = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
@@ -262,6 +263,8 @@ describe("a dump and its target", () => {
     const replica = { ...state, variables: new Map([["read_only", "ON"]]) };
     const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
     expect((await problemsOf(table(""), { to: owner, target: replica }))[0]).toContain("read-only");
+    const busy = { ...state, loadLock: "held" as const };
+    expect((await problemsOf(table(""), { target: busy }))[0]).toContain("another restore into this database");
     const logging = { ...state, variables: new Map([["log_bin", "ON"]]) };
     const trigger = "CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET @a = 1;";
     expect((await problemsOf(trigger, { to: owner, target: logging }))[0]).toContain("log_bin_trust_function_creators");

@@ -33,12 +33,12 @@ export async function load(
   connection: Connection,
   { client }: Contact,
   sql: AsyncIterable<Uint8Array>,
-  { locking, emptying, rules }: MysqlPlan,
+  { locking, holding, emptying, rules }: MysqlPlan,
 ): Promise<void> {
   const { where } = connection.target;
   if (locking !== undefined) await awaitLocks(connection, client, locking);
   const ended = await converse(connection, client, async function* () {
-    yield Buffer.from(prelude(emptying));
+    yield Buffer.from(prelude(holding === undefined ? emptying : [holding, ...emptying]));
     for await (const piece of splitStatements(sql)) yield loadable(piece, rules);
   });
   // a broken pipe: the client ended before its input did, and its own words say why

@@ -5,12 +5,14 @@ import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Contact, familyNames } from "./probe.ts";
 import { findProblems, quoteName } from "./problems.ts";
-import type { TargetState } from "./state.ts";
+import { loadLock, type TargetState } from "./state.ts";
 
 /** A plan with what the load does first, and what it leaves out or changes. */
 export interface MysqlPlan extends LoadPlan {
   /** Waits until no other session holds a table; undefined when there is nothing to wait for. */
   locking: string | undefined;
+  /** Tells later restores that this one is not over; undefined where the server cannot. */
+  holding: string | undefined;
   /** Statements that empty the database. */
   emptying: string[];
   rules: LoadRules;
@@ -39,6 +41,7 @@ export function comparePlan(
     problems: findProblems(contents, contact, state, noOwner),
     warnings: warnings(contents, contact, state, database),
     locking: lockAll(state, contact),
+    holding: state.loadLock && loadLock(0),
     emptying: emptying(state),
     rules: {
       database,

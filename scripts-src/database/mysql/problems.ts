@@ -12,6 +12,7 @@ export function findProblems(...[contents, contact, state, noOwner]: [...Paramet
   const checks: Compare[] = [
     databaseProblems,
     serverProblems,
+    loadProblems,
     privilegeProblems,
     packetProblems,
     familyProblems,
@@ -54,6 +55,14 @@ const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables
   }
   return problems;
 };
+
+const loadProblems: Compare = (_contents, _contact, { loadLock }) =>
+  loadLock === "held"
+    ? [
+        "another restore into this database is not over on the server (even when its program was killed): " +
+          "wait for its session to end, or end it (SHOW PROCESSLIST, KILL)",
+      ]
+    : [];
 
 const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, state) => {
   const kinds = [...programs, ...state.programs];

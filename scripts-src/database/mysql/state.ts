@@ -19,7 +19,16 @@ export interface TargetState {
   variables: ReadonlyMap<string, string>;
   /** Other sessions in the database, as far as the user sees them. */
   sessions: number;
+  /** What `loadLock` gave; undefined where the server knows no such locks (Galera). */
+  loadLock: "free" | "held" | undefined;
 }
+
+/**
+ * A lock of the server for its database, which every load holds. The session of a load may outlive our program: when that
+ * is killed, the client and the server still do what they were given. Names have at most 64 characters.
+ */
+export const loadLock = (seconds: number): string =>
+  `SELECT get_lock(left(concat('backup_scripts restore ', database()), 64), ${seconds})`;
 
 const question = `
   SET SESSION sql_mode = '';
@@ -34,6 +43,8 @@ const question = `
 
 /** Asks the server. Throws `Failure`. */
 export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<TargetState> {
+  // first: what such a load still does must not come after the questions
+  const lock = await awaitLoad(connection, client);
   const rows = await query(connection, client, question);
   const tagged = (...tags: string[]) => rows.filter(([tag = ""]) => tags.includes(tag)).map(([, value = ""]) => value);
   const [, user = "", sessions] = rows.find(([tag]) => tag === "facts") ?? [];
@@ -49,7 +60,18 @@ export async function askTarget(connection: Connection, { client, grants }: Cont
     accounts: grants.hasGlobally("SELECT") ? await askAccounts(connection, client) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
     sessions: Number(sessions),
+    loadLock: lock,
   };
+}
+
+async function awaitLoad(connection: Connection, client: Contact["client"]): Promise<TargetState["loadLock"]> {
+  try {
+    const [[given] = []] = await query(connection, client, loadLock(15));
+    return given === "1" ? "free" : "held";
+  } catch {
+    connection.signal.throwIfAborted();
+    return undefined;
+  }
 }
 
 async function askAccounts(connection: Connection, client: Contact["client"]): Promise<Set<string> | undefined> {
