@@ -2,7 +2,7 @@
  * The steps of a backup and of a restore that are MySQL's and MariaDB's own, against every fault, as in matrix. A restore that
  * fails has changed nothing, or it names the safety backup and the command that brings it back, which this runs.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
@@ -103,17 +103,20 @@ describe("the cases that no other test has", () => {
   const rows = "SELECT seq, concat(md5(seq), md5(-seq)) AS noise FROM seq_1_to_20000";
   beforeAll(async () => {
     server = await startMysql("mariadb");
+    await placeApp();
     await server.createDatabase("other", `CREATE TABLE large AS ${rows}; CREATE TABLE more AS ${rows}`);
     file = join(tempDir("dump"), "dump.sql");
     writeFileSync(file, await server.client("mariadb-dump", ["other"]));
   });
-  beforeEach(async () => {
+  afterEach(() => scripts.remove());
+  afterAll(() => server.stop());
+
+  /** The database as it is before a restore. */
+  async function placeApp(): Promise<void> {
     await server.dropDatabase("app");
     await server.createDatabase("app", `CREATE TABLE large AS ${rows}; CREATE TABLE mine AS SELECT 1 AS a`);
     before = await stateOf(server, "app");
-  });
-  afterEach(() => scripts.remove());
-  afterAll(() => server.stop());
+  }
 
   const programs = ["mariadb-dump", "mariadb"];
   const clients = (changed: Record<string, string>) => clientsWith(server.clientDir, changed, programs);
@@ -219,6 +222,7 @@ describe("the cases that no other test has", () => {
   }
 
   test.skipIf(process.getuid?.() !== 0)("a backup that may not be read", async () => {
+    await placeApp();
     deploy();
     const locked = tempDir("locked");
     const copy = join(locked, "dump.sql");
@@ -235,6 +239,7 @@ describe("the cases that no other test has", () => {
     ["mariadb killed while it asks for the target", "kill -9 $$", /cannot query .*Killed|killed by signal 9/],
     ["mariadb that says nothing of the target", "exit 0", /mariadb exited with status 0, but gave no whole answer/],
   ])("%s", async (_, then, cause) => {
+    await placeApp();
     deploy();
     await expectUntouched(await restore({ DB_CLIENT_DIR: atPlan(then) }), cause);
   });
@@ -243,6 +248,7 @@ describe("the cases that no other test has", () => {
     ["a safety backup whose mariadb-dump is killed", "head -c 300000; kill -9 $$", /killed by signal 9/],
     ["a safety backup whose mariadb-dump stops early", "head -c 300000; exit 0", /the dump is not whole/],
   ])("%s", async (_, then, cause) => {
+    await placeApp();
     deploy();
     const DB_CLIENT_DIR = clients({ "mariadb-dump": `"$REAL" "$@" 2>&- | { ${then}; }; exit $?` });
     const whole = new RegExp(`no safety backup of the present state, and nothing was changed: .*${cause.source}`);
@@ -250,6 +256,7 @@ describe("the cases that no other test has", () => {
   });
 
   test("a safety backup whose connection breaks", async () => {
+    await placeApp();
     deploy();
     const proxy = await startTcpProxy(server.port);
     proxy.cut = { direction: "down", after: 400_000, times: 1 };
@@ -272,6 +279,7 @@ describe("the cases that no other test has", () => {
       Object.entries(ends).map(([end, last]) => [end, moment, `${does}; ${last}`] as const),
     ),
   )("a client that ends by %s %s: the way back", async (_, __, script) => {
+    await placeApp();
     deploy();
     const mariadb = `case " $* " in *--unbuffered*) ${script};; esac; exec "$REAL" "$@"`;
     await expectWayBack(
@@ -281,6 +289,7 @@ describe("the cases that no other test has", () => {
   });
 
   test("a connection that breaks in the middle of the load: the way back", async () => {
+    await placeApp();
     deploy();
     const proxy = await startTcpProxy(server.port);
     // only a load sends as much
@@ -294,6 +303,7 @@ describe("the cases that no other test has", () => {
   });
 
   test("open files: with any limit, a restore is done, or nothing was changed, or the way back is named", async () => {
+    await placeApp();
     const ends = new Set<number>();
     for (const limit of [12, 20, 24, 64]) {
       deploy();
