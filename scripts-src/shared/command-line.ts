@@ -26,7 +26,7 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
     .option("env-file", {
       type: "string",
       requiresArg: true,
-      describe: "Settings file to read instead of .env.sh beside the executable",
+      describe: "FILE to read the settings from, instead of .env.sh beside the executable",
     })
     .usage(`Usage: $0 ${script.usage}\n\n${script.summary.replaceAll("\n", " ")}`)
     .command(`$0 ${script.positionals ?? ""}`.trim(), false, (builder) => script.options(builder))
@@ -37,7 +37,12 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
     .locale("en")
     .group(["env-file", "help", "version"], "Common options:")
     .wrap(width)
-    .parserConfiguration({ "duplicate-arguments-array": false, "boolean-negation": false });
+    .parserConfiguration({
+      "duplicate-arguments-array": false,
+      "boolean-negation": false,
+      "dot-notation": false,
+      "parse-positional-numbers": false,
+    });
   for (const [command, meaning] of script.examples) parser.example(command, meaning);
   return parser;
 }
@@ -57,6 +62,9 @@ function tidy(usage: string): string {
 export const usageOf = async (script: Script, width: number): Promise<string> =>
   tidy(await parserOf(script, width).getHelp());
 
+/** What yargs makes of a command line; under `_` stands what came behind `--`. */
+type Parsed = Record<string, unknown> & { _: (string | number)[] };
+
 /**
  * What was asked for: `options`, or the text that `--help` and `--version` show (nothing else is to be done then).
  * Throws a `Failure` with status 2 on a wrong command line.
@@ -67,19 +75,46 @@ export async function parseOptions(
 ): Promise<{ options: object; envFile?: string } | { shown: string }> {
   let shown = "";
   let problem: string | undefined;
-  const options = await parserOf(script)
+  const parsed: Parsed = await parserOf(script)
     .fail((message, error) => {
-      problem ??= message ?? error?.message ?? "wrong usage";
+      problem ??= asTyped(message ?? error?.message ?? "wrong usage", argv);
     })
     .parseAsync([...argv], {}, (_error, _options, output) => {
       shown = tidy(output);
     });
-  if (problem !== undefined) {
-    throw usageFailure(
-      problem.replace(/^./, (letter) => letter.toLowerCase()),
-      `${script.name} --help shows the usage`,
-    );
-  }
+  problem ??= wrongFlag(parsed, argv) ?? takePositionals(script, parsed);
+  if (problem !== undefined) throw usageFailure(problem, `${script.name} --help shows the usage`);
   if (shown !== "") return { shown };
-  return { options, ...(typeof options.envFile === "string" && { envFile: options.envFile }) };
+  return { options: parsed, ...(typeof parsed["envFile"] === "string" && { envFile: parsed["envFile"] }) };
+}
+
+/** yargs tells an unknown option without its dashes, and some twice (`no-yes, noYes`). A value may be a secret. */
+function asTyped(problem: string, argv: readonly string[]): string {
+  const unknown = /^Unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ");
+  if (unknown === undefined) return problem.replace(/^./, (letter) => letter.toLowerCase());
+  const words = argv.map((word) => word.replace(/^(-.*?)=.*$/s, "$1"));
+  const typed = words.filter((word) => unknown.includes(word.replace(/^--?/, "")));
+  return unknownArguments(typed.length > 0 ? typed : unknown);
+}
+
+const unknownArguments = (words: string[]) => `unknown argument${words.length > 1 ? "s" : ""}: ${words.join(", ")}`;
+
+/** To yargs every value of a flag but `true` is `false`: `--dry-run=yes` would act. */
+function wrongFlag(parsed: Parsed, argv: readonly string[]): string | undefined {
+  for (const word of argv) {
+    if (word === "--") break;
+    const [, flag = "", value = ""] = /^(--[^=]+|-\w+)=(.*)$/s.exec(word) ?? [];
+    const name = flag.startsWith("--") ? flag.slice(2) : flag.slice(-1);
+    if (typeof parsed[name] === "boolean" && value !== "true" && value !== "false")
+      return `${flag} takes no value but true or false`;
+  }
+  return undefined;
+}
+
+/** Gives what stands behind `--` to the positional that is still free; tells of what is left over. */
+function takePositionals({ positionals }: Script, parsed: Parsed): string | undefined {
+  const name = positionals?.replace(/^\[(.*)\]$/, "$1");
+  const words = parsed._.splice(0).map(String);
+  if (name !== undefined && parsed[name] === undefined) parsed[name] = words.shift();
+  return words.length > 0 ? unknownArguments(words) : undefined;
 }

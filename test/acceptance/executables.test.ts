@@ -127,16 +127,42 @@ test("--version prints one line, --help prints the usage, and neither needs sett
   }
 });
 
-test("a command line that makes no sense ends in status 2 and names what is wrong", async () => {
-  for (const [script, args, cause] of [
-    ["backup", ["--uplod"], "uplod"],
-    ["backup", ["extra"], "extra"],
-    ["restore", ["one", "two"], "two"],
-    ["backup", ["--env-file"], "env-file"],
-  ] as const) {
-    const { status, stdout, stderr } = await place.run(script, [...args]);
-    expect({ script, status, stdout }).toEqual({ script, status: 2, stdout: "" });
-    expect(stderr).toContain(cause);
-    expect(stderr).toContain(`hint: ${script} --help shows the usage`);
-  }
+test.each([
+  ["backup", ["--uplod"], "unknown argument: --uplod"],
+  ["backup", ["extra"], "unknown argument: extra"],
+  ["backup", ["extra", "--uplod"], "unknown arguments: extra, --uplod"],
+  ["backup", ["--password=hunter22"], "unknown argument: --password\n"],
+  ["restore", ["one", "two"], "unknown argument: two"],
+  ["restore", ["--no-yes"], "unknown argument: --no-yes\n"],
+  ["restore", ["--dry-run.x"], "unknown argument: --dry-run.x"],
+  ["backup", ["--env-file"], "not enough arguments following: env-file"],
+  // behind -- there are no options
+  ["backup", ["--", "--dry-run"], "unknown argument: --dry-run"],
+  ["restore", ["--yes", "one", "--", "two"], "unknown argument: two"],
+  ["restore", ["--", "one", "-two"], "unknown argument: -two"],
+  // a flag is true, false or refused, never silently false
+  ["restore", ["--dry-run=yes", "--yes"], "--dry-run takes no value but true or false"],
+  ["restore", ["--from-s3=app.sql.gz"], "--from-s3 takes no value but true or false"],
+  ["restore", ["-y=no"], "-y takes no value but true or false"],
+  ["backup", ["--upload=maybe"], "--upload takes no value but true or false"],
+  ["backup", ["--help=1"], "--help takes no value but true or false"],
+] as const)("%s %j makes no sense: status 2, and a word about what is wrong", async (script, args, cause) => {
+  const { status, stdout, stderr } = await place.run(script, [...args]);
+  expect({ script, status, stdout }).toEqual({ script, status: 2, stdout: "" });
+  expect(stderr).toContain(cause);
+  expect(stderr).toContain(`hint: ${script} --help shows the usage`);
+  expect(stderr).not.toContain("hunter22");
+});
+
+test("what stands behind -- is a name, whatever it looks like", async () => {
+  expect((await place.run("help", ["--", "S3_BUCKET"])).stdout).toStartWith("S3_BUCKET ");
+  for (const topic of ["--version", "0x10"])
+    expect((await place.run("help", ["--", topic])).stderr).toContain(`no script, chapter or setting called ${topic}`);
+});
+
+test.each([
+  [["--version=false", "S3_BUCKET"], /^S3_BUCKET /],
+  [["--version=true", "S3_BUCKET"], /^\d/],
+])("a flag may say true or false: %j", async (args, shown) => {
+  expect((await place.run("help", args)).stdout).toMatch(shown);
 });

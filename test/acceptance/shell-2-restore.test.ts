@@ -83,6 +83,15 @@ test("shell 2.2 a file named by a path relative to the current folder is restore
   expect(await state()).toBe("first");
 });
 
+test("a file named behind -- is restored, also one whose name looks like an option", async () => {
+  expectSuccess(await scripts.run("restore", ["--yes", "--", "app_2025-03-02_03-00-00.sql.gz"]));
+  expect(await state()).toBe("second");
+  const elsewhere = tempDir("elsewhere");
+  copyFileSync(join(scripts.backups, "app_2025-03-01_03-00-00.sql.gz"), join(elsewhere, "-odd-name.sql.gz"));
+  expectSuccess(await scripts.run("restore", ["--", "-odd-name.sql.gz"], { cwd: elsewhere }));
+  expect(await state()).toBe("first");
+});
+
 test.each([["app_1999-01-01_00-00-00.sql.gz"], ["/no/such/file.sql"], ["./here.sql"]])(
   "shell 2.3 a file that does not exist is named as not found: %s",
   async (name) => {
