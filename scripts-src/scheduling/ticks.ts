@@ -9,7 +9,7 @@ export interface Ticks {
 }
 
 /**
- * Reads BACKUP_INTERVAL. Throws a `Failure` (status 2) for what is no cron expression, or one that never ticks.
+ * Reads BACKUP_INTERVAL. Throws a `Failure` (status 2) for what is not a cron expression, or one that never ticks.
  *
  * When the clocks change, a job with fixed hours ticks exactly once a day: a time that is skipped in spring ticks at the
  * first moment after the gap, one that comes twice in autumn at the first of the two. A job with a `*` or a step in
@@ -30,16 +30,23 @@ type TickSettings = Pick<Settings, "BACKUP_INTERVAL" | "BACKUP_TIMEZONE">;
 
 function parse(expression: string, timezone: string): Cron {
   try {
-    // croner takes a date too, for a job that runs once
-    if (/^\d+-/.test(expression)) throw new Error("a date is no schedule");
+    refuseOtherForms(expression);
     return new Cron(expression, { timezone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard", paused: true });
   } catch (error) {
-    const cause = messageOf(error).replace(/^CronPattern: /, "");
+    const cause = messageOf(error).replace(/^CronPattern: |\.$/g, "");
     throw usageFailure(
-      `BACKUP_INTERVAL ${expression} is no cron expression: ${cause}`,
+      `BACKUP_INTERVAL ${expression} is not a cron expression: ${cause}`,
       "five fields (minute hour day month weekday), six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly; 0 3 * * * is every day at three",
     );
   }
+}
+
+/** croner takes a date too, for a job that runs once, and speaks of seven fields, which we do not take. */
+function refuseOtherForms(expression: string): void {
+  if (/^\d{4}-\d\d/.test(expression)) throw new Error("a date is no schedule");
+  const fields = expression.split(/\s+/).length;
+  if (!/^@\w+$/.test(expression) && fields !== 5 && fields !== 6)
+    throw new Error(`one has five or six fields, not ${fields}`);
 }
 
 /** The next `count` ticks. */

@@ -52,7 +52,7 @@ test("container 2.7: BACKUP_INTERVAL and BACKUP_TIMEZONE decide when; the next t
 });
 
 const wrong: [interval: string, cause: RegExp][] = [
-  ["whenever", /BACKUP_INTERVAL whenever is no cron expression/],
+  ["whenever", /BACKUP_INTERVAL whenever is not a cron expression/],
   ["0 0 30 2 *", /BACKUP_INTERVAL 0 0 30 2 \* never ticks/],
 ];
 test.each(wrong)("container 2.7: BACKUP_INTERVAL %s is refused before anything begins", async (interval, cause) => {

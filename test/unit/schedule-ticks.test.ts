@@ -17,6 +17,8 @@ describe("BACKUP_INTERVAL", () => {
     ["30 4 * * MON-FRI", ["2026-03-05T04:30:00", "2026-03-06T04:30:00", "2026-03-09T04:30:00"], "names of days"],
     ["0 0 1 JAN,jul *", ["2026-07-01T00:00:00", "2027-01-01T00:00:00", "2027-07-01T00:00:00"], "names of months"],
     ["0 0 29 2 *", ["2028-02-29T00:00:00", "2032-02-29T00:00:00", "2036-02-29T00:00:00"], "leap days"],
+    ["0-59/15 * * * *", ["2026-03-04T12:15:00", "2026-03-04T12:30:00", "2026-03-04T12:45:00"], "a range first"],
+    ["10-11 3 * * *", ["2026-03-05T03:10:00", "2026-03-05T03:11:00", "2026-03-06T03:10:00"], "a range first"],
     ["  0   3 * * *  ", ["2026-03-05T03:00:00", "2026-03-06T03:00:00", "2026-03-07T03:00:00"], "spaces"],
   ];
   test.each(accepted)("%s ticks at %j (%s)", (interval, ticks) => {
@@ -24,16 +26,18 @@ describe("BACKUP_INTERVAL", () => {
   });
 
   const refused: [interval: string, cause: RegExp][] = [
-    ["", /no cron expression/],
-    ["daily", /no cron expression/],
-    ["0 3 * *", /no cron expression/],
-    ["61 * * * *", /no cron expression: Invalid value for minute: 61/],
-    ["0 25 * * *", /no cron expression: Invalid value for hour/],
-    ["0 3 * * FUNDAY", /no cron expression/],
-    ["* * * * * * 2030", /no cron expression/],
-    ["@reboot", /no cron expression/],
-    ["@every 5m", /no cron expression/],
-    ["2030-01-01T00:00:00", /no cron expression: a date is no schedule/],
+    ["", /not a cron expression: one has five or six fields, not 1$/],
+    ["daily", /not a cron expression: one has five or six fields, not 1$/],
+    ["0 3 * *", /not a cron expression: one has five or six fields, not 4$/],
+    ["61 * * * *", /not a cron expression: Invalid value for minute: 61/],
+    ["0 25 * * *", /not a cron expression: Invalid value for hour/],
+    ["0 3 * * FUNDAY", /illegal characters$/],
+    ["5-1 * * * *", /not a cron expression: From value is larger than to value: '5-1'$/],
+    ["* * * * * * 2030", /not a cron expression: one has five or six fields, not 7$/],
+    ["@reboot", /not a cron expression/],
+    ["@every 5m", /not a cron expression/],
+    ["2030-01-01", /not a cron expression: a date is no schedule/],
+    ["2030-01-01T00:00:00", /not a cron expression: a date is no schedule/],
     ["0 0 30 2 *", /0 0 30 2 \* never ticks/],
     ["0 0 31 4,6 *", /never ticks/],
   ];
