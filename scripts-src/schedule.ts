@@ -1,7 +1,7 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL. */
 import type { Argv } from "yargs";
-import { prepareFolder } from "./archive/folder.ts";
-import { parseBackupName } from "./archive/name.ts";
+import { newestGood, prepareFolder } from "./archive/folder.ts";
+import { isAhead } from "./archive/retention.ts";
 import {
   backup,
   backupChecks,
@@ -116,14 +116,14 @@ function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
 
 const listTimes = (times: Date[], zone: string) => times.map((time) => timeText(time, zone)).join("\n");
 
-/** Start of the newest committed backup in S3; when that cannot be asked, as far as is known here. */
+/** Start of the newest committed backup in S3, but for names from the future; when that cannot be asked, as far as is known here. */
 async function newestBackup(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, log, asked } = job;
   try {
     const storage = await openStorage(settings, { log, signal: asked });
     const remote = await listRemote(storage, job.facts.database ?? "");
-    const times = remote.flatMap(({ name, committed }) => (committed ? (parseBackupName(name)?.time ?? []) : []));
-    return times.toSorted((a, b) => Number(a) - Number(b)).at(-1);
+    const now = new Date();
+    return newestGood(remote.filter(({ backup }) => !isAhead(backup, now)))?.backup.time;
   } catch (error) {
     if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;
@@ -149,7 +149,12 @@ async function check(job: Job, ticks: Ticks, known: State | undefined): Promise<
   if (!state || overdueSince(ticks, state, now)) {
     // a backup taken by hand counts as well
     const good = await newestBackup(job, state?.good);
-    state = { ...(state ?? { since: good ?? new Date(0) }), good };
+    const since = state?.since ?? good;
+    if (!since)
+      throw new Failure("unhealthy: no schedule has run here, and no good backup is known", {
+        hints: ["start schedule, or take a backup: backup --upload"],
+      });
+    state = { ...state, since, good };
   }
   const last = state.good ? `the last good backup began ${text(state.good)}` : "there is no good backup yet";
   const overdue = overdueSince(ticks, state, now);

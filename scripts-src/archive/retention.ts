@@ -28,6 +28,9 @@ const day = 86_400_000;
 /** Clocks of two machines that write to one bucket may differ by so much. */
 const clockTolerance = 3_600_000;
 
+/** Named in the future, more than clocks may differ: the clock was wrong then, so the name says nothing of its age. */
+export const isAhead = ({ time }: BackupName, now: Date): boolean => time.getTime() - now.getTime() > clockTolerance;
+
 /**
  * Decides what is deleted: finished backups of this database whose name's time is more than `days` ago, never the newest
  * good one. Names from the future neither go nor count as the newest (a clock that was wrong then would cost the real
@@ -37,7 +40,9 @@ const clockTolerance = 3_600_000;
 export function decideRetention<T extends Candidate>(candidates: readonly T[], rule: RetentionRule): Verdict<T> {
   const named = candidates.map((candidate) => ({ candidate, backup: parseBackupName(candidate.name) }));
   const newest = named
-    .filter(({ candidate, backup }) => candidate.committed && backup && isOurs(backup, rule) && !isAhead(backup, rule))
+    .filter(
+      ({ candidate, backup }) => candidate.committed && backup && isOurs(backup, rule) && !isAhead(backup, rule.now),
+    )
     .flatMap(({ backup }) => backup ?? [])
     .toSorted(byAge)
     .at(-1);
@@ -75,12 +80,11 @@ function reasonToKeep(
   if (!backup) return "not named like a backup";
   if (!isOurs(backup, rule)) return `a backup of another database (${backup.database})`;
   if (!candidate.committed) return "it has no manifest: not a finished backup";
-  if (isAhead(backup, rule)) return "its name lies in the future";
+  if (isAhead(backup, rule.now)) return "its name lies in the future";
   if (newest && byAge(backup, newest) === 0) return "the newest good backup";
   return age(backup, rule) > rule.days * day ? undefined : young(rule);
 }
 
 const isOurs = (backup: BackupName, rule: RetentionRule) => backup.database === rule.database;
 const age = (backup: BackupName, rule: RetentionRule) => rule.now.getTime() - backup.time.getTime();
-const isAhead = (backup: BackupName, rule: RetentionRule) => age(backup, rule) < -clockTolerance;
 const young = (rule: RetentionRule) => `not older than ${rule.days} days`;

@@ -113,7 +113,8 @@ test("schedule --check: healthy after a good run, unhealthy when one is overdue,
   const state = join(scripts.backups, ".shop.schedule.json");
 
   const nothing = await check();
-  expect(nothing).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining("there is no good backup") });
+  const never = "unhealthy: no schedule has run here, and no good backup is known";
+  expect(nothing).toMatchObject({ status: 1, stdout: "", stderr: expect.stringContaining(never) });
 
   const scheduler = scheduled.startScheduler(settings, scripts);
   await scheduler.says(/^next run/);
@@ -133,4 +134,17 @@ test("schedule --check: healthy after a good run, unhealthy when one is overdue,
   const lost = await scripts.run("schedule", ["--check"], { env: daily });
   expect(lost).toMatchObject({ status: 1, stderr: expect.stringContaining("the last run failed: no room") });
   expect(existsSync(state)).toBe(true);
+});
+
+test("schedule --check: a backup that is named in the future does not make up for one that is overdue", async () => {
+  const { bucket, settings } = await scheduled.schedulerSettings(world);
+  const env = { ...settings, BACKUP_INTERVAL: "@daily" };
+  const check = () => installScripts().run("schedule", ["--check"], { env });
+  scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(-1)}`);
+  expect((await check()).stderr).toContain("unhealthy: no schedule has run here");
+  scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(3)}`);
+  expect(await check()).toMatchObject({ status: 1, stderr: expect.stringMatching(/unhealthy: a backup has been due/) });
+  // two machines' clocks need not agree
+  scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(-1 / 48)}`);
+  expect(await check()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^healthy/) });
 });
