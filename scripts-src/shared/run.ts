@@ -184,7 +184,7 @@ function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "asked" |
     ask.abort(reason);
     stop.abort(reason);
   };
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  for (const name of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => onSignal(new Stopped(name, signalNumber(name))));
   }
   process.on("exit", () => {

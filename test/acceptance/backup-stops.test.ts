@@ -35,6 +35,7 @@ async function inTheMiddle(): Promise<Middle> {
 
 test.each([
   ["SIGINT", 130],
+  ["SIGQUIT", 131],
   ["SIGTERM", 143],
   ["SIGHUP", 129],
 ] as const)("%s ends the run with status %d, pg_dump with it, and leaves nothing behind", async (signal, status) => {
