@@ -1,11 +1,11 @@
 /** Asks a person on the terminal. */
 import { createInterface } from "node:readline/promises";
-import { Failure } from "./errors.ts";
+import { Declined } from "./errors.ts";
 
 /** Whether somebody sits there to be asked. */
 export const isAnyoneThere = (): boolean => process.stdin.isTTY;
 
-/** Goes on only when the answer is "yes". Throws a `Failure` otherwise, the reason of `signal` when it is aborted. */
+/** Goes on only when the answer is "yes". Throws `Declined` otherwise, the reason of `signal` when it is aborted. */
 export async function confirm(question: string, signal: AbortSignal): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   // the terminal is in raw mode: Ctrl-C comes as a key
@@ -15,7 +15,7 @@ export async function confirm(question: string, signal: AbortSignal): Promise<vo
     const answer = await Promise.race([terminal.question(`${question}Type yes to go on: `, { signal }), closed]);
     signal.throwIfAborted();
     if (answer.trim().toLowerCase() === "yes") return;
-    throw new Failure("not confirmed: nothing was changed", { hints: ["--yes goes on without asking"] });
+    throw new Declined("not confirmed: nothing was changed", { hints: ["--yes goes on without asking"] });
   } finally {
     terminal.close();
   }

@@ -1,6 +1,6 @@
 /** The command line of a script, by yargs. */
 import yargs from "yargs";
-import { usageFailure } from "./errors.ts";
+import { type Failure, usageFailure } from "./errors.ts";
 import type { Script } from "./script.ts";
 import { version } from "./version.ts";
 
@@ -65,14 +65,17 @@ export const usageOf = async (script: Script, width: number): Promise<string> =>
 /** What yargs makes of a command line; under `_` stands what came behind `--`. */
 type Parsed = Record<string, unknown> & { _: (string | number)[] };
 
-/**
- * What was asked for: `options`, or the text that `--help` and `--version` show (nothing else is to be done then).
- * Throws a `Failure` with status 2 on a wrong command line.
- */
-export async function parseOptions(
-  script: Script,
-  argv: readonly string[],
-): Promise<{ options: object; envFile?: string } | { shown: string }> {
+/** What a command line asks for. */
+interface Asked {
+  options: object;
+  /** What `--env-file` names. */
+  envFile: string | undefined;
+  /** What makes no sense in it: nothing is to be done, but `options` say as far as they can what was meant. */
+  wrong: Failure | undefined;
+}
+
+/** Reads a command line: what it asks for, or the text that `--help` and `--version` show (nothing else is to be done then). */
+export async function parseOptions(script: Script, argv: readonly string[]): Promise<Asked | { shown: string }> {
   let shown = "";
   let problem: string | undefined;
   const parsed: Parsed = await parserOf(script)
@@ -83,9 +86,13 @@ export async function parseOptions(
       shown = tidy(output);
     });
   problem ??= wrongFlag(parsed, argv) ?? takePositionals(script, parsed);
-  if (problem !== undefined) throw usageFailure(problem, `${script.name} --help shows the usage`);
-  if (shown !== "") return { shown };
-  return { options: parsed, ...(typeof parsed["envFile"] === "string" && { envFile: parsed["envFile"] }) };
+  if (problem === undefined && shown !== "") return { shown };
+  const { envFile } = parsed;
+  return {
+    options: parsed,
+    envFile: typeof envFile === "string" ? envFile : undefined,
+    wrong: problem === undefined ? undefined : usageFailure(problem, `${script.name} --help shows the usage`),
+  };
 }
 
 /** yargs tells an unknown option without its dashes, and some twice (`no-yes, noYes`). A value may be a secret. */

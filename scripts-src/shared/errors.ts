@@ -41,6 +41,11 @@ export class Stopped extends Failure {
   }
 }
 
+/** A person at the terminal was asked and said no: nobody else need be told. */
+export class Declined extends Failure {
+  override name = "Declined";
+}
+
 /** Wrong settings or usage: nothing was attempted. */
 export function usageFailure(message: string, ...hints: string[]): Failure {
   return new Failure(message, { status: exitStatus.usage, hints });

@@ -6,7 +6,7 @@ import { cleanUp } from "./cleanup.ts";
 import { parseOptions } from "./command-line.ts";
 import { systemHint } from "./disk.ts";
 import { missingSettings, type ReadSettings, readSettings } from "./env.ts";
-import { codeOf, exitStatus, Failure, messageOf, Stopped, usageFailure } from "./errors.ts";
+import { codeOf, Declined, exitStatus, Failure, messageOf, Stopped, usageFailure } from "./errors.ts";
 import { configureLog, type Logger, logTail, redact } from "./log.ts";
 import { writeMetrics } from "./metrics.ts";
 import { notify, pingHealthcheck } from "./notify/notify.ts";
@@ -39,13 +39,23 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
       ...listenToSignals(log, script.graceSeconds?.(parsed.options, read.settings) ?? 0),
       facts: {},
     };
-    const outcome = await attempt(script, job, () => checkSettings(script, job, read));
+    const { wrong } = parsed;
+    const outcome = wrong
+      ? await attempt(refusing(script, wrong), job)
+      : await attempt(script, job, () => checkSettings(script, job, read));
     return outcome.exitStatus;
   } catch (error) {
     lastWords(log, failureOf(error), "info");
     return failureOf(error).status;
   }
 }
+
+/** What becomes of a script when its command line is wrong. Who typed it at a terminal sees that; else somebody is told. */
+const refusing = (script: Script, wrong: Failure): Script => ({
+  ...script,
+  reports: (options) => !process.stderr.isTTY && (script.reports?.(options) ?? true),
+  act: () => Promise.reject(wrong),
+});
 
 /**
  * Does the job once and tells everybody how it ended: log, mail, webhook, health check; its result goes to stdout.
@@ -64,13 +74,14 @@ export async function attempt(script: Script, job: Job, check: () => void = () =
   if (ended instanceof Failure) lastWords(log, ended, settings.LOG_LEVEL);
   else if (ended.summary)
     log.info(ended.summary, { ...facts, durationMs: Number(outcome.endedAt) - Number(startedAt) });
-  if (reports) recordMetrics(job, outcome);
+  const declined = ended instanceof Declined;
+  if (reports && !declined) recordMetrics(job, outcome);
   outcome.logTail = [...logTail()];
   if (reports) {
-    const good = outcome.status === "success";
     await Promise.all([
-      notify(outcome, settings, log),
-      pingHealthcheck(settings, good ? "success" : "fail", log, good ? outcome.summary : outcome.error?.message),
+      declined || notify(outcome, settings, log),
+      // of what was declined too: it has heard of the start
+      pingHealthcheck(settings, ended instanceof Failure && !declined ? "fail" : "success", log, outcome.summary),
     ]);
   }
   if (ended.output !== undefined) print(ended.output);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { selfSigned } from "../support/certificates.ts";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
+import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/executables.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/http.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
@@ -252,6 +252,41 @@ describe("it reports its own misery:", () => {
     const { parsed } = mail.only();
     expect(parsed.subject).toMatch(/^FAILED: shop backup/);
     expect(parsed.text).toMatch(words);
+  });
+
+  test("a wrong command line, by every way and in the format of the log that is set", async () => {
+    const mail = await mailServer();
+    const http = httpServer();
+    const urls = { NOTIFY_WEBHOOK_URL: `${http.url}/hook`, HEALTHCHECK_URL: `${http.url}/uuid` };
+    const ran = await install(mail, { ...urls, LOG_FORMAT: "json" }).run("backup", ["--uplod"]);
+    expect(ran.status).toBe(2);
+    expect(JSON.parse(ran.stderr.split("\n")[1] ?? "")).toMatchObject({ message: "unknown argument: --uplod" });
+    expect(mail.only().parsed.subject).toBe("FAILED: shop backup");
+    expect(mail.only().parsed.text).toMatch(/unknown argument: --uplod/);
+    expect(http.asked.map(({ path }) => path).toSorted()).toEqual(["/hook", "/uuid/fail", "/uuid/start"]);
+  });
+
+  test("but not to who sits at the terminal and mistypes, or asks for a dry run", async () => {
+    const mail = await mailServer();
+    const scripts = install(mail);
+    const terminal = startOnTerminal([join(scripts.dir, "backup"), "--uplod"]);
+    expect(await terminal.exited).toBe(2);
+    expect(terminal.shown()).toContain("unknown argument: --uplod");
+    expect((await scripts.run("backup", ["--dry-run", "--uplod"])).status).toBe(2);
+    expect(mail.mails).toEqual([]);
+  });
+
+  test("nor of a restore that was declined: no failure, but an end of what was started", async () => {
+    const mail = await mailServer();
+    const health = httpServer();
+    const scripts = install(mail, { HEALTHCHECK_URL: `${health.url}/uuid` });
+    expect((await scripts.run("backup")).status).toBe(0);
+    const terminal = startOnTerminal([join(scripts.dir, "restore")]);
+    await terminal.sees("Type yes");
+    terminal.type("n\n");
+    expect(await terminal.exited).toBe(1);
+    expect(mail.only().parsed.subject).toBe("OK: shop backup of app");
+    expect(health.asked.map(({ path }) => path)).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid"]);
   });
 
   test("a line of .env.sh that is refused", async () => {
