@@ -12,7 +12,7 @@ export interface Assignment {
   line: number;
 }
 
-/** A line that is not accepted. Its texts hold no part of a value. */
+/** A line that is not accepted. Its texts hold no part of a value, but for the name in a `${NAME}`. */
 export interface Refusal {
   line: number;
   /** What the line tries to set, where that can be told. */

@@ -121,8 +121,10 @@ function refuseReferences(raw: string, exported: boolean, known: Known): Reason 
   for (const [, braced, plain] of raw.matchAll(references)) {
     const name = braced ?? plain ?? "";
     if (ownedByShell.test(name)) return ["a variable of the shell itself has no value here", `write it; ${literally}`];
+    // a plain $NAME may be a piece of a secret: pa$word
+    const which = braced === undefined ? "a variable" : `the variable ${braced}`;
     if (known.get(name) === undefined)
-      return ["a variable is set neither above nor in the environment", `set it above; ${literally}`];
+      return [`${which} is set neither above nor in the environment`, `set it above; ${literally}`];
   }
   if (raw.startsWith('"')) return undefined;
   if (/[{}]/.test(rest)) return ["there is a brace outside quotes", quoteIt];

@@ -228,6 +228,14 @@ test.each([
   expect(parseEnvFile(Buffer.from(line), environment).refusals).toHaveLength(1);
 });
 
+test.each([
+  ['A="x/${UNHEARD}"', "the variable UNHEARD is set neither above nor in the environment"],
+  // may be a password that lacks its single quotes
+  ['A="pa$word"', "a variable is set neither above nor in the environment"],
+])("a variable that is not set is named in braces only: %s", (line, cause) => {
+  expect(parseEnvFile(Buffer.from(line), environment).refusals).toMatchObject([{ cause }]);
+});
+
 test("whatever is refused names a line of the file, a cause and a remedy, and nothing of the value", () => {
   const marked = fc
     .tuple(fc.constantFrom("A=", "export A=", "A ="), value, value)
@@ -241,7 +249,10 @@ test("whatever is refused names a line of the file, a cause and a remedy, and no
         expect(at).toBeLessThanOrEqual(lines);
         expect(cause.length).toBeGreaterThan(10);
         expect(remedy.length).toBeGreaterThan(5);
-        expect(cause + remedy).not.toContain("SEcret7");
+        // only what stands in ${…} and is a name may be told
+        const [, variable = ""] = /^the variable (\w+) is set neither/.exec(cause) ?? [];
+        if (variable !== "") expect(bytes.toString("latin1").split("\n")[at - 1]).toContain(`\${${variable}}`);
+        expect(cause.replace(variable, "") + remedy).not.toContain("SEcret7");
       }
     }),
     { numRuns: 5000, seed },
