@@ -165,7 +165,9 @@ function checkValues({ given, broken, problems }: Reading): Settings {
     if (values[name] === undefined) continue;
     delete values[name];
     broken.add(name);
-    problems.push(`${name} (${given.get(name)?.where}): ${message}, for example ${aboutSetting(name).example}`);
+    const { example } = aboutSetting(name);
+    const remedy = message.includes(example) ? message : `${message}, for example ${example}`;
+    problems.push(`${name} (${given.get(name)?.where}): ${remedy}`);
   }
   return schema.parse(values);
 }

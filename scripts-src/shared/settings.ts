@@ -39,12 +39,12 @@ const text = z.string();
 const flag = z.stringbool({ error: "must be true or false" });
 const choice = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
-const whole = (min: number, max: number) =>
+const whole = (min: number, max: number, range = `from ${min} to ${max}`) =>
   z
     .string()
-    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .regex(/^\d+$/, `must be a whole number ${range}`)
     .transform(Number)
-    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+    .refine((n) => n >= min && n <= max, `must be a whole number ${range}`);
 const url = (...schemes: string[]) =>
   z
     .string()
@@ -54,9 +54,9 @@ const url = (...schemes: string[]) =>
     );
 const addresses = z
   .string()
-  .transform((list) => list.split(",").map((address) => address.trim()))
+  .transform((list) => list.split(",").flatMap((address) => address.trim() || []))
   .refine(
-    (list) => list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
+    (list) => list.length > 0 && list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
     "must be mail addresses separated by commas",
   );
 const days = whole(1, 36_500).optional();
@@ -167,7 +167,7 @@ export const schema = z.object({
     default: "gzip",
     values: "gzip, zstd, none",
   }),
-  BACKUP_COMPRESSION_LEVEL: about(whole(1, 19).optional(), {
+  BACKUP_COMPRESSION_LEVEL: about(whole(1, 19, "from 1 to 12 for gzip, from 1 to 19 for zstd").optional(), {
     group: "backup",
     meaning: "How hard to compress: a higher level is smaller and slower.",
     example: "6",

@@ -289,6 +289,14 @@ describe("it reports its own misery:", () => {
     expect(health.asked.map(({ path }) => path)).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid"]);
   });
 
+  test("in the log alone when an address is wrong, which does not call it unset", async () => {
+    const mail = await mailServer();
+    const { status, stderr } = await install(mail, { EMAIL_TO: "admin" }).run("backup");
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/EMAIL_TO \(.*\): must be mail addresses/);
+    expect(stderr).toContain("the mail settings are not complete: EMAIL_TO not set, or not valid\n");
+  });
+
   test("a line of .env.sh that is refused", async () => {
     const mail = await mailServer();
     const scripts = install(mail);
@@ -507,7 +515,7 @@ describe("help --test-notice", () => {
     const ran = await installScripts({ SMTP_HOST: "127.0.0.1" }).run("help", ["--test-notice"]);
     expect(ran.status).toBe(1);
     expect(ran.stderr).toMatch(
-      /mail settings are not complete: EMAIL_FROM, EMAIL_TO not set\n.*hint: set EMAIL_FROM, EMAIL_TO/,
+      /mail settings are not complete: EMAIL_FROM, EMAIL_TO not set, or not valid\n.*hint: set EMAIL_FROM, EMAIL_TO/,
     );
   });
 });

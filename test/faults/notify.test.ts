@@ -202,7 +202,7 @@ test("mail settings that are not complete are told all at once", async () => {
     /^the mail settings are not complete: SMTP_HOST, EMAIL_TO, SMTP_PASSWORD not/,
   );
   const unnamed = { ...mailSettings(25, { security: "none" }), SMTP_PASSWORD: "secret" };
-  expect(await told(send(unnamed))).toMatch(/^the mail settings are not complete: SMTP_USER not set/);
+  expect(await told(send(unnamed))).toMatch(/^the mail settings are not complete: SMTP_USER not set, or not valid/);
 });
 
 const webhook = (url: string, total = 30_000, each = 10_000) =>

@@ -117,7 +117,22 @@ describe("problems name the setting, where it stands, the cause and the remedy",
       { LOG_FORMAT: "xml", S3_URL: "s3.example.com" },
       [
         "S3_URL (environment): must be a URL that starts with http:// or https://, for example https://s3.example.com",
-        "LOG_FORMAT (environment): must be one of text, json, for example text",
+        "LOG_FORMAT (environment): must be one of text, json",
+      ],
+    ],
+    [
+      "a time zone that there is not, which says what one looks like once",
+      "",
+      { BACKUP_TIMEZONE: "Mars" },
+      ["BACKUP_TIMEZONE (environment): must be a time zone name such as UTC or Europe/Berlin"],
+    ],
+    [
+      "an address that is none, and no address at all",
+      "",
+      { EMAIL_FROM: "backup", EMAIL_TO: " , " },
+      [
+        "EMAIL_FROM (environment): must be mail addresses separated by commas, for example backup@example.com",
+        "EMAIL_TO (environment): must be mail addresses separated by commas, for example admin@example.com, oncall@example.com",
       ],
     ],
     [
@@ -175,6 +190,14 @@ describe("problems name the setting, where it stands, the cause and the remedy",
       ],
     ],
     [
+      "a level that no compression has",
+      "BACKUP_COMPRESSION_LEVEL=0\n",
+      {},
+      [
+        `BACKUP_COMPRESSION_LEVEL (${file} line 1): must be a whole number from 1 to 12 for gzip, from 1 to 19 for zstd, for example 6`,
+      ],
+    ],
+    [
       "a level that the compression does not have",
       "BACKUP_COMPRESSION_LEVEL=13\n",
       {},
@@ -194,6 +217,12 @@ describe("problems name the setting, where it stands, the cause and the remedy",
     expect(problems).toHaveLength(3);
     expect(broken).toEqual(new Set(["DB_PORT", "LOG_LEVEL", "DB_NAME"]));
     expect(settings).toMatchObject({ SMTP_HOST: "m", EMAIL_TO: ["a@b"], LOG_LEVEL: "info" });
+  });
+
+  test("a comma too many between mail addresses is none too few", () => {
+    const { problems, settings } = read("EMAIL_TO='a@x,,b@x, '\nEMAIL_FROM='backup@x,'\n");
+    expect(problems).toEqual([]);
+    expect(settings).toMatchObject({ EMAIL_TO: ["a@x", "b@x"], EMAIL_FROM: "backup@x" });
   });
 
   test("a line that cannot be understood and sets no known setting is not quoted", () => {

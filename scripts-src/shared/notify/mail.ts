@@ -98,7 +98,7 @@ function mailServer(settings: MailSettings): MailServer {
   if (!user && settings.SMTP_PASSWORD) missing.push("SMTP_USER");
   if (!host || missing.length > 0)
     throw usageFailure(
-      `the mail settings are not complete: ${missing.join(", ")} not set`,
+      `the mail settings are not complete: ${missing.join(", ")} not set, or not valid`,
       `set ${missing.join(", ")}, or EMAIL_NOTIFY_MODE=NEVER to send no mail`,
     );
   const security = settings.SMTP_SECURITY ?? (port === 465 ? "tls" : "starttls");
