@@ -44,7 +44,7 @@ export function fromFile(path: string, named: boolean, environment: Environment)
     warnings: [],
   };
   try {
-    const unsafe = refuseMode(path, file.warnings);
+    const unsafe = refuseOthers(path, file.warnings);
     return unsafe ? { ...file, problems: [unsafe] } : { ...file, ...readLines(path, environment, file.warnings) };
   } catch (error) {
     if (codeOf(error) !== "ENOENT")
@@ -57,10 +57,13 @@ export function fromFile(path: string, named: boolean, environment: Environment)
   }
 }
 
-/** Whoever may write the file decides where backups and passwords go. Only a regular file's mode tells anything. */
-function refuseMode(path: string, warnings: string[]): string | undefined {
+/** Whoever may write the file decides where backups and passwords go. Only a regular file's owner and mode tell anything. */
+function refuseOthers(path: string, warnings: string[]): string | undefined {
   const state = statSync(path);
   if (!state.isFile()) return undefined;
+  const us = process.geteuid?.() ?? state.uid;
+  if (state.uid !== 0 && state.uid !== us)
+    return `${path}: it belongs to another user (uid ${state.uid}), who may write it; run as root: chown ${us} ${path}`;
   if (state.mode & 0o022) return `${path}: others may write it; run: chmod 600 ${path}`;
   if (state.mode & 0o004) warnings.push(`${path}: everybody on this machine may read it; run: chmod 600 ${path}`);
   return undefined;

@@ -1,11 +1,11 @@
 /** Shell requirement 5 (settings) and container requirement 2, on the built executables. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { exampleEnv, generatedFiles } from "../../scripts-src/generate.ts";
 import { readSettings } from "../../scripts-src/shared/env.ts";
 import { aboutSetting, schema, settingNames } from "../../scripts-src/shared/settings.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
+import { type Installation, installScripts, startProgram } from "../support/executables.ts";
 import { settingsFile } from "../support/settings-file.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
@@ -114,6 +114,27 @@ test("a .env.sh that others may write is refused, one that they may read earns a
   const warned = await place.run("backup");
   expect(warned.status).toBe(0);
   expect(warned.stderr).toMatch(/WARN backup: .*may read it; run: chmod 600/);
+});
+
+/** Another user can be had only by root. */
+const asRoot = test.skipIf(process.getuid?.() !== 0);
+
+asRoot("a .env.sh that belongs to root is read by another user, one of a third user is refused", async () => {
+  place.configure(server.settings("app"));
+  const argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", join(place.dir, "backup")];
+  const asNobody = () => startProgram(argv, { env: { BACKUP_DIR: join(place.dir, "nobody") } }).done;
+  chmodSync(place.dir, 0o755);
+  mkdirSync(join(place.dir, "nobody"), { mode: 0o700 });
+  chownSync(join(place.dir, "nobody"), 65_534, 65_534);
+  chownSync(envFile(), 0, 65_534);
+  chmodSync(envFile(), 0o640);
+  expect(await asNobody()).toMatchObject({ status: 0 });
+  chownSync(envFile(), 65_533, 65_534);
+  const { status, stderr } = await asNobody();
+  expect(status).toBe(2);
+  expect(stderr).toContain(
+    `it belongs to another user (uid 65533), who may write it; run as root: chown 65534 ${envFile()}`,
+  );
 });
 
 test("a secret may come from a file, and neither it nor its file's content is ever printed", async () => {

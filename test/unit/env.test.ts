@@ -1,5 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingSettings, readSettings } from "../../scripts-src/shared/env.ts";
@@ -101,6 +101,15 @@ describe("who may write and read the file", () => {
       expect(settings.SITE_NAME === "mine").toBe(!refused);
       expect(broken.has("SITE_NAME")).toBe(refused);
     });
+
+  test.skipIf(process.getuid?.() !== 0)("its owner may, so it is ours or root's", () => {
+    write("SITE_NAME=mine\n");
+    chownSync(file, 65_534, 0);
+    const { settings, problems } = readSettings({ home, environment: {} });
+    const cause = `${file}: it belongs to another user (uid 65534), who may write it; run as root: chown 0 ${file}`;
+    expect(problems).toEqual([cause]);
+    expect(settings.SITE_NAME).not.toBe("mine");
+  });
 });
 
 describe("problems name the setting, where it stands, the cause and the remedy", () => {
