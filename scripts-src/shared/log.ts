@@ -51,8 +51,11 @@ export function configureLog(script: string, settings: Pick<Settings, "LOG_LEVEL
       { category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" },
     ],
   });
-  return getLogger(category);
+  return scriptLog();
 }
+
+/** The log that was configured last. */
+export const scriptLog = (): Logger => getLogger(category);
 
 function emit(line: string): void {
   beforeLine();

@@ -1,6 +1,7 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
 import type { Shell } from "zx";
 import { killGroup, running, signalNumber } from "./children.ts";
+import { scriptLog } from "./log.ts";
 import { secretNames } from "./settings.ts";
 
 /** One word for /bin/sh, whatever it holds. */
@@ -37,10 +38,16 @@ export async function shell(env: Record<string, string> = {}, signal?: AbortSign
     nothrow: true,
     detached: true,
     preferLocal: false,
+    log: (entry) => {
+      if (entry.kind === "cmd") runs(entry.cmd);
+    },
     env: childEnvironment(env),
     ...(signal ? { signal } : {}),
   });
 }
+
+/** Logs a command, in one line that does not grow with the SQL in it. No secret is ever a word of a command. */
+const runs = (command: string) => scriptLog().debug(`runs ${command.replaceAll(/\s+/g, " ").slice(0, 300)}`);
 
 /** A program that is fed or read as a byte stream. */
 export interface Program {
@@ -60,6 +67,7 @@ export interface Program {
  */
 export function start(argv: string[], options: { env?: Record<string, string>; signal: AbortSignal }): Program {
   options.signal.throwIfAborted();
+  runs(argv.map(quote).join(" "));
   const child = Bun.spawn(argv, {
     stdin: "pipe",
     stdout: "pipe",

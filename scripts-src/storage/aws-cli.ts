@@ -113,7 +113,6 @@ export async function runAwsSync(
   { log, signal }: { log: Logger; signal: AbortSignal },
 ): Promise<string[]> {
   if (!Bun.which("aws")) throw notInstalled();
-  log.debug(`aws ${args.join(" ")}`);
   const $ = await shell(cliEnvironment(settings), signal);
   const { exitCode, stdout, stderr } = await $`aws ${args}`;
   signal.throwIfAborted();

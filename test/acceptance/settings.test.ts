@@ -145,6 +145,9 @@ test("a secret may come from a file, and neither it nor its file's content is ev
   const { status, stdout, stderr } = await place.run("backup", [], { env: { LOG_LEVEL: "debug" } });
   expect(status).toBe(0);
   expectNoSecrets(stdout + stderr, [password]);
+  // the commands that are run have no secret in them
+  for (const command of ["pg_dump --version", "psql --no-psqlrc", "pg_dump --format=plain"])
+    expect(stderr).toMatch(new RegExp(`DEBUG backup: runs \\S*${command}`));
 });
 
 describe("shell 5.4, 5.5: example.env.sh", () => {
