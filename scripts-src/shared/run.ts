@@ -217,7 +217,12 @@ const unexpected = (failure: Failure): boolean => failure.cause !== undefined &&
 const stackOf = (failure: Failure): string =>
   (failure.cause instanceof Error ? failure.cause.stack : failure.stack) ?? failure.message;
 
+/** What has been told: a signal that stops a scheduled run stops the scheduler too, for the same reason. */
+const told = new WeakSet<Failure>();
+
 function lastWords(log: Logger, failure: Failure, level: Settings["LOG_LEVEL"]): void {
+  if (told.has(failure)) return;
+  told.add(failure);
   log.error(failure.message, {
     exitStatus: failure.status,
     ...((level === "debug" || unexpected(failure)) && { stack: stackOf(failure) }),

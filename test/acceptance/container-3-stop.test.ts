@@ -41,6 +41,7 @@ test.each(signals)("container 3.5: after BACKUP_GRACE_SECONDS, %s ends the backu
   const ran = await scheduler.done;
   expect(ran.status, ran.stderr).toBe(status);
   expect(ran.stderr).toContain("not done after 1 s: stopping");
+  expect(ran.stderr.split(`stopped by ${signal}`)).toHaveLength(2);
   await scheduled.expectNothingLeft(world, bucket);
 });
 
