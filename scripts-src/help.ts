@@ -44,12 +44,23 @@ export const help: Script<Options> = {
   },
 };
 
+/** What people call a chapter. */
+const otherNames: Record<string, string> = {
+  s3: "storage",
+  notices: "mail",
+  notifications: "mail",
+  exit: "exit-status",
+};
+/** It ends every usage text. */
+const exitStatus = usages.help.split("\n\n").at(-1) ?? "";
+
 /** The text about a topic, or about everything. Throws a `Failure` with status 2 when there is no such topic. */
 function find(topic: string | undefined, page: Page, home: string): string {
   const chapters = manual(usages, page, home);
   if (topic === undefined) return Object.values(chapters).join("\n\n");
-  const pages: Record<string, string> = { ...chapters, ...usages };
-  const text = pages[topic.toLowerCase()];
+  const pages: Record<string, string> = { ...chapters, ...usages, "exit-status": exitStatus };
+  const name = topic.toLowerCase();
+  const text = pages[otherNames[name] ?? name];
   if (text !== undefined) return text;
   const setting = topic.toUpperCase();
   if (isKnown(setting)) return settingPage(settingOf(setting), page);

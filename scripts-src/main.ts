@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { scripts } from "./scripts.ts";
 import { run } from "./shared/run.ts";
-import { usageFailure } from "./shared/errors.ts";
+import { exitStatus } from "./shared/errors.ts";
 import { configureLog } from "./shared/log.ts";
 
 /**
@@ -24,8 +24,7 @@ const load = scripts[chosen?.[0] ?? ""];
 if (chosen && load) process.exit(await run(await load(), chosen[1]));
 
 const names = Object.keys(scripts).join(", ");
-const failure = usageFailure(`called as ${basename(process.argv0)}, which is none of ${names}`);
-configureLog("backup_scripts", { LOG_LEVEL: "info", LOG_FORMAT: "text" }).error(
-  `${failure.message}\nhint: rename the file, or name the script as the first argument`,
-);
-process.exit(failure.status);
+const log = configureLog("backup_scripts", { LOG_LEVEL: "info", LOG_FORMAT: "text" });
+log.error(`called as ${basename(process.argv0)}, which is none of ${names}`);
+log.error("hint: rename the file, or name the script as the first argument");
+process.exit(exitStatus.usage);

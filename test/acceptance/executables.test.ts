@@ -73,7 +73,10 @@ describe("an executable finds out which script it is", () => {
     expect(await shown([join(place.dir, "tool"), "restore", "--help"])).toStartWith("Usage: restore ");
     const { status, stderr } = await run([join(place.dir, "tool")]);
     expect(status).toBe(2);
-    expect(stderr).toContain("hint: ");
+    expect(stderr.trim().split("\n")).toEqual([
+      expect.stringMatching(/^\S+Z ERROR backup_scripts: called as tool, which is none of backup, /),
+      expect.stringMatching(/^\S+Z ERROR backup_scripts: hint: \S/),
+    ]);
   });
 });
 

@@ -87,6 +87,9 @@ describe("one thing at a time", () => {
     for (const [topic, start] of [
       ["cron", "CRON\n"],
       ["mail", "NOTIFICATION MODES\n"],
+      ["notices", "NOTIFICATION MODES\n"],
+      ["S3", "S3-COMPATIBLE STORAGE\n"],
+      ["exit-status", "Exit status:\n  0  done\n"],
     ] as const)
       expect(await help(topic)).toStartWith(start);
   });
