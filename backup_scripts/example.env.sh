@@ -210,8 +210,10 @@ SMTP_PASSWORD=''
 # or NOTIFY_WEBHOOK_URL_FILE.
 #NOTIFY_WEBHOOK_URL='https://hooks.example.com/backup'
 
-# Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail. Secret:
-# or HEALTHCHECK_URL_FILE.
+# Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail, by
+# every script that runs with it. Where sync and restore share the settings file, set it for backup
+# alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab. Secret: or
+# HEALTHCHECK_URL_FILE.
 #HEALTHCHECK_URL='https://hc-ping.com/00000000-0000-0000-0000-000000000000'
 
 # --------------------------------------------------------------------------------------------------

@@ -372,7 +372,8 @@ export const schema = z.object({
   }),
   HEALTHCHECK_URL: about(url("http:", "https:").optional(), {
     group: "notices",
-    meaning: "Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail.",
+    meaning:
+      "Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail, by every script that runs with it. Where sync and restore share the settings file, set it for backup alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab.",
     example: "https://hc-ping.com/00000000-0000-0000-0000-000000000000",
     secret: true,
   }),
