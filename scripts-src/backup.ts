@@ -15,6 +15,7 @@ import { openDatabase } from "./database/open.ts";
 import { checkRoom, checkLogin, checkPrivileges, checkStorage, type Contact } from "./checks.ts";
 import { openDestination } from "./destination.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
+import { messageOf } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
@@ -107,10 +108,10 @@ export async function makeBackup(
   );
   for (const warning of server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
-  const remote = storage ? await listRemote(storage, database.name) : [];
+  const { remote, trouble } = await lookIntoS3(job, database, storage);
   facts.previousBytes = newestGood([...(await listBackups(folder, database.name)), ...remote])?.bytes;
   const taken = new Set(remote.map(({ name }) => name));
-  const destination = await openDestination({ job, database, server, folder, storage, taken, startedAt });
+  const destination = await openDestination({ job, database, server, folder, storage, taken, trouble, startedAt });
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
     let sqlBytes = 0;
@@ -178,6 +179,22 @@ interface RemoteBackup extends RemoteObject {
 /** Backups of this database in S3. */
 export async function listRemote(storage: Storage, database: string): Promise<RemoteBackup[]> {
   return remoteBackups(await Array.fromAsync(storage.list(namePrefix(database))), database);
+}
+
+/** The same, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
+async function lookIntoS3(
+  { settings, log, signal }: Job,
+  database: Database,
+  storage: Storage | undefined,
+): Promise<{ remote: RemoteBackup[]; trouble?: unknown }> {
+  try {
+    return { remote: storage ? await listRemote(storage, database.name) : [] };
+  } catch (trouble) {
+    signal.throwIfAborted();
+    if (!settings.BACKUP_KEEP_LOCAL) throw trouble;
+    log.error(`S3 cannot be used, the backup goes on locally: ${messageOf(trouble)}`);
+    return { remote: [], trouble };
+  }
 }
 
 function remoteBackups(objects: readonly RemoteObject[], database: string): RemoteBackup[] {

@@ -30,12 +30,14 @@ interface Wanted {
   storage: Storage | undefined;
   /** Names that are in use in S3. */
   taken: ReadonlySet<string>;
+  /** Why S3 cannot be used; only where backups are kept locally. */
+  trouble?: unknown;
   startedAt: Date;
 }
 
 /** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
 export async function openDestination(wanted: Wanted): Promise<Destination> {
-  const { job, database, server, folder, storage, taken, startedAt } = wanted;
+  const { job, database, server, folder, storage, taken, trouble, startedAt } = wanted;
   const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
   // SQL may be twice the size of the tables, what cannot be compressed is then about theirs again; more only costs speed
   const expected = server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
@@ -46,7 +48,7 @@ export async function openDestination(wanted: Wanted): Promise<Destination> {
   }
   const local = localDestination(await createBackupFile(folder, { ...backup, taken }));
   const copy = remote(local.name);
-  return copy ? bothDestinations(local, copy, job.log) : local;
+  return copy ? bothDestinations(local, copy, job.log, trouble) : local;
 }
 
 function localDestination(file: BackupFile): Destination {
@@ -89,11 +91,10 @@ function remoteDestination(storage: Storage, name: string, expectedBytes: number
 }
 
 /**
- * Both at once. The local file comes first: when the upload fails, the backup goes on without it, and only then,
- * with the good file in place, `commit` throws a `Failure` that says so.
+ * Both at once. The local file comes first: when the upload fails, or S3 was in `trouble` before, the backup goes on
+ * without it, and only then, with the good file in place, `commit` throws a `Failure` that says so.
  */
-function bothDestinations(local: Destination, remote: Destination, log: Logger): Destination {
-  let trouble: unknown;
+function bothDestinations(local: Destination, remote: Destination, log: Logger, trouble?: unknown): Destination {
   const tryRemote = async (act: () => Promise<unknown>): Promise<void> => {
     if (trouble !== undefined) return;
     try {

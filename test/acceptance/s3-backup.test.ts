@@ -132,6 +132,39 @@ describe("nothing is left in S3 or on the disk", () => {
     expect(sha256(s3.objects(bucket).get(name!)!.body)).toBe(sha256(readFileSync(join(scripts.backups, name!))));
   });
 
+  describe.each<[string, () => Record<string, string>, RegExp]>([
+    ["that refuses connections", () => ({ S3_URL: "http://127.0.0.1:1" }), /127\.0\.0\.1:1 refuses the connection/],
+    ["with a wrong secret", () => ({ S3_SECRET_KEY: "wrong secret words" }), /SignatureDoesNotMatch/],
+    ["without the bucket", () => ({ S3_BUCKET: "no-such-bucket-here" }), /there is no bucket no-such-bucket-here/],
+    [
+      "that lets the key not list",
+      () => {
+        s3.behaviour.denied = ["ListObjectsV2"];
+        return {};
+      },
+      /AccessDenied/,
+    ],
+  ])("S3 %s", (_case, settings, cause) => {
+    test("costs no local backup, and the run fails all the same", async () => {
+      const scripts = deploy(settings());
+      const ran = await scripts.run("backup", ["--upload"]);
+      expectFailure(ran, /the backup is good and lies in .*, but it is not in S3: /);
+      expect(ran.stderr).toMatch(cause);
+      expect(ran.stderr).toContain("hint: sync sends it");
+      const [name] = scripts.list();
+      expect(scripts.everything()).toContain(`${name}.json`);
+      expect([...s3.objects(bucket).keys()]).toEqual([]);
+    });
+
+    test("ends a run that keeps nothing locally before it dumps", async () => {
+      const scripts = deploy({ ...settings(), BACKUP_KEEP_LOCAL: "false", ...dumpThat("echo DUMPED >&2; exit 1") });
+      const ran = await scripts.run("backup", ["--upload"]);
+      expectFailure(ran, cause);
+      expect(ran.stderr).not.toContain("DUMPED");
+      expectNothing(scripts);
+    });
+  });
+
   test("memory does not grow with a server that takes its time", async () => {
     s3.faults.push({ operation: "UploadPart", delay: 1_500 });
     const scripts = deploy({ BACKUP_KEEP_LOCAL: "false" });
