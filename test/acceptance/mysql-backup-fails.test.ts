@@ -62,6 +62,20 @@ test("a wrong password: one try is enough", async () => {
   expectNoSecrets(ran.stderr, ["wrong-secret"]);
 });
 
+test("TLS is required and the server has none: nothing is dumped in the clear", async () => {
+  const { DB_HOST, DB_PORT, DB_USER, DB_PASSWORD = "" } = server.settings("app");
+  const login = `${DB_USER}:${encodeURIComponent(DB_PASSWORD)}@${DB_HOST}:${DB_PORT}`;
+  const backUp = async (mode: string) => {
+    scripts.configure({ DATABASE_URL: `mariadb://${login}/app?ssl-mode=${mode}` });
+    return scripts.run("backup");
+  };
+  for (const mode of ["REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"])
+    expectFailed(await backUp(mode), 1, /is not encrypted|SSL|TLS/, /enable TLS on the server|TLS failed/);
+  expect((await backUp("REQUIRED")).stderr).toContain("is not encrypted, but ssl-mode=REQUIRED asks for that");
+  const preferred = await backUp("PREFERRED");
+  expect(preferred.status, preferred.stderr).toBe(0);
+});
+
 test("no such database", async () => {
   const ran = await scripts.run("backup", [], { env: { ...server.settings("app"), DB_NAME: "nowhere" } });
   expectFailed(ran, 1, /Unknown database 'nowhere'/, /check the name of the database/);

@@ -1,5 +1,6 @@
 /** First contact: which programs are there, what does the server say of itself, what will a backup not cover. */
 import { retry } from "../../shared/retry.ts";
+import { Failure } from "../../shared/errors.ts";
 import type { Server } from "../database.ts";
 import {
   type Client,
@@ -15,6 +16,7 @@ import { type Connection, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, readGrants } from "./grants.ts";
 import { sweepOptionFiles } from "./option-file.ts";
+import type { Target } from "./target.ts";
 
 /** What is known after the first contact. */
 export interface Contact {
@@ -37,6 +39,7 @@ const question = `
     ON e.engine = t.engine WHERE table_schema = database() AND table_type = 'BASE TABLE' AND e.transactions <> 'YES';
   SELECT 'versioned', table_name FROM information_schema.tables
     WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED';
+  SHOW SESSION STATUS LIKE 'Ssl_cipher';
   SHOW GRANTS`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
@@ -53,6 +56,7 @@ export async function probe(connection: Connection): Promise<Contact> {
   const ask = () => query(connection, first, question);
   const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
+  if (!tagged("Ssl_cipher")[0]?.[0]) refuseClearText(target);
   const [said = "", packet, encoding = "", bytes] = tagged("server")[0] ?? [];
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
@@ -80,6 +84,15 @@ export async function probe(connection: Connection): Promise<Contact> {
       ],
     },
   };
+}
+
+/** MariaDB's programs go on in the clear when the server has no TLS, whatever was asked for. Throws `Failure`. */
+function refuseClearText({ where, options }: Target): void {
+  const mode = options.get("ssl-mode") ?? "DISABLED";
+  if (mode === "DISABLED" || mode === "PREFERRED") return;
+  throw new Failure(`the connection to ${where} is not encrypted, but ssl-mode=${mode} asks for that`, {
+    hints: ["enable TLS on the server, or set ssl-mode=PREFERRED in DATABASE_URL"],
+  });
 }
 
 export const familyNames: Record<Family, string> = { mysql: "MySQL", mariadb: "MariaDB" };
