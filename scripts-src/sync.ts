@@ -1,12 +1,15 @@
 /** sync: bring S3 up to date with the local backups. */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Argv } from "yargs";
 import { checkFolder, listBackups } from "./archive/folder.ts";
+import { damageOf } from "./archive/manifest.ts";
 import { manifestName, parseBackupName } from "./archive/name.ts";
 import { backupFolder } from "./backup.ts";
 import { checkStorage } from "./checks.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
+import { counted } from "./shared/counted.ts";
 import { exitStatus, Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
@@ -24,7 +27,9 @@ interface Options {
 
 type LocalFile = Entry & { named: Named; path: string };
 type RemoteFile = Entry & RemoteObject;
-type Plan = SyncPlan<LocalFile, RemoteFile>;
+/** Names of backups that are not to be sent, each with what speaks against it. */
+type Damaged = ReadonlyMap<string, string>;
+type Plan = SyncPlan<LocalFile, RemoteFile> & { damaged: Damaged };
 
 export const sync: Script<Options> = {
   name: "sync",
@@ -72,7 +77,7 @@ function syncChecks(job: Job<Options>, folder: string): Check[] {
       async look() {
         await requireFolder(folder);
         local = await listLocal(folder);
-        return `${new Set(local.map(({ named }) => named.backup)).size} backups`;
+        return counted(new Set(local.map(({ named }) => named.backup)).size, "backup");
       },
     },
     checkStorage(job, { writes: true }),
@@ -86,9 +91,34 @@ function syncChecks(job: Job<Options>, folder: string): Check[] {
 
 async function describeDeeds(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string> {
   const { settings } = job;
-  if (settings.SYNC_CLIENT === "aws-cli") return ["by the AWS CLI", ...(await callCli(job, folder, local))].join("\n");
+  if (settings.SYNC_CLIENT === "aws-cli") {
+    const { lines, damaged } = await callCli(job, folder, local);
+    return whole(["by the AWS CLI", ...lines].join("\n"), damaged);
+  }
   const storage = await openStorage(settings, job);
-  return describePlan(await makePlan(settings, folder, storage, local), storage);
+  const plan = await makePlan(settings, folder, storage, local);
+  return whole(describePlan(plan, storage), plan.damaged);
+}
+
+/** What there is to say when nothing was left out; otherwise a `Failure` that says it too. */
+function whole(text: string, damaged: Damaged): string {
+  if (damaged.size === 0) return text;
+  const reasons = [...damaged.values()].join("\n");
+  throw new Failure(`${counted(damaged.size, "damaged backup")} left out, nothing is deleted:\n${reasons}\n${text}`, {
+    hints: [
+      "what S3 holds of them stays as it is; remove a damaged file with its manifest, or put a good copy in its place",
+    ],
+  });
+}
+
+/** Sending those would replace what may be a good copy. */
+async function findDamaged(folder: string, files: readonly LocalFile[]): Promise<Damaged> {
+  const damaged = new Map<string, string>();
+  for (const backup of new Set(files.map(({ named }) => named.backup))) {
+    const why = await damageOf(join(folder, backup));
+    if (why !== undefined) damaged.set(backup, why);
+  }
+  return damaged;
 }
 
 /** Lists both sides at once. Throws a `Failure` when nothing may be done. */
@@ -101,7 +131,10 @@ async function makePlan(
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
   if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
-  return plan;
+  const damaged = await findDamaged(folder, plan.uploads.flat());
+  const uploads = plan.uploads.filter(([file]) => file && !damaged.has(file.named.backup));
+  // a damaged backup is none that may outdate others
+  return { ...plan, uploads, deletes: damaged.size > 0 ? [] : plan.deletes, damaged };
 }
 
 async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
@@ -121,11 +154,12 @@ async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
   }
   const sent = bytesText(uploads.reduce((sum, { bytes }) => sum + bytes, 0));
   const counts = [
-    `${uploads.length} files uploaded (${sent})`,
+    `${counted(uploads.length, "file")} uploaded (${sent})`,
     `${plan.present.length} already there`,
     `${plan.deletes.length} deleted`,
   ];
-  return { summary: `sync done: ${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}` };
+  const done = `${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}`;
+  return { summary: whole(`sync done: ${done}`, plan.damaged) };
 }
 
 /** Throws a `Failure` when there is no such folder, or it cannot be trusted. */
@@ -231,20 +265,27 @@ async function syncByCli(job: Job<Options>, folder: string, local: LocalFile[]):
   const { settings, log, facts } = job;
   const started = Date.now();
   facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
-  const lines = await callCli(job, folder, local);
+  const { lines, damaged } = await callCli(job, folder, local);
   for (const line of lines) log.info(line);
   const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
-  const counts = `${count("upload")} files uploaded, ${count("delete")} deleted`;
-  return { summary: `sync done by the AWS CLI: ${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}` };
+  const counts = `${counted(count("upload"), "file")} uploaded, ${count("delete")} deleted`;
+  const done = `${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}`;
+  return { summary: whole(`sync done by the AWS CLI: ${done}`, damaged) };
 }
 
 /** What the AWS CLI did or, in a dry run, would do. */
-async function callCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string[]> {
+async function callCli(
+  job: Job<Options>,
+  folder: string,
+  local: LocalFile[],
+): Promise<{ lines: string[]; damaged: Damaged }> {
   const { settings, options } = job;
   if (settings.REMOTE_S3_DELETE && local.length === 0)
     throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
-  const args = syncArguments(folder, local, settings, options);
-  return runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
+  const damaged = await findDamaged(folder, local);
+  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(damaged.keys()) });
+  const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
+  return { lines, damaged };
 }
 
 /** The AWS CLI's words are of little help (of Ceph's errors it makes a crash of its own): ask S3 ourselves what is wrong. */

@@ -1,9 +1,10 @@
 /** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../shared/errors.ts";
 import { diskFailure } from "../shared/disk.ts";
+import { manifestName } from "./name.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
 const currentFormat = 1;
@@ -102,4 +103,20 @@ export async function receiveManifest(source: AsyncIterable<Uint8Array>, path: s
     blocks.push(block);
   }
   return parseManifest(Buffer.concat(blocks).toString(), path);
+}
+
+/**
+ * What speaks against a backup at first sight: its own manifest cannot be read, or says another size. Undefined when nothing
+ * does, when it has none, or when it is gone meanwhile.
+ */
+export async function damageOf(path: string): Promise<string | undefined> {
+  try {
+    const manifest = await readManifest(manifestName(path));
+    const { size } = await stat(path);
+    return manifest && manifest.bytes !== size
+      ? `${path} is damaged: it has ${size} bytes, its manifest says ${manifest.bytes}`
+      : undefined;
+  } catch (error) {
+    return codeOf(error) === "ENOENT" ? undefined : messageOf(error);
+  }
 }

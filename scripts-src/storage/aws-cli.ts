@@ -20,15 +20,21 @@ const endings = ["", "-[1-9]", "-[1-9][0-9]"].flatMap((sequence) =>
 /**
  * Filters (the last one that matches a name counts) that keep both sides of `aws s3 sync` to the backups and manifests of
  * databases that have local backups. With `--delete` they keep the delete rule of `planSync` too, without a listing that
- * could be out of date: nothing from the day of a database's newest local backup or later goes, but what is local.
+ * could be out of date: nothing from the day of a database's newest local backup or later goes, but what is local. Of
+ * `damaged` backups neither the file nor the manifest is sent.
  */
-export function syncFilters(local: readonly LocalFile[], mayDelete: boolean): string[] {
+export function syncFilters(
+  local: readonly LocalFile[],
+  mayDelete: boolean,
+  damaged: ReadonlySet<string> = new Set(),
+): string[] {
   const byDatabase = Map.groupBy(local, ({ named }) => stem(named));
   const filters = [...byDatabase].flatMap(([database, files]) => [
     ...endings.map((ending) => ["--include", `${database}_${anyDay}_${anyClock}${ending}`]),
     ...(mayDelete ? guards(database, files) : []),
   ]);
-  return [["--exclude", "*"], ...filters, ["--exclude", "*/*"]].flat();
+  const skipped = local.filter(({ named }) => damaged.has(named.backup)).map(({ name }) => ["--exclude", name]);
+  return [["--exclude", "*"], ...filters, ...skipped, ["--exclude", "*/*"]].flat();
 }
 
 /** The database as it stands in its files' names. */
@@ -54,12 +60,12 @@ export function fromDayOn(day: string): string[] {
   return [day, ...later];
 }
 
-/** The words behind `aws`. */
+/** The words behind `aws`; with `damaged` backups nothing is deleted. */
 export function syncArguments(
   folder: string,
   local: readonly LocalFile[],
   settings: Settings,
-  { dryRun }: { dryRun: boolean },
+  { dryRun, damaged }: { dryRun: boolean; damaged: ReadonlySet<string> },
 ): string[] {
   const target = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
   // the CLI reads them as patterns, and would silently match nothing
@@ -69,7 +75,7 @@ export function syncArguments(
         status: exitStatus.usage,
         hints: ["set SYNC_CLIENT=sdk"],
       });
-  const mayDelete = settings.REMOTE_S3_DELETE && local.length > 0;
+  const mayDelete = settings.REMOTE_S3_DELETE && local.length > 0 && damaged.size === 0;
   return [
     "s3",
     "sync",
@@ -80,7 +86,7 @@ export function syncArguments(
     "--no-follow-symlinks",
     ...(settings.S3_URL ? ["--endpoint-url", settings.S3_URL] : []),
     ...(settings.S3_STORAGE_CLASS ? ["--storage-class", settings.S3_STORAGE_CLASS] : []),
-    ...syncFilters(local, mayDelete),
+    ...syncFilters(local, mayDelete, damaged),
     ...(mayDelete ? ["--delete"] : []),
     ...(dryRun ? ["--dryrun"] : []),
   ];

@@ -292,7 +292,7 @@ describe("sync", () => {
     const before = everything(place.dir);
     const { status, stdout } = await dry("sync");
     expect(status).toBe(0);
-    expect(stdout).toContain(`✓ folder ${place.backups}: 1 backups`);
+    expect(stdout).toContain(`✓ folder ${place.backups}: 1 backup\n`);
     expect(stdout).toContain("can be listed, written, read and deleted");
     expect(stdout).toMatch(/^✓ plan .*: 2 to upload, 0 already there, 0 to delete in s3:.*\n {4}upload app_/m);
     expect(everything(place.dir)).toEqual(before);

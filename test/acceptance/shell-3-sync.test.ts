@@ -1,6 +1,15 @@
 /** Shell requirement 3: synchronise local backups to S3-compatible storage; by the built executable, on real servers. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { removeBackup, writeBackup } from "../support/backups.ts";
@@ -86,10 +95,38 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
       expect((await sync()).status).toBe(0);
       const again = await sync();
       expect([again.status, again.stderr.includes(" 0 files uploaded")]).toEqual([0, true]);
-      writeFileSync(join(scripts.backups, name), noise(50));
-      expect((await sync()).stderr).toContain(" 1 files uploaded");
+      backup("app", "2026-01-01", 50);
+      expect((await sync()).stderr).toMatch(/ [12] files? uploaded/);
       expect((await (await storage()).head(name))?.bytes).toBe(50);
     });
+
+    test.each([
+      ["the file is shorter than its manifest says", ([name]) => truncateSync(join(scripts.backups, name), 60)],
+      ["its manifest is cut short", ([, manifest]) => truncateSync(join(scripts.backups, manifest), 60)],
+    ] as [string, (files: readonly [string, string]) => void][])(
+      "a good copy in S3 is not replaced by a damaged file (%s); the rest is sent, nothing deleted, status 1",
+      async (_case, harm) => {
+        use({ SYNC_CLIENT: how, REMOTE_S3_DELETE: "true" });
+        const gone = backup("app", "2026-01-01");
+        const damaged = backup("app", "2026-01-02");
+        expect((await sync()).status).toBe(0);
+        const before = await Promise.all(damaged.map(async (name) => fetchAll(await storage(), name)));
+        removeBackup(scripts.backups, gone);
+        harm(damaged);
+        const more = backup("app", "2026-01-03");
+        for (const [args, there] of [
+          [["--dry-run"], [...gone, ...damaged]],
+          [[], [...gone, ...damaged, ...more]],
+        ] as const) {
+          const { status, stdout, stderr } = await sync([...args]);
+          expect(status).toBe(1);
+          expect(stdout + stderr).toMatch(new RegExp(`1 damaged backup left out.*\n.*${damaged[0]}.* is damaged: `));
+          expect(stdout + stderr).toContain("hint: what S3 holds of them stays");
+          expect(await names()).toEqual([...there]);
+        }
+        expect(await Promise.all(damaged.map(async (name) => fetchAll(await storage(), name)))).toEqual(before);
+      },
+    );
 
     test("shell 3.3: REMOTE_S3_DELETE=true removes from S3 what is gone locally, and never anything else", async () => {
       use({ SYNC_CLIENT: how, REMOTE_S3_DELETE: "true" });
@@ -284,7 +321,7 @@ describe("sync without a server", () => {
     const recorded = path.recorded();
     path.remove();
     expect(status).toBe(0);
-    expect(stderr).toContain("sync done by the AWS CLI: 1 files uploaded, 0 deleted");
+    expect(stderr).toContain("sync done by the AWS CLI: 1 file uploaded, 0 deleted");
     const args = recorded.slice(
       0,
       recorded.findIndex((word) => word.includes("=")),

@@ -1,11 +1,12 @@
 /** Many files: memory and open files stay bounded, and a sync of them ends. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { linkSync, mkdirSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { writeBackup } from "../support/backups.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { noise, s3Settings } from "../support/storage.ts";
+import { s3Settings } from "../support/storage.ts";
 import { mostUsed, usageText } from "../support/usage.ts";
 
 const [files, objects, missing] = [5_000, 20_000, 300];
@@ -32,15 +33,16 @@ test.skipIf(process.platform !== "linux")(
     const bucket = await s3.newBucket();
     scripts.configure({ ...s3Settings(s3, bucket), REMOTE_S3_DELETE: "true" });
     mkdirSync(scripts.backups, { mode: 0o700 });
-    const body = noise(2_000);
     const source = join(scripts.dir, "source");
-    writeFileSync(source, body);
+    const pair = writeBackup(source, "app", "2026-01-01", 2_000);
+    const parts = [pair[0], pair[1]].map((name, i) => ({ path: join(source, name), end: ["", ".json"][i] ?? "" }));
     for (let i = 0; i < files; i++)
-      for (const end of ["", ".json"]) linkSync(source, join(scripts.backups, nameOf(i) + end));
+      for (const { path, end } of parts) linkSync(path, join(scripts.backups, nameOf(i) + end));
+    const bodies = parts.map(({ path, end }) => ({ body: readFileSync(path), end }));
     const there = s3.objects(bucket);
     // the newest are missing; the last of them are gone locally
     for (let i = missing; i < objects / 2 + missing; i++)
-      for (const end of ["", ".json"])
+      for (const { body, end } of bodies)
         there.set(nameOf(i) + end, { body, etag: '"x"', modified: new Date(), metadata: {} });
     expect(there.size).toBe(objects);
 

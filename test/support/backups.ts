@@ -1,7 +1,24 @@
 /** Backup files that are none, for tests that only carry them about. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { noise } from "./storage.ts";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
+import { noise, sha256 } from "./storage.ts";
+
+const facts = {
+  engine: "postgresql" as const,
+  serverVersion: "PostgreSQL 15.18",
+  clientVersion: "pg_dump 15.18",
+  startedAt: "2026-01-01T03:00:00.000Z",
+  endedAt: "2026-01-01T03:00:01.000Z",
+  uncompressedBytes: 1000,
+  compression: "gzip" as const,
+  programVersion: "0.1.0",
+  host: "db1",
+  site: "test",
+  dumpOptions: [],
+  encoding: "UTF8",
+  restoreCommand: "gunzip -c FILE | psql",
+};
 
 /** Writes `<database>_<day>_03-00-00.sql.gz` and its manifest into a folder; returns their names. */
 export function writeBackup(
@@ -12,8 +29,9 @@ export function writeBackup(
 ): [name: string, manifest: string] {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const name = `${database}_${day}_03-00-00.sql.gz`;
-  writeFileSync(join(folder, name), noise(bytes));
-  writeFileSync(join(folder, `${name}.json`), JSON.stringify({ name, day }));
+  const data = noise(bytes);
+  writeFileSync(join(folder, name), data);
+  writeFileSync(join(folder, `${name}.json`), formatManifest({ ...facts, database, bytes, sha256: sha256(data) }));
   return [name, `${name}.json`];
 }
 

@@ -53,6 +53,16 @@ describe("filters", () => {
     }
   });
 
+  test("keep a damaged backup and its manifest back, and with it every deletion", () => {
+    const [bad, itsManifest, ...rest] = here;
+    const damaged = new Set([bad!.name]);
+    const filters = syncFilters(here, false, damaged);
+    for (const { name } of [bad!, itsManifest!]) expect([name, passes(filters, name)]).toEqual([name, false]);
+    for (const { name } of rest) expect([name, passes(filters, name)]).toEqual([name, true]);
+    const settings = schema.parse({ S3_BUCKET: "b", REMOTE_S3_DELETE: "true" });
+    expect(syncArguments("/var/backups", here, settings, { dryRun: false, damaged })).not.toContain("--delete");
+  });
+
   test.each([
     ".app_2026-03-09_01-00-00.sql.gz.partial",
     ".app_2026-03-09_01-00-00.sql.gz.json.partial",
@@ -121,7 +131,7 @@ describe("arguments", () => {
   const settings = (more: Record<string, string> = {}) =>
     schema.parse({ S3_BUCKET: "b", S3_PATH: "p/q", S3_ACCESS_KEY: "AK", S3_SECRET_KEY: "very secret", ...more });
   const args = (more: Record<string, string> = {}, files: File[] = here) =>
-    syncArguments("/var/backups", files, settings(more), { dryRun: false });
+    syncArguments("/var/backups", files, settings(more), { dryRun: false, damaged: new Set() });
 
   test("shell 3.3, 3.4: --delete exactly with REMOTE_S3_DELETE=true and a local backup", () => {
     expect(args()).not.toContain("--delete");
@@ -141,7 +151,9 @@ describe("arguments", () => {
   test.each(["/var/[x]/backups", "/var/b*", "/var/b?"])(
     "a folder that the CLI would take for a pattern is refused: %s",
     (folder) => {
-      expect(() => syncArguments(folder, here, settings(), { dryRun: false })).toThrow("the AWS CLI cannot sync");
+      expect(() => syncArguments(folder, here, settings(), { dryRun: false, damaged: new Set() })).toThrow(
+        "the AWS CLI cannot sync",
+      );
     },
   );
 });
