@@ -152,6 +152,7 @@ async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
     await storage.delete(name);
     log.info(`deleted ${storage.location(name)}: it is gone from ${folder} (REMOTE_S3_DELETE)`, { deleted: name });
   }
+  if (settings.REMOTE_S3_DELETE) logKept(job, plan);
   const sent = bytesText(uploads.reduce((sum, { bytes }) => sum + bytes, 0));
   const counts = [
     `${counted(uploads.length, "file")} uploaded (${sent})`,
@@ -160,6 +161,16 @@ async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
   ];
   const done = `${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}`;
   return { summary: whole(`sync done: ${done}`, plan.damaged) };
+}
+
+/** Lines of a log that name what stays; more only make it long. */
+const keptLines = 10;
+
+/** What is gone locally and stays in S3 by the delete rule. */
+function logKept({ log }: Job, plan: Plan): void {
+  const kept = plan.kept.filter(({ entry }) => entry.named?.backup === entry.name);
+  for (const { entry, why } of kept.slice(0, keptLines)) log.info(`keep ${entry.name}: ${why}`);
+  if (kept.length > keptLines) log.info(`keep ${counted(kept.length - keptLines, "more backup")} in S3 alike`);
 }
 
 /** Throws a `Failure` when there is no such folder, or it cannot be trusted. */

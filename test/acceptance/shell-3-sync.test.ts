@@ -258,6 +258,19 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
     expect(asked.map(({ operation }) => operation)).toEqual(["ListObjectsV2"]);
   });
 
+  test("says what is gone locally and stays in S3, ten lines of it at most", async () => {
+    use({ REMOTE_S3_DELETE: "true" });
+    const all = Array.from({ length: 15 }, (_, i) => backup("app", `2026-02-${String(i + 10)}`));
+    await sync();
+    for (const gone of all.slice(1)) removeBackup(scripts.backups, gone);
+    const { status, stderr } = await sync();
+    expect([status, stderr.match(/ keep app_\S+: not older than the newest local backup/g)?.length]).toEqual([0, 10]);
+    expect(stderr).toContain(" keep 4 more backups in S3");
+    expect(await names()).toEqual(all.flat());
+    use();
+    expect((await sync()).stderr).not.toContain(" keep ");
+  });
+
   test("on a terminal it shows how far it is", async () => {
     backup("app", "2026-01-01", 60 * MiB);
     const terminal = startOnTerminal([join(scripts.dir, "sync")]);
