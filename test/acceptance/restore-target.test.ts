@@ -45,13 +45,18 @@ test("tables that are not in the backup stay and are named at the end, in a sche
   );
 });
 
-test("a view that is not in the backup and needs a replaced table is named, and nothing is changed", async () => {
-  await server.sql(
-    "app",
-    "CREATE VIEW public.newer AS SELECT count(*) FROM sales.orders; UPDATE plain SET word = 'kept'",
-  );
+test.each([
+  ["view", "CREATE VIEW public.newer AS SELECT count(*) FROM sales.orders"],
+  ["materialized view", "CREATE MATERIALIZED VIEW public.newer AS SELECT count(*) FROM sales.orders"],
+  ["constraint", "CREATE TABLE public.newer (id int, CONSTRAINT tie FOREIGN KEY (id) REFERENCES sales.orders)"],
+])("a %s that is not in the backup and needs a replaced table is named, and nothing is changed", async (what, sql) => {
+  await server.sql("app", `${sql}; UPDATE plain SET word = 'kept'`);
   const before = await stateOf(server, "app");
-  expectFailure(await scripts.run("restore"), /view (public\.)?newer/);
+  const name = what === "constraint" ? "tie on table public.newer" : "public.newer";
+  const message = new RegExp(`${what} ${name} is not in the backup, but needs what is replaced \\(sales\\.orders\\)`);
+  const dry = await scripts.run("restore", ["--dry-run"]);
+  expect([dry.status, dry.stdout]).toEqual([1, expect.stringMatching(message)]);
+  expectFailure(await scripts.run("restore"), message);
   await expectState(server, "app", before);
 });
 

@@ -98,6 +98,12 @@ describe("what a dump says", () => {
     ["CREATE TABLE public.parted (a integer)\nPARTITION BY RANGE (a);", "public.parted"],
   ])("table of %p", (text, table) => expect(read(text).tables).toEqual([table]));
 
+  test.each([
+    ["CREATE VIEW public.v AS\n SELECT 1 AS a;", "public.v"],
+    ['CREATE OR REPLACE VIEW public."V 1" AS\nSELECT\n    NULL::integer AS a;', "public.V 1"],
+    ["CREATE MATERIALIZED VIEW s.m AS\n SELECT 1 AS a\n  WITH NO DATA;", "s.m"],
+  ])("view of %p", (text, view) => expect([...read(text).views]).toEqual([view]));
+
   test("roles, extensions, schemas, encoding", () => {
     const contents = read(
       "SET client_encoding = 'LATIN1';",

@@ -16,6 +16,8 @@ export interface DumpContents extends Contents {
   needRoles: Map<string, string[]>;
   schemas: Set<string>;
   tablespaces: Set<string>;
+  /** Views of either kind, `schema.view`. */
+  views: Set<string>;
 }
 
 /** pg_dump's last words; `\unrestrict TOKEN` follows since the minor releases of August 2025. */
@@ -72,6 +74,7 @@ export function emptyContents(): DumpContents {
     needRoles: new Map(),
     schemas: none(),
     tablespaces: none(),
+    views: none(),
   };
 }
 
@@ -80,6 +83,7 @@ export const name = String.raw`("(?:[^"]|"")+"|[^\s;,("'.]+)`;
 export const qualified = String.raw`(${name}(?:\.${name})?)`;
 const create = {
   table: new RegExp(String.raw`^CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?${qualified}`),
+  view: new RegExp(String.raw`^CREATE (?:OR REPLACE )?(?:MATERIALIZED )?VIEW ${qualified}`),
   extension: new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}`),
 };
 export const createSchema = new RegExp(String.raw`^CREATE SCHEMA (?:IF NOT EXISTS )?${name};`);
@@ -112,6 +116,8 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
   if (text.startsWith("CREATE ")) {
     const table = create.table.exec(text)?.[1];
     if (table) contents.tables.push(unquoteQualified(table));
+    const view = create.view.exec(text)?.[1];
+    if (view) contents.views.add(unquoteQualified(view));
     add(contents.extensions, create.extension.exec(text));
     add(contents.schemas, createSchema.exec(text));
     const needy = needsRoles(text);

@@ -1,6 +1,7 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
 import type { LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
+import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Ownership, ownershipProblems, ownershipQuery } from "./owners.ts";
 import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
@@ -30,6 +31,7 @@ export interface Target {
   superuser: boolean;
   ownership: Ownership;
   children: Child[];
+  dependents: Dependent[];
   /** Other sessions in the database. */
   sessions: number;
 }
@@ -77,6 +79,7 @@ export const targetQuery = `
     'ownership', (${ownershipQuery}),
     'defaultPrivileges', ${list(defaultPrivilegesQuery)},
     'children', ${list(childrenQuery)},
+    'dependents', ${list(dependentsQuery)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
     'superuser', current_setting('is_superuser') = 'on',
     'sessions', (SELECT count(*) FROM pg_stat_activity
@@ -110,6 +113,7 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       ),
       ...(noOwner ? [] : roleProblems(contents, target)),
       ...collisionProblems(contents, replaces),
+      ...dependentProblems(contents, target.dependents),
       ...ownershipProblems(target.ownership, contents, replaces),
     ],
     warnings: [
