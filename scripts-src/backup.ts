@@ -12,7 +12,7 @@ import { prune } from "./archive/prune.ts";
 import { type Tally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
-import { checkRoom, checkLogin, checkPrivileges, checkStorage, type Contact } from "./checks.ts";
+import { checkRoom, checkLogin, checkPrivileges, checkStorage, type Contact, lockName } from "./checks.ts";
 import { openDestination } from "./destination.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
 import { messageOf } from "./shared/errors.ts";
@@ -79,9 +79,6 @@ export const backupChecks = (job: Job<BackupOptions>, contact: Contact, folder: 
   ...(job.options.upload ? [checkStorage(job, { writes: true })] : []),
   ...checkNotices(job.settings),
 ];
-
-/** One lock a database, whatever its name holds. */
-export const lockName = (database: Database): string => encodeURIComponent(database.name);
 
 /** Tells the notices which database this run is about. */
 export function nameDatabase(job: Job, database: Database): void {

@@ -3,6 +3,7 @@ import { freeBytes, listBackups, lookAtFolder, newestGood } from "./archive/fold
 import type { Database, Server } from "./database/database.ts";
 import type { Check } from "./shared/checklist.ts";
 import { Failure } from "./shared/errors.ts";
+import { tryLock } from "./shared/lock.ts";
 import { bytesText } from "./shared/progress.ts";
 import type { Job } from "./shared/script.ts";
 import type { Settings } from "./shared/settings.ts";
@@ -15,6 +16,9 @@ export interface Contact {
   /** Set once the login worked. */
   server?: Server;
 }
+
+/** One lock a database, whatever its name holds. */
+export const lockName = (database: Database): string => encodeURIComponent(database.name);
 
 /** Programs and login. */
 export const checkLogin = ({ log }: Job, contact: Contact): Check => ({
@@ -42,12 +46,13 @@ export const checkRoom = ({ settings }: Job, contact: Contact, folder: string): 
   what: `folder ${folder}`,
   async look() {
     const { exists, nearest } = await lookAtFolder(folder);
+    tryLock(folder, lockName(contact.database));
     const state = exists ? "writable" : `can be created in ${nearest}`;
     if (!settings.BACKUP_KEEP_LOCAL) return state;
     const free = await freeBytes(nearest);
     const next = await nextBackup(settings, contact, folder);
-    if (!next || free > next.bytes) return [state, `${bytesText(free)} free`, ...(next ? [next.text] : [])].join(", ");
-    throw new Failure(`${bytesText(free)} free, but ${next.text}`, {
+    if (free > (next?.bytes ?? 0)) return [state, `${bytesText(free)} free`, ...(next ? [next.text] : [])].join(", ");
+    throw new Failure(`${bytesText(free)} free${next ? `, but ${next.text}` : ""}`, {
       hints: ["free some space, set LOCAL_RETENTION_DAYS, or set BACKUP_DIR to a larger disk"],
     });
   },

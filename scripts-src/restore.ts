@@ -7,15 +7,17 @@ import { formatBackupName, manifestName, parseBackupName } from "./archive/name.
 import { openBackup, type OpenBackup } from "./archive/read.ts";
 import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
-import { backupFolder, lockName, nameDatabase } from "./backup.ts";
-import { checkLogin, checkPrivileges, checkRoom, type Contact } from "./checks.ts";
+import { backupFolder, nameDatabase } from "./backup.ts";
+import { checkLogin, checkPrivileges, checkRoom, type Contact, lockName } from "./checks.ts";
 import type { Contents, Database, LoadPlan, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
-import { Failure, Stopped } from "./shared/errors.ts";
-import { takeLock } from "./shared/lock.ts";
+import { isDiskFull } from "./shared/disk.ts";
+import { Failure, messageOf, Stopped } from "./shared/errors.ts";
+import { takeLock, tryLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
+import { quote } from "./shared/process.ts";
 import { bytesText, clock, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { takeSafetyBackup } from "./safety.ts";
@@ -44,12 +46,22 @@ export const restore: Script<Options> = {
     ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
+    [
+      "restore --from-s3 s3://my-backups/app/app_2026-01-31_03-00-00.sql.gz",
+      "restore what backup --upload has printed",
+    ],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
     yargs
       .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR (or S3), or a path" })
+      .check(({ file, fromS3, noSafetyBackup, keepSafetyBackup }) => {
+        if (noSafetyBackup && keepSafetyBackup)
+          throw new Error("--keep-safety-backup and --no-safety-backup contradict each other");
+        if (file?.startsWith("s3://") && !fromS3) throw new Error(`${file} lies in S3: add --from-s3`);
+        return true;
+      })
       .option("from-s3", { type: "boolean", default: false, describe: "Fetch the backup from S3" })
       .option("no-owner", {
         type: "boolean",
@@ -106,8 +118,10 @@ function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Che
   const { database } = contact;
   return [
     checkLogin(job, contact),
-    // what the safety backup needs
-    ...(database.atomicLoad || noSafetyBackup ? [] : [checkPrivileges(contact), checkRoom(job, contact, folder)]),
+    ...(database.atomicLoad || noSafetyBackup
+      ? [checkFolderAndLock(database, folder)]
+      : // what the safety backup needs
+        [checkPrivileges(contact), checkRoom(job, contact, folder)]),
     {
       what: "backup",
       async look() {
@@ -126,10 +140,27 @@ function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Che
 }
 
 /** The file that was asked for: the copy, the named one, or the newest of the folder. */
-const openChosen = async ({ options }: Job<Options>, database: Database, folder: string, copy?: Copy) =>
-  openBackup(copy?.path ?? (await chooseBackup(folder, database.name, options.file)), copy);
+async function openChosen({ options, facts }: Job<Options>, database: Database, folder: string, copy?: Copy) {
+  if (!copy) return openBackup(await chooseBackup(folder, database.name, options.file));
+  const { path, name, manifest } = copy;
+  try {
+    return manifest ? await openBackup(path, { name, manifest }) : { ...(await openBackup(path)), name };
+  } catch (error) {
+    throw tellOrigin(error, path, facts);
+  }
+}
 
-/** The lock; a folder that can only be read (a disk mounted read-only) is restored from without it: no backup runs there. */
+/** Of a copy from S3 a person knows where it comes from, not where it lies for a while. */
+function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
+  if (remoteLocation === undefined || !(error instanceof Failure) || !error.message.includes(path)) return error;
+  const { message, status, hints, cause } = error;
+  return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
+}
+
+/**
+ * The lock. A folder that can only be read (a disk mounted read-only), or that has no room for a lock file, is restored
+ * from without it: no backup is made there.
+ */
 async function lockFolder({ log, script }: Job, database: Database, folder: string): Promise<Disposable | undefined> {
   if (await isReadOnly(folder)) {
     await checkFolder(folder);
@@ -137,13 +168,33 @@ async function lockFolder({ log, script }: Job, database: Database, folder: stri
     return undefined;
   }
   await prepareFolder(folder);
-  return takeLock(folder, lockName(database), script);
+  try {
+    return takeLock(folder, lockName(database), script);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    log.warn(`${messageOf(error)}; restoring without the lock that keeps two runs apart`);
+    return undefined;
+  }
 }
+
+/** Whether BACKUP_DIR is good enough to restore from: what `lockFolder` needs, changing nothing. */
+const checkFolderAndLock = (database: Database, folder: string): Check => ({
+  what: `folder ${folder}`,
+  async look() {
+    if (await isReadOnly(folder)) {
+      await checkFolder(folder);
+      return "can be read";
+    }
+    const { exists, nearest } = await lookAtFolder(folder);
+    tryLock(folder, lockName(database));
+    return exists ? "writable" : `can be created in ${nearest}`;
+  },
+});
 
 interface Copy {
   name: string;
   path: string;
-  manifest: Manifest;
+  manifest: Manifest | undefined;
 }
 
 /** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
@@ -153,7 +204,7 @@ async function fetchBackup(job: Job<Options>, database: Database, folder: string
   const objects = await Array.fromAsync(storage.list());
   const chosen = chooseRemote(objects, database.name, options.file, storage.location(""));
   job.facts.remoteLocation = storage.location(chosen.name);
-  const manifest = await fetchManifest(storage, chosen.name);
+  const manifest = chosen.committed ? await fetchManifest(storage, chosen.name) : undefined;
   log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(chosen.bytes)}`);
   const progress = showProgress("fetch", chosen.bytes);
   try {
@@ -186,12 +237,17 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
   if (manifest && manifest.database !== database.name) {
     log.warn(`${file.name} is a backup of the database ${manifest.database}; it goes into ${database.name}`);
   }
+  if (manifest && manifest.dumpOptions.length > 0) {
+    log.warn(`${file.name} was made with ${manifest.dumpOptions.map(quote).join(" ")}: it may not hold everything`);
+  }
   const progress = showProgress("check", file.bytes);
   try {
     const contents = await database.examine(file.sql(progress.add));
     progress.stop();
     log.info(`${file.name} is whole: ${contents.tables.length} tables, ${bytesText(contents.bytes)} of SQL`);
     return contents;
+  } catch (error) {
+    throw tellOrigin(error, file.path, facts);
   } finally {
     progress.stop();
   }

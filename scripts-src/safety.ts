@@ -33,6 +33,7 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
       try {
         await removeFile(path);
         await removeFile(manifestName(path));
+        job.log.info(`removed ${path}: the restore has succeeded (--keep-safety-backup keeps it)`);
       } catch (error) {
         job.log.warn(`the safety backup is no longer needed, but stays: ${messageOf(error)}`);
       }

@@ -2,15 +2,8 @@
 import type { Argv } from "yargs";
 import { newestGood, prepareFolder } from "./archive/folder.ts";
 import { isAhead } from "./archive/retention.ts";
-import {
-  backup,
-  backupChecks,
-  type BackupOptions,
-  backupFolder,
-  listRemote,
-  lockName,
-  nameDatabase,
-} from "./backup.ts";
+import { backup, backupChecks, type BackupOptions, backupFolder, listRemote, nameDatabase } from "./backup.ts";
+import { lockName } from "./checks.ts";
 import { openDatabase } from "./database/open.ts";
 import { overdueSince, type State } from "./scheduling/health.ts";
 import { dutiesOf } from "./scheduling/duties.ts";

@@ -28,31 +28,31 @@ export async function chooseBackup(folder: string, database: string, wanted?: st
   });
 }
 
-/** The same among the objects in S3; only those that have their manifest count, for the others were never finished. */
+/**
+ * The same among the objects in S3. The newest is one that has its manifest, for others may never have been finished; one
+ * that is named (or given as a location, `where` and its name) need not: `sync` sends files that never had one.
+ */
 export function chooseRemote<T extends { name: string }>(
   objects: readonly T[],
   database: string,
   wanted: string | undefined,
   where: string,
-): T {
+): T & { committed: boolean } {
+  const name = wanted?.startsWith(where) ? wanted.slice(where.length) : wanted;
   const names = new Set(objects.map(({ name }) => name));
   const backups = objects
     .flatMap((object) => {
       const backup = parseBackupName(object.name);
-      return backup && names.has(manifestName(object.name)) ? [{ object, backup }] : [];
+      return backup ? [{ ...object, backup, committed: names.has(manifestName(object.name)) }] : [];
     })
     .toSorted((a, b) => byAge(a.backup, b.backup));
   const found =
-    wanted === undefined
-      ? backups.findLast(({ backup }) => backup.database === database)
-      : backups.find(({ object }) => object.name === wanted);
-  if (found) return found.object;
-  const unfinished =
-    wanted !== undefined && names.has(wanted) ? ": it has no manifest, its upload was never finished" : "";
+    name === undefined
+      ? backups.findLast(({ backup, committed }) => committed && backup.database === database)
+      : backups.find((object) => object.name === name);
+  if (found) return found;
   throw new Failure(
-    wanted === undefined
-      ? `no backups of ${database} are available in ${where}`
-      : `no backup ${wanted} in ${where}${unfinished}`,
+    name === undefined ? `no backups of ${database} are available in ${where}` : `no backup ${name} in ${where}`,
     {
       status: exitStatus.noSuchBackup,
       hints: ["check S3_BUCKET and S3_PATH; backup --upload and sync put backups there"],

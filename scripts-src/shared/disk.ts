@@ -35,3 +35,7 @@ export function diskFailure(what: string, error: unknown, otherwise?: string): F
   const [cause, hint = otherwise] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
   return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
 }
+
+/** Whether that `Failure` means that there is no room. */
+export const isDiskFull = (error: unknown): boolean =>
+  error instanceof Failure && ["ENOSPC", "EDQUOT"].includes(codeOf(error.cause) ?? "");

@@ -1,9 +1,19 @@
 /** A lock that keeps two runs apart and dies with its holder, however it dies. */
 import { constants, Database } from "bun:sqlite";
-import { readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants as files,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { diskFailure } from "./disk.ts";
-import { codeOf, exitStatus, Failure } from "./errors.ts";
+import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";
 
 interface Holder {
   script: string;
@@ -16,24 +26,37 @@ interface Holder {
  * The lock is SQLite's own on a file (Bun has no flock), which the kernel frees when the process ends.
  */
 export function takeLock(folder: string, name: string, script: string, waitMs = 0): Disposable {
-  const path = join(folder, `.${name}.lock`);
-  const note = `${path}.holder`;
+  const path = pathOf(folder, name);
+  const database = lock(path, waitMs);
+  leaveNote(noteOf(path), { script, pid: process.pid, since: new Date().toISOString() });
+  return { [Symbol.dispose]: () => database.close() };
+}
+
+/** Throws what `takeLock` would throw now. Makes no lock file where there is none. */
+export function tryLock(folder: string, name: string): void {
+  const path = pathOf(folder, name);
+  if (existsSync(path)) lock(path, 0).close();
+}
+
+const pathOf = (folder: string, name: string) => join(folder, `.${name}.lock`);
+const noteOf = (path: string) => `${path}.holder`;
+
+function lock(path: string, waitMs: number): Database {
   const database = open(path);
   try {
     database.run(`PRAGMA busy_timeout = ${waitMs}`);
     // a journal on the disk would need room there, and stay behind when we are killed
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
+    return database;
   } catch (error) {
     database.close();
     if (codeOf(error) !== "SQLITE_BUSY") throw cannotLock(path, error);
-    throw new Failure(`another run holds the lock: ${describeHolder(note)}`, {
+    throw new Failure(`another run holds the lock: ${describeHolder(noteOf(path))}`, {
       status: exitStatus.locked,
       hints: ["wait until it has ended; the lock goes with its process, there is nothing to remove"],
     });
   }
-  leaveNote(note, { script, pid: process.pid, since: new Date().toISOString() });
-  return { [Symbol.dispose]: () => database.close() };
 }
 
 /** Never through a link that somebody put in its place (SQLite then minds those of the folder as well). */
@@ -57,13 +80,38 @@ function leaveNote(note: string, holder: Holder): void {
   }
 }
 
-/** SQLite does not pass on what the system said. */
-const cannotLock = (path: string, error: unknown) =>
-  diskFailure(
-    `cannot lock ${path}`,
-    error,
-    "the folder must be writable by the user that runs this; else check its disk (df, dmesg) and the limit of open files (ulimit -n)",
-  );
+/** SQLite keeps the cause to itself: the system tells it when the file is opened once more. */
+function cannotLock(path: string, error: unknown): Failure {
+  const what = `cannot lock ${path}`;
+  const cause = openingFails(path);
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isSymbolicLink())
+    return new Failure(`${what}: a symbolic link is in its place`, { hints: ["remove the link"], cause: error });
+  if (found && codeOf(cause) === "EACCES")
+    return new Failure(`${what}: it belongs to ${found.uid === 0 ? "root" : `user ${found.uid}`}`, {
+      hints: [
+        `run as that user, or give this one what is in the folder: chown -R ${process.geteuid?.()} ${dirname(path)}`,
+      ],
+      cause: error,
+    });
+  if (cause !== undefined) return diskFailure(what, cause);
+  if (codeOf(error) === "SQLITE_FULL") return diskFailure(what, { code: "ENOSPC" });
+  return new Failure(`${what}: ${messageOf(error)}`, {
+    hints: [
+      "the folder must be writable by the user that runs this; else check its disk (df, dmesg) and the limit of open files (ulimit -n)",
+    ],
+    cause: error,
+  });
+}
+
+function openingFails(path: string): unknown {
+  try {
+    closeSync(openSync(path, files.O_RDWR | files.O_CREAT | files.O_NOFOLLOW | files.O_NONBLOCK, 0o600));
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
 
 function describeHolder(note: string): string {
   try {

@@ -214,6 +214,16 @@ test("--keep-safety-backup keeps it also after success, with a manifest", async 
   await expectState(server, "app", before);
 });
 
+test("that the safety backup goes after success is said; to keep it and to take none is a contradiction", async () => {
+  const ran = await scripts.run("restore", [write((text) => text)]);
+  expect(ran.status, ran.stderr).toBe(0);
+  const [, told] = /the state before the restore lies in (\S+);/.exec(ran.stderr) ?? [];
+  expect(ran.stderr).toContain(`removed ${told}: the restore has succeeded (--keep-safety-backup keeps it)`);
+  expect(safetyBackups()).toEqual([]);
+  const both = await scripts.run("restore", ["--keep-safety-backup", "--no-safety-backup"]);
+  expect([both.status, both.stderr.includes("contradict each other")]).toEqual([2, true]);
+});
+
 test("a safety backup that fails: nothing is touched", async () => {
   const bin = clientsWith(server.clientDir, { "mariadb-dump": "exit 3" }, programs);
   const ran = await scripts.run("restore", [write((text) => text)], { env: { DB_CLIENT_DIR: bin } });

@@ -78,15 +78,34 @@ test("takes the one that is named", async () => {
   expect(await noted()).toBe("1");
 });
 
-test("what has no manifest was never finished: it is passed over, and refused by name", async () => {
+test.each([
+  ["its location, as backup prints it", (name: string) => `s3://${bucket}/x/${name}`],
+  ["its name", (name: string) => name],
+])("what has no manifest is passed over, and restored with a warning when it is named: by %s", async (_how, word) => {
   await changed(
     `${names[1]}.json`,
     (objects, key) => objects.delete(key),
     async () => {
       expect((await restore()).status).toBe(0);
       expect(await noted()).toBe("1");
-      expectFailure(await restore([names[1]!]), /it has no manifest, its upload was never finished/, 4);
+      const { status, stderr } = await restore([word(names[1]!)]);
+      expect(status, stderr).toBe(0);
+      expect(stderr).toContain(
+        `WARN restore: ${names[1]} has no manifest: its checksum and its origin cannot be checked`,
+      );
+      expect(await noted()).toBe("2");
+      expectNoCopy();
     },
+  );
+});
+
+test("what lies in S3 is refused without --from-s3, and elsewhere in S3 is not looked for", async () => {
+  const place = `s3://${bucket}/x/${names[1]}`;
+  expectFailure(await scripts.run("restore", [place]), new RegExp(`${place} lies in S3: add --from-s3`), 2);
+  expectFailure(
+    await restore([`s3://other/x/${names[1]}`]),
+    new RegExp(`no backup s3://other/.* in s3://${bucket}/x/`),
+    4,
   );
 });
 
@@ -101,7 +120,9 @@ test.each([
     async () => {
       const ran = await restore();
       expect([ran.status, ran.stdout]).toEqual([1, ""]);
+      expect(ran.stderr).toContain(`ERROR restore: s3://${bucket}/x/${names[1]}`);
       expect(ran.stderr).toMatch(/damaged|manifest says/);
+      expect(ran.stderr).not.toContain(".partial");
       expect(await noted()).toBe("0");
       expectNoCopy();
     },

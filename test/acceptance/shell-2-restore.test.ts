@@ -126,3 +126,16 @@ test("--dry-run checks the backup, says what would be replaced, and changes noth
   expect(ran.stdout).toContain("app_2025-03-03_03-00-00.sql.gz");
   expect(await state()).toBe("lost");
 });
+
+test("a backup that was made with options is told to be one before anything is replaced", async () => {
+  const partial = installScripts({ ...server.settings("app"), DB_DUMP_OPTIONS: "--exclude-table-data=state" });
+  expectSuccess(await partial.run("backup"));
+  const ran = await partial.run("restore");
+  expectSuccess(ran);
+  expect(ran.stderr).toMatch(
+    /WARN restore: app_\S+ was made with --exclude-table-data=state: it may not hold everything[\s\S]* INFO restore: restore of /,
+  );
+  expect(await state()).toBe("");
+  await server.sql("app", "INSERT INTO state VALUES ('lost')");
+  expect((await scripts.run("restore")).stderr).not.toContain("was made with");
+});

@@ -1,6 +1,6 @@
 /** Many files: memory and open files stay bounded, and a sync of them ends. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { linkSync, mkdirSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeBackup } from "../support/backups.ts";
 import { type Installation, installScripts } from "../support/executables.ts";

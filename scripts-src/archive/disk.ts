@@ -1,0 +1,1 @@
+export { diskFailure } from "../shared/disk.ts";
