@@ -88,3 +88,17 @@ test("container 6.6 a server that is still starting up is waited for", async () 
   expectSuccess(await running.done);
   await late.stop();
 });
+
+test("container 6.2 a run that waits for a table that somebody has locked has said that it started", async () => {
+  await server.createDatabase("busy", "CREATE TABLE t AS SELECT 1 AS a");
+  const locked = server
+    .sql("busy", "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(100)")
+    .catch(() => {});
+  const holders = "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(100)%' AND pid <> pg_backend_pid()";
+  await until("it is locked", async () => (await server.sql("busy", `SELECT count(*) ${holders}`)) === "1");
+  const running = installScripts(server.settings("busy")).start("backup");
+  await until("it starts", () => / INFO backup: backup of .* starts: /.test(running.stderr()));
+  await server.sql("busy", `SELECT pg_terminate_backend(pid) ${holders}`);
+  await locked;
+  expectSuccess(await running.done);
+});

@@ -18,12 +18,15 @@ interface Answer {
   bytes: number;
 }
 
+/** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
 const question = `
   SELECT json_build_object(
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
-    'bytes', (SELECT coalesce(sum(pg_table_size(oid)), 0) FROM pg_class
+    'bytes', (SELECT coalesce(sum(CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock'
+                AND database = (SELECT d.oid FROM pg_database d WHERE datname = current_database()))
+                THEN greatest(relpages, 0) * current_setting('block_size')::bigint ELSE pg_table_size(oid) END), 0) FROM pg_class
               WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject')))`;
 
 /** Finds the programs, logs in (three tries) and picks the dump program for the server. Throws `Failure`. */
