@@ -117,7 +117,8 @@ SMTP_PASSWORD=''
 # Optional: backup files
 # --------------------------------------------------------------------------------------------------
 
-# Folder of the backup files. A relative path starts at the executables' folder. Default: backups.
+# Folder of the backup files. A relative path starts at the executables' folder. Default: backups
+# (/data/backups in the container image).
 #BACKUP_DIR='/var/backups/app'
 
 # How backup files are compressed. Values: gzip, zstd, none. Default: gzip.

@@ -7,7 +7,7 @@ import { tryLock } from "./shared/lock.ts";
 import { bytesText } from "./shared/progress.ts";
 import type { Job } from "./shared/script.ts";
 import type { Settings } from "./shared/settings.ts";
-import { probeListing, probeWriting } from "./storage/probe.ts";
+import { probeListing, probeName, probeWriting } from "./storage/probe.ts";
 import { openStorage } from "./storage/storage.ts";
 
 /** A database as the checks get to know it, one after the other. */
@@ -79,7 +79,7 @@ export const checkStorage = (job: Job, { writes }: { writes: boolean }): Check =
     if (!writes) return probeListing(storage).then(() => "can be listed");
     const lacks = await probeWriting(storage);
     return lacks.length === 0
-      ? "can be listed, written, read and deleted"
-      : `can be written, but ${lacks.join("; but ")}`;
+      ? `can be listed, written, read and deleted (tried with an object ${probeName}, which is gone again)`
+      : `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}`;
   },
 });

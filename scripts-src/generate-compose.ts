@@ -20,8 +20,12 @@ export function composeWithSettings(current: string): string {
   return `${head}${lines.map((line) => `${margin}${line}\n`).join("")}${last}${after}`;
 }
 
+/** Examples that fit the image, where those for a machine do not. */
+const inImage: Partial<Record<SettingName, string>> = { BACKUP_DIR: "/data/backups" };
+
 function explain(name: SettingName): string[] {
-  const { secret, example } = aboutSetting(name);
+  const { secret } = aboutSetting(name);
+  const example = inImage[name] ?? aboutSetting(name).example;
   const setting = secret ? `${name}_FILE: /run/secrets/${name.toLowerCase()}` : `${name}: ${JSON.stringify(example)}`;
   return ["#", ...wrap(sentencesAbout(name).join(" "), 100).map((line) => `# ${line}`), `#${setting}`];
 }

@@ -9,6 +9,8 @@ export interface RetryOptions {
   signal: AbortSignal;
   /** Says whether another try may help. */
   again: (error: unknown) => boolean;
+  /** How many tries in all, where that may be fewer than there are waits; asked after each. */
+  limit?: () => number;
   /** Waits between tries in ms. */
   waits?: readonly number[];
   /** The error as the log shall tell it. */
@@ -22,7 +24,7 @@ export interface RetryOptions {
 export async function retry<T>(
   what: string,
   work: () => Promise<T>,
-  { log, signal, again, waits = usualWaits, describe = messageOf }: RetryOptions,
+  { log, signal, again, limit, waits = usualWaits, describe = messageOf }: RetryOptions,
 ): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
@@ -30,11 +32,13 @@ export async function retry<T>(
     } catch (error) {
       signal.throwIfAborted();
       const wait = waits[tried - 1];
-      if (wait === undefined || !again(error)) throw error;
-      log.warn(
-        `${what} failed (try ${tried} of ${waits.length + 1}), next try in ${wait / 1000} s: ${describe(error)}`,
-        { try: tried, tries: waits.length + 1, waitMs: wait },
-      );
+      const tries = Math.min(waits.length + 1, limit?.() ?? Infinity);
+      if (wait === undefined || tried >= tries || !again(error)) throw error;
+      log.warn(`${what} failed (try ${tried} of ${tries}), next try in ${wait / 1000} s: ${describe(error)}`, {
+        try: tried,
+        tries,
+        waitMs: wait,
+      });
       await pause(wait, signal);
     }
   }

@@ -73,6 +73,13 @@ function isTimeZone(name: string): boolean {
 // zod writes a parser for the schema, as JavaScript, before it first parses: 10 ms, for a parser that is used once
 z.config({ jitless: true });
 
+const pathInBucket = text
+  .refine(
+    (path) => !path.includes("://"),
+    "must be the path within the bucket alone, such as production/app; the bucket's name stands in S3_BUCKET",
+  )
+  .transform((path) => path.replace(/^\/+|\/+$/g, ""));
+
 export const schema = z.object({
   SITE_NAME: about(
     text.default(() => hostname()),
@@ -158,7 +165,7 @@ export const schema = z.object({
     group: "backup",
     meaning: "Folder of the backup files. A relative path starts at the executables' folder.",
     example: "/var/backups/app",
-    default: "backups",
+    default: "backups (/data/backups in the container image)",
   }),
   BACKUP_COMPRESSION: about(choice("gzip", "zstd", "none").default("gzip"), {
     group: "backup",
@@ -252,7 +259,7 @@ export const schema = z.object({
     meaning: "Bucket that receives the backups.",
     example: "my-backups",
   }),
-  S3_PATH: about(text.transform((path) => path.replace(/^\/+|\/+$/g, "")).default(""), {
+  S3_PATH: about(pathInBucket.default(""), {
     group: "storage",
     meaning: "Folder (key prefix) within the bucket.",
     example: "production/app",

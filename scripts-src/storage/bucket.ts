@@ -40,9 +40,8 @@ export function connectBucket(
 ): Bucket {
   const prefix = settings.S3_PATH ? `${settings.S3_PATH}/` : "";
   let answered = false;
-  const tried: Bucket["tried"] = (what, work, stop = signal) => {
-    let tries = 0;
-    return retry(
+  const tried: Bucket["tried"] = (what, work, stop = signal) =>
+    retry(
       what,
       async () => {
         try {
@@ -58,11 +57,11 @@ export function connectBucket(
         log,
         signal: stop,
         waits: waits.map((wait) => Math.round(wait * (0.75 + Math.random() / 2))),
-        again: (error) => isTransient(error) && (answered || ++tries < firstContactTries),
+        again: isTransient,
+        limit: () => (answered ? Infinity : firstContactTries),
         describe: describeError,
       },
     );
-  };
   return {
     name,
     prefix,

@@ -61,6 +61,14 @@ interface Meaning {
   hints: string[];
 }
 
+/** With some servers a path is right, mostly it is a bucket that stands there as well as in S3_BUCKET. */
+function pathHint({ S3_URL }: Where): string[] {
+  const path = S3_URL === undefined ? "/" : new URL(S3_URL).pathname;
+  return path === "/"
+    ? []
+    : [`S3_URL ends in a path (${path}): most servers want none, the bucket stands in S3_BUCKET`];
+}
+
 /** What the error means, by its name; undefined when we cannot tell more than it says itself. */
 function meaningOf(error: unknown, right: string, where: Where): Meaning | undefined {
   const host = where.S3_URL ? new URL(where.S3_URL).host : "AWS";
@@ -98,7 +106,7 @@ function meaningOf(error: unknown, right: string, where: Where): Meaning | undef
       };
     case "NoSuchKey":
     case "NotFound":
-      return { says: "there is no such object", hints: ["check S3_PATH and the name"] };
+      return { says: "there is no such object", hints: [...pathHint(where), "check S3_PATH and the name"] };
     case "InvalidBucketName":
       return {
         says: `${bucket} cannot be the name of a bucket`,

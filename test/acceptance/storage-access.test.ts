@@ -135,6 +135,25 @@ describe("what AWS asks for", () => {
     } else expect(stderr).toMatch(/the host name of .* does not resolve[^]*S3_FORCE_PATH_STYLE=true/);
   });
 
+  test("S3_PATH with the bucket in it is refused, and says what to write", async () => {
+    const { status, stderr } = await sync({ S3_PATH: "s3://bk/foo" });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/S3_PATH.* must be the path within the bucket alone, such as production\/app/);
+  });
+
+  test("an endpoint with a path: where nothing is found, a hint at that", async () => {
+    await server.newBucket("my-backups");
+    const { status, stderr } = await sync({ S3_URL: `${server.url}/my-backups` });
+    expect(status).toBe(1);
+    expect(stderr).toContain("hint: S3_URL ends in a path (/my-backups)");
+  });
+
+  test("refused connections: the log counts the tries that there are", async () => {
+    const { status, stderr } = await sync({ S3_URL: "http://127.0.0.1:1" });
+    expect(status).toBe(1);
+    expect(stderr.match(/\(try \d of \d\)/g)).toEqual(["(try 1 of 3)", "(try 2 of 3)"]);
+  });
+
   test.each([".", "a/../b", "./x"])("S3_PATH=%s is refused: no URL could name it", async (S3_PATH) => {
     const { status, stderr } = await sync({ S3_PATH });
     expect(status).toBe(2);
