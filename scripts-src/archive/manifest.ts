@@ -71,8 +71,13 @@ export function parseManifest(text: string, path: string): Manifest {
     });
   const { data, error } = schema.safeParse(json);
   if (data) return data;
-  const wrong = error.issues.map((issue) => `${issue.path.join(".") || "all of it"}: ${issue.message}`).join("; ");
-  throw new Failure(`manifest ${path} is damaged: ${wrong}`, { hints });
+  const isMissing = ([field]: readonly PropertyKey[]) => field !== undefined && !(field in Object(json));
+  const missing = error.issues.flatMap((issue) => (isMissing(issue.path) ? [issue.path.join(".")] : []));
+  const wrong = error.issues
+    .filter((issue) => !isMissing(issue.path))
+    .map((issue) => `${issue.path.join(".") || "all of it"}: ${issue.message}`);
+  const all = [...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []), ...wrong];
+  throw new Failure(`manifest ${path} is damaged: ${all.join("; ")}`, { hints });
 }
 
 const noManifest = (path: string, why: string) => new Failure(`manifest ${path} is damaged: ${why}`, { hints });

@@ -91,6 +91,28 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
   return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
 }
 
+/**
+ * The first `limit` bytes that a program writes to its stdout: whatever it is, its output does not fill the memory. Empty when
+ * it cannot be started.
+ */
+export async function firstOutput(argv: string[], limit: number): Promise<string> {
+  let said = Buffer.alloc(0);
+  try {
+    const program = start(argv, { signal: new AbortController().signal });
+    await program.stdin.end();
+    for await (const chunk of program.stdout) {
+      said = Buffer.concat([said, chunk]);
+      if (said.length < limit) continue;
+      program.stop();
+      break;
+    }
+    await program.exited;
+  } catch {
+    // no program after all
+  }
+  return said.toString("utf8", 0, limit);
+}
+
 /** Reads a stream to its end and keeps the last `limit` bytes of it. */
 async function lastOf(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
   let kept = Buffer.alloc(0);

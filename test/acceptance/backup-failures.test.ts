@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { clientDir, clientsWith, pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
 import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
 import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp.ts";
@@ -31,10 +31,12 @@ function deploy(settings: Record<string, string>): { scripts: Installation; earl
 }
 
 /** Runs a backup that must fail and leave the folder as it was. */
-async function expectFailedBackup(settings: Record<string, string>, cause: RegExp, status = 1): Promise<void> {
+async function expectFailedBackup(settings: Record<string, string>, cause: RegExp, status = 1): Promise<Ran> {
   const { scripts, earlier } = deploy({ ...server.settings("app"), ...settings });
-  expectFailure(await scripts.run("backup"), cause, status);
+  const ran = await scripts.run("backup");
+  expectFailure(ran, cause, status);
   expect(folderState(scripts.backups)).toEqual(earlier);
+  return ran;
 }
 
 test("server down", () => expectFailedBackup({ DB_PORT: String(freePort()) }, /Connection refused/));
@@ -198,6 +200,22 @@ test("a misspelt option is refused before anything is attempted", async () => {
   const { scripts, earlier } = deploy(server.settings("app"));
   expectFailure(await scripts.run("backup", ["--uplaod"]), /uplaod/, 2);
   expect(folderState(scripts.backups)).toEqual(earlier);
+});
+
+test.each([
+  ["--nosuch", /unrecognized option '--nosuch'/],
+  ["stray", /too many command-line arguments/],
+  ["--table=nowhere", /no matching tables were found/],
+])("DB_DUMP_OPTIONS that pg_dump does not take (%s): the hint names the setting", async (DB_DUMP_OPTIONS, cause) => {
+  const ran = await expectFailedBackup({ DB_DUMP_OPTIONS }, cause);
+  expect(ran.stderr).toContain("hint: check DB_DUMP_OPTIONS");
+});
+
+test("a PATH without any program: the usual places of the client programs are enough", async () => {
+  const { DB_CLIENT_DIR: _, ...settings } = server.settings("app");
+  const scripts = installScripts(settings);
+  const { stderr } = await scripts.run("backup", [], { env: { PATH: "/nonexistent" } });
+  expect(stderr).not.toMatch(/unknown version|does not tell its version/);
 });
 
 test("DB_DUMP_OPTIONS that would break the backup are refused", () =>

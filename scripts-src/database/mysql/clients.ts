@@ -1,7 +1,7 @@
 /** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
 import { realpathSync } from "node:fs";
 import { exitStatus, Failure } from "../../shared/errors.ts";
-import { shell } from "../../shared/process.ts";
+import { firstOutput } from "../../shared/process.ts";
 import { findPrograms } from "../programs.ts";
 
 export type Family = "mysql" | "mariadb";
@@ -37,14 +37,13 @@ const places = [
 
 /** Every installed program of that kind; with `folder`, only those in it. */
 export async function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
-  const $ = await shell();
   const found = findPrograms(programNames[kind], folder, places);
   // Debian's mysqldump is a link to mariadb-dump
   const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
   return Promise.all(
     [...different.values()].map(async (path) => {
-      const { stdout: said } = await $`${path} --version < /dev/null | head -c 1000`;
-      const { stdout: help } = await $`${path} --no-defaults --help < /dev/null | head -c 200000`;
+      const said = await firstOutput([path, "--version"], 1_000);
+      const help = await firstOutput([path, "--no-defaults", "--help"], 200_000);
       return {
         path,
         name: path.slice(path.lastIndexOf("/") + 1),

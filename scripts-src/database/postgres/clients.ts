@@ -1,5 +1,5 @@
 /** PostgreSQL's client programs: where they are, which of them fits a server. */
-import { shell } from "../../shared/process.ts";
+import { firstOutput } from "../../shared/process.ts";
 import { exitStatus, Failure } from "../../shared/errors.ts";
 import { findPrograms } from "../programs.ts";
 
@@ -22,11 +22,10 @@ export interface Client {
 
 /** Every installed program of that name; with `folder`, only the one in it. */
 export async function findClients(program: "psql" | "pg_dump", folder: string | undefined): Promise<Client[]> {
-  const $ = await shell();
   return Promise.all(
     findPrograms([program], folder, places).map(async (path) => {
-      const { stdout } = await $`${path} --version < /dev/null | head -c 1000`;
-      const found = /^\w+ \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)/.exec(stdout);
+      const said = await firstOutput([path, "--version"], 1_000);
+      const found = /^\w+ \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)/.exec(said);
       return { path, version: found?.[1] ?? "", major: Number(found?.[2] ?? 0), minor: Number(found?.[3] ?? 0) };
     }),
   );

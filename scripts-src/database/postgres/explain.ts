@@ -11,6 +11,13 @@ interface Explanation {
 
 const explanations: readonly Explanation[] = [
   {
+    // of the options only those words are not ours
+    pattern:
+      /unrecognized option|invalid option --|requires an argument|too many command-line arguments|no matching \w+ were found|cannot be used together/,
+    hint: "check DB_DUMP_OPTIONS: pg_dump does not take one of its words (./help DB_DUMP_OPTIONS)",
+    permanent: true,
+  },
+  {
     pattern: /password authentication failed|no password supplied/,
     hint: "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL or POSTGRES_CONNECTION_STRING (in a URL, @ is written %40, # %23, % %25, / %2F)",
     permanent: true,

@@ -1,4 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
+import { counted } from "../../shared/counted.ts";
 import type { LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
 import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";
@@ -119,7 +120,9 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
     warnings: [
       ...partedWarnings(target.children, inDump),
       ...(target.sessions > 0
-        ? [`${target.sessions} other session(s) use the database: their open transactions can hold the restore back`]
+        ? [
+            `${counted(target.sessions, "other session")} in the database: open transactions there can hold the restore back`,
+          ]
         : []),
       ...(noOwner && absent.length > 0
         ? [`left out, because the roles they name are not there: ${absent.join(", ")}`]
