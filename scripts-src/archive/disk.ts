@@ -1,1 +1,0 @@
-export { diskFailure } from "../shared/disk.ts";
