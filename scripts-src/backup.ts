@@ -18,7 +18,7 @@ import { type Check, checkAll } from "./shared/checklist.ts";
 import { messageOf } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
-import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import { bytesText, durationText, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { version } from "./shared/version.ts";
 import { openStorage, type RemoteObject, type Storage } from "./storage/storage.ts";
@@ -140,7 +140,7 @@ export async function makeBackup(
     const { bytes } = await destination.commit(describe);
     progress.stop();
     Object.assign(facts, { file: destination.name, bytes, ...destination.places });
-    const took = clock(Date.now() - startedAt.getTime());
+    const took = durationText(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
     return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
   } catch (error) {

@@ -129,7 +129,7 @@ const uploadFailure = (path: string, error: unknown) =>
   new Failure(`the backup is good and lies in ${path}, but it is not in S3: ${messageOf(error)}`, {
     hints: [
       ...(error instanceof Failure ? error.hints : []),
-      "sync sends it once the cause is mended; there is no need for another backup",
+      "sync sends it once the cause is fixed; there is no need for another backup",
     ],
     cause: error,
   });

@@ -13,12 +13,13 @@ import type { Contents, Database, LoadPlan, Server } from "./database/database.t
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
+import { counted } from "./shared/counted.ts";
 import { isDiskFull } from "./shared/disk.ts";
 import { Failure, messageOf, Stopped } from "./shared/errors.ts";
 import { takeLock, tryLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
 import { quote } from "./shared/process.ts";
-import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import { bytesText, durationText, showProgress } from "./shared/progress.ts";
 import type { Job, Script } from "./shared/script.ts";
 import { takeSafetyBackup } from "./safety.ts";
 import { openStorage, type Storage } from "./storage/storage.ts";
@@ -244,7 +245,7 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
   try {
     const contents = await database.examine(file.sql(progress.add));
     progress.stop();
-    log.info(`${file.name} is whole: ${contents.tables.length} tables, ${bytesText(contents.bytes)} of SQL`);
+    log.info(`${file.name} is whole: ${counted(contents.tables.length, "table")}, ${bytesText(contents.bytes)} of SQL`);
     return contents;
   } catch (error) {
     throw tellOrigin(error, file.path, facts);
@@ -263,7 +264,7 @@ async function planLoad({ log, options }: Job<Options>, database: Database, cont
 
 const cannotLoad = (database: Database, plan: LoadPlan) =>
   new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
-    hints: ["mend what is listed, then restore again"],
+    hints: ["fix what is listed, then restore again"],
   });
 
 /** A load that cannot be taken back gets a safety backup, unless there is nothing to lose. */
@@ -274,8 +275,8 @@ function describePlan(database: Database, file: OpenBackup, { replaces, keeps, d
   const made = file.manifest ? ` of ${file.manifest.startedAt}` : "";
   return (
     `restore of ${database.where} from ${file.name}${made}: ` +
-    (replaces.length > 0 ? `replaces ${replaces.length} tables` : "nothing is there to be replaced") +
-    (keeps.length > 0 ? `; ${keeps.length} tables that are not in the backup stay` : "") +
+    (replaces.length > 0 ? `replaces ${counted(replaces.length, "table")}` : "nothing is there to be replaced") +
+    (keeps.length > 0 ? `; ${counted(keeps.length, "table")} not in the backup will stay` : "") +
     (drops.length > 0 ? `; removes what is not in the backup: ${drops.join(", ")}` : "")
   );
 }
@@ -299,7 +300,7 @@ async function load(
   } finally {
     progress.stop();
   }
-  log.info(`${contents.tables.length} tables loaded in ${clock(Date.now() - started)}`);
+  log.info(`${counted(contents.tables.length, "table")} loaded in ${durationText(Date.now() - started)}`);
 }
 
 const keptTables = ({ keeps }: LoadPlan): string =>

@@ -13,7 +13,7 @@ import { counted } from "./shared/counted.ts";
 import { exitStatus, Failure } from "./shared/errors.ts";
 import { takeLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
-import { bytesText, clock, showProgress } from "./shared/progress.ts";
+import { bytesText, durationText, showProgress } from "./shared/progress.ts";
 import type { Job, Result, Script } from "./shared/script.ts";
 import type { Settings } from "./shared/settings.ts";
 import { runAwsSync, syncArguments } from "./storage/aws-cli.ts";
@@ -159,7 +159,7 @@ async function syncBySdk(job: Job<Options>, folder: string): Promise<Result> {
     `${plan.present.length} already there`,
     `${plan.deletes.length} deleted`,
   ];
-  const done = `${counts.join(", ")}, ${clock(Date.now() - started)}, ${storage.location("")}`;
+  const done = `${counts.join(", ")}, ${durationText(Date.now() - started)}, ${storage.location("")}`;
   return { summary: whole(`sync done: ${done}`, plan.damaged) };
 }
 
@@ -280,7 +280,7 @@ async function syncByCli(job: Job<Options>, folder: string, local: LocalFile[]):
   for (const line of lines) log.info(line);
   const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
   const counts = `${counted(count("upload"), "file")} uploaded, ${count("delete")} deleted`;
-  const done = `${counts}, ${clock(Date.now() - started)}, ${facts.remoteLocation}`;
+  const done = `${counts}, ${durationText(Date.now() - started)}, ${facts.remoteLocation}`;
   return { summary: whole(`sync done by the AWS CLI: ${done}`, damaged) };
 }
 

@@ -37,6 +37,8 @@ export async function createBackupFile(dir: string, wanted: NewBackup): Promise<
     const used = new Set([...(await readdir(dir)), ...(wanted.taken ?? [])]);
     for (;;) {
       const name = freeName(wanted, used);
+      // the longest of its names would be missed only at the end
+      if (partialName(manifestName(name)).length > longestName) throw { code: "ENAMETOOLONG" };
       const handle = await openNew(join(dir, partialName(name)));
       if (handle) return backupFile(dir, name, handle);
       used.add(name);
@@ -56,6 +58,8 @@ export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet
   }
 }
 
+/** Bytes, on all usual file systems. */
+const longestName = 255;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 async function openNew(path: string): Promise<FileHandle | undefined> {

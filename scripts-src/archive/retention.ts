@@ -34,8 +34,8 @@ export const isAhead = ({ time }: BackupName, now: Date): boolean => time.getTim
 /**
  * Decides what is deleted: finished backups of this database whose name's time is more than `days` ago, never the newest
  * good one. Names from the future neither go nor count as the newest (a clock that was wrong then would cost the real
- * ones). When all but one would go and even that one is twice as old as allowed, nothing goes: the clock has jumped, or
- * no backup has succeeded for long.
+ * ones). When all but one would go and even that one is twice as old as allowed, nothing goes: retention follows a good
+ * backup, so the clock has jumped meanwhile.
  */
 export function decideRetention<T extends Candidate>(candidates: readonly T[], rule: RetentionRule): Verdict<T> {
   const named = candidates.map((candidate) => ({ candidate, backup: parseBackupName(candidate.name) }));

@@ -1,7 +1,7 @@
 /** What happens at the ticks of a schedule, and what is logged of it. */
 import { messageOf } from "../shared/errors.ts";
 import type { Outcome } from "../shared/outcome.ts";
-import { clock } from "../shared/progress.ts";
+import { durationText } from "../shared/progress.ts";
 import type { Job } from "../shared/script.ts";
 import type { State } from "./health.ts";
 import type { Duties } from "./keep-time.ts";
@@ -54,7 +54,9 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { state, p
     missed(tick, late) {
       const madeUp = settings.BACKUP_CATCH_UP;
       const verdict = madeUp ? "it is made up now" : "it is not made up (BACKUP_CATCH_UP is false)";
-      log.warn(`the run of ${text(tick)} was missed, ${clock(late)} ago: ${verdict}`, { tick: tick.toISOString() });
+      log.warn(`the run of ${text(tick)} was missed, ${durationText(late)} ago: ${verdict}`, {
+        tick: tick.toISOString(),
+      });
       return madeUp;
     },
     setBack: () => log.warn("the clock was set back; the schedule goes on by its new time"),

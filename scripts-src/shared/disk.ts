@@ -15,7 +15,10 @@ const known: Record<string, readonly [cause: string, hint: string]> = {
   EDQUOT: ["disk quota exceeded", space],
   EFBIG: ["the file is too large for this file system or limit", "check ulimit -f and the file system"],
   EROFS: ["the file system is read-only", `mount it writable, or ${elsewhere}`],
-  ENAMETOOLONG: ["the name is too long for the file system", "the database's name is part of the file name"],
+  ENAMETOOLONG: [
+    "the name is too long for the file system",
+    "the database's name is part of the file name, and of its characters all but A-Z a-z 0-9 . _ - take three bytes or more there: such a database cannot be backed up into a file",
+  ],
   ELOOP: ["too many symbolic links", elsewhere],
   EMFILE: ["too many open files", "raise the limit: ulimit -n, or LimitNOFILE of the service"],
   ENFILE: ["too many open files on this machine", "see who holds them (lsof), or raise fs.file-max"],

@@ -231,7 +231,7 @@ describe("restore", () => {
     const before = everything(place.dir);
     for (const args of [[], ["--from-s3"]]) {
       const ran = await dry("restore", ...args);
-      expect(ran.stdout).toMatch(/^✓ backup: app_.* is whole; restore of .* replaces 1 tables$/m);
+      expect(ran.stdout).toMatch(/^✓ backup: app_.* is whole; restore of .* replaces 1 table$/m);
       expect(ran.status).toBe(0);
     }
     expect(everything(place.dir)).toEqual(before);

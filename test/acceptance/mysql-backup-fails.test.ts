@@ -111,7 +111,7 @@ test("a broken view is named", async () => {
   await server.sql("app", "CREATE TABLE gone (a int); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone");
   const ran = await scripts.run("backup");
   await server.sql("app", "DROP VIEW broken");
-  expectFailed(ran, 1, /app\.broken/, /mend or drop it/);
+  expectFailed(ran, 1, /app\.broken/, /fix or drop it/);
 });
 
 test("mariadb-dump is killed in the middle", async () => {

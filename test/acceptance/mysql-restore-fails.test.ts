@@ -235,7 +235,7 @@ test("a dry run and a terminal tell what goes before anything is touched", async
   const file = write((text) => text);
   const dry = await scripts.run("restore", [file, "--dry-run"]);
   expect(dry.status, dry.stderr).toBe(0);
-  const told = "replaces 1 tables; removes what is not in the backup: table only_here, view v";
+  const told = "replaces 1 table; removes what is not in the backup: table only_here, view v";
   expect(dry.stdout).toContain(told);
   const terminal = startOnTerminal([join(scripts.dir, "restore"), file], {});
   await terminal.sees("Type yes to go on");
@@ -298,7 +298,7 @@ test("a restore that another session holds up ends, and nothing was changed", as
   await server.sql("mysql", `KILL ${session}`);
   await holder;
   expect(ran.status, ran.stderr).toBe(1);
-  expect(ran.stderr).toContain("1 other session(s) use the database");
+  expect(ran.stderr).toContain("1 other session in the database");
   expect(ran.stderr).toMatch(/is in use, and nothing was changed: .*Lock wait timeout exceeded/);
   expect(ran.stderr).toContain("hint: another session was in the way");
   await expectState(server, "app", before);

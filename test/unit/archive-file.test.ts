@@ -124,6 +124,9 @@ describe("a backup file", () => {
 
   test("a name too long for the file system is an error that says so", () => {
     expect(createBackupFile(dir, { ...wanted, database: "数".repeat(64) })).rejects.toThrow("name is too long");
+    // room for the file's own name while it is written, none for its manifest's
+    expect(createBackupFile(dir, { ...wanted, database: "a".repeat(217) })).rejects.toThrow("name is too long");
+    expect(readdirSync(dir)).toEqual([]);
   });
 
   test("a full disk is an error that says so and leaves nothing", async () => {
@@ -222,7 +225,13 @@ describe("a manifest", () => {
   test.each<[string, () => string, string]>([
     ["cut short", () => text().slice(0, 100), "manifest m is damaged"],
     ["empty", () => "", "manifest m is damaged"],
-    ["without a field", () => text().replace('"sha256"', '"sha"'), "sha256"],
+    ["without a field", () => text().replace('"sha256"', '"sha"'), "manifest m is damaged: it lacks sha256"],
+    [
+      "without any field",
+      () => "{}",
+      "manifest m is damaged: it lacks formatVersion, database, engine, serverVersion, clientVersion, startedAt, endedAt, bytes, " +
+        "sha256, uncompressedBytes, compression, programVersion, host, site, dumpOptions, encoding, restoreCommand",
+    ],
     ["a negative size", () => text().replace('"bytes": 0', '"bytes": -1'), "bytes"],
     ["not an object", () => "[]", "manifest m is damaged"],
     ["of a later format", () => text().replace('"formatVersion": 1', '"formatVersion": 2'), "has format 2"],

@@ -61,7 +61,7 @@ Duration  4m 5s
 Database  app
 Server    postgresql://db.example.com:5432/app
 File      app_2026-02-03_23-30-00.sql.gz
-Size      2 MB (+25.0 % against the last one, 1.6 MB)
+Size      1.91 MiB (+25.0 % against the last one, 1.53 MiB)
 Local     /backups/app_2026-02-03_23-30-00.sql.gz
 S3        s3://bucket/app_2026-02-03_23-30-00.sql.gz
 
@@ -135,12 +135,12 @@ test.each([
 
 test.each([
   [undefined, 5, undefined],
-  [1234, undefined, "1.23 kB"],
-  [1234, 0, "1.23 kB"],
-  [1000, 1000, "1 kB (same as the last one, 1 kB)"],
-  [1100, 1000, "1.1 kB (+10.0 % against the last one, 1 kB)"],
-  [500, 1000, "500 B (-50.0 % against the last one, 1 kB)"],
-  [499, 1000, "499 B (-50.1 % against the last one, 1 kB, LESS THAN HALF: please check)"],
+  [1234, undefined, "1.21 KiB"],
+  [1234, 0, "1.21 KiB"],
+  [1024, 1024, "1 KiB (same as the last one, 1 KiB)"],
+  [1126.4, 1024, "1.1 KiB (+10.0 % against the last one, 1 KiB)"],
+  [512, 1024, "512 B (-50.0 % against the last one, 1 KiB)"],
+  [511, 1024, "511 B (-50.1 % against the last one, 1 KiB, LESS THAN HALF: please check)"],
 ])("the size %p after %p", (bytes, previous, told) => {
   expect(sizeOf(bytes, previous)).toBe(told);
 });

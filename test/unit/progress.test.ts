@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { clock, progressLine } from "../../scripts-src/shared/progress.ts";
+import { clock, durationText, progressLine } from "../../scripts-src/shared/progress.ts";
 
 test.each([
   [0, "0:00"],
@@ -7,6 +7,13 @@ test.each([
   [3_599_000, "59:59"],
   [3_600_000, "1:00:00"],
 ])("%p ms are %p", (ms, text) => expect(clock(ms)).toBe(text));
+
+test.each([
+  [0, "0.0s"],
+  [412, "0.4s"],
+  [12_345, "12.3s"],
+  [3_723_000, "1h 2m 3s"],
+])("%p ms took %p", (ms, text) => expect(durationText(ms)).toBe(text));
 
 const state = { label: "backup", done: 50, total: 100, estimated: false, elapsedMs: 1000, columns: 80 };
 test.each([

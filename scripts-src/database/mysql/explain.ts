@@ -98,7 +98,7 @@ const explanations: readonly Explanation[] = [
   { pattern: /errno: 28\b|No space left on device|error:? (1021|1114)\b/i, hint: "the database server's disk is full" },
   {
     pattern: code(1356, 1449),
-    hint: "a view names something that is not there any more: mend or drop it (the message names it)",
+    hint: "a view names something that is not there any more: fix or drop it (the message names it)",
     permanent: true,
   },
 ];

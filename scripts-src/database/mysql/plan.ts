@@ -1,4 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched: a failed load cannot be undone. */
+import { counted } from "../../shared/counted.ts";
 import type { LoadPlan } from "../database.ts";
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
@@ -69,7 +70,7 @@ function warnings(contents: DumpContents, { kind, server }: Contact, state: Targ
     said.push(`tables of the dump name other databases and go on to use them: ${others.join(", ")}`);
   if (state.sessions > 0)
     said.push(
-      `${state.sessions} other session(s) use the database: they will see it half restored, and their locks can end the restore`,
+      `${counted(state.sessions, "other session")} in the database: it will be seen half restored, and locks held there can end the restore`,
     );
   return said;
 }

@@ -129,7 +129,7 @@ function looseWarnings(loose: string[][]): string[] {
   const names = loose.map(([table, engine]) => `${table} (${engine})`).join(", ");
   return [
     `these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: ` +
-      `${names}; ALTER TABLE … ENGINE=InnoDB mends that`,
+      `${names}; ALTER TABLE … ENGINE=InnoDB helps`,
   ];
 }
 

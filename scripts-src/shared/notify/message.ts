@@ -1,7 +1,6 @@
 /** The mail of an outcome: subject, plain text and HTML. Pure. */
-import prettyBytes from "pretty-bytes";
-import prettyMilliseconds from "pretty-ms";
 import type { Outcome } from "../outcome.ts";
+import { bytesText, durationText } from "../progress.ts";
 import { layOut } from "./layout.ts";
 
 export interface Message {
@@ -64,7 +63,7 @@ function factsOf(outcome: Outcome, zone: string): [string, string][] {
     ["Script", outcome.script],
     ["Started", timeOf(outcome.startedAt, zone)],
     ["Ended", timeOf(outcome.endedAt, zone)],
-    ["Duration", prettyMilliseconds(Math.max(0, outcome.endedAt.getTime() - outcome.startedAt.getTime()))],
+    ["Duration", durationText(outcome.endedAt.getTime() - outcome.startedAt.getTime())],
     ["Database", facts.database],
     ["Server", facts.server],
     ["File", facts.file],
@@ -86,11 +85,11 @@ export function timeOf(time: Date, zone: string): string {
 /** A size in bytes with its change against the last good backup: one that shrank by half deserves a look. */
 export function sizeOf(bytes: number | undefined, previous: number | undefined): string | undefined {
   if (bytes === undefined) return undefined;
-  if (!previous) return prettyBytes(bytes);
+  if (!previous) return bytesText(bytes);
   const percent = ((bytes - previous) / previous) * 100;
   const change = bytes === previous ? "same as" : `${percent > 0 ? "+" : ""}${percent.toFixed(1)} % against`;
   const alarm = bytes * 2 < previous ? ", LESS THAN HALF: please check" : "";
-  return `${prettyBytes(bytes)} (${change} the last one, ${prettyBytes(previous)}${alarm})`;
+  return `${bytesText(bytes)} (${change} the last one, ${bytesText(previous)}${alarm})`;
 }
 
 function asText({ title, what, hints, facts, log, foot }: Content): string {
