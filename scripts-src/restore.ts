@@ -47,16 +47,15 @@ export const restore: Script<Options> = {
     ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
-    [
-      "restore --from-s3 s3://my-backups/app/app_2026-01-31_03-00-00.sql.gz",
-      "restore what backup --upload has printed",
-    ],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
     yargs
-      .positional("file", { type: "string", describe: "Name of a backup in BACKUP_DIR (or S3), or a path" })
+      .positional("file", {
+        type: "string",
+        describe: "Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path",
+      })
       .check(({ file, fromS3, noSafetyBackup, keepSafetyBackup }) => {
         if (noSafetyBackup && keepSafetyBackup)
           throw new Error("--keep-safety-backup and --no-safety-backup contradict each other");
