@@ -15,7 +15,7 @@ import { confirm, isAnyoneThere } from "./shared/ask.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
 import { counted } from "./shared/counted.ts";
 import { isDiskFull } from "./shared/disk.ts";
-import { Failure, messageOf, Stopped } from "./shared/errors.ts";
+import { codeOf, Failure, messageOf, Stopped } from "./shared/errors.ts";
 import { takeLock, tryLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
 import { quote } from "./shared/process.ts";
@@ -150,9 +150,9 @@ async function openChosen({ options, facts }: Job<Options>, database: Database, 
   }
 }
 
-/** Of a copy from S3 a person knows where it comes from, not where it lies for a while. */
+/** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
 function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
-  if (remoteLocation === undefined || !(error instanceof Failure) || !error.message.includes(path)) return error;
+  if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
   const { message, status, hints, cause } = error;
   return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
 }

@@ -73,6 +73,7 @@ test("a backup from before a migration is restored over what the migration made"
      CREATE TABLE event (id bigserial, day date, item int REFERENCES item, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
      CREATE TABLE event_2025 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
      INSERT INTO event VALUES (1, '2025-05-05', 1);
+     CREATE TABLE shelf (id int); INSERT INTO shelf VALUES (1);
      CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT a';`,
   );
   const before = await stateOf(server, "shop");
@@ -81,7 +82,8 @@ test("a backup from before a migration is restored over what the migration made"
   await server.sql(
     "shop",
     `ALTER TABLE item RENAME id TO number; ALTER TABLE item ALTER number DROP DEFAULT; DROP SEQUENCE item_id_seq;
-     ALTER TABLE item DROP name, ADD feeling mood, ADD boss int REFERENCES item; ALTER TYPE mood ADD VALUE 'worse';
+     ALTER TABLE item DROP name, ADD feeling mood, ADD boss int REFERENCES item; ALTER TABLE shelf ADD PRIMARY KEY (id);
+     ALTER TABLE item ADD shelf int REFERENCES shelf; ALTER TABLE shelf ADD first int REFERENCES item; ALTER TYPE mood ADD VALUE 'worse';
      CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
      INSERT INTO event VALUES (2, '2026-05-05', 2); CREATE INDEX ON event (item); DROP FUNCTION f(int);
      CREATE FUNCTION f(a text) RETURNS text LANGUAGE sql AS 'SELECT a'; DROP TABLE event_2025`,

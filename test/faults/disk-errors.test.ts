@@ -92,7 +92,7 @@ describe.skipIf(!canTrace)("a backup", () => {
     ["EIO as the folder is flushed", "fsync", "EIO", "folder", io],
     ["EIO as the folder is listed", "getdents64", "EIO", "folder", /i\/o error/],
     ["EIO as the folder is looked for", "statx", "EIO", "folder", io],
-    ["EIO as the lock is opened", "openat", "EIO", "lock", /cannot lock .*unable to open/],
+    ["EIO as the lock is opened", "openat", "EIO", "lock", /cannot lock .*input\/output error/],
     ["EIO as the lock is taken", "fcntl", "EIO", "lock", /cannot lock .*disk I\/O error/],
     ["ENOSPC as the file is created", "openat", "ENOSPC", "backup", full],
     // network disks tell it late

@@ -22,7 +22,8 @@ export interface Target {
   /** Installed extensions that the user may not drop. */
   foreignExtensions: string[];
   tablespaces: string[];
-  foreignKeys: string[];
+  /** Foreign keys by their table, `schema.table`, each with the statement that drops it. */
+  foreignKeys: [table: string, dropSql: string][];
   defaults: string[];
   views: string[];
   /** Statements that take back the default privileges of the user of the restore. */
@@ -70,7 +71,8 @@ export const targetQuery = `
     'extensions', ${list("SELECT name FROM pg_available_extensions")},
     'foreignExtensions', ${list("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
     'tablespaces', ${list("SELECT spcname FROM pg_tablespace")},
-    'foreignKeys', ${list(`SELECT n.nspname || '.' || c.relname || '.' || conname FROM pg_constraint
+    'foreignKeys', ${list(`SELECT json_build_array(n.nspname || '.' || c.relname,
+        format('ALTER TABLE %I.%I DROP CONSTRAINT %I;', n.nspname, c.relname, conname)) FROM pg_constraint
       JOIN pg_class c ON c.oid = conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE contype = 'f' AND coninhcount = 0`)},
     'defaults', ${list(`SELECT n.nspname || '.' || c.relname || '.' || attname FROM pg_attrdef
       JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum AND attgenerated = ''
@@ -132,9 +134,10 @@ export function comparePlan(contents: DumpContents, server: Server, target: Targ
       ...(noOwner ? [] : target.defaultPrivileges),
       ...publicSchema(contents, server, target),
       ...freeKept(target.children, inDump),
+      // whatever the order of the DROP TABLEs that follow
+      ...target.foreignKeys.flatMap(([table, dropSql]) => (inDump.has(table) ? [dropSql] : [])),
     ],
     rules: {
-      foreignKeys: new Set(target.foreignKeys),
       defaults: new Set(target.defaults),
       views: new Set(target.views),
       major: server.major,
