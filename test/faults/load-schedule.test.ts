@@ -1,6 +1,6 @@
 /**
  * The scheduler at one run a second: memory, open files and children do not grow. The clock goes four times as fast
- * (libfaketime), so that a run begins as soon as the last one has ended; FAULTS_SECONDS (default 30) says how long. With 21600,
+ * (libfaketime), so that a run begins as soon as the last one has ended; FAULTS_SECONDS (default 20) says how long. With 21600,
  * it is a day of ticks; so is the other test with FAULTS_LARGE=1.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -13,7 +13,7 @@ import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 import { type Usage, usageOf } from "../support/usage.ts";
 
-const seconds = Number(process.env.FAULTS_SECONDS ?? 30);
+const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** The first runs load what is loaded when it is needed; then two equal shares are compared. */
 const [warmUp, leastRuns] = [6, 18];
 
