@@ -10,6 +10,7 @@ import { type Installation, installScripts, type Ran, startProgram } from "../su
 import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
 import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp.ts";
+import { testWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 
@@ -176,7 +177,7 @@ function mountTmpfs(dir: string, then: (dir: string) => unknown): boolean {
   return mounted;
 }
 
-test.skipIf(!canMount)("disk full", async () => {
+testWhere(canMount, "mounts")("disk full", async () => {
   const scripts = installScripts(server.settings("app"));
   mkdirSync(scripts.backups);
   mountTmpfs(scripts.backups, () => {});

@@ -9,6 +9,7 @@ import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type Operation, type S3Server, startS3Server } from "../support/s3-server.ts";
 import { nameOfAge, place } from "../support/scheduled.ts";
 import { s3Settings } from "../support/storage.ts";
+import { describeWhere } from "../support/where.ts";
 
 const reader = { user: "backup_reader", password: "a-long-random-password" };
 const owner = { user: "app", password: "the-password-of-app" };
@@ -173,7 +174,7 @@ describe("7: the IAM policy", () => {
     });
   });
 
-  describe.skipIf(!cephHere && !Bun.which("apt-get"))("at a real Ceph", () => {
+  describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("at a real Ceph", () => {
     let ceph: Ceph;
     beforeAll(async () => {
       ceph = await startCeph();

@@ -1,5 +1,5 @@
 /** Shell requirement 7: DOCUMENTATION.md says what is there, and its commands, run as they stand, do what it says. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Cron } from "croner";
@@ -9,6 +9,7 @@ import { providers } from "../../scripts-src/storage/providers.ts";
 import { type Block, blocks, documentation, readme, tableAfter } from "../support/documentation.ts";
 import type { Ran } from "../support/executables.ts";
 import { canHaveMachine, type Machine, openMachine } from "../support/machine.ts";
+import { describeWhere } from "../support/where.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const flowing = (text: string) => text.replaceAll(/\s+/g, " ");
@@ -95,7 +96,7 @@ test("every cron line is a time that comes, and a script", () => {
   }
 });
 
-describe.skipIf(!canHaveMachine)("word for word, on a machine of its own", () => {
+describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its own", () => {
   let machine: Machine;
   let facts: { password: string; key: string; secret: string };
   let walk: Ran;

@@ -1,5 +1,5 @@
 /** A BACKUP_DIR that is full, unsafe or somebody else's: what a run does, and that the dry run foresees it. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { takeLock } from "../../scripts-src/shared/lock.ts";
@@ -7,6 +7,7 @@ import { type Installation, installScripts, type Ran, startProgram } from "../su
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { tempDir } from "../support/temp.ts";
+import { describeWhere, testWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 let scripts: Installation;
@@ -40,7 +41,7 @@ const unmount = (dir: string) => Bun.spawnSync(["umount", "-l", dir]);
 const trial = tempDir("mount");
 const canMount = isRoot && mount("size=64k", trial) && unmount(trial).success;
 
-describe.skipIf(!canMount)("a full disk", () => {
+describeWhere(canMount, "mounts")("a full disk", () => {
   afterEach(() => unmount(scripts.backups));
 
   test("without room for a byte: locked and restored all the same", async () => {
@@ -88,19 +89,22 @@ test("a folder that everybody may write to is a cross as well", async () => {
   await expectForeseen((script, args) => scripts.run(script, args), /may be written by everybody/, "chmod o-w");
 });
 
-test.skipIf(!isRoot || !Bun.which("setpriv"))("a lock file of another user is told with its owner", async () => {
-  const nobody = 65_534;
-  fill();
-  writeFileSync(join(scripts.backups, ".app.lock"), "", { mode: 0o600 });
-  for (const path of [scripts.backups, ...names.map((name) => join(scripts.backups, name))])
-    chownSync(path, nobody, nobody);
-  chmodSync(scripts.dir, 0o755);
-  chownSync(join(scripts.dir, ".env.sh"), nobody, nobody);
-  const asNobody = (script: string, args: string[]) =>
-    startProgram(["setpriv", `--reuid=${nobody}`, "--clear-groups", join(scripts.dir, script), ...args]).done;
-  const hint = `run as that user, or give this one what is in the folder: chown -R ${nobody} ${scripts.backups}`;
-  await expectForeseen(asNobody, /cannot lock .*\.app\.lock: it belongs to root/, hint);
-});
+testWhere(isRoot && Bun.which("setpriv") !== null, "root and setpriv")(
+  "a lock file of another user is told with its owner",
+  async () => {
+    const nobody = 65_534;
+    fill();
+    writeFileSync(join(scripts.backups, ".app.lock"), "", { mode: 0o600 });
+    for (const path of [scripts.backups, ...names.map((name) => join(scripts.backups, name))])
+      chownSync(path, nobody, nobody);
+    chmodSync(scripts.dir, 0o755);
+    chownSync(join(scripts.dir, ".env.sh"), nobody, nobody);
+    const asNobody = (script: string, args: string[]) =>
+      startProgram(["setpriv", `--reuid=${nobody}`, "--clear-groups", join(scripts.dir, script), ...args]).done;
+    const hint = `run as that user, or give this one what is in the folder: chown -R ${nobody} ${scripts.backups}`;
+    await expectForeseen(asNobody, /cannot lock .*\.app\.lock: it belongs to root/, hint);
+  },
+);
 
 test("a run that holds the lock is told by the dry run of another", async () => {
   fill();

@@ -11,6 +11,7 @@ import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { fetchAll, type Login, open, plainClient, s3Settings, sha256, unfinished } from "../support/storage.ts";
 import { until } from "../support/until.ts";
+import { describeWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -188,7 +189,7 @@ describe("nothing is left in S3 or on the disk", () => {
   });
 });
 
-describe.skipIf(!cephHere && !Bun.which("apt-get"))("a key without rights at a real Ceph", () => {
+describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("a key without rights at a real Ceph", () => {
   let ceph: Ceph;
   beforeAll(async () => {
     ceph = await startCeph();

@@ -1,5 +1,5 @@
 /** restore --from-s3: the newest committed backup or the named one, checked before the database is touched. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, folderState } from "../support/expect.ts";
@@ -7,6 +7,7 @@ import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { s3Settings } from "../support/storage.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
+import { describeWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -152,7 +153,7 @@ test("credentials that are wrong: says so before anything is touched", async () 
   expect(await noted()).toBe("0");
 });
 
-describe.skipIf(!cephHere && !Bun.which("apt-get"))("at a real Ceph", () => {
+describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("at a real Ceph", () => {
   let ceph: Ceph;
   beforeAll(async () => {
     ceph = await startCeph();

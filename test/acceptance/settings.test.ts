@@ -9,6 +9,7 @@ import { type Installation, installScripts, startProgram } from "../support/exec
 import { settingsFile } from "../support/settings-file.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
+import { testWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 let place: Installation;
@@ -117,7 +118,7 @@ test("a .env.sh that others may write is refused, one that they may read earns a
 });
 
 /** Another user can be had only by root. */
-const asRoot = test.skipIf(process.getuid?.() !== 0);
+const asRoot = testWhere(process.getuid?.() === 0, "root");
 
 asRoot("a .env.sh that belongs to root is read by another user, one of a third user is refused", async () => {
   place.configure(server.settings("app"));

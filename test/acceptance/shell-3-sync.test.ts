@@ -20,6 +20,7 @@ import { fetchAll, type Login, noise, open, plainClient, s3Settings, sha256, unf
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { removeDir, tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
+import { describeWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -378,63 +379,66 @@ describe("sync without a server", () => {
   });
 });
 
-describe.skipIf(!cephHere && !Bun.which("apt-get"))("shell 3.5: a key that lacks a permission, at a real Ceph", () => {
-  let ceph: Ceph;
-  let scripts: Installation;
-  let bucket: string;
-  beforeAll(async () => {
-    ceph = await startCeph();
-  });
-  afterAll(() => ceph?.stop());
-  beforeEach(async () => {
-    bucket = await ceph.newBucket();
-    scripts = installScripts(s3Settings({ url: ceph.url, ...ceph.stranger }, bucket));
-  });
-  afterEach(() => scripts.remove());
+describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")(
+  "shell 3.5: a key that lacks a permission, at a real Ceph",
+  () => {
+    let ceph: Ceph;
+    let scripts: Installation;
+    let bucket: string;
+    beforeAll(async () => {
+      ceph = await startCeph();
+    });
+    afterAll(() => ceph?.stop());
+    beforeEach(async () => {
+      bucket = await ceph.newBucket();
+      scripts = installScripts(s3Settings({ url: ceph.url, ...ceph.stranger }, bucket));
+    });
+    afterEach(() => scripts.remove());
 
-  const allow = (...Action: string[]) =>
-    ceph.client.send(
-      new PutBucketPolicyCommand({
-        Bucket: bucket,
-        Policy: JSON.stringify({
-          Version: "2012-10-17",
-          Statement: [
-            {
-              Effect: "Allow",
-              Principal: { AWS: ["arn:aws:iam:::user/stranger"] },
-              Action,
-              Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
-            },
-          ],
+    const allow = (...Action: string[]) =>
+      ceph.client.send(
+        new PutBucketPolicyCommand({
+          Bucket: bucket,
+          Policy: JSON.stringify({
+            Version: "2012-10-17",
+            Statement: [
+              {
+                Effect: "Allow",
+                Principal: { AWS: ["arn:aws:iam:::user/stranger"] },
+                Action,
+                Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+              },
+            ],
+          }),
         }),
-      }),
-    );
+      );
 
-  test.each([
-    ["to list", ["s3:PutObject"], /cannot list .*no permission for it \(s3:ListBucket\) \(AccessDenied, status 403/],
-    [
-      "to write",
-      ["s3:ListBucket", "s3:GetObject"],
-      /cannot upload .*no permission for it \(s3:PutObject\) \(AccessDenied, status 403/,
-    ],
-    [
-      "to delete",
-      ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
-      /cannot delete .*no permission for it \(s3:DeleteObject\) \(AccessDenied, status 403/,
-    ],
-  ])("%s", async (_right, actions, message) => {
-    const gone = writeBackup(scripts.backups, "app", "2026-01-01");
-    const { storage } = await open(ceph, bucket);
-    for (const name of gone) await storage.put(name, Buffer.from("old"));
-    removeBackup(scripts.backups, gone);
-    writeBackup(scripts.backups, "app", "2026-01-02");
-    await allow(...actions);
-    const { status, stderr } = await scripts.run("sync", [], { env: { REMOTE_S3_DELETE: "true" } });
-    expect(status).toBe(1);
-    expect(stderr).toMatch(message);
-    expect(stderr).toMatch(new RegExp(`hint: allow s3:\\w+ on bucket ${bucket}`));
-  });
-});
+    test.each([
+      ["to list", ["s3:PutObject"], /cannot list .*no permission for it \(s3:ListBucket\) \(AccessDenied, status 403/],
+      [
+        "to write",
+        ["s3:ListBucket", "s3:GetObject"],
+        /cannot upload .*no permission for it \(s3:PutObject\) \(AccessDenied, status 403/,
+      ],
+      [
+        "to delete",
+        ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
+        /cannot delete .*no permission for it \(s3:DeleteObject\) \(AccessDenied, status 403/,
+      ],
+    ])("%s", async (_right, actions, message) => {
+      const gone = writeBackup(scripts.backups, "app", "2026-01-01");
+      const { storage } = await open(ceph, bucket);
+      for (const name of gone) await storage.put(name, Buffer.from("old"));
+      removeBackup(scripts.backups, gone);
+      writeBackup(scripts.backups, "app", "2026-01-02");
+      await allow(...actions);
+      const { status, stderr } = await scripts.run("sync", [], { env: { REMOTE_S3_DELETE: "true" } });
+      expect(status).toBe(1);
+      expect(stderr).toMatch(message);
+      expect(stderr).toMatch(new RegExp(`hint: allow s3:\\w+ on bucket ${bucket}`));
+    });
+  },
+);
 
 /** The folder of the real AWS CLI; a version manager's stand-in is followed to what it stands for. */
 function findAws(): string {

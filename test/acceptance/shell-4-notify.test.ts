@@ -17,6 +17,7 @@ import {
 } from "../support/smtp.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
+import { testWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
 const certificate = selfSigned();
@@ -43,7 +44,7 @@ function install(mail: MailServer, settings: Record<string, string> = {}, databa
 const noSuchDatabase = "nowhere";
 
 /** Mounts and networks of one's own are for root. */
-const asRoot = test.skipIf(process.getuid?.() !== 0);
+const asRoot = testWhere(process.getuid?.() === 0, "root");
 
 describe("shell 4.1–4.3 the mode decides about mail", () => {
   test.each([

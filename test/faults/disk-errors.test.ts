@@ -2,7 +2,7 @@
  * A disk that errs: every call that a backup or a restore makes to its files, answered by a real EIO (or a full disk, a used-up
  * quota, no free descriptor), and the same calls as the last that a killed run made.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatBackupName, manifestName, partialName } from "../../scripts-src/archive/name.ts";
@@ -19,6 +19,7 @@ import { s3Settings, sha256 } from "../support/storage.ts";
 import { breakRunning, canTrace, type Faulty, killAt, startFaulty } from "../support/strace.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
+import { describeWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 let scripts: Installation;
@@ -60,7 +61,7 @@ const startBroken = (call: string, error: string, place: Place): Faulty =>
 /** What there is of an unfinished backup. */
 const debris = () => scripts.everything().filter((name) => /\.partial$|-journal$/.test(name));
 
-describe.skipIf(!canTrace)("a backup", () => {
+describeWhere(canTrace, "strace")("a backup", () => {
   let earlier: Folder;
   const deploy = () => {
     scripts?.remove();
@@ -159,7 +160,7 @@ describe.skipIf(!canTrace)("a backup", () => {
 /** More than pipes and buffers between us and the client program hold. */
 const rows = 60_000;
 
-describe.skipIf(!canTrace)("a restore with PostgreSQL, which changes nothing, and sync", () => {
+describeWhere(canTrace, "strace")("a restore with PostgreSQL, which changes nothing, and sync", () => {
   let s3: S3Server;
   let before: oracle.State;
   let source: Installation;
@@ -247,7 +248,7 @@ function standing(real: string, program: string, others: string) {
   };
 }
 
-describe.skipIf(!canTrace)("a restore with MariaDB", () => {
+describeWhere(canTrace, "strace")("a restore with MariaDB", () => {
   let mariadb: MysqlServer;
   let before: oracle.State;
   let dump: string;

@@ -12,6 +12,7 @@ import type { Day } from "../support/day-of-ticks.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 import { type Usage, usageOf } from "../support/usage.ts";
+import { testWhere } from "../support/where.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** The first runs load what is loaded when it is needed; then two equal shares are compared. */
@@ -31,7 +32,7 @@ const most = (samples: Usage[], key: keyof Usage): number => Math.max(...samples
 const median = (samples: Usage[], key: keyof Usage): number =>
   samples.map((sample) => sample[key]).toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
 
-test.skipIf(process.platform !== "linux")(
+testWhere(process.platform === "linux", "Linux")(
   "runs on end, for a while: no growth",
   async () => {
     const { bucket, settings } = await scheduled.schedulerSettings(world);

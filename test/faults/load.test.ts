@@ -1,5 +1,5 @@
 /** Many files: memory and open files stay bounded, and a sync of them ends. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { linkSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeBackup } from "../support/backups.ts";
@@ -8,6 +8,7 @@ import { expectSuccess } from "../support/expect.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { s3Settings } from "../support/storage.ts";
 import { mostUsed, usageText } from "../support/usage.ts";
+import { testWhere } from "../support/where.ts";
 
 const [files, objects, missing] = [5_000, 20_000, 300];
 let s3: S3Server;
@@ -27,7 +28,7 @@ const nameOf = (i: number) => {
   return `app_${stamp.replace("T", "_").replaceAll(":", "-")}.sql.gz`;
 };
 
-test.skipIf(process.platform !== "linux")(
+testWhere(process.platform === "linux", "Linux")(
   `sync of ${files} local backups to a bucket of ${objects} objects`,
   async () => {
     const bucket = await s3.newBucket();

@@ -17,6 +17,7 @@ import type { State } from "../support/oracle.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { canMount, withDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp.ts";
+import { testWhere } from "../support/where.ts";
 
 const dump = ["dump start", "dump middle", "dump end"];
 const load = ["load start", "load middle", "load end"];
@@ -159,7 +160,7 @@ describe("the cases that no other test has", () => {
       TMPDIR: join(tempDir("no"), "such"),
     }));
 
-  test.skipIf(!canMount)("no room for the option file", async () => {
+  testWhere(canMount, "mounts")("no room for the option file", async () => {
     const TMPDIR = tempDir("tmp");
     // for the folder, and for the file in it
     for (const inodes of [1, 2])
@@ -221,7 +222,7 @@ describe("the cases that no other test has", () => {
     expect(optionFilesFor(server)).toEqual([]);
   }
 
-  test.skipIf(process.getuid?.() !== 0)("a backup that may not be read", async () => {
+  testWhere(process.getuid?.() === 0, "root")("a backup that may not be read", async () => {
     await placeApp();
     deploy();
     const locked = tempDir("locked");

@@ -17,6 +17,7 @@ import { canMount, withDisk } from "../support/small-disk.ts";
 import { s3Settings } from "../support/storage.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { tempDir } from "../support/temp.ts";
+import { testWhere } from "../support/where.ts";
 
 const database = ["connect", "dump start", "dump middle", "dump end"];
 const work = ["compress"];
@@ -237,7 +238,7 @@ describe("the cases that no other test has", () => {
     expect(ends.size).toBeGreaterThan(1);
   });
 
-  test.skipIf(!canMount)("a disk with room for so many files or bytes: whole or not there", async () => {
+  testWhere(canMount, "mounts")("a disk with room for so many files or bytes: whole or not there", async () => {
     await server.createDatabase("small", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 500) i");
     const ends: number[] = [];
     // tmpfs counts pages of 4 KiB, and the folder itself is one of its files
@@ -261,7 +262,7 @@ describe("the cases that no other test has", () => {
     expect(ends.filter((status) => status === 1).length).toBeGreaterThan(2);
   });
 
-  test.skipIf(!canMount)("a restore from a disk that is full to the last byte", async () => {
+  testWhere(canMount, "mounts")("a restore from a disk that is full to the last byte", async () => {
     await server.createDatabase("full", "CREATE TABLE t AS SELECT 1 AS a");
     scripts = installScripts(server.settings("full"));
     mkdirSync(scripts.backups, { mode: 0o700 });

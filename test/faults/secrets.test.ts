@@ -10,6 +10,7 @@ import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { leakedIn } from "../support/secrets.ts";
 import { s3Settings } from "../support/storage.ts";
 import { tempDir } from "../support/temp.ts";
+import { describeWhere } from "../support/where.ts";
 
 let server: PostgresServer;
 let s3: S3Server;
@@ -33,7 +34,7 @@ afterAll(async () => {
 
 const settings = () => ({ ...server.settings("app"), ...s3Settings(s3, bucket) });
 
-describe.if(process.platform === "linux")("what other processes see", () => {
+describeWhere(process.platform === "linux", "Linux")("what other processes see", () => {
   const secretNames = ["DB_PASSWORD", "S3_SECRET_KEY", "SMTP_PASSWORD", "NOTIFY_WEBHOOK_URL"];
   /** With some that no client program has any use for. */
   const all = (): Record<string, string> => ({

@@ -4,7 +4,7 @@
  */
 import { describe, test } from "bun:test";
 
-type Register = (name: string, body: () => void | Promise<void>) => void;
+type Register = (name: string, body: () => void | Promise<void>, limitMs?: number) => void;
 
 export const testWhere = (has: boolean, what: string): Register => (has ? test : leftOut(what));
 export const describeWhere = (has: boolean, what: string): Register => (has ? describe : leftOut(what));

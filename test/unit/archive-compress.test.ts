@@ -8,6 +8,7 @@ import * as fc from "fast-check";
 import { compress } from "../../scripts-src/archive/compress.ts";
 import { decompress } from "../../scripts-src/archive/decompress.ts";
 import type { Compression } from "../../scripts-src/archive/name.ts";
+import { testWhere } from "../support/where.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -72,7 +73,7 @@ describe.each(packs)("compress with %s", (compression) => {
 
   for (const tool of tools[compression]) {
     const found = Bun.which(tool[0] ?? "");
-    test.if(found !== null)(`is read by ${tool[0]}`, async () => {
+    testWhere(found !== null, tool[0] ?? "")(`is read by ${tool[0]}`, async () => {
       const path = join(dir, nameOf(compression));
       await Bun.write(path, await collect(compress(inChunks(sql, 65_536), { compression })));
       const { stdout, exitCode } = Bun.spawnSync([...tool, path]);

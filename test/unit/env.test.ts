@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingSettings, readSettings } from "../../scripts-src/shared/env.ts";
 import { redact } from "../../scripts-src/shared/log.ts";
+import { testWhere } from "../support/where.ts";
 
 const home = mkdtempSync(join(tmpdir(), "env-"));
 const file = join(home, ".env.sh");
@@ -102,7 +103,7 @@ describe("who may write and read the file", () => {
       expect(broken.has("SITE_NAME")).toBe(refused);
     });
 
-  test.skipIf(process.getuid?.() !== 0)("its owner may, so it is ours or root's", () => {
+  testWhere(process.getuid?.() === 0, "root")("its owner may, so it is ours or root's", () => {
     write("SITE_NAME=mine\n");
     chownSync(file, 65_534, 0);
     const { settings, problems } = readSettings({ home, environment: {} });
