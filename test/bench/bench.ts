@@ -1,6 +1,6 @@
 /**
  * Side by side with what people use instead, in one run: ratios count, the seconds are this machine's.
- *   bun run bench [SECTION…]      sections: start, database, memory, storage; all when none is named
+ *   bun run bench [SECTION…]      sections: start, storage, database, memory; all when none is named
  *   BENCH_ROWS, BENCH_ROUNDS      size of the database (5,000,000 rows are about 1 GB of SQL) and number of rounds
  *   BENCH_LARGE_ROWS              size of the large database whose memory is measured (default: 4 GB)
  * Needs up to 25 GB of disk, and up to 16 GB of memory for the S3 server.
@@ -18,9 +18,9 @@ const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
 
 const sections: Record<string, () => Promise<string>> = {
   start: () => benchStart(4 * rounds),
+  storage: () => benchStorage(rounds),
   database: () => benchDatabase(rows, rounds),
   memory: () => benchMemory([450_000, largeRows]),
-  storage: () => benchStorage(rounds),
 };
 
 const programs = { pg_dump: "postgresql-client", gzip: "gzip", pigz: "pigz", zstd: "zstd", rclone: "rclone" };
