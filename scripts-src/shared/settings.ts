@@ -33,9 +33,11 @@ export interface About {
   secret?: true;
 }
 
-const about = <T extends z.ZodType>(rule: T, facts: About) => rule.meta({ ...facts });
+/** The facts stand beside the rule: zod's own `meta` would make a copy of each rule, at every start. */
+const about = <T extends z.ZodType>(rule: T, facts: About) => ({ rule, facts });
 
 const text = z.string();
+const anyText = text.optional();
 const flag = z.stringbool({ error: "must be true or false" });
 const choice = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
@@ -80,7 +82,7 @@ const pathInBucket = text
   )
   .transform((path) => path.replace(/^\/+|\/+$/g, ""));
 
-export const schema = z.object({
+const settings = {
   SITE_NAME: about(
     text.default(() => hostname()),
     {
@@ -91,7 +93,7 @@ export const schema = z.object({
     },
   ),
 
-  DATABASE_URL: about(text.optional(), {
+  DATABASE_URL: about(anyText, {
     group: "database",
     meaning:
       "The database as a URL. Set exactly one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_… settings. Special characters in the password are percent-encoded (@ is %40, # is %23, % is %25).",
@@ -99,7 +101,7 @@ export const schema = z.object({
     values: "postgres://…, postgresql://… (TLS: ?sslmode=require), mysql://…, mariadb://… (TLS: ?ssl-mode=REQUIRED)",
     secret: true,
   }),
-  POSTGRES_CONNECTION_STRING: about(text.optional(), {
+  POSTGRES_CONNECTION_STRING: about(anyText, {
     group: "database",
     meaning: "The PostgreSQL database as a libpq connection string; every libpq option is passed through.",
     example: "host=db.example.com dbname=app user=backup password=secret sslmode=verify-full",
@@ -120,7 +122,7 @@ export const schema = z.object({
       values: "postgresql, mysql, mariadb",
     },
   ),
-  DB_HOST: about(text.optional(), {
+  DB_HOST: about(anyText, {
     group: "database",
     meaning: "Host name or address of the database server, or the Unix socket (a path that starts with /).",
     example: "db.example.com",
@@ -132,30 +134,30 @@ export const schema = z.object({
     example: "5432",
     default: "5432 for PostgreSQL, 3306 for MySQL and MariaDB",
   }),
-  DB_NAME: about(text.optional(), {
+  DB_NAME: about(anyText, {
     group: "database",
     meaning: "Name of the database.",
     example: "app",
   }),
-  DB_USER: about(text.optional(), {
+  DB_USER: about(anyText, {
     group: "database",
     meaning: "User to log in as.",
     example: "backup",
     default: "the operating system's user",
   }),
-  DB_PASSWORD: about(text.optional(), {
+  DB_PASSWORD: about(anyText, {
     group: "database",
     meaning: "Password of that user, exactly as it is: nothing is encoded.",
     example: "secret",
     secret: true,
   }),
-  DB_CLIENT_DIR: about(text.optional(), {
+  DB_CLIENT_DIR: about(anyText, {
     group: "database",
     meaning: "Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.",
     example: "/usr/lib/postgresql/17/bin",
     default: "found by itself: the usual places of the operating system, then PATH",
   }),
-  DB_DUMP_OPTIONS: about(text.optional(), {
+  DB_DUMP_OPTIONS: about(anyText, {
     group: "database",
     meaning: "Extra words for the dump program; they are kept in the manifest, so no secrets here.",
     example: "--exclude-table-data=log",
@@ -211,7 +213,7 @@ export const schema = z.object({
     values: "1 or more",
   }),
 
-  BACKUP_INTERVAL: about(text.optional(), {
+  BACKUP_INTERVAL: about(anyText, {
     group: "schedule",
     meaning: "When `schedule` runs a backup, as a cron expression.",
     example: "0 3 * * *",
@@ -242,7 +244,7 @@ export const schema = z.object({
     default: "25 (7 in the container image, because docker stop waits 10 seconds)",
     values: "seconds, 0 or more",
   }),
-  METRICS_FILE: about(text.optional(), {
+  METRICS_FILE: about(anyText, {
     group: "schedule",
     meaning: "File to which metrics are written after every run, for Prometheus node_exporter's textfile collector.",
     example: "/var/lib/node_exporter/textfile/backup_scripts.prom",
@@ -254,7 +256,7 @@ export const schema = z.object({
     example: "https://s3.example.com",
     default: "AWS",
   }),
-  S3_BUCKET: about(text.optional(), {
+  S3_BUCKET: about(anyText, {
     group: "storage",
     meaning: "Bucket that receives the backups.",
     example: "my-backups",
@@ -271,19 +273,19 @@ export const schema = z.object({
     example: "eu-central-1",
     default: "us-east-1",
   }),
-  S3_ACCESS_KEY: about(text.optional(), {
+  S3_ACCESS_KEY: about(anyText, {
     group: "storage",
     meaning: "Access key. Set both keys, or neither to use AWS's own chain (profile, instance role).",
     example: "AKIAIOSFODNN7EXAMPLE",
     default: "AWS's own credential chain",
   }),
-  S3_SECRET_KEY: about(text.optional(), {
+  S3_SECRET_KEY: about(anyText, {
     group: "storage",
     meaning: "Secret key that belongs to S3_ACCESS_KEY.",
     example: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     secret: true,
   }),
-  S3_SESSION_TOKEN: about(text.optional(), {
+  S3_SESSION_TOKEN: about(anyText, {
     group: "storage",
     meaning: "Session token of temporary credentials.",
     example: "IQoJb3JpZ2luX2VjEXAMPLE",
@@ -296,7 +298,7 @@ export const schema = z.object({
     default: "true when S3_URL is set, else false",
     values: "true, false",
   }),
-  S3_STORAGE_CLASS: about(text.optional(), {
+  S3_STORAGE_CLASS: about(anyText, {
     group: "storage",
     meaning: "Storage class of uploaded backups.",
     example: "STANDARD_IA",
@@ -340,7 +342,7 @@ export const schema = z.object({
     meaning: "Who receives the mails; several are separated by commas.",
     example: "admin@example.com, oncall@example.com",
   }),
-  SMTP_HOST: about(text.optional(), {
+  SMTP_HOST: about(anyText, {
     group: "mail",
     meaning: "Mail server.",
     example: "smtp.example.com",
@@ -351,13 +353,13 @@ export const schema = z.object({
     example: "587",
     default: "587",
   }),
-  SMTP_USER: about(text.optional(), {
+  SMTP_USER: about(anyText, {
     group: "mail",
     meaning: "User to log in to the mail server as.",
     example: "backup@example.com",
     default: "no login",
   }),
-  SMTP_PASSWORD: about(text.optional(), {
+  SMTP_PASSWORD: about(anyText, {
     group: "mail",
     meaning: "Password of that user.",
     example: "secret",
@@ -399,17 +401,20 @@ export const schema = z.object({
     default: "text (json in the container image)",
     values: "text, json",
   }),
-});
+};
+
+type Rules = { [Name in keyof typeof settings]: (typeof settings)[Name]["rule"] };
+export const schema = z.object(
+  Object.fromEntries(Object.entries(settings).map(([name, { rule }]) => [name, rule])) as unknown as Rules,
+);
 
 /** Every setting, checked. A setting that was left empty counts as not set. */
 export type Settings = z.output<typeof schema>;
 export type SettingName = keyof Settings;
 
-export const settingNames = Object.keys(schema.shape) as SettingName[];
+export const settingNames = Object.keys(settings) as SettingName[];
 
 /** What a person is told of a setting. */
-export function aboutSetting(name: SettingName): About {
-  return schema.shape[name].meta() as unknown as About;
-}
+export const aboutSetting = (name: SettingName): About => settings[name].facts;
 
 export const secretNames = settingNames.filter((name) => aboutSetting(name).secret);

@@ -74,6 +74,12 @@ test("10: the modes and the webhook's keys", () => {
   expect([...keys.matchAll(/`(\w+)`/g)].map(([, key]) => key)).toEqual(Object.keys(body));
 });
 
+test("9: the promises name every file of tests that tries to break them, and no other", () => {
+  const table = tableAfter("The tests that try to break these promises").join("\n");
+  const named = new Set(Array.from(table.matchAll(/`([\w-]+\.test\.ts)`/g), ([, file]) => file));
+  expect(named).toEqual(new Set(new Bun.Glob("*.test.ts").scanSync({ cwd: resolve(root, "test/faults") })));
+});
+
 /** All texts of the program, as they stand in the sources: `${…}` where something is filled in. */
 const sources = [...new Bun.Glob("**/*.ts").scanSync({ cwd: resolve(root, "scripts-src"), absolute: true })].map(
   (file) => readFileSync(file, "utf8"),
