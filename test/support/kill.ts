@@ -9,7 +9,7 @@ import { type Chance, chance } from "./random.ts";
 import type { Operation, S3Server } from "./s3-server.ts";
 import { sha256 } from "./storage.ts";
 
-const seconds = Number(process.env.FAULTS_SECONDS ?? 40);
+const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** A test's own limit, only for a run that hangs: a single run is ended after two minutes. */
 export const limit = seconds * 1000 + 240_000;
 
@@ -92,7 +92,7 @@ function whenPartial({ backups }: Installation, act: () => void): ReturnType<typ
 }
 
 /**
- * Kills again and again for a share of FAULTS_SECONDS (default 40, for all loops together), at least three times; `check` looks at
+ * Kills again and again for a share of FAULTS_SECONDS (default 20, for all loops together), at least three times; `check` looks at
  * what is there after each.
  */
 export async function loop(
