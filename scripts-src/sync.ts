@@ -131,7 +131,9 @@ async function makePlan(
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
   if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
-  const damaged = await findDamaged(folder, plan.uploads.flat());
+  // what is not sent matters too when something is to go: it may be what outdates that
+  const concerned = plan.deletes.length > 0 ? local : plan.uploads.flat();
+  const damaged = await findDamaged(folder, concerned);
   const uploads = plan.uploads.filter(([file]) => file && !damaged.has(file.named.backup));
   // a damaged backup is none that may outdate others
   return { ...plan, uploads, deletes: damaged.size > 0 ? [] : plan.deletes, damaged };

@@ -166,6 +166,21 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
       expect(await names()).toEqual(files.toSorted());
     });
 
+    test("a damaged backup outdates nothing, also when S3 holds it just as damaged", async () => {
+      use({ SYNC_CLIENT: how, REMOTE_S3_DELETE: "true" });
+      const old = backup("app", "2026-01-01");
+      const [newest] = backup("app", "2026-01-02");
+      await sync();
+      truncateSync(join(scripts.backups, newest), 10);
+      await (await storage()).put(newest, readFileSync(join(scripts.backups, newest)));
+      removeBackup(scripts.backups, old);
+      const before = await keys();
+      const { status, stderr } = await sync();
+      expect(status).toBe(1);
+      expect(stderr).toMatch(new RegExp(`1 damaged backup left out, nothing is deleted:\n.*${newest}.* is damaged: `));
+      expect(await keys()).toEqual(before);
+    });
+
     test("a lost disk does not empty the bucket", async () => {
       use({ SYNC_CLIENT: how, REMOTE_S3_DELETE: "true" });
       const files = backup("app", "2026-01-01");
