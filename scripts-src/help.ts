@@ -34,13 +34,13 @@ export const help: Script<Options> = {
         describe: "Send a test message by every way that is set, and say what happened",
       }),
   needs: () => [],
-  ignoresSettings: ({ testNotice }) => !testNotice,
   reports: () => false,
 
-  async act({ options: { topic, testNotice }, settings, home, log }) {
-    if (testNotice) return { summary: "", output: await sendTestNotice(settings, log) };
-    const page = pageFor(process.stdout, process.env);
-    return { summary: "", output: find(topic, page, home) };
+  answer({ topic, testNotice }, home) {
+    return testNotice ? undefined : find(topic, pageFor(process.stdout, process.env), home);
+  },
+  async act({ settings, log }) {
+    return { summary: "", output: await sendTestNotice(settings, log) };
   },
 };
 

@@ -31,7 +31,9 @@ export async function* decompress(
 ): AsyncGenerator<Uint8Array> {
   const input = await openInput(source);
   try {
-    const unpack = { gzip: unpackStream("gzip"), zstd: unpackStream("zstd"), none: asItIs }[compressionOf(input.head, name)];
+    const unpack = { gzip: unpackStream("gzip"), zstd: unpackStream("zstd"), none: asItIs }[
+      compressionOf(input.head, name)
+    ];
     let bytes = 0;
     for await (const block of unpack(input.all())) {
       bytes += block.byteLength;

@@ -22,8 +22,11 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
   try {
     const parsed = await parseOptions(script, argv);
     if ("shown" in parsed) return print(parsed.shown);
+    const home = dirname(process.execPath);
+    const answer = parsed.wrong ? undefined : script.answer?.(parsed.options, home);
+    if (answer !== undefined) return print(answer);
     const read = readSettings({
-      home: dirname(process.execPath),
+      home,
       envFile: parsed.envFile,
       environment: process.env,
     });
@@ -34,7 +37,7 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
       script: script.name,
       options: parsed.options,
       settings: read.settings,
-      home: dirname(process.execPath),
+      home,
       log,
       ...listenToSignals(log, script.graceSeconds?.(parsed.options, read.settings) ?? 0),
       facts: {},
@@ -150,7 +153,6 @@ function makeOutcome(
 /** Everything that is wrong with the settings, at once. */
 function checkSettings(script: Script, job: Job, read: ReadSettings): void {
   const { options, settings, log } = job;
-  if (script.ignoresSettings?.(options)) return;
   for (const note of read.notes) log.info(note);
   for (const warning of read.warnings) log.warn(warning);
   const needs = script.needs(options, settings);

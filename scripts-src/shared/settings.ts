@@ -33,12 +33,21 @@ export interface About {
   secret?: true;
 }
 
-/** The facts stand beside the rule: zod's own `meta` would make a copy of each rule, at every start. */
-const about = <T extends z.ZodType>(rule: T, facts: About) => ({ rule, facts });
+/**
+ * The facts stand beside the rule, which is made when settings are first checked: all the rules take 10 ms, and help needs
+ * none. (zod's own `meta` would make a copy of each.)
+ */
+const about = <T extends z.ZodType>(rule: () => T, facts: About) => ({ rule, facts });
 
-const text = z.string();
-const anyText = text.optional();
-const flag = z.stringbool({ error: "must be true or false" });
+/** What `make` makes, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+const text = () => z.string();
+const anyText = once(() => text().optional());
+const flag = () => z.stringbool({ error: "must be true or false" });
 const choice = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
 const whole = (min: number, max: number, range = `from ${min} to ${max}`) =>
@@ -54,14 +63,15 @@ const url = (...schemes: string[]) =>
       (value) => URL.canParse(value) && schemes.includes(new URL(value).protocol),
       `must be a URL that starts with ${schemes.map((s) => `${s}//`).join(" or ")}`,
     );
-const addresses = z
-  .string()
-  .transform((list) => list.split(",").flatMap((address) => address.trim() || []))
-  .refine(
-    (list) => list.length > 0 && list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
-    "must be mail addresses separated by commas",
-  );
-const days = whole(1, 36_500).optional();
+const addresses = () =>
+  z
+    .string()
+    .transform((list) => list.split(",").flatMap((address) => address.trim() || []))
+    .refine(
+      (list) => list.length > 0 && list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
+      "must be mail addresses separated by commas",
+    );
+const days = once(() => whole(1, 36_500).optional());
 
 function isTimeZone(name: string): boolean {
   try {
@@ -75,23 +85,21 @@ function isTimeZone(name: string): boolean {
 // zod writes a parser for the schema, as JavaScript, before it first parses: 10 ms, for a parser that is used once
 z.config({ jitless: true });
 
-const pathInBucket = text
-  .refine(
-    (path) => !path.includes("://"),
-    "must be the path within the bucket alone, such as production/app; the bucket's name stands in S3_BUCKET",
-  )
-  .transform((path) => path.replace(/^\/+|\/+$/g, ""));
+const pathInBucket = () =>
+  text()
+    .refine(
+      (path) => !path.includes("://"),
+      "must be the path within the bucket alone, such as production/app; the bucket's name stands in S3_BUCKET",
+    )
+    .transform((path) => path.replace(/^\/+|\/+$/g, ""));
 
 const settings = {
-  SITE_NAME: about(
-    text.default(() => hostname()),
-    {
-      group: "general",
-      meaning: "How mails and logs call this installation.",
-      example: "shop-production",
-      default: "the host name",
-    },
-  ),
+  SITE_NAME: about(() => text().default(() => hostname()), {
+    group: "general",
+    meaning: "How mails and logs call this installation.",
+    example: "shop-production",
+    default: "the host name",
+  }),
 
   DATABASE_URL: about(anyText, {
     group: "database",
@@ -109,11 +117,12 @@ const settings = {
     secret: true,
   }),
   DB_TYPE: about(
-    z
-      .string()
-      .transform((value) => (value === "postgres" ? "postgresql" : value))
-      .pipe(choice("postgresql", "mysql", "mariadb"))
-      .optional(),
+    () =>
+      z
+        .string()
+        .transform((value) => (value === "postgres" ? "postgresql" : value))
+        .pipe(choice("postgresql", "mysql", "mariadb"))
+        .optional(),
     {
       group: "database",
       meaning: "The kind of database, when it is named in parts.",
@@ -128,7 +137,7 @@ const settings = {
     example: "db.example.com",
     default: "localhost",
   }),
-  DB_PORT: about(whole(1, 65_535).optional(), {
+  DB_PORT: about(() => whole(1, 65_535).optional(), {
     group: "database",
     meaning: "Port of the database server.",
     example: "5432",
@@ -163,34 +172,34 @@ const settings = {
     example: "--exclude-table-data=log",
   }),
 
-  BACKUP_DIR: about(text.default("backups"), {
+  BACKUP_DIR: about(() => text().default("backups"), {
     group: "backup",
     meaning: "Folder of the backup files. A relative path starts at the executables' folder.",
     example: "/var/backups/app",
     default: "backups (/data/backups in the container image)",
   }),
-  BACKUP_COMPRESSION: about(choice("gzip", "zstd", "none").default("gzip"), {
+  BACKUP_COMPRESSION: about(() => choice("gzip", "zstd", "none").default("gzip"), {
     group: "backup",
     meaning: "How backup files are compressed.",
     example: "gzip",
     default: "gzip",
     values: "gzip, zstd, none",
   }),
-  BACKUP_COMPRESSION_LEVEL: about(whole(1, 19, "from 1 to 12 for gzip, from 1 to 19 for zstd").optional(), {
+  BACKUP_COMPRESSION_LEVEL: about(() => whole(1, 19, "from 1 to 12 for gzip, from 1 to 19 for zstd").optional(), {
     group: "backup",
     meaning: "How hard to compress: a higher level is smaller and slower.",
     example: "6",
     default: "6 for gzip, 3 for zstd",
     values: "1 to 12 for gzip, 1 to 19 for zstd",
   }),
-  BACKUP_JOBS: about(whole(1, 64).optional(), {
+  BACKUP_JOBS: about(() => whole(1, 64).optional(), {
     group: "backup",
     meaning: "How many blocks are compressed at the same time. Fewer leave more of the machine to others.",
     example: "2",
     default: "the cores available to the program",
     values: "1 to 64",
   }),
-  BACKUP_KEEP_LOCAL: about(flag.default(true), {
+  BACKUP_KEEP_LOCAL: about(() => flag().default(true), {
     group: "backup",
     meaning: "false: stream the backup straight to S3 and keep no local file (needs backup --upload or schedule).",
     example: "true",
@@ -220,7 +229,7 @@ const settings = {
     values: "5 or 6 fields (with seconds first), or @hourly, @daily, @weekly, @monthly, @yearly",
   }),
   BACKUP_TIMEZONE: about(
-    text.refine(isTimeZone, "must be a time zone name such as UTC or Europe/Berlin").default("UTC"),
+    () => text().refine(isTimeZone, "must be a time zone name such as UTC or Europe/Berlin").default("UTC"),
     {
       group: "schedule",
       meaning: "The time zone in which BACKUP_INTERVAL is read.",
@@ -229,14 +238,14 @@ const settings = {
       values: "a name of the IANA time zone database",
     },
   ),
-  BACKUP_CATCH_UP: about(flag.default(false), {
+  BACKUP_CATCH_UP: about(() => flag().default(false), {
     group: "schedule",
     meaning: "When `schedule` starts and a run was missed meanwhile, make it up once at start.",
     example: "true",
     default: "false (true in the container image)",
     values: "true, false",
   }),
-  BACKUP_GRACE_SECONDS: about(whole(0, 86_400).default(25), {
+  BACKUP_GRACE_SECONDS: about(() => whole(0, 86_400).default(25), {
     group: "schedule",
     meaning:
       "How long `schedule` lets a running backup finish after SIGTERM before it is stopped cleanly. Keep it below the container's stop_grace_period.",
@@ -250,7 +259,7 @@ const settings = {
     example: "/var/lib/node_exporter/textfile/backup_scripts.prom",
   }),
 
-  S3_URL: about(url("http:", "https:").optional(), {
+  S3_URL: about(() => url("http:", "https:").optional(), {
     group: "storage",
     meaning: "Endpoint of the S3-compatible storage. Not needed for AWS.",
     example: "https://s3.example.com",
@@ -261,13 +270,13 @@ const settings = {
     meaning: "Bucket that receives the backups.",
     example: "my-backups",
   }),
-  S3_PATH: about(pathInBucket.default(""), {
+  S3_PATH: about(() => pathInBucket().default(""), {
     group: "storage",
     meaning: "Folder (key prefix) within the bucket.",
     example: "production/app",
     default: "the bucket's top",
   }),
-  S3_REGION: about(text.default("us-east-1"), {
+  S3_REGION: about(() => text().default("us-east-1"), {
     group: "storage",
     meaning: "Region of the bucket.",
     example: "eu-central-1",
@@ -291,7 +300,7 @@ const settings = {
     example: "IQoJb3JpZ2luX2VjEXAMPLE",
     secret: true,
   }),
-  S3_FORCE_PATH_STYLE: about(flag.optional(), {
+  S3_FORCE_PATH_STYLE: about(() => flag().optional(), {
     group: "storage",
     meaning: "Address the bucket as a path (https://host/bucket) instead of a host (https://bucket.host).",
     example: "true",
@@ -304,14 +313,14 @@ const settings = {
     example: "STANDARD_IA",
     default: "the bucket's default",
   }),
-  REMOTE_S3_DELETE: about(flag.default(false), {
+  REMOTE_S3_DELETE: about(() => flag().default(false), {
     group: "storage",
     meaning: "`sync` also deletes backups from S3 that are gone from BACKUP_DIR.",
     example: "false",
     default: "false",
     values: "true, false",
   }),
-  SYNC_CLIENT: about(choice("sdk", "aws-cli").default("sdk"), {
+  SYNC_CLIENT: about(() => choice("sdk", "aws-cli").default("sdk"), {
     group: "storage",
     meaning: "What `sync` uses: sdk needs nothing installed; aws-cli runs `aws s3 sync`.",
     example: "sdk",
@@ -319,7 +328,7 @@ const settings = {
     values: "sdk, aws-cli",
   }),
 
-  EMAIL_NOTIFY_MODE: about(choice("SUCCESS_AND_FAILURE", "FAILURE_ONLY", "NEVER").default("NEVER"), {
+  EMAIL_NOTIFY_MODE: about(() => choice("SUCCESS_AND_FAILURE", "FAILURE_ONLY", "NEVER").default("NEVER"), {
     group: "mail",
     meaning: "When to send a mail: after every run, only when one failed, or never. The webhook obeys it too.",
     example: "FAILURE_ONLY",
@@ -327,17 +336,18 @@ const settings = {
     values: "SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER",
   }),
   EMAIL_FROM: about(
-    addresses
-      .refine((list) => list.length === 1, "must be one mail address")
-      .transform((list) => list[0] ?? "")
-      .optional(),
+    () =>
+      addresses()
+        .refine((list) => list.length === 1, "must be one mail address")
+        .transform((list) => list[0] ?? "")
+        .optional(),
     {
       group: "mail",
       meaning: "Sender of the mails.",
       example: "backup@example.com",
     },
   ),
-  EMAIL_TO: about(addresses.optional(), {
+  EMAIL_TO: about(() => addresses().optional(), {
     group: "mail",
     meaning: "Who receives the mails; several are separated by commas.",
     example: "admin@example.com, oncall@example.com",
@@ -347,7 +357,7 @@ const settings = {
     meaning: "Mail server.",
     example: "smtp.example.com",
   }),
-  SMTP_PORT: about(whole(1, 65_535).default(587), {
+  SMTP_PORT: about(() => whole(1, 65_535).default(587), {
     group: "mail",
     meaning: "Port of the mail server.",
     example: "587",
@@ -365,7 +375,7 @@ const settings = {
     example: "secret",
     secret: true,
   }),
-  SMTP_SECURITY: about(choice("starttls", "tls", "none").optional(), {
+  SMTP_SECURITY: about(() => choice("starttls", "tls", "none").optional(), {
     group: "mail",
     meaning: "Encryption: starttls (required, never skipped), tls from the first byte, or none.",
     example: "starttls",
@@ -373,13 +383,13 @@ const settings = {
     values: "starttls, tls, none",
   }),
 
-  NOTIFY_WEBHOOK_URL: about(url("http:", "https:").optional(), {
+  NOTIFY_WEBHOOK_URL: about(() => url("http:", "https:").optional(), {
     group: "notices",
     meaning: "Receives the outcome of a run as JSON by POST, when EMAIL_NOTIFY_MODE would send a mail.",
     example: "https://hooks.example.com/backup",
     secret: true,
   }),
-  HEALTHCHECK_URL: about(url("http:", "https:").optional(), {
+  HEALTHCHECK_URL: about(() => url("http:", "https:").optional(), {
     group: "notices",
     meaning:
       "Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail, by every script that runs with it. Where sync and restore share the settings file, set it for backup alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab.",
@@ -387,14 +397,14 @@ const settings = {
     secret: true,
   }),
 
-  LOG_LEVEL: about(choice("debug", "info", "warn", "error").default("info"), {
+  LOG_LEVEL: about(() => choice("debug", "info", "warn", "error").default("info"), {
     group: "log",
     meaning: "The least important lines that are still logged.",
     example: "info",
     default: "info",
     values: "debug, info, warn, error",
   }),
-  LOG_FORMAT: about(choice("text", "json").default("text"), {
+  LOG_FORMAT: about(() => choice("text", "json").default("text"), {
     group: "log",
     meaning: "One line of text or one JSON object a line.",
     example: "text",
@@ -403,13 +413,13 @@ const settings = {
   }),
 };
 
-type Rules = { [Name in keyof typeof settings]: (typeof settings)[Name]["rule"] };
-export const schema = z.object(
-  Object.fromEntries(Object.entries(settings).map(([name, { rule }]) => [name, rule])) as unknown as Rules,
+type Rules = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]["rule"]> };
+export const schema = once(() =>
+  z.object(Object.fromEntries(Object.entries(settings).map(([name, { rule }]) => [name, rule()])) as unknown as Rules),
 );
 
 /** Every setting, checked. A setting that was left empty counts as not set. */
-export type Settings = z.output<typeof schema>;
+export type Settings = z.output<ReturnType<typeof schema>>;
 export type SettingName = keyof Settings;
 
 export const settingNames = Object.keys(settings) as SettingName[];
