@@ -112,6 +112,7 @@ async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise
   try {
     return await Promise.race([work(), stray]);
   } catch (error) {
+    if (error instanceof Declined) return error;
     // whatever broke because we were told to stop, the reason is that we were told to stop
     return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
   } finally {

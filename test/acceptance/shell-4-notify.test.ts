@@ -277,18 +277,24 @@ describe("it reports its own misery:", () => {
     expect(mail.mails).toEqual([]);
   });
 
-  test("nor of a restore that was declined: no failure, but an end of what was started", async () => {
-    const mail = await mailServer();
-    const health = httpServer();
-    const scripts = install(mail, { HEALTHCHECK_URL: `${health.url}/uuid` });
-    expect((await scripts.run("backup")).status).toBe(0);
-    const terminal = startOnTerminal([join(scripts.dir, "restore")]);
-    await terminal.sees("Type yes");
-    terminal.type("n\n");
-    expect(await terminal.exited).toBe(1);
-    expect(mail.only().parsed.subject).toBe("OK: shop backup of app");
-    expect(health.asked.map(({ path }) => path)).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid"]);
-  });
+  test.each([
+    ["no", "n\n", 1],
+    ["Ctrl-C", "\u0003", 130],
+  ])(
+    "nor of a restore that was declined by %s: no failure, but an end of what was started",
+    async (_, typed, status) => {
+      const mail = await mailServer();
+      const health = httpServer();
+      const scripts = install(mail, { HEALTHCHECK_URL: `${health.url}/uuid` });
+      expect((await scripts.run("backup")).status).toBe(0);
+      const terminal = startOnTerminal([join(scripts.dir, "restore")]);
+      await terminal.sees("Type yes");
+      terminal.type(typed);
+      expect(await terminal.exited).toBe(status);
+      expect(mail.only().parsed.subject).toBe("OK: shop backup of app");
+      expect(health.asked.map(({ path }) => path)).toEqual(["/uuid/start", "/uuid", "/uuid/start", "/uuid"]);
+    },
+  );
 
   test("in the log alone when an address is wrong, which does not call it unset", async () => {
     const mail = await mailServer();

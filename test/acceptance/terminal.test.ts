@@ -46,6 +46,7 @@ test("Ctrl-C at the question ends with status 130 and changes nothing", async ()
   await terminal.sees("Type yes");
   terminal.type("\u0003");
   expect(await terminal.exited).toBe(130);
+  expect(terminal.shown()).toContain("nothing was changed");
   expect(await rows()).toBe("0");
 });
 
