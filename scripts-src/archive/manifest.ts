@@ -3,49 +3,54 @@ import { constants } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../shared/errors.ts";
+import { once } from "../shared/once.ts";
 import { diskFailure } from "../shared/disk.ts";
 import { manifestName } from "./name.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
 const currentFormat = 1;
-const count = z.int().nonnegative();
-const instant = z.iso.datetime();
 
 /** Readers keep and ignore fields that they do not know. */
-const schema = z.looseObject({
-  formatVersion: z.literal(currentFormat),
-  database: z.string().min(1),
-  engine: z.enum(["postgresql", "mysql", "mariadb"]),
-  /** "PostgreSQL 15.18". */
-  serverVersion: z.string(),
-  /** "pg_dump 15.18". */
-  clientVersion: z.string(),
-  /** UTC, ISO 8601. */
-  startedAt: instant,
-  endedAt: instant,
-  /** Size of the file. */
-  bytes: count,
-  /** Of the file, lower-case hexadecimal. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Size of the SQL. */
-  uncompressedBytes: count,
-  compression: z.enum(["gzip", "zstd", "none"]),
-  /** Version of backup_scripts that made it. */
-  programVersion: z.string(),
-  host: z.string(),
-  site: z.string(),
-  /** Extra words given to the dump program. */
-  dumpOptions: z.array(z.string()),
-  /** Character set of the database. */
-  encoding: z.string(),
-  /** A command of stock tools that restores the file, to be run in its folder. */
-  restoreCommand: z.string(),
+const schema = once(() => {
+  const count = z.int().nonnegative();
+  const instant = z.iso.datetime();
+  return z.looseObject({
+    formatVersion: z.literal(currentFormat),
+    database: z.string().min(1),
+    engine: z.enum(["postgresql", "mysql", "mariadb"]),
+    /** "PostgreSQL 15.18". */
+    serverVersion: z.string(),
+    /** "pg_dump 15.18". */
+    clientVersion: z.string(),
+    /** UTC, ISO 8601. */
+    startedAt: instant,
+    endedAt: instant,
+    /** Size of the file. */
+    bytes: count,
+    /** Of the file, lower-case hexadecimal. */
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    /** Size of the SQL. */
+    uncompressedBytes: count,
+    compression: z.enum(["gzip", "zstd", "none"]),
+    /** Version of backup_scripts that made it. */
+    programVersion: z.string(),
+    host: z.string(),
+    site: z.string(),
+    /** Extra words given to the dump program. */
+    dumpOptions: z.array(z.string()),
+    /** Character set of the database. */
+    encoding: z.string(),
+    /** A command of stock tools that restores the file, to be run in its folder. */
+    restoreCommand: z.string(),
+  });
 });
 
-export type Manifest = z.infer<typeof schema>;
+export type Manifest = z.infer<ReturnType<typeof schema>>;
 
 /** What `formatManifest` is given: everything but the format's version. */
-export type ManifestFacts = { [Field in keyof Omit<typeof schema.shape, "formatVersion">]: Manifest[Field] };
+export type ManifestFacts = {
+  [Field in keyof Omit<ReturnType<typeof schema>["shape"], "formatVersion">]: Manifest[Field];
+};
 
 /** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
 const largest = 1 << 20;
@@ -53,7 +58,7 @@ const hints = ["restore a healthy copy of the manifest, or move it away to go on
 
 /** The text of a manifest file: JSON for people. */
 export function formatManifest(facts: ManifestFacts): string {
-  return `${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
+  return `${JSON.stringify(schema().parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
 }
 
 /** Reads a manifest's text; `path` is for messages. Throws `Failure` when it is damaged or of a newer format. */
@@ -69,7 +74,7 @@ export function parseManifest(text: string, path: string): Manifest {
     throw new Failure(`manifest ${path} has format ${version}, this program knows ${currentFormat}`, {
       hints: ["use a newer backup_scripts"],
     });
-  const { data, error } = schema.safeParse(json);
+  const { data, error } = schema().safeParse(json);
   if (data) return data;
   const isMissing = ([field]: readonly PropertyKey[]) => field !== undefined && !(field in Object(json));
   const missing = error.issues.flatMap((issue) => (isMissing(issue.path) ? [issue.path.join(".")] : []));

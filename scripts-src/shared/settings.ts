@@ -4,6 +4,7 @@
  */
 import { hostname } from "node:os";
 import { z } from "zod";
+import { once } from "./once.ts";
 
 /** Groups in the order in which a person meets them. */
 export const groups = {
@@ -38,12 +39,6 @@ export interface About {
  * none. (zod's own `meta` would make a copy of each.)
  */
 const about = <T extends z.ZodType>(rule: () => T, facts: About) => ({ rule, facts });
-
-/** What `make` makes, made when it is first asked for. */
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
-}
 
 const text = () => z.string();
 const anyText = once(() => text().optional());
