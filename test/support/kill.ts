@@ -8,6 +8,7 @@ import { type Folder, folderState } from "./expect.ts";
 import { type Chance, chance } from "./random.ts";
 import type { Operation, S3Server } from "./s3-server.ts";
 import { sha256 } from "./storage.ts";
+import { until } from "./until.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** A test's own limit, only for a run that hangs: a single run is ended after two minutes. */
@@ -62,6 +63,8 @@ export function killer(what: string): Killer {
     clearTimeout(timer);
     onRequest(s3, undefined);
     s3.faults.length = 0;
+    // a request that outlives the one who sent it makes an upload that is younger than what the test does next
+    await until("the server has done what it was asked", () => s3.asked.every((request) => request.status !== 0));
     if (status !== 137) expect(status, stderr).toBe(0);
     return status === 137;
   }
