@@ -183,6 +183,26 @@ describe.each(packs)("decompress %s", (compression) => {
     }
   });
 
+  test("a file of two parts, cut at any byte or with any bit changed, is refused or gives the same content", async () => {
+    const [first, second] = [Buffer.from("hello world ".repeat(20)), randomBytes(100)];
+    const parts = [foreign[compression](first), foreign[compression](second)];
+    const [whole, content] = [Buffer.concat(parts), Buffer.concat([first, second])];
+    /** The content, undefined when the file is refused. */
+    const read = (data: Buffer, bytes: number) => unpacked(data, compression, bytes).catch(() => undefined);
+    for (const bytes of [1, 7, 100_000]) {
+      for (let cut = 1; cut < whole.length; cut++)
+        expect([cut, (await read(whole.subarray(0, cut), bytes)) !== undefined]).toEqual([
+          cut,
+          cut === parts[0]?.length, // told by the checksum and the dump's completion line
+        ]);
+      for (let bit = 0; bit < whole.length * 8; bit++) {
+        const data = Buffer.from(whole);
+        data[bit >> 3]! ^= 1 << (bit & 7);
+        expect([bit, (await read(data, bytes)) ?? content]).toEqual([bit, content]);
+      }
+    }
+  });
+
   test("more than it should hold is refused early", async () => {
     const bomb = foreign[compression](Buffer.alloc(50_000_000));
     let seen = 0;
