@@ -3,7 +3,6 @@ import { constants } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../shared/errors.ts";
-import { once } from "../shared/once.ts";
 import { diskFailure } from "../shared/disk.ts";
 import { manifestName } from "./name.ts";
 
@@ -11,7 +10,7 @@ import { manifestName } from "./name.ts";
 const currentFormat = 1;
 
 /** Readers keep and ignore fields that they do not know. */
-const schema = once(() => {
+const schema = z.lazy(() => {
   const count = z.int().nonnegative();
   const instant = z.iso.datetime();
   return z.looseObject({
@@ -45,11 +44,11 @@ const schema = once(() => {
   });
 });
 
-export type Manifest = z.infer<ReturnType<typeof schema>>;
+export type Manifest = z.infer<typeof schema>;
 
 /** What `formatManifest` is given: everything but the format's version. */
 export type ManifestFacts = {
-  [Field in keyof Omit<ReturnType<typeof schema>["shape"], "formatVersion">]: Manifest[Field];
+  [Field in keyof Omit<ReturnType<typeof schema.unwrap>["shape"], "formatVersion">]: Manifest[Field];
 };
 
 /** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
@@ -58,7 +57,7 @@ const hints = ["restore a healthy copy of the manifest, or move it away to go on
 
 /** The text of a manifest file: JSON for people. */
 export function formatManifest(facts: ManifestFacts): string {
-  return `${JSON.stringify(schema().parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
+  return `${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
 }
 
 /** Reads a manifest's text; `path` is for messages. Throws `Failure` when it is damaged or of a newer format. */
@@ -74,7 +73,7 @@ export function parseManifest(text: string, path: string): Manifest {
     throw new Failure(`manifest ${path} has format ${version}, this program knows ${currentFormat}`, {
       hints: ["use a newer backup_scripts"],
     });
-  const { data, error } = schema().safeParse(json);
+  const { data, error } = schema.safeParse(json);
   if (data) return data;
   const isMissing = ([field]: readonly PropertyKey[]) => field !== undefined && !(field in Object(json));
   const missing = error.issues.flatMap((issue) => (isMissing(issue.path) ? [issue.path.join(".")] : []));

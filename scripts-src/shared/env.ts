@@ -158,7 +158,7 @@ const misspelt = (name: string, meant: string) =>
 /** Checks each value by its rule; what does not pass counts as not set. */
 function checkValues({ given, broken, problems }: Reading): Settings {
   const values = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
-  const checked = schema().safeParse(values);
+  const checked = schema.safeParse(values);
   if (checked.success) return checked.data;
   for (const { path, message } of checked.error.issues) {
     const name = path[0] as SettingName;
@@ -169,5 +169,5 @@ function checkValues({ given, broken, problems }: Reading): Settings {
     const remedy = message.includes(example) ? message : `${message}, for example ${example}`;
     problems.push(`${name} (${given.get(name)?.where}): ${remedy}`);
   }
-  return schema().parse(values);
+  return schema.parse(values);
 }

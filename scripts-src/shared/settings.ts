@@ -4,7 +4,6 @@
  */
 import { hostname } from "node:os";
 import { z } from "zod";
-import { once } from "./once.ts";
 
 /** Groups in the order in which a person meets them. */
 export const groups = {
@@ -41,7 +40,7 @@ export interface About {
 const about = <T extends z.ZodType>(rule: () => T, facts: About) => ({ rule, facts });
 
 const text = () => z.string();
-const anyText = once(() => text().optional());
+const anyText = () => text().optional();
 const flag = () => z.stringbool({ error: "must be true or false" });
 const choice = <const T extends readonly string[]>(...values: T) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
@@ -66,7 +65,7 @@ const addresses = () =>
       (list) => list.length > 0 && list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
       "must be mail addresses separated by commas",
     );
-const days = once(() => whole(1, 36_500).optional());
+const days = () => whole(1, 36_500).optional();
 
 function isTimeZone(name: string): boolean {
   try {
@@ -409,12 +408,12 @@ const settings = {
 };
 
 type Rules = { [Name in keyof typeof settings]: ReturnType<(typeof settings)[Name]["rule"]> };
-export const schema = once(() =>
+export const schema = z.lazy(() =>
   z.object(Object.fromEntries(Object.entries(settings).map(([name, { rule }]) => [name, rule()])) as unknown as Rules),
 );
 
 /** Every setting, checked. A setting that was left empty counts as not set. */
-export type Settings = z.output<ReturnType<typeof schema>>;
+export type Settings = z.output<typeof schema>;
 export type SettingName = keyof Settings;
 
 export const settingNames = Object.keys(settings) as SettingName[];

@@ -55,7 +55,7 @@ test("8: sync deletes what the table says, and nothing else", () => {
 });
 
 test("10: the modes and the webhook's keys", () => {
-  const { options } = schema().shape.EMAIL_NOTIFY_MODE.unwrap();
+  const { options } = schema.unwrap().shape.EMAIL_NOTIFY_MODE.unwrap();
   for (const mode of options) expect(documentation).toContain(`\n| \`${mode}\` | `);
   const times = { startedAt: now, endedAt: now };
   const body = webhookBody({

@@ -48,7 +48,7 @@ async function told(work: Promise<unknown>): Promise<string> {
 }
 
 const send = (settings: Record<string, string>, time = patience.usual) =>
-  sendMail(message, schema().parse(settings), time);
+  sendMail(message, schema.parse(settings), time);
 
 async function toServer(options: MailServerOptions, settings: Record<string, string> = {}, time?: number) {
   const server = stopLater(await startMailServer(options));
@@ -278,7 +278,7 @@ test("a secret that got into an outcome leaves it neither as text, as HTML nor a
   hideSecrets([secret]);
   const mail = stopLater(await startMailServer({ security: "none" }));
   const hook = http(() => undefined);
-  const settings = schema().parse({ ...mail.settings, NOTIFY_WEBHOOK_URL: hook.url });
+  const settings = schema.parse({ ...mail.settings, NOTIFY_WEBHOOK_URL: hook.url });
   const text = `login with ${secret} refused`;
   const now = new Date();
   const outcome: Outcome = {

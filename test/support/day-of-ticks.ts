@@ -22,7 +22,7 @@ export interface Day {
 
 const [folder = "", count = ""] = process.argv.slice(2);
 const start = new Date("2026-03-01T00:00:00Z");
-const settings = schema().parse({ SITE_NAME: "test", BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "json" });
+const settings = schema.parse({ SITE_NAME: "test", BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "json" });
 const stop = new AbortController();
 const job: Job = {
   script: "schedule",

@@ -41,7 +41,7 @@ export async function open(
 ): Promise<Opened> {
   const lines: string[] = [];
   const controller = new AbortController();
-  const storage = await openStorage(schema().parse({ ...s3Settings(server, bucket), ...settings }), {
+  const storage = await openStorage(schema.parse({ ...s3Settings(server, bucket), ...settings }), {
     log: recordingLog(lines),
     signal: controller.signal,
     waits,

@@ -59,7 +59,7 @@ describe("filters", () => {
     const filters = syncFilters(here, false, damaged);
     for (const { name } of [bad!, itsManifest!]) expect([name, passes(filters, name)]).toEqual([name, false]);
     for (const { name } of rest) expect([name, passes(filters, name)]).toEqual([name, true]);
-    const settings = schema().parse({ S3_BUCKET: "b", REMOTE_S3_DELETE: "true" });
+    const settings = schema.parse({ S3_BUCKET: "b", REMOTE_S3_DELETE: "true" });
     expect(syncArguments("/var/backups", here, settings, { dryRun: false, damaged })).not.toContain("--delete");
   });
 
@@ -129,7 +129,7 @@ describe("filters", () => {
 
 describe("arguments", () => {
   const settings = (more: Record<string, string> = {}) =>
-    schema().parse({ S3_BUCKET: "b", S3_PATH: "p/q", S3_ACCESS_KEY: "AK", S3_SECRET_KEY: "very secret", ...more });
+    schema.parse({ S3_BUCKET: "b", S3_PATH: "p/q", S3_ACCESS_KEY: "AK", S3_SECRET_KEY: "very secret", ...more });
   const args = (more: Record<string, string> = {}, files: File[] = here) =>
     syncArguments("/var/backups", files, settings(more), { dryRun: false, damaged: new Set() });
 

@@ -8,7 +8,7 @@ import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
 import { Failure } from "../../scripts-src/shared/errors.ts";
 import { schema } from "../../scripts-src/shared/settings.ts";
 
-const target = (settings: Record<string, string>) => targetFromSettings(schema().parse(settings));
+const target = (settings: Record<string, string>) => targetFromSettings(schema.parse(settings));
 const fromUrl = (DATABASE_URL: string) => target({ DATABASE_URL });
 
 describe("the target", () => {

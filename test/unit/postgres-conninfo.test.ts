@@ -174,7 +174,7 @@ const known = new Set(
   "host hostaddr port dbname user password passfile sslmode sslpassword options application_name service".split(" "),
 );
 
-const target = (settings: Record<string, string>) => targetFromSettings(schema().parse(settings));
+const target = (settings: Record<string, string>) => targetFromSettings(schema.parse(settings));
 
 describe("the database that the settings name", () => {
   test("the password stands apart, everything else is passed through in order", () => {
