@@ -1,4 +1,5 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
+import { accessSync, constants } from "node:fs";
 import type { Shell } from "zx";
 import { killGroup, running, signalNumber } from "./children.ts";
 import { scriptLog } from "./log.ts";
@@ -21,6 +22,16 @@ export function childEnvironment(extra: Record<string, string> = {}): Record<str
   return { ...Object.fromEntries(kept), LC_MESSAGES: "C", LANGUAGE: "", ...extra };
 }
 
+/** Where programs start: in the present folder, but in / when we may not enter that (`sudo -u backup`, typed in /root), or it is gone. */
+function childFolder(): string {
+  try {
+    accessSync(process.cwd(), constants.X_OK);
+    return process.cwd();
+  } catch {
+    return "/";
+  }
+}
+
 /**
  * zx's `$` for short commands: /bin/sh instead of bash, quiet, own process group (so that a Ctrl-C reaches us alone
  * and we end the children in order). `ZX_*` variables of a stranger's environment are not obeyed.
@@ -41,6 +52,7 @@ export async function shell(env: Record<string, string> = {}, signal?: AbortSign
     log: (entry) => {
       if (entry.kind === "cmd") runs(entry.cmd);
     },
+    cwd: childFolder(),
     env: childEnvironment(env),
     ...(signal ? { signal } : {}),
   });
@@ -72,6 +84,7 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
     stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
+    cwd: childFolder(),
     env: childEnvironment(options.env),
     detached: true,
   });

@@ -1,9 +1,9 @@
 /** The ways to name a database, with passwords that have broken other tools; and no secret in anything that is said. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { hasIpv6, literal, type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
@@ -141,6 +141,21 @@ test("sslmode and the other options of libpq are passed through", async () => {
   const twoHosts = `host=127.0.0.1,127.0.0.1 port=1,${server.port} dbname=app user=postgres password=${server.password}`;
   await expectWorks({ POSTGRES_CONNECTION_STRING: twoHosts });
 });
+
+testWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root and setpriv")(
+  "a present folder that the user may not enter (sudo -u backup, typed in /root) is no obstacle",
+  async () => {
+    const scripts = installScripts();
+    rmSync(join(scripts.dir, ".env.sh"));
+    chmodSync(scripts.dir, 0o755);
+    mkdirSync(scripts.backups, { mode: 0o700 });
+    chownSync(scripts.backups, 65_534, 65_534);
+    const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const closed = { cwd: tempDir("closed"), env: server.settings("app") };
+    for (const script of ["backup", "restore"])
+      expectSuccess(await startProgram([...asNobody, join(scripts.dir, script)], closed).done);
+  },
+);
 
 test("variables of libpq in the environment do not lead elsewhere", async () => {
   const env = {
