@@ -9,13 +9,13 @@ import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
 import { backupFolder, nameDatabase } from "./backup.ts";
 import { checkLogin, checkPrivileges, checkRoom, type Contact, lockName } from "./checks.ts";
-import type { Contents, Database, LoadPlan, Server } from "./database/database.ts";
+import type { Contents, Database, LoadPlan, LoadTarget, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
 import { counted } from "./shared/counted.ts";
 import { isDiskFull } from "./shared/disk.ts";
-import { codeOf, Failure, messageOf, Stopped } from "./shared/errors.ts";
+import { codeOf, Failure, messageOf, Stopped, usageFailure } from "./shared/errors.ts";
 import { takeLock, tryLock } from "./shared/lock.ts";
 import { checkNotices } from "./shared/notify/check.ts";
 import { quote } from "./shared/process.ts";
@@ -30,6 +30,7 @@ interface Options {
   noOwner: boolean;
   noSafetyBackup: boolean;
   keepSafetyBackup: boolean;
+  swap: boolean;
   yes: boolean;
   dryRun: boolean;
 }
@@ -40,7 +41,7 @@ export const restore: Script<Options> = {
     "Restores the database from a backup: the newest one in BACKUP_DIR or S3, or the one that is named. The backup is\n" +
     "checked to its last byte before the database is touched. With PostgreSQL a restore that fails changes nothing; with MySQL\n" +
     "and MariaDB, which cannot take that back, the present state is backed up first.",
-  usage: "[FILE] [--from-s3] [--no-owner] [--no-safety-backup | --keep-safety-backup] [--yes] [--dry-run]",
+  usage: "[FILE] [--from-s3] [--no-owner] [--swap] [--no-safety-backup | --keep-safety-backup] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
@@ -48,6 +49,7 @@ export const restore: Script<Options> = {
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
+    ["restore --swap", "PostgreSQL: into a new database, which then takes the place of the present one"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
@@ -67,6 +69,13 @@ export const restore: Script<Options> = {
         type: "boolean",
         default: false,
         describe: "Leave out ownership and privileges (MySQL, MariaDB: definers)",
+      })
+      .option("swap", {
+        type: "boolean",
+        default: false,
+        describe:
+          "PostgreSQL: load into a new database, over several connections, then exchange the two by name; the present one serves " +
+          "its users meanwhile, and stays as NAME_before_TIME",
       })
       .option("no-safety-backup", {
         type: "boolean",
@@ -88,6 +97,8 @@ export const restore: Script<Options> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const folder = backupFolder(job);
+    if (options.swap && !database.createBeside)
+      throw usageFailure("--swap: MySQL and MariaDB cannot rename a database", "restore without --swap");
     if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
     using lock = await lockFolder(job, database, folder);
     if (lock) await sweepPartials(folder, database.name);
@@ -98,10 +109,11 @@ export const restore: Script<Options> = {
     const contents = await checkBackup(job, database, file);
     const server = await database.probe();
     const plan = await planLoad(job, database, contents, server);
-    const replaced = describePlan(database, file, plan);
+    const replaced = describePlan(database, file, plan, options);
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
+    if (options.swap) return { summary: await swap(job, database, file, contents, server) };
     const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job) : undefined;
     await load(job, database, file, contents, plan).catch((error: unknown) => {
       throw safety ? safety.explain(error) : error;
@@ -132,7 +144,7 @@ function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Che
         const contents = await checkBackup(job, database, file);
         if (!contact.server) return `${file.name} is whole; not compared with the database`;
         const plan = await planLoad(job, database, contents, contact.server);
-        return `${file.name} is whole; ${describePlan(database, file, plan)}`;
+        return `${file.name} is whole; ${describePlan(database, file, plan, job.options)}`;
       },
     },
     ...checkNotices(job.settings),
@@ -254,14 +266,14 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
 }
 
 /** Throws a `Failure` when the load would fail or do harm. */
-async function planLoad({ log, options }: Job<Options>, database: Database, contents: Contents, server: Server) {
+async function planLoad({ log, options }: Job<Options>, database: LoadTarget, contents: Contents, server: Server) {
   const plan = await database.plan(contents, server, options);
   for (const warning of plan.warnings) log.warn(warning);
   if (plan.problems.length > 0) throw cannotLoad(database, plan);
   return plan;
 }
 
-const cannotLoad = (database: Database, plan: LoadPlan) =>
+const cannotLoad = (database: LoadTarget, plan: LoadPlan) =>
   new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
     hints: ["fix what is listed, then restore again"],
   });
@@ -270,19 +282,43 @@ const cannotLoad = (database: Database, plan: LoadPlan) =>
 const needsSafety = ({ noSafetyBackup }: Options, { atomicLoad }: Database, { replaces, drops }: LoadPlan): boolean =>
   !atomicLoad && !noSafetyBackup && replaces.length + drops.length > 0;
 
-function describePlan(database: Database, file: OpenBackup, { replaces, keeps, drops }: LoadPlan): string {
+function describePlan(
+  database: Database,
+  file: OpenBackup,
+  { replaces, keeps, drops }: LoadPlan,
+  { swap }: Options,
+): string {
   const made = file.manifest ? ` of ${file.manifest.startedAt}` : "";
+  const restoring = `restore of ${database.where} from ${file.name}${made}: `;
+  if (swap)
+    return (
+      `${restoring}a new database takes the place of the present one, which stays under another name` +
+      (keeps.length > 0 ? `; not in the backup, and only there then: ${keeps.join(", ")}` : "")
+    );
   return (
-    `restore of ${database.where} from ${file.name}${made}: ` +
+    restoring +
     (replaces.length > 0 ? `replaces ${counted(replaces.length, "table")}` : "nothing is there to be replaced") +
     (keeps.length > 0 ? `; ${counted(keeps.length, "table")} not in the backup will stay` : "") +
     (drops.length > 0 ? `; removes what is not in the backup: ${drops.join(", ")}` : "")
   );
 }
 
+/** Loads into a new database, which then takes the place of the present one; says how it ended. */
+async function swap(job: Job<Options>, database: Database, file: OpenBackup, contents: Contents, server: Server) {
+  await using beside = await database.createBeside?.(server);
+  if (!beside) throw new Error("the engine has no createBeside");
+  const plan = await planLoad(job, beside, contents, server);
+  await load(job, beside, file, contents, plan);
+  const before = await beside.exchange();
+  return (
+    `restore done: ${database.where} is as in ${file.name}; as it was before, it is the database ${before}: ` +
+    `drop that when you no longer need it`
+  );
+}
+
 async function load(
   { log, options }: Job<Options>,
-  database: Database,
+  database: LoadTarget,
   file: OpenBackup,
   contents: Contents,
   plan: LoadPlan,

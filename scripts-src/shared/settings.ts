@@ -188,7 +188,9 @@ const settings = {
   }),
   BACKUP_JOBS: about(() => whole(1, 64).optional(), {
     group: "backup",
-    meaning: "How many blocks are compressed at the same time. Fewer leave more of the machine to others.",
+    meaning:
+      "How many blocks are compressed at the same time, and over how many connections restore --swap loads (at most 8 when it is " +
+      "not set). Fewer leave more of the machine to others.",
     example: "2",
     default: "the cores available to the program",
     values: "1 to 64",

@@ -59,11 +59,15 @@ async function withDatabase<T>(rows: number, work: (place: Place) => Promise<T>)
   }
 }
 
-export const benchDatabase = (rows: number, rounds: number): Promise<string> =>
-  withDatabase(
-    rows,
-    async (place) => `${await benchBackup(place, rounds)}\n${await benchRestore(place.server, place.dir, rounds)}`,
-  );
+export const benchBackup = (rows: number, rounds: number): Promise<string> =>
+  withDatabase(rows, (place) => measureBackups(place, rounds));
+
+export const benchRestore = (rows: number, rounds: number): Promise<string> =>
+  withDatabase(rows, async ({ server, dir, bucket }) => {
+    await measure(ourBackups(server, dir, bucket).slice(0, 2), 1);
+    await run(shell(`${server.clientDir}/pg_dump --clean --if-exists | gzip -6 > ${dir}/a.gz`), server.env("bench"));
+    return measureRestores(server, dir, rounds);
+  });
 
 /** The peak must not follow the size of the database: 100 MB and 4 GB of SQL, one run each. */
 export async function benchMemory(sizes: readonly number[]): Promise<string> {
@@ -99,21 +103,25 @@ function ourBackups(server: PostgresServer, dir: string, bucket: Place["bucket"]
   ];
 }
 
-function ourRestores(server: PostgresServer, dir: string): Contender[] {
-  const prepare = async () => {
-    await server.dropDatabase("copy");
-    await server.createDatabase("copy");
-  };
-  return ["gzip", "zstd"].map((compression) => {
-    const scripts = installScripts(server.settings("copy"));
-    const folder = folderOf(dir, `backup, ${compression}`);
-    const file = readdirSync(folder).find((entry) => backupName.test(entry)) ?? "";
-    const command = [join(scripts.dir, "restore"), join(folder, file), "--yes"];
-    return { name: `restore, ${compression}`, prepare, command };
-  });
+/** Empty, and without what `restore --swap` keeps. */
+async function prepareCopy(server: PostgresServer): Promise<void> {
+  const there = await server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'copy%'");
+  for (const name of there.split("\n")) await server.dropDatabase(name);
+  await server.createDatabase("copy");
 }
 
-async function benchBackup({ server, dir, bucket }: Place, rounds: number): Promise<string> {
+function ourRestores(server: PostgresServer, dir: string): Contender[] {
+  const scripts = installScripts(server.settings("copy"));
+  const ours = (compression: string, words: string[]): Contender => {
+    const folder = folderOf(dir, `backup, ${compression}`);
+    const file = readdirSync(folder).find((entry) => backupName.test(entry)) ?? "";
+    const command = [join(scripts.dir, "restore"), join(folder, file), "--yes", ...words];
+    return { name: ["restore", ...words].join(" ") + `, ${compression}`, prepare: () => prepareCopy(server), command };
+  };
+  return [ours("gzip", []), ours("zstd", []), ours("gzip", ["--swap"])];
+}
+
+async function measureBackups({ server, dir, bucket }: Place, rounds: number): Promise<string> {
   const dump = `${server.clientDir}/pg_dump --clean --if-exists`;
   const env = server.env("bench");
   const to = (file: string) => ({ env, size: () => statSync(join(dir, file)).size });
@@ -130,13 +138,10 @@ async function benchBackup({ server, dir, bucket }: Place, rounds: number): Prom
   return table("Backup", measured, "pg_dump | pigz -6");
 }
 
-async function benchRestore(server: PostgresServer, dir: string, rounds: number): Promise<string> {
+async function measureRestores(server: PostgresServer, dir: string, rounds: number): Promise<string> {
   const psql = `${server.clientDir}/psql -qX -v ON_ERROR_STOP=1`;
   await run([`${server.clientDir}/pg_dump`, "-Fc", "-f", `${dir}/d.dump`], server.env("bench"));
-  const prepare = async () => {
-    await server.dropDatabase("copy");
-    await server.createDatabase("copy");
-  };
+  const prepare = () => prepareCopy(server);
   const env = server.env("copy");
   const measured = await measure(
     [

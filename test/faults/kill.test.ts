@@ -25,6 +25,7 @@ import { expectState, type State, stateOf } from "../support/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
+import { until } from "../support/until.ts";
 
 const { below, next, killSomewhere } = killer("kill -9");
 
@@ -277,6 +278,53 @@ test(
     expectSuccess(await start([file]).done);
     expect(await count()).toBe("70000");
     expect(hidden()).toEqual([]);
+  },
+  limit,
+);
+
+test(
+  "restore --swap: the database is whole before and after, and what is left of a killed run goes",
+  async () => {
+    scripts.configure(settings());
+    expectSuccess(await scripts.run("backup"));
+    const [file = ""] = scripts.list();
+    const env = { DB_NAME: "swapped" };
+    const names = async () =>
+      (await server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'swapped%'")).split("\n");
+    await server.createDatabase("swapped", "CREATE TABLE mine AS SELECT 1 AS a");
+    const start = () => scripts.start("restore", ["--swap", file], { env });
+    const usual = await timed(async () => expectSuccess(await start().done));
+    const rows = (database: string) => server.sql(database, "SELECT count(*), count(DISTINCT noise) FROM large");
+    await loop(
+      "restore --swap",
+      share,
+      async () => {
+        // what is there now must be there afterwards, under whichever name
+        await server.sql("swapped", "CREATE TABLE IF NOT EXISTS mark AS SELECT 1 AS a");
+        const running = start();
+        const timer = setTimeout(() => running.kill("SIGKILL"), below(usual * 1.1));
+        const { status, stderr } = await running.done;
+        clearTimeout(timer);
+        if (status !== 137) expect(status, stderr).toBe(0);
+        return status === 137;
+      },
+      async () => {
+        expect(await rows("swapped")).toBe("70000|70000");
+        const kept = (await names()).filter((name) => name.startsWith("swapped_before_"));
+        const marked = "SELECT to_regclass('mark') IS NOT NULL";
+        const places = await Promise.all(["swapped", ...kept].map((name) => server.sql(name, marked)));
+        expect(places).toContain("t");
+        for (const name of kept) await server.dropDatabase(name);
+      },
+    );
+    // a session of a killed run may still be at work
+    await until("its sessions have ended", async () => {
+      const count = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'swapped\\_new%'";
+      return (await server.sql("postgres", count)) === "0";
+    });
+    expectSuccess(await start().done);
+    expect((await names()).filter((name) => name.startsWith("swapped_new_"))).toEqual([]);
+    expect(await rows("swapped")).toBe("70000|70000");
   },
   limit,
 );

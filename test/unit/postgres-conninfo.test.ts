@@ -4,6 +4,7 @@ import {
   formatConninfo,
   type Keywords,
   parseConninfo,
+  describeTarget,
   targetFromSettings,
 } from "../../scripts-src/database/postgres/conninfo.ts";
 import { Failure } from "../../scripts-src/shared/errors.ts";
@@ -174,7 +175,10 @@ const known = new Set(
   "host hostaddr port dbname user password passfile sslmode sslpassword options application_name service".split(" "),
 );
 
-const target = (settings: Record<string, string>) => targetFromSettings(schema.parse(settings));
+const target = (settings: Record<string, string>) => {
+  const found = targetFromSettings(schema.parse(settings));
+  return { ...found, where: describeTarget(found.keywords, found.database) };
+};
 
 describe("the database that the settings name", () => {
   test("the password stands apart, everything else is passed through in order", () => {

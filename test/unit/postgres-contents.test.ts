@@ -7,6 +7,7 @@ import type { Piece } from "../../scripts-src/database/postgres/statements.ts";
 const statement = (text: string): Piece => ({ kind: "statement", text, bytes: Buffer.from(`\n${text}`) });
 const rules = {
   noOwner: false,
+  oneTransaction: true,
   knowsRestrict: true,
   major: 15,
   keptSchemas: new Set<string>(),

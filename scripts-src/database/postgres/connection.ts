@@ -1,6 +1,6 @@
 /** How PostgreSQL's client programs reach the database, and short questions to it. */
 import { type Client } from "./clients.ts";
-import { formatConninfo, targetFromSettings } from "./conninfo.ts";
+import { describeTarget, formatConninfo, type Keywords, targetFromSettings } from "./conninfo.ts";
 import { clientFailure } from "./explain.ts";
 import { Failure } from "../../shared/errors.ts";
 import { shell } from "../../shared/process.ts";
@@ -8,10 +8,12 @@ import type { Settings } from "../../shared/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 
 export interface Connection extends DatabaseContext {
+  /** How to get there, the password left out. */
+  keywords: Keywords;
   database: string;
   /** For people: `postgresql://db:5432/app`. */
   where: string;
-  /** `--dbname=…` with everything but the password. */
+  /** The keywords as an argument, `--dbname=…`. */
   dbname: string;
   /** Password and time limit, for the environment of the client programs. */
   env: Record<string, string>;
@@ -25,15 +27,24 @@ export function connectionFrom(settings: Settings, context: DatabaseContext): Co
   return {
     log: context.log,
     signal: context.signal,
-    database: target.database,
-    where: target.where,
-    dbname: `--dbname=${formatConninfo([...target.keywords, ["fallback_application_name", "backup_scripts"]])}`,
+    ...reach(target.keywords, target.database),
     env: {
       PGCONNECT_TIMEOUT: process.env.PGCONNECT_TIMEOUT ?? "10",
       ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
     },
     folder: settings.DB_CLIENT_DIR,
   };
+}
+
+function reach(keywords: Keywords, database: string): Pick<Connection, "keywords" | "database" | "where" | "dbname"> {
+  const dbname = `--dbname=${formatConninfo([...keywords, ["fallback_application_name", "backup_scripts"]])}`;
+  return { keywords, database, where: describeTarget(keywords, database), dbname };
+}
+
+/** The same way to another database of the server. */
+export function inDatabase(connection: Connection, database: string): Connection {
+  const others = connection.keywords.filter(([keyword]) => keyword !== "dbname");
+  return { ...connection, ...reach([...others, ["dbname", database]], database) };
 }
 
 /** psql without surprises: no .psqlrc, no questions, the first error ends it. */
@@ -47,19 +58,25 @@ export const psqlArguments = ({ dbname }: Connection): string[] => [
 
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
-  const { env, signal, where } = connection;
-  const $ = await shell(env, signal);
-  const safe = `SET search_path = pg_catalog; ${sql}`;
-  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${safe}`];
-  const result = await $`${psql.path} ${words} < /dev/null`;
-  signal.throwIfAborted();
-  if (result.exitCode !== 0) throw clientFailure(`cannot query ${where}`, result.exitCode ?? 1, result.stderr);
+  const { where } = connection;
+  const answer = await execute(connection, psql, `cannot query ${where}`, `SET search_path = pg_catalog; ${sql}`);
   try {
-    return JSON.parse(result.stdout) as T;
+    return JSON.parse(answer) as T;
   } catch (error) {
     throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
       hints: [`look at ${psql.path}: it is not what it should be`],
       cause: error,
     });
   }
+}
+
+/** Runs SQL, as one transaction unless it is a statement that cannot be in one, and returns what it prints. Throws `Failure`. */
+export async function execute(connection: Connection, psql: Client, what: string, sql: string): Promise<string> {
+  const { env, signal } = connection;
+  const $ = await shell(env, signal);
+  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${sql}`];
+  const result = await $`${psql.path} ${words} < /dev/null`;
+  signal.throwIfAborted();
+  if (result.exitCode !== 0) throw clientFailure(what, result.exitCode ?? 1, result.stderr);
+  return result.stdout;
 }

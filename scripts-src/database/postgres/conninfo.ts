@@ -17,8 +17,6 @@ export interface Target {
   /** For PGPASSWORD. */
   password?: string;
   database: string;
-  /** For people, without user and password: `postgresql://db:5432/app`. */
-  where: string;
 }
 
 /** What else libpq takes as a secret; unlike the password it has no way to get there but the command line. */
@@ -47,7 +45,7 @@ export function targetFromSettings(settings: Settings): Target {
         ? "set DB_NAME"
         : "add its name: postgres://user:password@host:5432/NAME, or dbname=NAME in the keyword form",
     );
-  return { keywords, password, database, where: describe(keywords, database) };
+  return { keywords, password, database };
 }
 
 function fromParts(settings: Settings): Keywords {
@@ -62,7 +60,8 @@ function fromParts(settings: Settings): Keywords {
   return parts.flatMap(([keyword, value]) => (value === undefined ? [] : [[keyword, value] as const]));
 }
 
-function describe(keywords: Keywords, database: string): string {
+/** For people, without user and password: `postgresql://db:5432/app`. */
+export function describeTarget(keywords: Keywords, database: string): string {
   const value = new Map(keywords);
   const hosts = (value.get("host") || value.get("hostaddr") || "").split(",");
   const ports = (value.get("port") ?? "").split(",");

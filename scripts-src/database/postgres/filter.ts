@@ -4,6 +4,8 @@ import type { Piece } from "./statements.ts";
 
 export interface LoadRules {
   noOwner: boolean;
+  /** The load is one transaction: those of the dump are left out. */
+  oneTransaction: boolean;
   /** psql of the load knows `\restrict`. */
   knowsRestrict: boolean;
   /** Major version of the target. */
@@ -60,7 +62,7 @@ function cleansSafely(text: string, { defaults, views }: LoadRules): boolean {
 
 function isLeftOut(text: string, rules: LoadRules): boolean {
   // pg_dump wraps the data of large objects in a transaction: its COMMIT would end ours in the middle
-  if (text === "BEGIN;" || text === "COMMIT;") return true;
+  if (rules.oneTransaction && (text === "BEGIN;" || text === "COMMIT;")) return true;
   // written by pg_dump 17 and later whatever the server
   if (rules.major < 17 && text === "SET transaction_timeout = 0;") return true;
   if (rules.noOwner && isOwnership(text)) return true;

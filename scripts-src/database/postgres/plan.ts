@@ -1,18 +1,21 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
 import { counted } from "../../shared/counted.ts";
-import type { LoadPlan, Server } from "../database.ts";
+import type { LoadOptions, LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
 import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Ownership, ownershipProblems, ownershipQuery } from "./owners.ts";
+import { type SwapFacts, swapProblems, swapQuery } from "./swap.ts";
 import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
 
 /** A plan with what the load leaves out. */
 export interface PostgresPlan extends LoadPlan {
-  rules: Omit<LoadRules, "noOwner" | "knowsRestrict">;
+  rules: Omit<LoadRules, "noOwner" | "oneTransaction" | "knowsRestrict">;
   /** Statements that come before the dump's. */
   prelude: string[];
 }
+
+const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
 
 /** What the target has. */
 export interface Target {
@@ -36,9 +39,8 @@ export interface Target {
   dependents: Dependent[];
   /** Other sessions in the database. */
   sessions: number;
+  swap: SwapFacts;
 }
-
-const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
 
 /**
  * pg_dump writes a table's privileges as they differ from the built-in ones, and default privileges last: what is set in the
@@ -85,11 +87,45 @@ export const targetQuery = `
     'dependents', ${list(dependentsQuery)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
     'superuser', current_setting('is_superuser') = 'on',
+    'swap', (${swapQuery}),
     'sessions', (SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'))`;
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+                 AND coalesce(backend_type, 'client backend') = 'client backend'))`;
 
 /** The plan; its `problems` list everything that is missing at once, each with the remedy. */
-export function comparePlan(contents: DumpContents, server: Server, target: Target, noOwner: boolean): PostgresPlan {
+export function comparePlan(
+  contents: DumpContents,
+  server: Server,
+  target: Target,
+  { noOwner, swap }: LoadOptions,
+): PostgresPlan {
+  if (!swap) return compare(contents, server, target, noOwner);
+  const plan = compare(contents, server, emptied(target), noOwner);
+  const { replaces, keeps } = compare(contents, server, target, noOwner);
+  return {
+    ...plan,
+    replaces,
+    keeps,
+    problems: [...plan.problems, ...swapProblems(target.swap, target.ownership.user)],
+  };
+}
+
+/** A new database on the same server. */
+const emptied = (target: Target): Target => ({
+  ...target,
+  tables: [],
+  foreignKeys: [],
+  defaults: [],
+  views: [],
+  defaultPrivileges: [],
+  children: [],
+  dependents: [],
+  ownership: { ...target.ownership, foreignTables: [], mayCreateInPublic: true },
+  hasPublic: true,
+  sessions: 0,
+});
+
+function compare(contents: DumpContents, server: Server, target: Target, noOwner: boolean): PostgresPlan {
   const inDump = new Set(contents.tables);
   const there = target.tables.map(([schema, table]) => ({ schema, full: `${schema}.${table}` }));
   const kept = there.filter(({ full }) => !inDump.has(full));

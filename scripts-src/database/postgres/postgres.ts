@@ -1,13 +1,19 @@
 /** PostgreSQL: `pg_dump` and `psql` behind the interface of a database engine. */
+import { availableParallelism } from "node:os";
 import type { Settings } from "../../shared/settings.ts";
-import type { Database, DatabaseContext } from "../database.ts";
-import { connectionFrom, query } from "./connection.ts";
+import type { Beside, Database, DatabaseContext, LoadTarget } from "../database.ts";
+import { createBeside } from "./beside.ts";
+import { type Connection, connectionFrom, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { examine, load } from "./load.ts";
 import { comparePlan, type PostgresPlan, targetQuery } from "./plan.ts";
 import { type Clients, probe } from "./probe.ts";
 import { checkReading } from "./reading.ts";
+import { loadSpread } from "./spread.ts";
+
+/** More than this one dump cannot feed. */
+const enoughSessions = 8;
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openPostgres(settings: Settings, context: DatabaseContext): Database<DumpContents, PostgresPlan> {
@@ -18,12 +24,19 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     if (!found) throw new Error("probe() comes first");
     return found;
   };
+  const target = (
+    place: Connection,
+  ): Pick<LoadTarget<DumpContents, PostgresPlan>, "where" | "atomicLoad" | "plan"> => ({
+    where: place.where,
+    atomicLoad: true,
+    plan: async (contents, server, options) =>
+      comparePlan(contents, server, await query(place, clients().psql, targetQuery), options),
+  });
   return {
+    ...target(connection),
     engine: "postgresql",
     takes: ["postgresql"],
     name: connection.database,
-    where: connection.where,
-    atomicLoad: true,
     async probe() {
       const { server, clients } = await probe(connection);
       found = clients;
@@ -38,8 +51,18 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
         clientMajor: clients().dump.major,
       }),
     examine,
-    plan: async (contents, server, { noOwner }) =>
-      comparePlan(contents, server, await query(connection, clients().psql, targetQuery), noOwner),
     load: (sql, _contents, plan, { noOwner }) => load(connection, clients().psql, sql, plan, noOwner),
+    async createBeside(server) {
+      const beside = await createBeside(connection, clients(), server);
+      const { psql } = clients();
+      const sessions = settings.BACKUP_JOBS ?? Math.min(Math.max(availableParallelism(), 2), enoughSessions);
+      return {
+        ...target(beside.connection),
+        load: (sql, _contents, plan, { noOwner }) =>
+          loadSpread(beside.connection, psql, sql, { plan, noOwner, sessions }),
+        exchange: beside.exchange,
+        [Symbol.asyncDispose]: beside.discard,
+      } satisfies Beside<DumpContents, PostgresPlan>;
+    },
   };
 }

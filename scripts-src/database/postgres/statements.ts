@@ -10,8 +10,10 @@ export type Piece =
   | { kind: "statement"; text: string; bytes: Buffer }
   /** A psql command: a line that starts with a backslash. */
   | { kind: "command"; text: string; bytes: Buffer }
-  /** Rows of a COPY, INSERTs, or a part of a statement too long to be of interest: passed on as it is. */
-  | { kind: "data"; bytes: Buffer };
+  /** Rows of a COPY, with the newline before the first and the line `\.` behind the last of them. */
+  | { kind: "data"; bytes: Buffer; rows: "some" | "last" }
+  /** INSERTs, or a part of a statement too long to be of interest: passed on as it is. */
+  | { kind: "data"; bytes: Buffer; rows?: undefined };
 
 /** Statements longer than this are passed on in parts: nothing that is ever filtered or read is so long. */
 const longestStatement = 1 << 20;
@@ -102,11 +104,11 @@ class Scanner {
     const end = this.endOfCopy(last);
     if (end > 0) {
       this.copying = false;
-      return { kind: "data", bytes: this.take(end) };
+      return { kind: "data", bytes: this.take(end), rows: "last" };
     }
     // Rarely anything stays behind: every byte that does makes `add` copy a whole chunk.
     const whole = this.text.length - beginningOfEnd(this.text);
-    return whole > 0 ? { kind: "data", bytes: this.take(whole) } : undefined;
+    return whole > 0 ? { kind: "data", bytes: this.take(whole), rows: "some" } : undefined;
   }
 
   /** Offset behind the line `\.`, 0 while it has not come. The text starts with the newline before the first row. */

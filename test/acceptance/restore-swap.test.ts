@@ -1,0 +1,289 @@
+/** restore --swap: into a new database that takes the place of the present one, which stays; until then nobody notices. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { besideName } from "../../scripts-src/database/postgres/beside.ts";
+import { type Installation, installScripts, type Running } from "../support/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect.ts";
+import { createNasty } from "../support/nasty.ts";
+import { expectState, type State, stateOf } from "../support/oracle.ts";
+import { identifier, type Major, majors, type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { until } from "../support/until.ts";
+
+const databasesOf = (server: PostgresServer, pattern = "app%") =>
+  server.sql("postgres", `SELECT datname FROM pg_database WHERE datname LIKE '${pattern}' ORDER BY 1`);
+
+/** The one that was there before. */
+async function keptBy(server: PostgresServer): Promise<string> {
+  const kept = await databasesOf(server, "app\\_before\\_%");
+  expect(kept).toMatch(/^app_before_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$/);
+  return kept;
+}
+
+describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) => {
+  let server: PostgresServer | undefined;
+  afterAll(() => server?.stop());
+
+  test("everything in the backup, and all that belongs to the database itself, is as it was", async () => {
+    const there = (server = await startPostgres(major));
+    await createNasty(there, "app");
+    await there.sql(
+      "postgres",
+      `ALTER DATABASE app OWNER TO nasty_owner; ALTER DATABASE app CONNECTION LIMIT 20;
+       ALTER DATABASE app SET work_mem = '9MB'; ALTER ROLE nasty_reader IN DATABASE app SET statement_timeout = '7s';
+       REVOKE ALL ON DATABASE app FROM PUBLIC; GRANT CONNECT ON DATABASE app TO nasty_reader WITH GRANT OPTION;
+       COMMENT ON DATABASE app IS 'it''s the DATABASE app;'`,
+    );
+    const original = await stateOf(there, "app", ["--create"]);
+    const scripts = installScripts(there.settings("app"));
+    expectSuccess(await scripts.run("backup"));
+    await there.sql("app", "CREATE TABLE younger AS SELECT 1 AS a; DROP TABLE sales.tree CASCADE");
+    const before = await stateOf(there, "app");
+    const ran = await scripts.run("restore", ["--swap"]);
+    expectSuccess(ran);
+    expect(ran.stderr).toContain("not in the backup, and only there then: public.younger");
+    await expectState(there, "app", original, ["--create"]);
+    const kept = await keptBy(there);
+    expect(ran.stderr).toContain(`as it was before, it is the database ${kept}`);
+    await expectState(there, kept, before);
+    expect(await databasesOf(there)).toBe(`app\n${kept}`);
+  });
+});
+
+describe("with large tables and a slow index", () => {
+  let server: PostgresServer;
+  let scripts: Installation;
+  let original: State;
+  let rows: string;
+
+  /** Rows from 60 bytes to 3 MB: turns end between rows, and a row can be longer than a turn. */
+  const data = `
+    CREATE TABLE large AS SELECT i, md5(i::text) AS hash, E'tab\\t, newline\\n, \\\\.\\n' AS odd FROM generate_series(1, 120000) i;
+    INSERT INTO large SELECT -i, repeat(md5(i::text), 90000), NULL FROM generate_series(1, 3) i;
+    ALTER TABLE large ADD PRIMARY KEY (i); CREATE INDEX large_hash ON large (left(hash, 32)); CREATE UNIQUE INDEX large_i ON large (i DESC);
+    CREATE TABLE empty (a int UNIQUE);
+    CREATE TABLE child AS SELECT i AS parent FROM generate_series(1, 50000) i;
+    ALTER TABLE child ADD FOREIGN KEY (parent) REFERENCES large;
+    CREATE MATERIALIZED VIEW sums AS SELECT count(*), sum(i) FROM large;
+    SELECT lo_from_bytea(5000 + i, decode(md5(i::text), 'hex')) FROM generate_series(1, 20) i;
+    CREATE SEQUENCE counter; SELECT setval('counter', 4711);`;
+  const everyRow = `SELECT count(*), sum(hashtext(t::text)::bigint) FROM large t;
+    SELECT count(*), sum(parent) FROM child; SELECT * FROM sums; SELECT last_value FROM counter;
+    SELECT count(*), sum(hashtext(encode(lo_get(oid), 'hex'))::bigint) FROM pg_largeobject_metadata;
+    SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1; SELECT conname FROM pg_constraint ORDER BY 1`;
+
+  /** A restore stands at this index for five seconds, or as long as it says. */
+  const slowIndex = (seconds: number) => `
+    CREATE FUNCTION public.slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+      IF current_database() LIKE '%\\_new\\_%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN $1; END $$;
+    CREATE TABLE one AS SELECT 1 AS a; CREATE INDEX one_slow ON one (public.slow(a));`;
+
+  beforeAll(async () => {
+    server = await startPostgres(15, { wal_level: "logical", max_wal_senders: "4" });
+    await server.sql("postgres", "CREATE ROLE owner LOGIN CREATEDB PASSWORD 'secret-of-owner'");
+  });
+  beforeEach(async () => {
+    await server.createDatabase("app", data, "OWNER owner");
+    rows = await server.sql("app", everyRow);
+    scripts = installScripts(server.settings("app"));
+  });
+  afterEach(async () => {
+    scripts.remove();
+    for (const name of (await databasesOf(server)).split("\n")) await server.dropDatabase(name);
+  });
+  afterAll(() => server.stop());
+
+  /** A backup of what is there, then a restore that stands at the slow index. */
+  async function standing(seconds: number, login?: { user: string; password: string }): Promise<Running> {
+    await server.sql("app", slowIndex(seconds));
+    if (login)
+      await server.sql(
+        "app",
+        "ALTER SCHEMA public OWNER TO owner; DO $$ DECLARE t text; BEGIN FOR t IN SELECT format('ALTER %s %I OWNER TO owner', " +
+          "CASE relkind WHEN 'r' THEN 'TABLE' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'SEQUENCE' END, relname) FROM pg_class " +
+          "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'm', 'S') LOOP EXECUTE t; END LOOP; END $$; " +
+          "ALTER FUNCTION slow OWNER TO owner; SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+      );
+    scripts.configure(server.settings("app", login));
+    expectSuccess(await scripts.run("backup"));
+    original = await stateOf(server, "app");
+    const running = scripts.start("restore", ["--swap"]);
+    await until("the restore stands at the slow index", async () =>
+      Number(
+        await server.sql(
+          "postgres",
+          `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'app\\_new%' AND query LIKE '%CREATE INDEX one_slow%' AND state = 'active'`,
+        ),
+      ),
+    );
+    return running;
+  }
+
+  test.each(["1", "2", "5"])("BACKUP_JOBS=%s: every row, large object, index, key and view is there", async (jobs) => {
+    expectSuccess(await scripts.run("backup"));
+    expectSuccess(await scripts.run("restore", ["--swap"], { env: { BACKUP_JOBS: jobs } }));
+    expect(await server.sql("app", everyRow)).toBe(rows);
+    expect(await server.sql(await keptBy(server), everyRow)).toBe(rows);
+  });
+
+  test("dumps made with --inserts, and by pg_dump without --clean", async () => {
+    await server.sql("app", "TRUNCATE child; DELETE FROM large WHERE abs(i) > 2000; REFRESH MATERIALIZED VIEW sums");
+    const now = await server.sql("app", everyRow);
+    scripts.configure({ ...server.settings("app"), DB_DUMP_OPTIONS: "--inserts --rows-per-insert=100" });
+    expectSuccess(await scripts.run("backup"));
+    expectSuccess(await scripts.run("restore", ["--swap"]));
+    expect(await server.sql("app", everyRow)).toBe(now);
+    const { file } = await stateOf(server, "app");
+    expectSuccess(await scripts.run("restore", ["--swap", file]));
+    expect(await server.sql("app", everyRow)).toBe(now);
+  });
+
+  test("sessions in the present database go on until the exchange, which ends them", async () => {
+    const running = await standing(2);
+    await server.sql("app", "INSERT INTO child VALUES (1)");
+    const session = server.sql("app", "SELECT pg_sleep(600)").catch((error: unknown) => String(error));
+    const ran = await running.done;
+    expectSuccess(ran);
+    expect(await session).toContain("terminating connection");
+    expect(await server.sql(await keptBy(server), "SELECT count(*) FROM child")).toBe("50001");
+    expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("50000");
+  });
+
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("%s drops the new database and changes nothing", async (signal, status) => {
+    const running = await standing(600);
+    running.kill(signal);
+    const ran = await running.done;
+    expect({ status: ran.status, stdout: ran.stdout }).toEqual({ status, stdout: "" });
+    await expectState(server, "app", original);
+    expect(await databasesOf(server)).toBe("app");
+  });
+
+  test("what kill -9 has left is dropped by the next restore --swap, once nobody works in it", async () => {
+    const running = await standing(600);
+    running.kill("SIGKILL");
+    expect((await running.done).status).toBe(137);
+    await expectState(server, "app", original);
+    const left = await databasesOf(server, "app\\_new%");
+    await server.sql("app", "DROP TABLE one; DROP FUNCTION slow");
+    expectSuccess(await scripts.run("backup"));
+    const busy = await scripts.run("restore", ["--swap"]);
+    expectSuccess(busy);
+    expect(busy.stderr).toContain(`${left}, which another restore has left or still works on, stays`);
+    await server.sql("postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${left}'`);
+    await until("its sessions are gone", async () => {
+      const count = `SELECT count(*) FROM pg_stat_activity WHERE datname = '${left}'`;
+      return (await server.sql("postgres", count)) === "0";
+    });
+    const ran = await scripts.run("restore", ["--swap"]);
+    expectSuccess(ran);
+    expect(ran.stderr).toContain(`dropped ${left}`);
+    expect(await databasesOf(server, "app\\_new%")).toBe("");
+    expect(await server.sql("app", everyRow)).toBe(rows);
+  });
+
+  test("a load that fails half-way leaves no new database", async () => {
+    const { file } = await stateOf(server, "app");
+    const sql = (await Bun.file(file).text()).replace("CREATE INDEX large_hash", "CREATE INDEX large_hash_of nowhere");
+    await Bun.write(file, sql);
+    const before = await stateOf(server, "app");
+    expectFailure(await scripts.run("restore", ["--swap", file]), /syntax error at or near "nowhere"/);
+    await expectState(server, "app", before);
+    expect(await databasesOf(server)).toBe("app");
+  });
+
+  test("the owner, who is no superuser, with CREATEDB", async () => {
+    const running = await standing(0.1, { user: "owner", password: "secret-of-owner" });
+    expectSuccess(await running.done);
+    await expectState(server, await keptBy(server), original);
+    const owners = `SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname LIKE 'app%'`;
+    expect(await server.sql("postgres", owners)).toBe("owner\nowner");
+  });
+
+  test("a session that does not go: nothing is exchanged, the restored database stays, and how to go on is said", async () => {
+    const running = await standing(3, { user: "owner", password: "secret-of-owner" });
+    const session = server.sql("app", "SELECT pg_sleep(600)").catch(() => "ended");
+    const ran = await running.done;
+    expectFailure(ran, /is being accessed by other users/);
+    await expectState(server, "app", original);
+    const fresh = await databasesOf(server, "app\\_new%");
+    expect(ran.stderr).toContain(`the restored database is whole and stays as ${fresh}`);
+    const byHand = /exchange them as its owner: psql -d postgres -c '(.*)'$/m.exec(ran.stderr)?.[1] ?? "";
+    await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
+    await session;
+    await server.sql("postgres", byHand);
+    expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("50000");
+    await expectState(server, await keptBy(server), original);
+  });
+
+  test("what is in the way is said before anything is created", async () => {
+    expectSuccess(await scripts.run("backup"));
+    await server.sql("app", "SELECT pg_create_logical_replication_slot('feed', 'pgoutput')");
+    await server.sql("postgres", "CREATE ROLE plain LOGIN PASSWORD 'secret-of-plain'");
+    try {
+      const login = { user: "plain", password: "secret-of-plain" };
+      const session = server.sql("app", "SELECT pg_sleep(600)").catch(() => "ended");
+      await until("the session is there", async () =>
+        (await server.sql("postgres", "SELECT query FROM pg_stat_activity WHERE datname = 'app'")).includes("pg_sleep"),
+      );
+      const ran = await scripts.run("restore", ["--swap"], { env: server.settings("app", login) });
+      expectFailure(ran, /cannot take this backup, nothing was changed/);
+      expect(ran.stderr).toContain("plain may not create databases");
+      expect(ran.stderr).toContain("plain does not own the database");
+      expect(ran.stderr).toContain("replication slot feed would stay with the present database");
+      expect(ran.stderr).toContain("sessions of postgres are open, which plain may not end");
+      expect(await databasesOf(server)).toBe("app");
+      await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
+      await session;
+    } finally {
+      await server.sql("app", "SELECT pg_drop_replication_slot('feed')");
+      await server.sql("postgres", "DROP ROLE plain");
+    }
+  });
+
+  test("--dry-run says what would be exchanged, and changes nothing", async () => {
+    expectSuccess(await scripts.run("backup"));
+    const before = await stateOf(server, "app");
+    const ran = await scripts.run("restore", ["--swap", "--dry-run"]);
+    expectSuccess(ran);
+    expect(ran.stdout).toContain("a new database takes the place of the present one");
+    await expectState(server, "app", before);
+    expect(await databasesOf(server)).toBe("app");
+  });
+});
+
+test("MySQL and MariaDB cannot rename a database", async () => {
+  const scripts = installScripts({ DB_TYPE: "mysql", DB_NAME: "app", DB_HOST: "127.0.0.1", DB_PORT: "9" });
+  expectFailure(await scripts.run("restore", ["--swap"]), /--swap: MySQL and MariaDB cannot rename a database/, 2);
+});
+
+describe("names", () => {
+  const time = new Date("2026-01-31T03:00:00.999Z");
+
+  test.each([
+    ["app", "app_before_2026-01-31_03-00-00"],
+    ["a".repeat(63), `${"a".repeat(36)}_before_2026-01-31_03-00-00`],
+    ["ä€😀".repeat(7), `${"ä€😀".repeat(4)}_before_2026-01-31_03-00-00`],
+  ])("%s becomes %s", (name, expected) => {
+    expect(besideName(name, "before", time)).toBe(expected);
+    expect(Buffer.byteLength(expected)).toBeLessThanOrEqual(63);
+  });
+
+  test("a database with a name that is long and needs quotes", async () => {
+    const server = await startPostgres(15);
+    try {
+      const name = `Ä "quoted"; DROP 'x' = \\ %41 ${"long ".repeat(6)}`.slice(0, 60).trim();
+      await server.createDatabase(name, "CREATE TABLE t AS SELECT 1 AS a");
+      await server.sql("postgres", `COMMENT ON DATABASE ${identifier(name)} IS 'mine'`);
+      const original = await stateOf(server, name, ["--create"]);
+      const scripts = installScripts();
+      const env = server.settings(name); // the settings file has no quotes for such a name
+      expectSuccess(await scripts.run("backup", [], { env }));
+      await server.sql(name, "DROP TABLE t");
+      expectSuccess(await scripts.run("restore", ["--swap"], { env }));
+      await expectState(server, name, original, ["--create"]);
+    } finally {
+      await server.stop();
+    }
+  });
+});
