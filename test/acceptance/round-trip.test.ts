@@ -62,6 +62,30 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
     await expectState(there, "app", original);
   });
 
+  test("exchanged for a new database: all that belongs to the database itself is as it was, too", async () => {
+    const there = await ready();
+    await there.sql(
+      "postgres",
+      `ALTER DATABASE app OWNER TO nasty_owner; ALTER DATABASE app CONNECTION LIMIT 20;
+       ALTER DATABASE app SET work_mem = '9MB'; ALTER ROLE nasty_reader IN DATABASE app SET statement_timeout = '7s';
+       REVOKE ALL ON DATABASE app FROM PUBLIC; GRANT CONNECT ON DATABASE app TO nasty_reader WITH GRANT OPTION;
+       COMMENT ON DATABASE app IS 'it''s the DATABASE app;'`,
+    );
+    await there.sql("app", damage);
+    await there.sql("app", "CREATE TABLE younger AS SELECT 1 AS a");
+    const before = await stateOf(there, "app");
+    const propertiesBefore = await propertiesOf(there);
+    const ran = await scripts.run("restore", ["--swap"]);
+    expectSuccess(ran);
+    expect(ran.stderr).toContain("not in the backup, and only there then: public.younger");
+    const kept = /it is the database (app_before_[-\d_]+):/.exec(ran.stderr)?.[1] ?? "";
+    await expectState(there, "app", original);
+    expect(await propertiesOf(there)).toBe(propertiesBefore);
+    await expectState(there, kept, before);
+    const all = await there.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'app%' ORDER BY 1");
+    expect(all).toBe(`app\n${kept}`);
+  });
+
   test("a database without any table", async () => {
     const there = await ready();
     await there.createDatabase("bare");
@@ -74,3 +98,11 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
     expect(ran.stderr).toContain("0 tables");
   });
 });
+
+/** What pg_dump --create says of the database itself. */
+async function propertiesOf(server: PostgresServer): Promise<string> {
+  const { file } = await stateOf(server, "app", ["--create", "--schema-only", "--exclude-schema=*"]);
+  const found = (await Bun.file(file).text()).match(/^.*\bDATABASE\b.*$/gm)?.join("\n") ?? "";
+  expect(found).toContain("work_mem");
+  return found;
+}
