@@ -9,7 +9,7 @@ import { spool } from "./archive/spool.ts";
 import { watched } from "./archive/tally.ts";
 import { backupFolder, nameDatabase } from "./backup.ts";
 import { checkLogin, checkPrivileges, checkRoom, type Contact, lockName } from "./checks.ts";
-import type { Contents, Database, LoadPlan, LoadTarget, Server } from "./database/database.ts";
+import type { Contents, Database, LoadPlan, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { confirm, isAnyoneThere } from "./shared/ask.ts";
 import { type Check, checkAll } from "./shared/checklist.ts";
@@ -113,7 +113,7 @@ export const restore: Script<Options> = {
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
-    if (options.swap) return { summary: await swap(job, database, file, contents, server) };
+    if (options.swap) return { summary: await swap(job, database, file, contents, plan, server) };
     const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job) : undefined;
     await load(job, database, file, contents, plan).catch((error: unknown) => {
       throw safety ? safety.explain(error) : error;
@@ -266,14 +266,14 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
 }
 
 /** Throws a `Failure` when the load would fail or do harm. */
-async function planLoad({ log, options }: Job<Options>, database: LoadTarget, contents: Contents, server: Server) {
+async function planLoad({ log, options }: Job<Options>, database: Database, contents: Contents, server: Server) {
   const plan = await database.plan(contents, server, options);
   for (const warning of plan.warnings) log.warn(warning);
   if (plan.problems.length > 0) throw cannotLoad(database, plan);
   return plan;
 }
 
-const cannotLoad = (database: LoadTarget, plan: LoadPlan) =>
+const cannotLoad = (database: Database, plan: LoadPlan) =>
   new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
     hints: ["fix what is listed, then restore again"],
   });
@@ -304,10 +304,16 @@ function describePlan(
 }
 
 /** Loads into a new database, which then takes the place of the present one; says how it ended. */
-async function swap(job: Job<Options>, database: Database, file: OpenBackup, contents: Contents, server: Server) {
+async function swap(
+  job: Job<Options>,
+  database: Database,
+  file: OpenBackup,
+  contents: Contents,
+  plan: LoadPlan,
+  server: Server,
+): Promise<string> {
   await using beside = await database.createBeside?.(server);
   if (!beside) throw new Error("the engine has no createBeside");
-  const plan = await planLoad(job, beside, contents, server);
   await load(job, beside, file, contents, plan);
   const before = await beside.exchange();
   return (
@@ -318,7 +324,7 @@ async function swap(job: Job<Options>, database: Database, file: OpenBackup, con
 
 async function load(
   { log, options }: Job<Options>,
-  database: LoadTarget,
+  database: Pick<Database, "atomicLoad" | "load">,
   file: OpenBackup,
   contents: Contents,
   plan: LoadPlan,

@@ -3,6 +3,7 @@
  * database's names sort by age. One function writes them and one reads them; they are inverse for every database name.
  */
 import { Failure } from "../shared/errors.ts";
+import { stampOf } from "../shared/stamp.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 
@@ -31,8 +32,7 @@ function encodeDatabase(database: string): string {
 
 /** The file name of a backup; milliseconds are dropped. */
 export function formatBackupName({ database, time, sequence, compression }: BackupName): string {
-  const stamp = time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-");
-  return `${encodeDatabase(database)}_${stamp}${sequence > 1 ? `-${sequence}` : ""}${extensions[compression]}`;
+  return `${encodeDatabase(database)}_${stampOf(time)}${sequence > 1 ? `-${sequence}` : ""}${extensions[compression]}`;
 }
 
 /** What the names of all backups of a database start with; those of others may, too. */

@@ -49,26 +49,9 @@ export interface LoadOptions {
   swap: boolean;
 }
 
-/** What a dump can be loaded into. */
-export interface LoadTarget<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
-  /** Engine, host, port and database for people; no user's password: `postgresql://db:5432/app`. */
-  readonly where: string;
-  /** True when a failed load changes nothing; false when it needs a safety backup. */
-  readonly atomicLoad: boolean;
-
-  /** Compares what the dump names with what the target has. */
-  plan(contents: C, server: Server, options: LoadOptions): Promise<P>;
-
-  /**
-   * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
-   * Nothing is committed when `sql` throws.
-   */
-  load(sql: AsyncIterable<Uint8Array>, contents: C, plan: P, options: LoadOptions): Promise<void>;
-}
-
 /** A new, empty database on the same server; dropped when it is disposed of, unless it was exchanged. */
 export interface Beside<C extends Contents = Contents, P extends LoadPlan = LoadPlan>
-  extends LoadTarget<C, P>, AsyncDisposable {
+  extends Pick<Database<C, P>, "atomicLoad" | "load">, AsyncDisposable {
   /** Puts it in the place of the present one and returns the name that that has now. Throws `Failure`; then nothing was exchanged. */
   exchange(): Promise<string>;
 }
@@ -77,13 +60,17 @@ export interface Beside<C extends Contents = Contents, P extends LoadPlan = Load
  * What the scripts need of a database engine. Adding an engine means one new file beside this one,
  * a line in `open.ts`, and its settings in the schema.
  */
-export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> extends LoadTarget<C, P> {
+export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
   /** What the settings say until `probe` knows better. */
   readonly engine: Engine;
   /** The engines whose dumps it may be able to load. */
   readonly takes: readonly Engine[];
   /** The database's name as the server knows it. */
   readonly name: string;
+  /** Engine, host, port and database for people; no user's password: `postgresql://db:5432/app`. */
+  readonly where: string;
+  /** True when a failed load changes nothing; false when it needs a safety backup. */
+  readonly atomicLoad: boolean;
 
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
   probe(): Promise<Server>;
@@ -102,6 +89,15 @@ export interface Database<C extends Contents = Contents, P extends LoadPlan = Lo
 
   /** Reads a dump to its end without a connection. Throws `Failure` when it is not whole or of another engine. */
   examine(sql: AsyncIterable<Uint8Array>): Promise<C>;
+
+  /** Compares what the dump names with what the target has. */
+  plan(contents: C, server: Server, options: LoadOptions): Promise<P>;
+
+  /**
+   * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
+   * Nothing is committed when `sql` throws.
+   */
+  load(sql: AsyncIterable<Uint8Array>, contents: C, plan: P, options: LoadOptions): Promise<void>;
 
   /** Creates a database beside this one. Absent where a database cannot be renamed. Throws `Failure`. */
   createBeside?(server: Server): Promise<Beside<C, P>>;

@@ -2,12 +2,17 @@
  * restore --swap: into a new database that takes the place of the present one, which stays; until then nobody notices. On every
  * server version: round-trip.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { besideName } from "../../scripts-src/database/postgres/beside.ts";
+import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Running } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { expectState, type State, stateOf } from "../support/oracle.ts";
 import { identifier, type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { expectNoSecrets } from "../support/secrets.ts";
+import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
 const databasesOf = (server: PostgresServer, pattern = "app%") =>
@@ -211,6 +216,35 @@ describe("with large tables and a slow index", () => {
       await server.sql("app", "SELECT pg_drop_replication_slot('feed')");
       await server.sql("postgres", "DROP ROLE plain");
     }
+  });
+
+  test("a secret that is a setting of the database is an argument of no program", async () => {
+    await server.sql("postgres", "ALTER DATABASE app SET \"app.jwt_secret\" = 'hunter2-of-the-app'");
+    const seen = join(tempDir("arguments"), "seen");
+    const psql = `printf '%s\\n' "$*" >> '${seen}'; exec "$REAL" "$@"`;
+    scripts.configure({ ...server.settings("app"), DB_CLIENT_DIR: clientsWith(server.clientDir, { psql }) });
+    expectSuccess(await scripts.run("backup"));
+    const ran = await scripts.run("restore", ["--swap"], { env: { LOG_LEVEL: "debug" } });
+    expectSuccess(ran);
+    const words = readFileSync(seen, "utf8");
+    expect(words).toContain("dbname=app_new_");
+    expectNoSecrets(words + ran.stderr, ["hunter2-of-the-app"]);
+    expect(await server.sql("app", "SHOW app.jwt_secret")).toBe("hunter2-of-the-app");
+  });
+
+  test("a connection that breaks behind the exchange does not hide that it was done", async () => {
+    const seen = join(tempDir("sql"), "seen");
+    const psql = `case "$*" in *--command*) exec "$REAL" "$@"; esac
+sql='${seen}'.$$; tee "$sql" | "$REAL" "$@" || exit
+if grep -q 'RENAME TO' "$sql"; then echo 'server closed the connection unexpectedly' >&2; exit 2; fi`;
+    scripts.configure({ ...server.settings("app"), DB_CLIENT_DIR: clientsWith(server.clientDir, { psql }) });
+    expectSuccess(await scripts.run("backup"));
+    await server.sql("app", "TRUNCATE child");
+    const ran = await scripts.run("restore", ["--swap"]);
+    expectSuccess(ran);
+    const kept = await keptBy(server);
+    expect(ran.stderr).toContain(`as it was before, it is the database ${kept}`);
+    expect(await server.sql("app", everyRow)).toBe(rows);
   });
 
   test("--dry-run says what would be exchanged, and changes nothing", async () => {

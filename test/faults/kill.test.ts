@@ -27,7 +27,7 @@ import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
 import { until } from "../support/until.ts";
 
-const { below, next, killSomewhere } = killer("kill -9");
+const { below, next, killInTime, killSomewhere } = killer("kill -9");
 
 /** Of the time, for each of the loops here. */
 const share = 0.15;
@@ -262,12 +262,7 @@ test(
       share,
       async () => {
         await server.sql("target", "TRUNCATE large");
-        const running = start(next() < 0.5 ? [file] : ["--from-s3", file]);
-        const timer = setTimeout(() => running.kill("SIGKILL"), below(usual * 1.1));
-        const { status, stderr } = await running.done;
-        clearTimeout(timer);
-        if (status !== 137) expect(status, stderr).toBe(0);
-        return status === 137;
+        return killInTime(start(next() < 0.5 ? [file] : ["--from-s3", file]), usual);
       },
       async () => {
         expect(["0", "70000"]).toContain(await count());
@@ -301,12 +296,7 @@ test(
       async () => {
         // what is there now must be there afterwards, under whichever name
         await server.sql("swapped", "CREATE TABLE IF NOT EXISTS mark AS SELECT 1 AS a");
-        const running = start();
-        const timer = setTimeout(() => running.kill("SIGKILL"), below(usual * 1.1));
-        const { status, stderr } = await running.done;
-        clearTimeout(timer);
-        if (status !== 137) expect(status, stderr).toBe(0);
-        return status === 137;
+        return killInTime(start(), usual);
       },
       async () => {
         expect(await rows("swapped")).toBe("70000|70000");

@@ -32,6 +32,8 @@ export interface Killer extends Chance {
     usualMs: number,
     asks: readonly Operation[],
   ): Promise<boolean>;
+  /** Kills a run after a random time; `usualMs` is what it mostly takes. True when it died of it. */
+  killInTime(running: Running, usualMs: number): Promise<boolean>;
 }
 
 /** Kills by chance; the seed is printed. */
@@ -80,7 +82,15 @@ export function killer(what: string): Killer {
       : Array.prototype.push;
   }
 
-  return { ...random, killSomewhere };
+  async function killInTime(running: Running, usualMs: number) {
+    const timer = setTimeout(() => running.kill("SIGKILL"), below(usualMs * 1.1));
+    const { status, stderr } = await running.done;
+    clearTimeout(timer);
+    if (status !== 137) expect(status, stderr).toBe(0);
+    return status === 137;
+  }
+
+  return { ...random, killSomewhere, killInTime };
 }
 
 /** Calls `act` as soon as a file is about to be finished: its manifest is there, in part. */

@@ -4,22 +4,25 @@
  */
 import { Failure, messageOf } from "../../shared/errors.ts";
 import { quote } from "../../shared/process.ts";
+import { stampOf } from "../../shared/stamp.ts";
 import type { Server } from "../database.ts";
 import type { Client } from "./clients.ts";
-import { type Connection, execute, inDatabase, query } from "./connection.ts";
+import { type Connection, inDatabase, query } from "./connection.ts";
 import { name } from "./contents.ts";
 import { dump } from "./dump.ts";
 import type { Clients } from "./probe.ts";
+import { execute } from "./session.ts";
 import { splitStatements } from "./statements.ts";
 
 export interface NewDatabase {
   connection: Connection;
   /** Puts it in the place of the present one and returns the name that that has now. Throws `Failure`; then nothing was exchanged. */
   exchange: () => Promise<string>;
-  /** Drops it, unless it was exchanged, or could be by hand. */
+  /** Drops it, unless the exchange has begun: then it is in its place, or can be put there by hand. */
   discard: () => Promise<void>;
 }
 
+const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 const identifier = (text: string) => `"${text.replaceAll('"', '""')}"`;
 const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
@@ -28,7 +31,7 @@ const longestName = 63;
 
 /** The name of a database beside `database`: `app_before_2026-01-31_03-00-00`; a long one is cut, as UTF-8. */
 export function besideName(database: string, what: "new" | "before", time: Date): string {
-  const suffix = `_${what}_${time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-")}`;
+  const suffix = `_${what}_${stampOf(time)}`;
   const letters = Array.from(database);
   while (Buffer.byteLength(letters.join("")) + suffix.length > longestName) letters.pop();
   return letters.join("") + suffix;
@@ -61,7 +64,7 @@ export async function createBeside(
     const { signal } = maintenance;
     const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
     try {
-      await execute(way, psql, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE)`);
+      await execute(way, psql, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
     } catch (error) {
       log.warn(`the unfinished database ${fresh} stays, the next restore --swap drops it: ${messageOf(error)}`);
     }
@@ -70,44 +73,51 @@ export async function createBeside(
   try {
     await execute(maintenance, psql, `cannot create the database ${fresh}`, properties.create);
     const early = [`COMMENT ON DATABASE ${identifier(fresh)} IS ${unfinished(present.database)};`, ...properties.early];
-    await execute(maintenance, psql, `cannot set up the database ${fresh}`, early.join("\n"));
+    await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(early));
   } catch (error) {
     await discard();
     throw error;
   }
   log.info(`created the database ${fresh}`);
 
+  /** Not stopped by a signal: it is done in seconds, and half of it could not be told. */
   async function exchange(): Promise<string> {
+    present.signal.throwIfAborted();
+    const way = { ...maintenance, signal: new AbortController().signal };
     const before = besideName(present.database, "before", time);
     const renames = [
       `ALTER DATABASE ${identifier(present.database)} RENAME TO ${identifier(before)};`,
       `ALTER DATABASE ${identifier(fresh)} RENAME TO ${identifier(present.database)};`,
     ];
-    try {
-      await withoutSessions(maintenance, psql, present.database, [...properties.late, ...renames].join("\n"));
-    } catch (error) {
-      if (maintenance.signal.aborted) throw error;
-      wanted = false;
-      await keep(error, renames);
-    }
     wanted = false;
+    try {
+      await withoutSessions(way, psql, present.database, transaction([...properties.late, ...renames]));
+    } catch (error) {
+      // a connection that broke may have broken behind the COMMIT
+      const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
+      const done = await query<number>(way, psql, exists).catch(() => undefined);
+      if (done !== 1) throw await explain(error, way, renames, done === undefined);
+    }
     return before;
   }
 
   /** A load of hours is not thrown away for a session that would not go. */
-  async function keep(cause: unknown, renames: readonly string[]): Promise<never> {
-    await execute(maintenance, psql, "cannot change the comment", properties.late.join("\n")).catch(() => {});
-    const words = ["psql", "-d", maintenance.database, "-c", renames.join(" ")].map(quote).join(" ");
-    throw new Failure(
-      `${messageOf(cause)}\n${present.where} is as it was; the restored database is whole and stays as ${fresh}`,
-      {
-        hints: [
-          `stop what uses the database, then exchange them as its owner: ${words}`,
-          `or drop it: DROP DATABASE ${identifier(fresh)};`,
-        ],
-        cause,
-      },
+  async function explain(cause: unknown, way: Connection, renames: readonly string[], lost: boolean): Promise<Failure> {
+    const kept = await execute(way, psql, "cannot change the comment", properties.late.join("\n")).then(
+      () => "",
+      () => " until the next restore --swap",
     );
+    const words = ["psql", "-d", maintenance.database, "-c", renames.join(" ")].map(quote).join(" ");
+    const state = lost
+      ? "perhaps they were exchanged: look at the databases"
+      : `${present.where} is as it was; the restored database is whole and stays as ${fresh}${kept}`;
+    return new Failure(`${messageOf(cause)}\n${state}`, {
+      hints: [
+        `stop what uses the database, then exchange them as its owner: ${words}`,
+        `or drop it: DROP DATABASE ${identifier(fresh)};`,
+      ],
+      cause,
+    });
   }
 
   return { connection, exchange, discard };
@@ -155,7 +165,7 @@ async function dropLeftovers(maintenance: Connection, psql: Client, database: st
   );
   for (const found of left) {
     try {
-      await execute(maintenance, psql, `cannot drop ${found}`, `DROP DATABASE IF EXISTS ${identifier(found)}`);
+      await execute(maintenance, psql, `cannot drop ${found}`, `DROP DATABASE IF EXISTS ${identifier(found)};`);
       maintenance.log.info(`dropped ${found}, which a restore that was killed has left`);
     } catch (error) {
       maintenance.signal.throwIfAborted();
@@ -211,7 +221,8 @@ export const mayEnd = `(pg_has_role(usesysid, 'USAGE') OR (pg_has_role('pg_signa
 async function withoutSessions(maintenance: Connection, psql: Client, database: string, sql: string): Promise<void> {
   const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
     WHERE datname = ${literal(database)} AND ${mayEnd}`;
-  const work = execute(maintenance, psql, `cannot exchange ${database} for the restored database`, sql);
+  const what = `cannot exchange ${database} for the restored database`;
+  const work = execute(maintenance, psql, what, `SET lock_timeout = '10s';\n${sql}`);
   const over = work.then(
     () => true,
     () => true,

@@ -58,25 +58,19 @@ export const psqlArguments = ({ dbname }: Connection): string[] => [
 
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
-  const { where } = connection;
-  const answer = await execute(connection, psql, `cannot query ${where}`, `SET search_path = pg_catalog; ${sql}`);
+  const { env, signal, where } = connection;
+  const $ = await shell(env, signal);
+  const safe = `SET search_path = pg_catalog; ${sql}`;
+  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${safe}`];
+  const result = await $`${psql.path} ${words} < /dev/null`;
+  signal.throwIfAborted();
+  if (result.exitCode !== 0) throw clientFailure(`cannot query ${where}`, result.exitCode ?? 1, result.stderr);
   try {
-    return JSON.parse(answer) as T;
+    return JSON.parse(result.stdout) as T;
   } catch (error) {
     throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
       hints: [`look at ${psql.path}: it is not what it should be`],
       cause: error,
     });
   }
-}
-
-/** Runs SQL, as one transaction unless it is a statement that cannot be in one, and returns what it prints. Throws `Failure`. */
-export async function execute(connection: Connection, psql: Client, what: string, sql: string): Promise<string> {
-  const { env, signal } = connection;
-  const $ = await shell(env, signal);
-  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${sql}`];
-  const result = await $`${psql.path} ${words} < /dev/null`;
-  signal.throwIfAborted();
-  if (result.exitCode !== 0) throw clientFailure(what, result.exitCode ?? 1, result.stderr);
-  return result.stdout;
 }

@@ -5,6 +5,7 @@ import type { DumpContents } from "./contents.ts";
 import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Ownership, ownershipProblems, ownershipQuery } from "./owners.ts";
+import { jsonList } from "./json-list.ts";
 import { type SwapFacts, swapProblems, swapQuery } from "./swap.ts";
 import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
 
@@ -14,8 +15,6 @@ export interface PostgresPlan extends LoadPlan {
   /** Statements that come before the dump's. */
   prelude: string[];
 }
-
-const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
 
 /** What the target has. */
 export interface Target {
@@ -65,26 +64,26 @@ const defaultPrivilegesQuery = `
 
 export const targetQuery = `
   SELECT json_build_object(
-    'tables', ${list(`SELECT json_build_array(n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    'tables', ${jsonList(`SELECT json_build_array(n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
       ORDER BY n.nspname, c.relname`)},
-    'roles', ${list("SELECT rolname FROM pg_roles")},
-    'extensions', ${list("SELECT name FROM pg_available_extensions")},
-    'foreignExtensions', ${list("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
-    'tablespaces', ${list("SELECT spcname FROM pg_tablespace")},
-    'foreignKeys', ${list(`SELECT json_build_array(n.nspname || '.' || c.relname,
+    'roles', ${jsonList("SELECT rolname FROM pg_roles")},
+    'extensions', ${jsonList("SELECT name FROM pg_available_extensions")},
+    'foreignExtensions', ${jsonList("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
+    'tablespaces', ${jsonList("SELECT spcname FROM pg_tablespace")},
+    'foreignKeys', ${jsonList(`SELECT json_build_array(n.nspname || '.' || c.relname,
         format('ALTER TABLE %I.%I DROP CONSTRAINT %I;', n.nspname, c.relname, conname)) FROM pg_constraint
       JOIN pg_class c ON c.oid = conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE contype = 'f' AND coninhcount = 0`)},
-    'defaults', ${list(`SELECT n.nspname || '.' || c.relname || '.' || attname FROM pg_attrdef
+    'defaults', ${jsonList(`SELECT n.nspname || '.' || c.relname || '.' || attname FROM pg_attrdef
       JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum AND attgenerated = ''
       JOIN pg_class c ON c.oid = adrelid JOIN pg_namespace n ON n.oid = c.relnamespace`)},
-    'views', ${list(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    'views', ${jsonList(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
     'ownership', (${ownershipQuery}),
-    'defaultPrivileges', ${list(defaultPrivilegesQuery)},
-    'children', ${list(childrenQuery)},
-    'dependents', ${list(dependentsQuery)},
+    'defaultPrivileges', ${jsonList(defaultPrivilegesQuery)},
+    'children', ${jsonList(childrenQuery)},
+    'dependents', ${jsonList(dependentsQuery)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
     'superuser', current_setting('is_superuser') = 'on',
     'swap', (${swapQuery}),
@@ -110,9 +109,10 @@ export function comparePlan(
   };
 }
 
-/** A new database on the same server. */
+/** A new database on the same server, of template0. */
 const emptied = (target: Target): Target => ({
   ...target,
+  foreignExtensions: target.foreignExtensions.filter((name) => name === "plpgsql"),
   tables: [],
   foreignKeys: [],
   defaults: [],

@@ -1,9 +1,9 @@
 /** PostgreSQL: `pg_dump` and `psql` behind the interface of a database engine. */
 import { availableParallelism } from "node:os";
 import type { Settings } from "../../shared/settings.ts";
-import type { Beside, Database, DatabaseContext, LoadTarget } from "../database.ts";
+import type { Beside, Database, DatabaseContext } from "../database.ts";
 import { createBeside } from "./beside.ts";
-import { type Connection, connectionFrom, query } from "./connection.ts";
+import { connectionFrom, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { examine, load } from "./load.ts";
@@ -24,19 +24,12 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     if (!found) throw new Error("probe() comes first");
     return found;
   };
-  const target = (
-    place: Connection,
-  ): Pick<LoadTarget<DumpContents, PostgresPlan>, "where" | "atomicLoad" | "plan"> => ({
-    where: place.where,
-    atomicLoad: true,
-    plan: async (contents, server, options) =>
-      comparePlan(contents, server, await query(place, clients().psql, targetQuery), options),
-  });
   return {
-    ...target(connection),
     engine: "postgresql",
     takes: ["postgresql"],
     name: connection.database,
+    where: connection.where,
+    atomicLoad: true,
     async probe() {
       const { server, clients } = await probe(connection);
       found = clients;
@@ -51,13 +44,15 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
         clientMajor: clients().dump.major,
       }),
     examine,
+    plan: async (contents, server, options) =>
+      comparePlan(contents, server, await query(connection, clients().psql, targetQuery), options),
     load: (sql, _contents, plan, { noOwner }) => load(connection, clients().psql, sql, plan, noOwner),
     async createBeside(server) {
       const beside = await createBeside(connection, clients(), server);
       const { psql } = clients();
       const sessions = settings.BACKUP_JOBS ?? Math.min(Math.max(availableParallelism(), 2), enoughSessions);
       return {
-        ...target(beside.connection),
+        atomicLoad: true,
         load: (sql, _contents, plan, { noOwner }) =>
           loadSpread(beside.connection, psql, sql, { plan, noOwner, sessions }),
         exchange: beside.exchange,

@@ -99,7 +99,7 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
     async end() {
       await written;
       ending = true;
-      await program.stdin.end();
+      await Promise.resolve(program.stdin.end()).catch(() => {}); // gone already: how, its status tells
       await ended;
       check();
     },
@@ -108,4 +108,20 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
       await program.exited;
     },
   };
+}
+
+/**
+ * Runs SQL whose results are of no interest. It goes through psql's stdin: a setting of a database may be a secret, and arguments
+ * are seen by all. Throws `Failure`, which begins with `what`.
+ */
+export async function execute(connection: Connection, psql: Client, what: string, sql: string): Promise<void> {
+  const session = openSession(connection, psql, () => what);
+  try {
+    session.write(sql);
+    await session.settled();
+    await session.end();
+  } catch (error) {
+    await session.stop();
+    throw error;
+  }
 }

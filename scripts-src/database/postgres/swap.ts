@@ -1,7 +1,6 @@
 /** Whether the database may be exchanged for a new one: told before that is created. */
 import { mayEnd } from "./beside.ts";
-
-const list = (query: string) => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
+import { jsonList } from "./json-list.ts";
 
 /** Part of what the target says of itself. */
 export interface SwapFacts {
@@ -17,10 +16,10 @@ export const swapQuery = `
   SELECT json_build_object(
     'mayCreate', (SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user),
     'owns', pg_has_role(datdba, 'USAGE'),
-    'tied', ${list(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
+    'tied', ${jsonList(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
       UNION ALL SELECT 'subscription ' || subname FROM pg_subscription WHERE subdbid = d.oid
       UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()`)},
-    'lasting', ${list(`SELECT DISTINCT coalesce(usename, 'unknown') FROM pg_stat_activity
+    'lasting', ${jsonList(`SELECT DISTINCT coalesce(usename, 'unknown') FROM pg_stat_activity
       WHERE datname = current_database() AND coalesce(backend_type, 'client backend') = 'client backend' AND NOT ${mayEnd}`)})
   FROM pg_database d WHERE datname = current_database()`;
 
