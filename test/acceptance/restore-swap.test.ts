@@ -159,6 +159,42 @@ describe("with large tables and a slow index", () => {
     expect(await server.sql("app", everyRow)).toBe(rows);
   });
 
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGKILL", 137],
+  ] as const)(
+    "%s while the database is being created: the server goes on, and it goes all the same",
+    async (signal, status) => {
+      expectSuccess(await scripts.run("backup"));
+      const locked = server
+        .sql("postgres", "BEGIN; COMMENT ON DATABASE template0 IS 'locked'; SELECT pg_sleep(600)")
+        .catch(() => "ended");
+      const sessions = (condition: string) =>
+        server.sql("postgres", `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND ${condition}`);
+      await until("template0 is locked", async () => Number(await sessions("wait_event = 'PgSleep'")));
+      const running = scripts.start("restore", ["--swap"]);
+      const creates = "query LIKE 'CREATE DATABASE%' AND state = 'active'";
+      await until("the server waits to create it", async () =>
+        Number(await sessions(`${creates} AND wait_event_type = 'Lock'`)),
+      );
+      running.kill(signal);
+      if (signal === "SIGKILL") await running.done;
+      await server.sql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+      );
+      await locked;
+      expect((await running.done).status).toBe(status);
+      await until("it is created", async () => (await sessions("query LIKE '%DATABASE \"app\\_new%'")) === "0");
+      if (signal === "SIGKILL") {
+        expect(await databasesOf(server, "app\\_new%")).not.toBe("");
+        expectSuccess(await scripts.run("restore", ["--swap"]));
+      }
+      expect(await databasesOf(server, "app\\_new%")).toBe("");
+      expect(await server.sql("app", everyRow)).toBe(rows);
+    },
+  );
+
   test("a load that fails half-way leaves no new database", async () => {
     const { file } = await stateOf(server, "app");
     const sql = (await Bun.file(file).text()).replace("CREATE INDEX large_hash", "CREATE INDEX large_hash_of nowhere");

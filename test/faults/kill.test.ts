@@ -309,7 +309,8 @@ test(
     );
     // a session of a killed run may still be at work
     await until("its sessions have ended", async () => {
-      const count = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'swapped\\_new%'";
+      const its = "datname LIKE 'swapped\\_new%' OR query LIKE '%DATABASE \"swapped\\_new%'";
+      const count = `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (${its})`;
       return (await server.sql("postgres", count)) === "0";
     });
     expectSuccess(await start().done);

@@ -51,6 +51,8 @@ export async function createBeside(
 ): Promise<NewDatabase> {
   const { log } = present;
   const maintenance = await openMaintenance(present, psql);
+  /** For what is done in seconds, and could not be told when it was half done. */
+  const unstoppable = { ...maintenance, signal: new AbortController().signal };
   await dropLeftovers(maintenance, psql, present.database);
   const time = await freeTime(maintenance, psql, present.database);
   const fresh = besideName(present.database, "new", time);
@@ -71,19 +73,19 @@ export async function createBeside(
   }
 
   try {
-    await execute(maintenance, psql, `cannot create the database ${fresh}`, properties.create);
-    const early = [`COMMENT ON DATABASE ${identifier(fresh)} IS ${unfinished(present.database)};`, ...properties.early];
-    await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(early));
+    // The server goes on with a CREATE DATABASE whose client is gone; psql goes on with its input when we are. Together they leave
+    // no database without the comment by which it is found again.
+    const create = [properties.create, `COMMENT ON DATABASE ${identifier(fresh)} IS ${unfinished(present.database)};`];
+    await execute(unstoppable, psql, `cannot create the database ${fresh}`, create.join("\n"));
+    await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(properties.early));
   } catch (error) {
     await discard();
     throw error;
   }
   log.info(`created the database ${fresh}`);
 
-  /** Not stopped by a signal: it is done in seconds, and half of it could not be told. */
   async function exchange(): Promise<string> {
     present.signal.throwIfAborted();
-    const way = { ...maintenance, signal: new AbortController().signal };
     const before = besideName(present.database, "before", time);
     const renames = [
       `ALTER DATABASE ${identifier(present.database)} RENAME TO ${identifier(before)};`,
@@ -91,19 +93,19 @@ export async function createBeside(
     ];
     wanted = false;
     try {
-      await withoutSessions(way, psql, present.database, transaction([...properties.late, ...renames]));
+      await withoutSessions(unstoppable, psql, present.database, transaction([...properties.late, ...renames]));
     } catch (error) {
       // a connection that broke may have broken behind the COMMIT
       const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
-      const done = await query<number>(way, psql, exists).catch(() => undefined);
-      if (done !== 1) throw await explain(error, way, renames, done === undefined);
+      const done = await query<number>(unstoppable, psql, exists).catch(() => undefined);
+      if (done !== 1) throw await explain(error, renames, done === undefined);
     }
     return before;
   }
 
   /** A load of hours is not thrown away for a session that would not go. */
-  async function explain(cause: unknown, way: Connection, renames: readonly string[], lost: boolean): Promise<Failure> {
-    const kept = await execute(way, psql, "cannot change the comment", properties.late.join("\n")).then(
+  async function explain(cause: unknown, renames: readonly string[], lost: boolean): Promise<Failure> {
+    const kept = await execute(unstoppable, psql, "cannot change the comment", properties.late.join("\n")).then(
       () => "",
       () => " until the next restore --swap",
     );
