@@ -23,7 +23,7 @@ export interface Machine {
 /** `hosts`: names that mean this machine. */
 export async function openMachine(hosts: readonly string[]): Promise<Machine> {
   const home = tempDir("machine");
-  for (const folder of ["etc", "bin"]) mkdirSync(join(home, folder));
+  for (const folder of ["etc", "bin", "tmp"]) mkdirSync(join(home, folder));
   chmodSync(home, 0o755);
   writeFileSync(join(home, "hosts"), `127.0.0.1 localhost ${hosts.join(" ")}\n::1 localhost\n`);
   // not every machine has it; and root needs no password of anybody
@@ -55,7 +55,9 @@ export async function openMachine(hosts: readonly string[]): Promise<Machine> {
   return {
     shell: (script, env = {}) => startProgram([...into, "sh", "-euc", script], { env: { ...base, ...env } }).done,
     async *serve(argv) {
-      const server = Bun.spawn([...into, ...argv], { env: base, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
+      // its temporary files end with the machine, as it does: nobody asks it to tidy up
+      const env = { ...base, TMPDIR: join(home, "tmp") };
+      const server = Bun.spawn([...into, ...argv], { env, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
       const decoder = new TextDecoder();
       let rest = "";
       for await (const chunk of server.stdout) {
