@@ -9,7 +9,7 @@ import { listBackups, newestGood, prepareFolder, removeFile, sweepPartials } fro
 import type { ManifestFacts } from "./archive/manifest.ts";
 import { type BackupName, manifestName, namePrefix, parseBackupName } from "./archive/name.ts";
 import { prune } from "./archive/prune.ts";
-import { type Tally, watched } from "./archive/tally.ts";
+import { startTally, watched } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { openDatabase } from "./database/open.ts";
 import { checkRoom, checkLogin, checkPrivileges, checkStorage, type Contact, lockName } from "./checks.ts";
@@ -117,17 +117,17 @@ export async function makeBackup(
       progress.add(chunk.byteLength);
     });
     const level = settings.BACKUP_COMPRESSION_LEVEL;
-    for await (const block of compress(sql, { compression, level, jobs: settings.BACKUP_JOBS })) {
-      await destination.write(block);
-    }
-    const describe = (tally: Tally): ManifestFacts => ({
+    const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
+    const tally = startTally();
+    for await (const block of watched(packed, tally.add)) await destination.write(block);
+    const manifest: ManifestFacts = {
       database: database.name,
       engine: database.engine,
       serverVersion: server.version,
       clientVersion: server.client,
       startedAt: startedAt.toISOString(),
       endedAt: new Date().toISOString(),
-      ...tally,
+      ...tally.result(),
       uncompressedBytes: sqlBytes,
       compression,
       programVersion: version,
@@ -136,9 +136,10 @@ export async function makeBackup(
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
       restoreCommand: database.stockRestore(destination.name, compression, server),
-    });
-    const { bytes } = await destination.commit(describe);
+    };
+    await destination.commit(manifest);
     progress.stop();
+    const { bytes } = manifest;
     Object.assign(facts, { file: destination.name, bytes, ...destination.places });
     const took = durationText(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });

@@ -3,9 +3,8 @@
  * storage meet.
  */
 import { type BackupFile, createBackupFile, freeName } from "./archive/file.ts";
-import { formatManifest, type ManifestFacts } from "./archive/manifest.ts";
+import { formatManifest } from "./archive/manifest.ts";
 import { manifestName } from "./archive/name.ts";
-import { startTally, type Tally } from "./archive/tally.ts";
 import type { Database, Server } from "./database/database.ts";
 import { atExit } from "./shared/cleanup.ts";
 import { Failure, messageOf } from "./shared/errors.ts";
@@ -57,7 +56,7 @@ function localDestination(file: BackupFile): Destination {
     name: file.name,
     places: { localPath: file.path },
     write: (block) => file.write(block),
-    commit: (describe) => file.commit(describe).finally(forget),
+    commit: (manifest) => file.commit(manifest).finally(forget),
     discard: () => file.discard().finally(forget),
   };
 }
@@ -68,7 +67,6 @@ function localDestination(file: BackupFile): Destination {
  */
 function remoteDestination(storage: Storage, name: string, expectedBytes: number): Destination {
   const upload = storage.upload(name, { expectedBytes, ifAbsent: true });
-  const tally = startTally();
   let committed = false;
   return {
     name,
@@ -76,16 +74,11 @@ function remoteDestination(storage: Storage, name: string, expectedBytes: number
     async discard() {
       if (!committed) await upload.abort();
     },
-    async write(block) {
-      tally.add(block);
-      await upload.write(block);
-    },
-    async commit(describe) {
-      const result = tally.result();
+    write: (block) => upload.write(block),
+    async commit(manifest) {
       await upload.complete();
-      await storage.put(manifestName(name), Buffer.from(formatManifest(describe(result))));
+      await storage.put(manifestName(name), Buffer.from(formatManifest(manifest)));
       committed = true;
-      return result;
     },
   };
 }
@@ -111,13 +104,10 @@ function bothDestinations(local: Destination, remote: Destination, log: Logger, 
     async write(block) {
       await Promise.all([local.write(block), tryRemote(() => remote.write(block))]);
     },
-    async commit(describe) {
-      let facts: ManifestFacts | undefined;
-      const once = (tally: Tally) => (facts ??= describe(tally));
-      const result = await local.commit(once);
-      await tryRemote(() => remote.commit(once));
+    async commit(manifest) {
+      await local.commit(manifest);
+      await tryRemote(() => remote.commit(manifest));
       if (trouble !== undefined) throw uploadFailure(local.places.localPath ?? local.name, trouble);
-      return result;
     },
     async discard() {
       await Promise.all([local.discard(), remote.discard()]);

@@ -6,7 +6,6 @@ import { codeOf, Failure } from "../shared/errors.ts";
 import { diskFailure } from "../shared/disk.ts";
 import { formatManifest, type ManifestFacts } from "./manifest.ts";
 import { formatBackupName, manifestName, partialName, type BackupName, type Compression } from "./name.ts";
-import { startTally, type Tally } from "./tally.ts";
 
 export interface BackupFile {
   /** The final name. */
@@ -16,7 +15,7 @@ export interface BackupFile {
   /** Writes a block; resolves when the system has taken it. Throws `Failure` (disk full, …). */
   write(block: Uint8Array): Promise<void>;
   /** Flushes the file, writes the manifest, makes both visible, flushes the folder. On failure nothing is left. */
-  commit(manifest: (tally: Tally) => ManifestFacts): Promise<Tally>;
+  commit(manifest: ManifestFacts): Promise<void>;
   /** Removes every trace; does nothing after `commit`. */
   discard(): Promise<void>;
   /** The same at once, for signals and the exit. */
@@ -74,14 +73,13 @@ async function openNew(path: string): Promise<FileHandle | undefined> {
 function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
   const path = join(dir, name);
   const partial = join(dir, partialName(name));
-  const manifest = join(dir, manifestName(name));
+  const manifestPath = join(dir, manifestName(name));
   const manifestPartial = join(dir, partialName(manifestName(name)));
-  const tally = startTally();
   let done = false;
   const discardSync = () => {
     if (done) return;
     done = true;
-    for (const trace of [manifest, path, manifestPartial, partial]) removeSync(trace);
+    for (const trace of [manifestPath, path, manifestPartial, partial]) removeSync(trace);
     void closed(); // Bun throws when an open handle is garbage
   };
   const closed = () => handle.close().catch(() => {}); // what it had to say no longer matters
@@ -100,22 +98,19 @@ function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
       } catch (error) {
         throw diskFailure(`cannot write ${path}`, error);
       }
-      tally.add(block);
     },
-    async commit(describe) {
+    async commit(manifest) {
       if (done) throw new Failure(`cannot finish ${path}: it was given up`);
       try {
         await handle.sync();
         await handle.close();
-        const result = tally.result();
-        await writeNew(manifestPartial, formatManifest(describe(result)));
+        await writeNew(manifestPartial, formatManifest(manifest));
         if (done) throw new Failure(`cannot finish ${path}: it was given up`);
         // In one go, so that a signal finds either all of it or nothing.
-        renameSync(manifestPartial, manifest);
+        renameSync(manifestPartial, manifestPath);
         renameSync(partial, path);
         flushFolder(dir);
         done = true;
-        return result;
       } catch (error) {
         await discard();
         throw diskFailure(`cannot finish ${path}`, error);
