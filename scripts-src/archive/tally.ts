@@ -7,11 +7,11 @@ export interface Tally {
 }
 
 /** A running count and checksum; `result` may be read once, after the last block. */
-export function startTally(): { add(block: Uint8Array): void; result(): Tally } {
+export function startTally(): { add: (block: Uint8Array) => void; result: () => Tally } {
   const hasher = new Bun.CryptoHasher("sha256");
   let bytes = 0;
   return {
-    add(block) {
+    add: (block) => {
       bytes += block.byteLength;
       hasher.update(block);
     },
