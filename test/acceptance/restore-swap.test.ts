@@ -268,6 +268,20 @@ describe("with large tables and a slow index", () => {
     expect(await server.sql("app", "SHOW app.jwt_secret")).toBe("hunter2-of-the-app");
   });
 
+  test("a database that is read-only by default: said by a restore into it, the same afterwards with --swap", async () => {
+    expectSuccess(await scripts.run("backup"));
+    await server.sql("app", "TRUNCATE child");
+    await server.sql("postgres", "ALTER DATABASE app SET default_transaction_read_only = on");
+    const before = await stateOf(server, "app");
+    const refused = await scripts.run("restore", [], { env: server.settings("app") });
+    expectFailure(refused, /failed and changed nothing: .*read-only transaction/);
+    expect(refused.stderr).toContain("RESET default_transaction_read_only");
+    await expectState(server, "app", before);
+    expectSuccess(await scripts.run("restore", ["--swap"]));
+    expect(await server.sql("app", everyRow)).toBe(rows);
+    expect(await server.sql("app", "SHOW default_transaction_read_only")).toBe("on");
+  });
+
   test("a connection that breaks behind the exchange does not hide that it was done", async () => {
     const seen = join(tempDir("sql"), "seen");
     const psql = `case "$*" in *--command*) exec "$REAL" "$@"; esac

@@ -180,7 +180,7 @@ interface Properties {
   create: string;
   /** What may be refused, so that it is before a long load. */
   early: string[];
-  /** What would be in the way of the load, or is for the finished database: its limit of connections, its comment. */
+  /** What would be in the way of the load, or is for the finished database: its limit of connections, that it is read-only, its comment. */
   late: string[];
 }
 
@@ -203,12 +203,12 @@ async function readProperties(present: Connection, pgDump: Client, fresh: string
   const [create, ...others] = statements.filter((text) => !text.startsWith("COMMENT"));
   const comment = statements.find((text) => text.startsWith("COMMENT"));
   if (!create?.startsWith("CREATE")) throw new Failure(`pg_dump does not tell how ${present.where} was created`);
-  const isLimit = (text: string) => text.includes(" CONNECTION LIMIT = ");
+  const isLate = (text: string) => / CONNECTION LIMIT = | SET default_transaction_read_only /.test(text);
   return {
     // written by pg_dump 15 and later whatever the server
     create: major < 15 ? create.replace(" LOCALE_PROVIDER = libc", "") : create,
-    early: others.filter((text) => !isLimit(text)),
-    late: [...others.filter(isLimit), comment ?? `COMMENT ON DATABASE ${identifier(fresh)} IS NULL;`],
+    early: others.filter((text) => !isLate(text)),
+    late: [...others.filter(isLate), comment ?? `COMMENT ON DATABASE ${identifier(fresh)} IS NULL;`],
   };
 }
 
