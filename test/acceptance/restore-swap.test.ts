@@ -2,7 +2,7 @@
  * restore --swap: into a new database that takes the place of the present one, which stays; until then nobody notices. On every
  * server version: round-trip.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { besideName } from "../../scripts-src/database/postgres/beside.ts";
@@ -159,33 +159,47 @@ describe("with large tables and a slow index", () => {
     expect(await server.sql("app", everyRow)).toBe(rows);
   });
 
+  /** Sessions of others of which that is true. */
+  const sessions = async (condition: string) =>
+    Number(
+      await server.sql(
+        "postgres",
+        `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND ${condition}`,
+      ),
+    );
+
+  /** Does `work` while nobody can create a database. */
+  async function withoutCreation(work: () => Promise<unknown>): Promise<void> {
+    const lock = "BEGIN; COMMENT ON DATABASE template0 IS 'locked'; SELECT pg_sleep(600)";
+    const locked = server.sql("postgres", lock).catch(() => "ended");
+    try {
+      await until("template0 is locked", () => sessions("wait_event = 'PgSleep'"));
+      await work();
+    } finally {
+      const unlock = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+      await server.sql("postgres", unlock);
+      await locked;
+    }
+  }
+
   test.each([
     ["SIGTERM", 143],
     ["SIGKILL", 137],
   ] as const)(
-    "%s while the database is being created: the server goes on, and it goes all the same",
+    "%s while the new database is being created leaves none that no run would drop",
     async (signal, status) => {
       expectSuccess(await scripts.run("backup"));
-      const locked = server
-        .sql("postgres", "BEGIN; COMMENT ON DATABASE template0 IS 'locked'; SELECT pg_sleep(600)")
-        .catch(() => "ended");
-      const sessions = (condition: string) =>
-        server.sql("postgres", `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND ${condition}`);
-      await until("template0 is locked", async () => Number(await sessions("wait_event = 'PgSleep'")));
-      const running = scripts.start("restore", ["--swap"]);
-      const creates = "query LIKE 'CREATE DATABASE%' AND state = 'active'";
-      await until("the server waits to create it", async () =>
-        Number(await sessions(`${creates} AND wait_event_type = 'Lock'`)),
-      );
-      running.kill(signal);
-      if (signal === "SIGKILL") await running.done;
-      await server.sql(
-        "postgres",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
-      );
-      await locked;
-      expect((await running.done).status).toBe(status);
-      await until("it is created", async () => (await sessions("query LIKE '%DATABASE \"app\\_new%'")) === "0");
+      let running: Running | undefined;
+      await withoutCreation(async () => {
+        running = scripts.start("restore", ["--swap"]);
+        await until("the server waits to create it", () =>
+          sessions("query LIKE 'CREATE DATABASE%' AND state = 'active' AND wait_event_type = 'Lock'"),
+        );
+        running.kill(signal);
+        if (signal === "SIGKILL") await running.done;
+      });
+      expect((await running?.done)?.status).toBe(status);
+      await until("it is created", async () => (await sessions("query LIKE '%DATABASE \"app\\_new%'")) === 0);
       if (signal === "SIGKILL") {
         expect(await databasesOf(server, "app\\_new%")).not.toBe("");
         expectSuccess(await scripts.run("restore", ["--swap"]));
@@ -194,6 +208,32 @@ describe("with large tables and a slow index", () => {
       expect(await server.sql("app", everyRow)).toBe(rows);
     },
   );
+
+  test("a server that cannot create a database for long is not waited for", async () => {
+    expectSuccess(await scripts.run("backup"));
+    await withoutCreation(async () => {
+      expectFailure(await scripts.run("restore", ["--swap"]), /cannot create the database app_new_.*lock timeout/);
+    });
+    expect(await databasesOf(server)).toBe("app");
+  });
+
+  test("on a standby nothing can be restored, and that is said", async () => {
+    expectSuccess(await scripts.run("backup"));
+    const standby = join(server.socketDir, "data/standby.signal");
+    await server.crash();
+    writeFileSync(standby, "");
+    try {
+      await server.restart();
+      for (const words of [[], ["--swap"]])
+        expectFailure(await scripts.run("restore", words), /cannot execute .*hint: .*restore on its primary/s);
+    } finally {
+      rmSync(standby);
+      await server.crash();
+      await server.restart();
+    }
+    expect(await databasesOf(server)).toBe("app");
+    expect(await server.sql("app", everyRow)).toBe(rows);
+  });
 
   test("a load that fails half-way leaves no new database", async () => {
     const { file } = await stateOf(server, "app");
@@ -273,7 +313,7 @@ describe("with large tables and a slow index", () => {
     await server.sql("app", "TRUNCATE child");
     await server.sql("postgres", "ALTER DATABASE app SET default_transaction_read_only = on");
     const before = await stateOf(server, "app");
-    const refused = await scripts.run("restore", [], { env: server.settings("app") });
+    const refused = await scripts.run("restore");
     expectFailure(refused, /failed and changed nothing: .*read-only transaction/);
     expect(refused.stderr).toContain("RESET default_transaction_read_only");
     await expectState(server, "app", before);

@@ -155,7 +155,7 @@ async function launch(argv: string[], home: string): Promise<Bun.Subprocess<"ign
   const words = server.stderr.text();
   await until("PostgreSQL starts", async () => {
     if (server.exitCode !== null) throw new Error(`postgres: ${await words}`);
-    return existsSync(pidFile) && /^ready\s*$/m.test(readFileSync(pidFile, "utf8"));
+    return existsSync(pidFile) && /^(ready|standby)\s*$/m.test(readFileSync(pidFile, "utf8"));
   });
   return server;
 }

@@ -22,6 +22,8 @@ export interface NewDatabase {
   discard: () => Promise<void>;
 }
 
+/** Nothing waits longer for somebody else's lock: neither of what no signal stops. */
+const patience = "SET lock_timeout = '10s';\n";
 const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 const identifier = (text: string) => `"${text.replaceAll('"', '""')}"`;
 const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
@@ -68,7 +70,9 @@ export async function createBeside(
     try {
       await execute(way, psql, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
     } catch (error) {
-      log.warn(`the unfinished database ${fresh} stays, the next restore --swap drops it: ${messageOf(error)}`);
+      log.warn(
+        `the unfinished database ${fresh} may still be there, the next restore --swap drops it: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -76,7 +80,7 @@ export async function createBeside(
     // The server goes on with a CREATE DATABASE whose client is gone; psql goes on with its input when we are. Together they leave
     // no database without the comment by which it is found again.
     const create = [properties.create, `COMMENT ON DATABASE ${identifier(fresh)} IS ${unfinished(present.database)};`];
-    await execute(unstoppable, psql, `cannot create the database ${fresh}`, create.join("\n"));
+    await execute(unstoppable, psql, `cannot create the database ${fresh}`, patience + create.join("\n"));
     await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(properties.early));
   } catch (error) {
     await discard();
@@ -180,7 +184,7 @@ interface Properties {
   create: string;
   /** What may be refused, so that it is before a long load. */
   early: string[];
-  /** What would be in the way of the load, or is for the finished database: its limit of connections, that it is read-only, its comment. */
+  /** What would be in the way of the load (limit of connections, read-only), or is for the finished database (comment). */
   late: string[];
 }
 
@@ -223,8 +227,7 @@ export const mayEnd = `(pg_has_role(usesysid, 'USAGE') OR (pg_has_role('pg_signa
 async function withoutSessions(maintenance: Connection, psql: Client, database: string, sql: string): Promise<void> {
   const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
     WHERE datname = ${literal(database)} AND ${mayEnd}`;
-  const what = `cannot exchange ${database} for the restored database`;
-  const work = execute(maintenance, psql, what, `SET lock_timeout = '10s';\n${sql}`);
+  const work = execute(maintenance, psql, `cannot exchange ${database} for the restored database`, patience + sql);
   const over = work.then(
     () => true,
     () => true,

@@ -83,7 +83,7 @@ const explanations: readonly Explanation[] = [
     hint: "the server ended the connection: look at its log (a restart, a crash, out of memory, an administrator)",
   },
   {
-    pattern: /in a read-only transaction/,
+    pattern: /cannot execute .* (in a read-only transaction|during recovery)/,
     hint: "nothing can be written there: a standby (restore on its primary), or default_transaction_read_only is on: ALTER DATABASE, or ALTER ROLE of the login, ... RESET default_transaction_read_only",
   },
   { pattern: /No space left on device|could not extend file/, hint: "the database server's disk is full" },
