@@ -22,7 +22,7 @@ export interface NewDatabase {
   discard: () => Promise<void>;
 }
 
-/** Nothing waits longer for somebody else's lock: neither of what no signal stops. */
+/** How long somebody else's lock is waited for, by what no signal stops. */
 const patience = "SET lock_timeout = '10s';\n";
 const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 const identifier = (text: string) => `"${text.replaceAll('"', '""')}"`;
