@@ -6,7 +6,7 @@
  */
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generatedFiles } from "./generate.ts";
+import { generatedFiles } from "./manual/generate.ts";
 
 const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");

@@ -1,9 +1,9 @@
 /** Which script was called? Load it, run it. All scripts are one executable, told apart by the name of the call. */
 import { basename } from "node:path";
-import { scripts } from "./scripts.ts";
-import { run } from "./shared/run.ts";
-import { exitStatus } from "./shared/errors.ts";
-import { configureLog } from "./shared/log.ts";
+import { scripts } from "./scripts/scripts.ts";
+import { run } from "./run/run.ts";
+import { exitStatus } from "./base/errors.ts";
+import { configureLog } from "./base/log.ts";
 
 /**
  * The script's name and its arguments. The name of the call decides; a name of several words (`backup-shop`,

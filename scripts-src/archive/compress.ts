@@ -3,7 +3,7 @@
  * of its own; their concatenation is one valid file (RFC 1952 §2.2, RFC 8878 §3.1).
  */
 import { availableParallelism } from "node:os";
-import { usageFailure } from "../shared/errors.ts";
+import { usageFailure } from "../base/errors.ts";
 import { gzipLane, zstdLane, type Block, type Lane } from "./lanes.ts";
 import type { Compression } from "./name.ts";
 

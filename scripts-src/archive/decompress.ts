@@ -1,5 +1,5 @@
 /** Decompression by what the bytes say, not the name; everything that is not whole is an error. */
-import { codeOf, Failure, messageOf } from "../shared/errors.ts";
+import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import type { Compression } from "./name.ts";
 
 export interface DecompressOptions {

@@ -1,5 +1,5 @@
 /** Lanes compress blocks one after the other, away from the main thread; several work side by side. */
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import type { GzipAnswer, GzipOrder } from "./gzip-worker.ts";
 
 export type Block = Uint8Array<ArrayBuffer>;

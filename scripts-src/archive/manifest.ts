@@ -2,8 +2,8 @@
 import { constants } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { z } from "zod";
-import { codeOf, Failure, messageOf } from "../shared/errors.ts";
-import { diskFailure } from "../shared/disk.ts";
+import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import { diskFailure } from "../base/disk.ts";
 import { manifestName } from "./name.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */

@@ -2,8 +2,8 @@
  * Names of backup files: `<database>_<YYYY-MM-DD_HH-MM-SS>[-<sequence>].sql[.gz|.zst]`, time in UTC, so that one
  * database's names sort by age. One function writes them and one reads them; they are inverse for every database name.
  */
-import { Failure } from "../shared/errors.ts";
-import { stampOf } from "../shared/stamp.ts";
+import { Failure } from "../base/errors.ts";
+import { stampOf } from "../base/stamp.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 

@@ -2,9 +2,9 @@
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import { decompress } from "./decompress.ts";
-import { diskFailure } from "../shared/disk.ts";
+import { diskFailure } from "../base/disk.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import { manifestName } from "./name.ts";
 import { startTally, type Tally, watched } from "./tally.ts";

@@ -1,4 +1,4 @@
-import type { Logger } from "../shared/log.ts";
+import type { Logger } from "../base/log.ts";
 
 export type Engine = "postgresql" | "mysql" | "mariadb";
 

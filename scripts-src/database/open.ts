@@ -1,6 +1,6 @@
 /** Which engine the settings name. */
-import { usageFailure } from "../shared/errors.ts";
-import type { Settings } from "../shared/settings.ts";
+import { usageFailure } from "../base/errors.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { Database, DatabaseContext } from "./database.ts";
 import { openMysql } from "./mysql/mysql.ts";
 import { openPostgres } from "./postgres/postgres.ts";

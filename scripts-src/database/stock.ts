@@ -1,5 +1,5 @@
 /** Commands of stock tools, for those who restore without this program. */
-import { quote } from "../shared/process.ts";
+import { quote } from "../base/process.ts";
 
 const unpackers = { gzip: "gunzip -c", zstd: "zstd -dc", none: "cat" } as const;
 

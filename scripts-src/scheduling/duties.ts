@@ -1,8 +1,8 @@
 /** What happens at the ticks of a schedule, and what is logged of it. */
-import { messageOf } from "../shared/errors.ts";
-import type { Outcome } from "../shared/outcome.ts";
-import { durationText } from "../shared/progress.ts";
-import type { Job } from "../shared/script.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Outcome } from "../notify/outcome.ts";
+import { durationText } from "../base/progress.ts";
+import type { Job } from "../run/script.ts";
 import type { State } from "./health.ts";
 import type { Duties } from "./keep-time.ts";
 import { writeState } from "./state.ts";

@@ -1,5 +1,5 @@
 /** The scheduler's loop: waits for ticks and acts on them, one run at a time. */
-import { pause } from "../shared/retry.ts";
+import { pause } from "../base/retry.ts";
 import type { Ticks } from "./ticks.ts";
 
 /** Time as the loop sees it; a test brings its own. */

@@ -1,7 +1,7 @@
 /** When a schedule ticks: BACKUP_INTERVAL read by croner in BACKUP_TIMEZONE. Pure. */
 import { Cron } from "croner";
-import { messageOf, usageFailure } from "../shared/errors.ts";
-import type { Settings } from "../shared/settings.ts";
+import { messageOf, usageFailure } from "../base/errors.ts";
+import type { Settings } from "../settings/settings.ts";
 
 export interface Ticks {
   /** The first tick after `time`. */

@@ -1,8 +1,8 @@
 /** `sync` by the AWS CLI, for those who want it: the same rules, told by its filters. */
-import { exitStatus, Failure } from "../shared/errors.ts";
-import type { Logger } from "../shared/log.ts";
-import { shell } from "../shared/process.ts";
-import type { Settings } from "../shared/settings.ts";
+import { exitStatus, Failure } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import { shell } from "../base/process.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { Named } from "./plan.ts";
 
 interface LocalFile {

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { S3Client, type ServiceInputTypes, type ServiceOutputTypes, type StorageClass } from "@aws-sdk/client-s3";
 import type { BuildMiddleware } from "@smithy/types";
-import { Failure } from "../shared/errors.ts";
-import { retry } from "../shared/retry.ts";
-import type { Settings } from "../shared/settings.ts";
+import { Failure } from "../base/errors.ts";
+import { retry } from "../base/retry.ts";
+import type { Settings } from "../settings/settings.ts";
 import { describeError, explain, isTransient, statusOf } from "./explain.ts";
 import { fetchHandler } from "./http.ts";
 import type { StorageContext } from "./storage.ts";

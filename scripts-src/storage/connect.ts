@@ -1,6 +1,6 @@
 /** Storage on the AWS SDK. Loaded only when S3 is needed. */
 import { randomUUID } from "node:crypto";
-import type { Settings } from "../shared/settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { connectBucket } from "./bucket.ts";
 import { download } from "./download.ts";
 import { uploadFile } from "./file.ts";

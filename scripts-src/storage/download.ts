@@ -1,6 +1,6 @@
 /** Reads an object; a connection that breaks is taken up again where it broke. */
 import { GetObjectCommand } from "@aws-sdk/client-s3";
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { isTransient, statusOf } from "./explain.ts";
 

@@ -1,6 +1,6 @@
 /** What S3 errors mean to the person who runs this: what is wrong, and which setting to change. */
-import { codeOf, Failure, messageOf } from "../shared/errors.ts";
-import type { Settings } from "../shared/settings.ts";
+import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import type { Settings } from "../settings/settings.ts";
 
 type Where = Pick<Settings, "S3_URL" | "S3_BUCKET" | "S3_PATH" | "S3_REGION">;
 

@@ -1,8 +1,8 @@
 /** Uploads a file, in one request or in parts. */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { diskFailure } from "../shared/disk.ts";
-import { Failure } from "../shared/errors.ts";
+import { diskFailure } from "../base/disk.ts";
+import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { putObject } from "./objects.ts";
 import { smallestPart } from "./parts.ts";

@@ -6,7 +6,7 @@ import {
   ListObjectsV2Command,
   type MultipartUpload,
 } from "@aws-sdk/client-s3";
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError } from "./explain.ts";
 import type { RemoteObject } from "./storage.ts";

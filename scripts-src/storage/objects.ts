@@ -1,6 +1,6 @@
 /** One object in one request: ask for it, store it, delete it. */
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { isTransient, lacksConditions, statusOf } from "./explain.ts";
 

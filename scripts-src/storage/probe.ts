@@ -1,5 +1,5 @@
 /** Tries what the scripts do with S3, on an object that no rule of ours takes for a backup. */
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import { statusOf } from "./explain.ts";
 import type { Storage } from "./storage.ts";
 

@@ -1,6 +1,6 @@
-import type { Logger } from "../shared/log.ts";
-import { usageFailure } from "../shared/errors.ts";
-import type { Settings } from "../shared/settings.ts";
+import type { Logger } from "../base/log.ts";
+import { usageFailure } from "../base/errors.ts";
+import type { Settings } from "../settings/settings.ts";
 
 /** An object in the bucket, directly below S3_PATH. */
 export interface RemoteObject {

@@ -6,7 +6,7 @@ import {
   CreateMultipartUploadCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { Failure } from "../shared/errors.ts";
+import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, statusOf } from "./explain.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";

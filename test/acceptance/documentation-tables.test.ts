@@ -2,10 +2,10 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { decideRetention } from "../../scripts-src/archive/retention.ts";
+import { decideRetention } from "../../scripts-src/places/retention.ts";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
-import { webhookBody } from "../../scripts-src/shared/notify/webhook.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { webhookBody } from "../../scripts-src/notify/webhook.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 import { documentation, tableAfter } from "../support/documentation.ts";
 

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { scripts } from "../../scripts-src/scripts.ts";
-import { aboutSetting, secretNames, settingNames } from "../../scripts-src/shared/settings.ts";
-import { providers } from "../../scripts-src/storage/providers.ts";
+import { scripts } from "../../scripts-src/scripts/scripts.ts";
+import { aboutSetting, secretNames, settingNames } from "../../scripts-src/settings/settings.ts";
+import { providers } from "../../scripts-src/manual/providers.ts";
 import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/executables.ts";
 
 let place: Installation;

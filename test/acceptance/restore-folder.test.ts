@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { takeLock } from "../../scripts-src/shared/lock.ts";
+import { takeLock } from "../../scripts-src/base/lock.ts";
 import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";

@@ -2,9 +2,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { exampleEnv, generatedFiles } from "../../scripts-src/generate.ts";
-import { readSettings } from "../../scripts-src/shared/env.ts";
-import { aboutSetting, schema, settingNames } from "../../scripts-src/shared/settings.ts";
+import { exampleEnv, generatedFiles } from "../../scripts-src/manual/generate.ts";
+import { readSettings } from "../../scripts-src/settings/env.ts";
+import { aboutSetting, schema, settingNames } from "../../scripts-src/settings/settings.ts";
 import { type Installation, installScripts, startProgram } from "../support/executables.ts";
 import { settingsFile } from "../support/settings-file.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { settingNames } from "../../scripts-src/shared/settings.ts";
+import { settingNames } from "../../scripts-src/settings/settings.ts";
 import * as support from "../support/containers.ts";
 import { parseLines } from "../support/scheduled.ts";
 import { tempDir } from "../support/temp.ts";

@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { writeMetrics } from "../../scripts-src/shared/metrics.ts";
-import { settingNames } from "../../scripts-src/shared/settings.ts";
+import { writeMetrics } from "../../scripts-src/notify/metrics.ts";
+import { settingNames } from "../../scripts-src/settings/settings.ts";
 import { tempDir } from "../support/temp.ts";
 
 const text = readFileSync(resolve(import.meta.dir, "../../container/README.md"), "utf8");

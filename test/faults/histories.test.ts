@@ -6,8 +6,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatBackupName, manifestName, parseBackupName } from "../../scripts-src/archive/name.ts";
-import { prune } from "../../scripts-src/archive/prune.ts";
-import type { Logger } from "../../scripts-src/shared/log.ts";
+import { prune } from "../../scripts-src/places/prune.ts";
+import type { Logger } from "../../scripts-src/base/log.ts";
 import { type Entry, type Named, planSync } from "../../scripts-src/storage/plan.ts";
 
 const day = 86_400_000;

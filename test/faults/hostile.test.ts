@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { parseManifest, receiveManifest } from "../../scripts-src/archive/manifest.ts";
 import { examine } from "../../scripts-src/database/postgres/load.ts";
-import { Failure } from "../../scripts-src/shared/errors.ts";
+import { Failure } from "../../scripts-src/base/errors.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { readManifest } from "../support/files.ts";

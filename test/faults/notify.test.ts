@@ -1,14 +1,14 @@
 /** What mail servers, webhooks and health checks do wrong, and what a person is told of it. */
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
-import { Failure } from "../../scripts-src/shared/errors.ts";
-import { configureLog, hideSecrets } from "../../scripts-src/shared/log.ts";
-import { ping } from "../../scripts-src/shared/notify/healthcheck.ts";
-import { post } from "../../scripts-src/shared/notify/http.ts";
-import { sendMail } from "../../scripts-src/shared/notify/mail.ts";
-import { notify } from "../../scripts-src/shared/notify/notify.ts";
-import type { Outcome } from "../../scripts-src/shared/outcome.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { Failure } from "../../scripts-src/base/errors.ts";
+import { configureLog, hideSecrets } from "../../scripts-src/base/log.ts";
+import { ping } from "../../scripts-src/notify/healthcheck.ts";
+import { post } from "../../scripts-src/notify/http.ts";
+import { sendMail } from "../../scripts-src/notify/mail.ts";
+import { notify } from "../../scripts-src/notify/notify.ts";
+import type { Outcome } from "../../scripts-src/notify/outcome.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 import { selfSigned } from "../support/certificates.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/http.ts";
 import { expectNoSecrets } from "../support/secrets.ts";

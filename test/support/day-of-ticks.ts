@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { dutiesOf } from "../../scripts-src/scheduling/duties.ts";
 import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
-import { configureLog } from "../../scripts-src/shared/log.ts";
-import { pause } from "../../scripts-src/shared/retry.ts";
-import { attempt } from "../../scripts-src/shared/run.ts";
-import type { Job, Script } from "../../scripts-src/shared/script.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { configureLog } from "../../scripts-src/base/log.ts";
+import { pause } from "../../scripts-src/base/retry.ts";
+import { attempt } from "../../scripts-src/run/run.ts";
+import type { Job, Script } from "../../scripts-src/run/script.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 
 /** How often it ran, and the objects that the collector found. */
 export interface Day {

@@ -4,7 +4,7 @@
  */
 import { expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { secretNames } from "../../scripts-src/shared/settings.ts";
+import { secretNames } from "../../scripts-src/settings/settings.ts";
 import { leakedIn } from "./secrets.ts";
 
 const secrets = new Set<string>();

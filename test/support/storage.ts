@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import { getLogger } from "@logtape/logtape";
-import type { Logger } from "../../scripts-src/shared/log.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import type { Logger } from "../../scripts-src/base/log.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 import { openStorage, type Storage, type UploadOptions } from "../../scripts-src/storage/storage.ts";
 
 /** Any S3 server. */

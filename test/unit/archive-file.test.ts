@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createBackupFile, type NewBackup } from "../../scripts-src/archive/file.ts";
-import { freeBytes, listBackups, newestGood, prepareFolder, sweepPartials } from "../../scripts-src/archive/folder.ts";
+import { createBackupFile, type NewBackup } from "../../scripts-src/places/file.ts";
+import { freeBytes, listBackups, newestGood, prepareFolder, sweepPartials } from "../../scripts-src/places/folder.ts";
 import { formatManifest, parseManifest, readManifest, type ManifestFacts } from "../../scripts-src/archive/manifest.ts";
 
 let dir: string;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { formatBackupName } from "../../scripts-src/archive/name.ts";
-import { decideRetention, type Candidate } from "../../scripts-src/archive/retention.ts";
+import { decideRetention, type Candidate } from "../../scripts-src/places/retention.ts";
 
 const now = new Date("2026-11-22T10:43:58Z");
 const day = 86_400_000;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatBackupName, manifestName } from "../../scripts-src/archive/name.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 import { fromDayOn, syncArguments, syncFilters } from "../../scripts-src/storage/aws-cli.ts";
 import { indexLocal, type Named, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { parseEnvFile } from "../../scripts-src/shared/env-file.ts";
+import { parseEnvFile } from "../../scripts-src/settings/env-file.ts";
 
 const seed = Number(process.env.FC_SEED ?? Date.now() & 0x7fffffff);
 console.log(`env-file: seed ${seed} (repeat with FC_SEED=${seed})`);

@@ -2,8 +2,8 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missingSettings, readSettings } from "../../scripts-src/shared/env.ts";
-import { redact } from "../../scripts-src/shared/log.ts";
+import { missingSettings, readSettings } from "../../scripts-src/settings/env.ts";
+import { redact } from "../../scripts-src/base/log.ts";
 import { testWhere } from "../support/where.ts";
 
 const home = mkdtempSync(join(tmpdir(), "env-"));

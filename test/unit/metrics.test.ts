@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { writeMetrics } from "../../scripts-src/shared/metrics.ts";
-import type { Outcome } from "../../scripts-src/shared/outcome.ts";
+import { writeMetrics } from "../../scripts-src/notify/metrics.ts";
+import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 import { removeDir, tempDir } from "../support/temp.ts";
 
 const dir = tempDir("metrics");

@@ -5,8 +5,8 @@ import { dirname } from "node:path";
 import fc from "fast-check";
 import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/option-file.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
-import { Failure } from "../../scripts-src/shared/errors.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { Failure } from "../../scripts-src/base/errors.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 
 const target = (settings: Record<string, string>) => targetFromSettings(schema.parse(settings));
 const fromUrl = (DATABASE_URL: string) => target({ DATABASE_URL });

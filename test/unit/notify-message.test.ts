@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { composeMessage, sizeOf, subjectOf, timeOf } from "../../scripts-src/shared/notify/message.ts";
-import type { Outcome } from "../../scripts-src/shared/outcome.ts";
+import { composeMessage, sizeOf, subjectOf, timeOf } from "../../scripts-src/notify/message.ts";
+import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 
 const good: Outcome = {
   script: "backup",

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { pingAddress } from "../../scripts-src/shared/notify/healthcheck.ts";
-import { webhookBody } from "../../scripts-src/shared/notify/webhook.ts";
-import type { Outcome } from "../../scripts-src/shared/outcome.ts";
+import { pingAddress } from "../../scripts-src/notify/healthcheck.ts";
+import { webhookBody } from "../../scripts-src/notify/webhook.ts";
+import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 
 test.each([
   ["https://hc-ping.com/uuid", "start", "https://hc-ping.com/uuid/start"],

@@ -7,8 +7,8 @@ import {
   describeTarget,
   targetFromSettings,
 } from "../../scripts-src/database/postgres/conninfo.ts";
-import { Failure } from "../../scripts-src/shared/errors.ts";
-import { schema } from "../../scripts-src/shared/settings.ts";
+import { Failure } from "../../scripts-src/base/errors.ts";
+import { schema } from "../../scripts-src/settings/settings.ts";
 import { openLibpq } from "../support/libpq.ts";
 
 const seed = Number(process.env.FC_SEED ?? Date.now() & 0x7fffffff);

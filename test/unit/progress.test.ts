@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { clock, durationText, progressLine } from "../../scripts-src/shared/progress.ts";
+import { clock, durationText, progressLine } from "../../scripts-src/base/progress.ts";
 
 test.each([
   [0, "0:00"],

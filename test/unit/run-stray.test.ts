@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 
 /** A scheduler with one run in which an error is thrown that nobody awaits. */
 const program = `
-const { attempt } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/shared/run.ts"))});
-const { configureLog } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/shared/log.ts"))});
+const { attempt } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/run/run.ts"))});
+const { configureLog } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/base/log.ts"))});
 const settings = { LOG_LEVEL: "info", LOG_FORMAT: "text", SITE_NAME: "test", EMAIL_NOTIFY_MODE: "NEVER" };
 const signal = new AbortController().signal;
 const job = { script: "x", options: {}, settings, home: "/", log: configureLog("x", settings), signal, asked: signal, facts: {} };

@@ -1,7 +1,7 @@
 /** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
 import { realpathSync } from "node:fs";
-import { exitStatus, Failure } from "../../shared/errors.ts";
-import { firstOutput } from "../../shared/process.ts";
+import { exitStatus, Failure } from "../../base/errors.ts";
+import { firstOutput } from "../../base/process.ts";
 import { findPrograms } from "../programs.ts";
 
 export type Family = "mysql" | "mariadb";

@@ -1,7 +1,7 @@
 /** How MySQL's and MariaDB's client programs reach the database, and short questions to it. */
-import { Failure } from "../../shared/errors.ts";
-import { shell, start, type Program } from "../../shared/process.ts";
-import type { Settings } from "../../shared/settings.ts";
+import { Failure } from "../../base/errors.ts";
+import { shell, start, type Program } from "../../base/process.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 import type { Client } from "./clients.ts";
 import { clientFailure } from "./explain.ts";

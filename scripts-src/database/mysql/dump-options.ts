@@ -1,6 +1,6 @@
 /** The words on the command line of mariadb-dump or mysqldump. */
 import parseWords from "string-argv";
-import { usageFailure } from "../../shared/errors.ts";
+import { usageFailure } from "../../base/errors.ts";
 import { type Contact, dumpsHistory } from "./probe.ts";
 
 /** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */

@@ -1,7 +1,7 @@
 /** Dumping with mariadb-dump or mysqldump. */
-import { Failure } from "../../shared/errors.ts";
-import { quote } from "../../shared/process.ts";
-import { bytesText } from "../../shared/progress.ts";
+import { Failure } from "../../base/errors.ts";
+import { quote } from "../../base/process.ts";
+import { bytesText } from "../../base/progress.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, startClient } from "./connection.ts";
 import { dumpWords } from "./dump-options.ts";

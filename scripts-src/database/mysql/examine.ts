@@ -1,5 +1,5 @@
 /** Reads a dump from its first line to its last. */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { type DumpContents, emptyContents, readStatement } from "./contents.ts";
 import { splitStatements } from "./statements.ts";
 

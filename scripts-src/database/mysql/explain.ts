@@ -1,5 +1,5 @@
 /** What the client programs of MySQL and MariaDB say when something is wrong, and what to do about it. */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { unexplainedHint } from "../unexplained.ts";
 import type { Client } from "./clients.ts";
 

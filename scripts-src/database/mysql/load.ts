@@ -1,6 +1,6 @@
 /** Loading a dump with the client program. */
 import { randomUUID } from "node:crypto";
-import { codeOf } from "../../shared/errors.ts";
+import { codeOf } from "../../base/errors.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, startClient } from "./connection.ts";
 import { endOf } from "./examine.ts";

@@ -1,5 +1,5 @@
 /** MySQL and MariaDB: their dump programs and clients behind the interface of a database engine. */
-import type { Settings } from "../../shared/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Database, DatabaseContext } from "../database.ts";
 import { connectionFrom } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";

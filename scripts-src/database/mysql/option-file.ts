@@ -2,8 +2,8 @@
 import { lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { atExit } from "../../shared/cleanup.ts";
-import { diskFailure } from "../../shared/disk.ts";
+import { atExit } from "../../base/cleanup.ts";
+import { diskFailure } from "../../base/disk.ts";
 import type { Family } from "./clients.ts";
 import type { Target } from "./target.ts";
 

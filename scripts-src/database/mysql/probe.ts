@@ -1,6 +1,6 @@
 /** First contact: which programs are there, what does the server say of itself, what will a backup not cover. */
-import { retry } from "../../shared/retry.ts";
-import { Failure } from "../../shared/errors.ts";
+import { retry } from "../../base/retry.ts";
+import { Failure } from "../../base/errors.ts";
 import type { Server } from "../database.ts";
 import {
   type Client,

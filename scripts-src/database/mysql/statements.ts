@@ -4,7 +4,7 @@
  * and must never touch what only looks like one. Commands of the client (`\!`, `\.`) are refused: nothing that a dump
  * holds may run a program.
  */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { changeModes, type QuoteRules } from "./sql-mode.ts";
 
 export type Piece =

@@ -1,7 +1,7 @@
 /** Which MySQL or MariaDB database the settings name, and how it is reached. */
-import { usageFailure } from "../../shared/errors.ts";
-import { hideSecrets } from "../../shared/log.ts";
-import type { Settings } from "../../shared/settings.ts";
+import { usageFailure } from "../../base/errors.ts";
+import { hideSecrets } from "../../base/log.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Family } from "./clients.ts";
 
 export interface Target {

@@ -2,9 +2,9 @@
  * A new database beside the present one, which takes its place by an exchange of names: nobody sees it before it is whole, the
  * present one serves its users meanwhile, and stays afterwards.
  */
-import { Failure, messageOf } from "../../shared/errors.ts";
-import { quote } from "../../shared/process.ts";
-import { stampOf } from "../../shared/stamp.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
+import { quote } from "../../base/process.ts";
+import { stampOf } from "../../base/stamp.ts";
 import type { Server } from "../database.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, inDatabase, query } from "./connection.ts";

@@ -1,6 +1,6 @@
 /** PostgreSQL's client programs: where they are, which of them fits a server. */
-import { firstOutput } from "../../shared/process.ts";
-import { exitStatus, Failure } from "../../shared/errors.ts";
+import { firstOutput } from "../../base/process.ts";
+import { exitStatus, Failure } from "../../base/errors.ts";
 import { findPrograms } from "../programs.ts";
 
 /** Debian, Alpine, RHEL, Homebrew (Apple silicon and Intel). */

@@ -2,9 +2,9 @@
 import { type Client } from "./clients.ts";
 import { describeTarget, formatConninfo, type Keywords, targetFromSettings } from "./conninfo.ts";
 import { clientFailure } from "./explain.ts";
-import { Failure } from "../../shared/errors.ts";
-import { shell } from "../../shared/process.ts";
-import type { Settings } from "../../shared/settings.ts";
+import { Failure } from "../../base/errors.ts";
+import { shell } from "../../base/process.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 
 export interface Connection extends DatabaseContext {

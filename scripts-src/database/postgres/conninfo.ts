@@ -3,9 +3,9 @@
  * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING). We take them apart because the password
  * must not stand on a command line, and the database's name is needed for the backup's.
  */
-import { usageFailure } from "../../shared/errors.ts";
-import { hideSecrets } from "../../shared/log.ts";
-import type { Settings } from "../../shared/settings.ts";
+import { usageFailure } from "../../base/errors.ts";
+import { hideSecrets } from "../../base/log.ts";
+import type { Settings } from "../../settings/settings.ts";
 
 /** Keywords of libpq with their values, in the order in which they were first named; none comes twice. */
 export type Keywords = (readonly [keyword: string, value: string])[];

@@ -1,5 +1,5 @@
 /** What the statements of a plain pg_dump say: what it creates, what it needs, what a load leaves out. */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import type { Contents } from "../database.ts";
 import type { Piece } from "./statements.ts";
 

@@ -1,7 +1,7 @@
 /** Dumping with pg_dump. */
 import parseWords from "string-argv";
-import { Failure, usageFailure } from "../../shared/errors.ts";
-import { quote, start } from "../../shared/process.ts";
+import { Failure, usageFailure } from "../../base/errors.ts";
+import { quote, start } from "../../base/process.ts";
 import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";

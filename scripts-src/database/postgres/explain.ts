@@ -1,5 +1,5 @@
 /** What PostgreSQL's client programs say when something is wrong, and what to do about it. */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { unexplainedHint } from "../unexplained.ts";
 
 interface Explanation {

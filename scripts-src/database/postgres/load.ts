@@ -1,5 +1,5 @@
 /** Reading a dump back: first to know what it is, then into the database. */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { type Client, knowsRestrict } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { checkHead, type DumpContents, emptyContents, endOf, isComplete, readPiece } from "./contents.ts";

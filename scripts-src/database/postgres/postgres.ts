@@ -1,6 +1,6 @@
 /** PostgreSQL: `pg_dump` and `psql` behind the interface of a database engine. */
 import { availableParallelism } from "node:os";
-import type { Settings } from "../../shared/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Beside, Database, DatabaseContext } from "../database.ts";
 import { createBeside } from "./beside.ts";
 import { connectionFrom, query } from "./connection.ts";

@@ -1,5 +1,5 @@
 /** First contact: which programs are there, what does the server say of itself. */
-import { retry } from "../../shared/retry.ts";
+import { retry } from "../../base/retry.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";

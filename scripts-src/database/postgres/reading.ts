@@ -1,5 +1,5 @@
 /** May the user read all that pg_dump reads? */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";
 

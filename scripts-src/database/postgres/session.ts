@@ -1,6 +1,6 @@
 /** A session of psql that carries out SQL in order while the caller goes on. */
-import { codeOf } from "../../shared/errors.ts";
-import { start } from "../../shared/process.ts";
+import { codeOf } from "../../base/errors.ts";
+import { start } from "../../base/process.ts";
 import { type Client } from "./clients.ts";
 import { type Connection, psqlArguments } from "./connection.ts";
 import { endOf } from "./contents.ts";

@@ -3,7 +3,7 @@
  * quotes, dollar quotes, comments, parentheses, SQL-standard function bodies. Needed because a restore must leave out
  * single statements (`COMMIT` within the dump, ownership) and must never touch a line of data that looks like one.
  */
-import { Failure } from "../../shared/errors.ts";
+import { Failure } from "../../base/errors.ts";
 
 export type Piece =
   /** A whole statement; `text` starts at its first word, `bytes` with the white space and comments before it. */

@@ -1,0 +1,107 @@
+/** The log: stderr, one line of text or one JSON object a line, free of secrets. */
+import { writeSync } from "node:fs";
+import { configureSync, getLogger, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import { codeOf } from "./errors.ts";
+import type { Settings } from "../settings/settings.ts";
+
+export type { Logger };
+
+const category = "backup_scripts";
+const tailLength = 30;
+const tail: string[] = [];
+const secrets = new Set<string>();
+let beforeLine: () => void = () => {};
+
+/** Values that must never be printed; shorter than 6 characters they would only garble the log. */
+export function hideSecrets(values: Iterable<string>): void {
+  for (const value of values) {
+    if (value.length < 6) continue;
+    secrets.add(value);
+    secrets.add(encodeURIComponent(value));
+  }
+}
+
+/** The text with every known secret replaced. */
+export function redact(text: string): string {
+  // longest first: a secret may begin another
+  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) text = text.replaceAll(secret, "***");
+  return text;
+}
+
+/** The last lines of the log, for notices. */
+export const logTail = (): readonly string[] => tail;
+
+/** Called before a line is written: the progress line makes room. */
+export function onLogLine(callback: () => void): void {
+  beforeLine = callback;
+}
+
+/** Sets level, format and the script's name; may be called again when the settings have been read. */
+export function configureLog(script: string, settings: Pick<Settings, "LOG_LEVEL" | "LOG_FORMAT">): Logger {
+  const format = settings.LOG_FORMAT === "json" ? jsonLine : textLine;
+  configureSync({
+    reset: true,
+    sinks: { stderr: (record) => emit(format(script, record)) },
+    loggers: [
+      {
+        category,
+        sinks: ["stderr"],
+        lowestLevel: settings.LOG_LEVEL === "warn" ? "warning" : settings.LOG_LEVEL,
+      },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" },
+    ],
+  });
+  return scriptLog();
+}
+
+/** The log that was configured last. */
+export const scriptLog = (): Logger => getLogger(category);
+
+function emit(line: string): void {
+  beforeLine();
+  tail.push(line);
+  if (tail.length > tailLength) tail.shift();
+  writeAll(`${line}\n`);
+}
+
+/** stderr may be a full pipe that does not block: try again rather than lose a line. */
+function writeAll(text: string): void {
+  let rest = Buffer.from(text);
+  for (let tries = 0; rest.length > 0 && tries < 200; tries++) {
+    try {
+      rest = rest.subarray(writeSync(2, rest));
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") return;
+      Bun.sleepSync(5);
+    }
+  }
+}
+
+const levelName = (level: LogLevel) => (level === "warning" ? "warn" : level);
+/** The text as it was given: LogTape's own `message` would fill in `{…}`, and foreign texts hold braces. */
+const messageOf = (record: LogRecord) =>
+  typeof record.rawMessage === "string" ? record.rawMessage : record.message.map(String).join("");
+
+/** Printable in one place of one line: control characters of foreign texts cannot forge lines or move the cursor. */
+// eslint-disable-next-line no-control-regex
+const clean = (text: string) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "?");
+
+function textLine(script: string, record: LogRecord): string {
+  const time = new Date(record.timestamp).toISOString();
+  const { stack } = record.properties;
+  const words = [messageOf(record), ...(typeof stack === "string" ? [stack] : [])].join("\n");
+  const lines = clean(redact(words)).split("\n");
+  return `${time} ${levelName(record.level).toUpperCase()} ${script}: ${lines.join("\n    ")}`;
+}
+
+/** Stable keys: time, level, script, message; then what the line carries. */
+function jsonLine(script: string, record: LogRecord): string {
+  const line = {
+    time: new Date(record.timestamp).toISOString(),
+    level: levelName(record.level),
+    script,
+    message: messageOf(record),
+    ...record.properties,
+  };
+  return JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? redact(value) : value));
+}

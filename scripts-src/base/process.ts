@@ -1,0 +1,134 @@
+/** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
+import { accessSync, constants } from "node:fs";
+import type { Shell } from "zx";
+import { killGroup, running, signalNumber } from "./children.ts";
+import { scriptLog } from "./log.ts";
+import { secretNames } from "../settings/settings.ts";
+
+/** One word for /bin/sh, whatever it holds. */
+export const quote = (word: string): string =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+/**
+ * The environment that child processes get: ours without our secrets and without variables that would steer zx,
+ * with messages in English so that they can be understood and explained.
+ */
+export function childEnvironment(extra: Record<string, string> = {}): Record<string, string> {
+  const secrets = new Set(secretNames.flatMap((name) => [name, `${name}_FILE`]));
+  const kept = Object.entries(process.env).filter(
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && !secrets.has(entry[0]) && !entry[0].startsWith("ZX_"),
+  );
+  return { ...Object.fromEntries(kept), LC_MESSAGES: "C", LANGUAGE: "", ...extra };
+}
+
+/** Where programs start: in the present folder, but in / when we may not enter that (`sudo -u backup`, typed in /root), or it is gone. */
+function childFolder(): string {
+  try {
+    accessSync(process.cwd(), constants.X_OK);
+    return process.cwd();
+  } catch {
+    return "/";
+  }
+}
+
+/**
+ * zx's `$` for short commands: /bin/sh instead of bash, quiet, own process group (so that a Ctrl-C reaches us alone
+ * and we end the children in order). `ZX_*` variables of a stranger's environment are not obeyed.
+ */
+export async function shell(env: Record<string, string> = {}, signal?: AbortSignal): Promise<Shell> {
+  // loaded when it is needed: a wrong setting is told after 42 ms of CPU time instead of 55
+  const { $: zx } = await import("zx");
+  return zx({
+    shell: "/bin/sh",
+    prefix: "",
+    postfix: "",
+    quote,
+    verbose: false,
+    quiet: true,
+    nothrow: true,
+    detached: true,
+    preferLocal: false,
+    log: (entry) => {
+      if (entry.kind === "cmd") runs(entry.cmd);
+    },
+    cwd: childFolder(),
+    env: childEnvironment(env),
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/** Logs a command, in one line that does not grow with the SQL in it. No secret is ever a word of a command. */
+const runs = (command: string) => scriptLog().debug(`runs ${command.replaceAll(/\s+/g, " ").slice(0, 300)}`);
+
+/** A program that is fed or read as a byte stream. */
+export interface Program {
+  stdin: Bun.FileSink;
+  stdout: ReadableStream<Uint8Array>;
+  /** The last lines of its stderr (at most 16 KiB), complete when it has ended. */
+  stderr: Promise<string>;
+  /** Exit status; a signal n is 128 + n. */
+  exited: Promise<number>;
+  /** Ends the program and what it started. */
+  stop(): void;
+}
+
+/**
+ * Starts a program with an argument array (no shell) in a process group of its own. Abort of `signal` ends it: SIGTERM,
+ * and SIGKILL 5 seconds later. Throws what `Bun.spawn` throws (ENOENT when there is no such program).
+ */
+export function start(argv: string[], options: { env?: Record<string, string>; signal: AbortSignal }): Program {
+  options.signal.throwIfAborted();
+  runs(argv.map(quote).join(" "));
+  const child = Bun.spawn(argv, {
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+    cwd: childFolder(),
+    env: childEnvironment(options.env),
+    detached: true,
+  });
+  running.add(child);
+  let killer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    killGroup(child, "SIGTERM");
+    killer ??= setTimeout(() => killGroup(child, "SIGKILL"), 5_000);
+  };
+  options.signal.addEventListener("abort", stop, { once: true });
+  const exited = child.exited.then((status) => {
+    running.delete(child);
+    clearTimeout(killer);
+    options.signal.removeEventListener("abort", stop);
+    return child.signalCode ? 128 + signalNumber(String(child.signalCode)) : status;
+  });
+  return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
+}
+
+/**
+ * The first `limit` bytes that a program writes to its stdout: whatever it is, its output does not fill the memory. Empty when
+ * it cannot be started.
+ */
+export async function firstOutput(argv: string[], limit: number): Promise<string> {
+  let said = Buffer.alloc(0);
+  try {
+    const program = start(argv, { signal: new AbortController().signal });
+    await program.stdin.end();
+    for await (const chunk of program.stdout) {
+      said = Buffer.concat([said, chunk]);
+      if (said.length < limit) continue;
+      program.stop();
+      break;
+    }
+    await program.exited;
+  } catch {
+    // no program after all
+  }
+  return said.toString("utf8", 0, limit);
+}
+
+/** Reads a stream to its end and keeps the last `limit` bytes of it. */
+async function lastOf(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
+  let kept = Buffer.alloc(0);
+  for await (const chunk of stream) kept = Buffer.concat([kept, chunk]).subarray(-limit);
+  return kept.toString().trim();
+}

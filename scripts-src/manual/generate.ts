@@ -1,0 +1,110 @@
+/** Files that are made from the settings schema; build.ts writes them and `bun run check` finds them out of date. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { composeWithSettings } from "./generate-compose.ts";
+import { documentationWithTables } from "./generate-documentation.ts";
+import { scripts } from "../scripts/scripts.ts";
+import { usageOf } from "../run/command-line.ts";
+import { sentencesAbout } from "../settings/about.ts";
+import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { wrap } from "../base/wrap.ts";
+import { providers } from "./providers.ts";
+
+/** Path from the project's root, and content. */
+export const generatedFiles = async (): Promise<Record<string, string>> => ({
+  "backup_scripts/example.env.sh": exampleEnv(),
+  "backup_scripts/DOCUMENTATION.md": await documentationWithTables(current("backup_scripts/DOCUMENTATION.md")),
+  "docker-compose.yml": composeWithSettings(current("docker-compose.yml")),
+  "scripts-src/manual/usage.json": `${JSON.stringify(await usages(), null, 2)}\n`,
+});
+
+const current = (path: string) => readFileSync(join(import.meta.dir, "../..", path), "utf8");
+
+/** What `help` says of each script: made beforehand, for yargs takes 10 ms and more to lay out each. */
+async function usages(): Promise<Record<string, string>> {
+  const all = await Promise.all(Object.values(scripts).map((load) => load()));
+  // 80 columns, less the indent
+  return Object.fromEntries(await Promise.all(all.map(async (script) => [script.name, await usageOf(script, 78)])));
+}
+
+const width = 100;
+
+/** What a first installation has to fill in, by what needs it; `or` stands commented out beside it. */
+const required: readonly { title: string; names: readonly SettingName[]; or?: readonly SettingName[] }[] = [
+  {
+    title: "Required: the database (in parts, or as a URL or connection string instead)",
+    names: ["DB_TYPE", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"],
+    or: ["DATABASE_URL", "POSTGRES_CONNECTION_STRING"],
+  },
+  {
+    title: "Required for sync, backup --upload and schedule: S3-compatible storage",
+    names: ["S3_BUCKET", "S3_ACCESS_KEY", "S3_SECRET_KEY"],
+    or: ["S3_URL", "S3_REGION", "S3_PATH"],
+  },
+  {
+    title: "Required for mail, unless the mode is NEVER",
+    names: ["EMAIL_NOTIFY_MODE", "EMAIL_FROM", "EMAIL_TO", "SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD"],
+  },
+];
+
+const intro = `\
+# Settings of backup_scripts.
+#
+#   cp example.env.sh .env.sh && chmod 600 .env.sh
+#
+# Then fill in what is required, and remove the # in front of any other setting that you want to change.
+#
+# - Every line is NAME='value', as in /bin/sh: no spaces around =, a comment has a space before its #.
+# - A value that has a ' in it goes into double quotes, and then has no $ \` \\ or " in it.
+# - An empty value counts as not set. A variable of the same name in the environment wins.
+# - A secret may stand in a file of its own instead: write NAME_FILE='/path' in place of NAME='value'.
+#
+# ./help explains every setting, ./help NAME one of them. This file is generated: changes belong into .env.sh.
+`;
+
+/** `example.env.sh`: every setting with its meaning, those that have to be filled in first. */
+export function exampleEnv(): string {
+  const first = new Set(required.flatMap(({ names, or = [] }) => [...names, ...or]));
+  const others = Object.entries(groups).map(([group, title]) => ({
+    title: `Optional: ${lowerFirst(title)}`,
+    blocks: settingNames.filter((name) => aboutSetting(name).group === group && !first.has(name)).map(toUncomment),
+  }));
+  const sections = [
+    ...required.map(({ title, names, or = [] }) => ({
+      title,
+      blocks: [...names.map(toFillIn), ...or.map(toUncomment)],
+    })),
+    ...others.filter(({ blocks }) => blocks.length > 0),
+    { title: "What providers of S3-compatible storage need", blocks: providers.map(providerBlock) },
+  ];
+  return `${intro}\n${sections.map(section).join("\n")}`;
+}
+
+const lowerFirst = (title: string) => (/^[A-Z][a-z]/.test(title) ? title.replace(/^./, (c) => c.toLowerCase()) : title);
+
+const section = ({ title, blocks }: { title: string; blocks: string[] }) =>
+  `# ${"-".repeat(width - 2)}\n# ${title}\n# ${"-".repeat(width - 2)}\n\n${blocks.join("\n")}`;
+
+const comment = (text: string) =>
+  wrap(text, width - 2)
+    .map((line) => `# ${line}\n`)
+    .join("");
+
+function explain(name: SettingName): string {
+  const secret = aboutSetting(name).secret ? [`Secret: or ${name}_FILE.`] : [];
+  return comment([...sentencesAbout(name), ...secret].join(" "));
+}
+
+/** Empty, so that what nobody filled in is reported as missing; a default that is a value stands there already. */
+function toFillIn(name: SettingName): string {
+  const { default: standard, values } = aboutSetting(name);
+  const value = standard !== undefined && values?.split(", ").includes(standard) ? standard : "";
+  return `${explain(name)}${name}='${value}'\n`;
+}
+
+const toUncomment = (name: SettingName) => `${explain(name)}#${name}='${aboutSetting(name).example}'\n`;
+
+function providerBlock({ name, note, settings }: (typeof providers)[number]): string {
+  const lines = Object.entries(settings).map(([setting, value]) => `#${setting}='${value}'\n`);
+  return `${comment(`${name}. ${note}`)}${lines.join("")}`;
+}

@@ -1,0 +1,144 @@
+/** The chapters of `help`. */
+import { sentencesAbout } from "../settings/about.ts";
+import type { Page } from "./page.ts";
+import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { version } from "../base/version.ts";
+import { providers } from "./providers.ts";
+
+/** Usage text by name of the script. */
+export type Usages = Readonly<Record<string, string>>;
+
+/** Name and text of each chapter, in reading order. `home` is the folder of the executables. */
+export function manual(usages: Usages, page: Page, home: string): Record<string, string> {
+  // A path that needs quotes, or has a % in it, would make bad examples for cron.
+  const place = /^[\w./-]+$/.test(home) ? home : "/opt/backup_scripts";
+  return {
+    scripts: scriptsChapter(usages, page),
+    settings: settingsChapter(page),
+    mail: mailChapter(page),
+    cron: cronChapter(page, place, usages),
+    systemd: systemdChapter(page, place),
+    storage: storageChapter(page),
+  };
+}
+
+const chapter = (page: Page, title: string, ...blocks: string[]) => [page.heading(title), ...blocks].join("\n\n");
+
+/** What is the same in every usage text, its last two parts, is said once. */
+function scriptsChapter(usages: Usages, page: Page): string {
+  const about = `backup_scripts ${version}: backs up a database, proves that the backup is whole, keeps it locally and in S3-compatible storage, restores it, and tells a person when something went wrong.`;
+  const parts = Object.entries(usages).map(([name, usage]) => ({ name, parts: usage.split("\n\n") }));
+  const own = parts.map(
+    ({ name, parts }) => `${page.term(name)}\n${page.verbatim(parts.slice(0, -2).join("\n\n"), 2)}`,
+  );
+  const common = parts[0]?.parts.slice(-2) ?? [];
+  return [page.paragraph(about, 0), chapter(page, "Scripts", ...own), ...common].join("\n\n");
+}
+
+function settingsChapter(page: Page): string {
+  const intro =
+    "Settings are read from .env.sh beside the scripts (cp example.env.sh .env.sh && chmod 600 .env.sh) and from the " +
+    "environment, which wins. A line is NAME='value', as in /bin/sh. A secret one is never logged, mailed or put on a " +
+    "command line; it may be given as NAME_FILE='/path' instead, a file that holds nothing but the value.";
+  const sections = Object.entries(groups).map(([group, title]) => {
+    const names = settingNames.filter((name) => aboutSetting(name).group === group);
+    return `${page.heading(title)}\n\n${names.map((name) => settingEntry(name, page)).join("\n")}`;
+  });
+  return chapter(page, "Settings", page.paragraph(intro, 2), ...sections);
+}
+
+function settingEntry(name: SettingName, page: Page): string {
+  const [meaning = "", ...facts] = sentencesAbout(name);
+  const lines = [meaning, ...(facts.length > 0 ? [facts.join(" ")] : [])].map((text) => page.paragraph(text, 6));
+  return `  ${page.term(name)}${aboutSetting(name).secret ? " (secret)" : ""}\n${lines.join("\n")}`;
+}
+
+/** All about one setting. */
+export function settingPage(name: SettingName, page: Page): string {
+  const { secret, example, group } = aboutSetting(name);
+  const safely = `Secret: never logged, mailed or put on a command line. Or set ${name}_FILE to the path of a file.`;
+  const facts = [...sentencesAbout(name), ...(secret ? [safely] : [])];
+  const lines = facts.map((fact) => page.paragraph(fact, 2)).join("\n");
+  return `${page.term(name)} (${groups[group]})\n\n${lines}\n\n  Example, a line of .env.sh:\n    ${name}='${example}'`;
+}
+
+function mailChapter(page: Page): string {
+  const modes = [
+    ["SUCCESS_AND_FAILURE", "a mail after every run"],
+    ["FAILURE_ONLY", "a mail only when a run failed"],
+    ["NEVER", "no mail; this holds when nothing is set"],
+  ] as const;
+  const notes =
+    "Mail needs EMAIL_FROM, EMAIL_TO and SMTP_HOST. A mail that cannot be sent is logged and changes nothing about the " +
+    "run. NOTIFY_WEBHOOK_URL obeys the same mode; HEALTHCHECK_URL is pinged in every mode, so that a run that never " +
+    "took place is noticed too. help --test-notice tries whatever of them is set.";
+  return chapter(
+    page,
+    "Notification modes",
+    page.paragraph("EMAIL_NOTIFY_MODE says when a mail is sent:", 2),
+    modes.map(([mode, meaning]) => `    ${page.term(mode.padEnd(20))} ${meaning}`).join("\n"),
+    page.paragraph(notes, 2),
+  );
+}
+
+function cronChapter(page: Page, place: string, usages: Usages): string {
+  const jobs = [
+    ["every day at 3:00", "0 3 * * *", "backup"],
+    ["every six hours, half an hour later, what is missing in S3", "30 */6 * * *", "sync"],
+    ["every Sunday at 4:30, straight to S3 as well", "30 4 * * 0", "backup --upload"],
+    ["every day, with a log file", "0 3 * * *", "backup >>/var/log/backup_scripts.log 2>&1"],
+  ] as const;
+  const lines = jobs
+    .filter(([, , command]) => (command.split(" ")[0] ?? "") in usages)
+    .map(([meaning, times, command]) => `# ${meaning}\n${times} ${place}/${command}`);
+  const quiet = "with LOG_LEVEL='warn' in .env.sh, cron mails only what needs attention";
+  return chapter(
+    page,
+    "Cron",
+    page.paragraph("In the crontab of the user who may read .env.sh (crontab -e):", 2),
+    page.verbatim(lines.join("\n"), 4),
+    page.verbatim(`# ${quiet}\nMAILTO=admin@example.com\n0 3 * * * ${place}/backup >/dev/null`, 4),
+    page.paragraph("In a file of /etc/cron.d, where a sixth field names the user:", 2),
+    page.verbatim(`0 3 * * * backup ${place}/backup`, 4),
+  );
+}
+
+function systemdChapter(page: Page, place: string): string {
+  const service = `[Unit]
+Description=Database backup
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+User=backup
+ExecStart=${place}/backup`;
+  const timer = `[Unit]
+Description=Database backup, every day
+
+[Timer]
+OnCalendar=*-*-* 03:00:00
+Persistent=true
+
+[Install]
+WantedBy=timers.target`;
+  return chapter(
+    page,
+    "Systemd timer",
+    page.paragraph("In /etc/systemd/system/backup_scripts.service:", 2),
+    page.verbatim(service, 4),
+    page.paragraph("In /etc/systemd/system/backup_scripts.timer (Persistent: a missed run is made up):", 2),
+    page.verbatim(timer, 4),
+    page.paragraph("Then:", 2),
+    page.verbatim("systemctl daemon-reload && systemctl enable --now backup_scripts.timer", 4),
+  );
+}
+
+function storageChapter(page: Page): string {
+  const entries = providers.map(({ name, note, settings }) => {
+    const lines = Object.entries(settings).map(([setting, value]) => `${setting}='${value}'`);
+    return `  ${page.term(name)}\n${page.paragraph(note, 6)}\n${page.verbatim(lines.join("\n"), 6)}`;
+  });
+  const intro = "Beside S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY, providers of S3-compatible storage need:";
+  return chapter(page, "S3-compatible storage", page.paragraph(intro, 2), ...entries);
+}

@@ -1,0 +1,29 @@
+/** How a longer text looks: on a terminal as wide as that and with headings set off, elsewhere plain, 80 columns. */
+import { wrap } from "../base/wrap.ts";
+
+export interface Page {
+  /** Characters in a line. */
+  width: number;
+  heading(text: string): string;
+  /** The name of a thing that is explained. */
+  term(text: string): string;
+  /** Text in full lines, each behind `indent` spaces. */
+  paragraph(text: string, indent: number): string;
+  /** Lines as they are, for things to be copied. */
+  verbatim(text: string, indent: number): string;
+}
+
+export function pageFor(out: { isTTY?: boolean; columns?: number }, env: Record<string, string | undefined>): Page {
+  const styled = out.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const width = out.isTTY === true ? Math.max(40, Math.min(100, out.columns ?? 80)) : 80;
+  const style = (code: number) => (text: string) => (styled ? `\x1b[${code}m${text}\x1b[0m` : text);
+  const indented = (lines: string[], indent: number) =>
+    lines.map((line) => (line === "" ? "" : `${" ".repeat(indent)}${line}`)).join("\n");
+  return {
+    width,
+    heading: (text) => style(1)(text.toUpperCase()),
+    term: style(36),
+    paragraph: (text, indent) => indented(wrap(text, width - indent), indent),
+    verbatim: (text, indent) => indented(text.split("\n"), indent),
+  };
+}

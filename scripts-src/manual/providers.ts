@@ -1,0 +1,42 @@
+import type { SettingName } from "../settings/settings.ts";
+
+/** What to set for a provider of S3-compatible storage, beside bucket and keys. */
+export interface Provider {
+  name: string;
+  settings: Partial<Record<SettingName, string>>;
+  /** One sentence: where the values come from. */
+  note: string;
+}
+
+export const providers: readonly Provider[] = [
+  {
+    name: "AWS S3",
+    settings: { S3_REGION: "eu-central-1" },
+    note: "The region of the bucket; no S3_URL. Without keys AWS's own chain is asked (profile, instance role).",
+  },
+  {
+    name: "MinIO",
+    settings: { S3_URL: "https://minio.example.com:9000", S3_REGION: "us-east-1" },
+    note: "The address of the server's API, not that of its console.",
+  },
+  {
+    name: "DigitalOcean Spaces",
+    settings: { S3_URL: "https://fra1.digitaloceanspaces.com", S3_REGION: "fra1" },
+    note: "The endpoint of the data centre, without the name of the Space in front; S3_BUCKET is the name of the Space.",
+  },
+  {
+    name: "Cloudflare R2",
+    settings: { S3_URL: "https://ACCOUNT_ID.r2.cloudflarestorage.com", S3_REGION: "auto" },
+    note: "The account's id stands on R2's page of the dashboard, where API tokens give the keys.",
+  },
+  {
+    name: "Backblaze B2",
+    settings: { S3_URL: "https://s3.eu-central-003.backblazeb2.com", S3_REGION: "eu-central-003" },
+    note: "The endpoint stands on the bucket's page, the region is its second word; an application key gives the keys.",
+  },
+  {
+    name: "Ceph (RADOS Gateway)",
+    settings: { S3_URL: "https://rgw.example.com", S3_REGION: "default" },
+    note: "The address of the gateway; the region is its zonegroup, mostly default.",
+  },
+];

@@ -1,0 +1,39 @@
+/** What a dry run checks, as a list for people. */
+import { Failure, messageOf, Stopped } from "../base/errors.ts";
+
+export interface Check {
+  /** What is looked at: "database". */
+  what: string;
+  /** Returns what was found; throws when it is not good enough. */
+  look: () => Promise<string | Skipped>;
+}
+
+/** Why there was nothing to look at. */
+export interface Skipped {
+  skipped: string;
+}
+
+/**
+ * Looks at everything, whatever fails, and returns the list, a tick or a cross with a hint a line. Throws a `Failure`
+ * that carries the list, with the status of the first cross, when anything is not good enough.
+ */
+export async function checkAll(checks: readonly Check[]): Promise<string> {
+  const lines: string[] = [];
+  const crosses: unknown[] = [];
+  for (const { what, look } of checks) {
+    try {
+      const found = await look();
+      lines.push(typeof found === "string" ? `✓ ${what}: ${found}` : `– ${what}: ${found.skipped}`);
+    } catch (error) {
+      if (error instanceof Stopped) throw error;
+      crosses.push(error);
+      lines.push(`✗ ${what}: ${messageOf(error).replaceAll("\n", "\n    ")}`);
+      if (error instanceof Failure) lines.push(...error.hints.map((hint) => `    hint: ${hint}`));
+    }
+  }
+  const output = lines.join("\n");
+  if (crosses.length === 0) return output;
+  const [first] = crosses;
+  const count = `${crosses.length} of ${checks.length} checks failed`;
+  throw new Failure(count, { ...(first instanceof Failure && { status: first.status }), output });
+}

@@ -1,0 +1,127 @@
+/** The command line of a script, by yargs. */
+import yargs from "yargs";
+import { type Failure, usageFailure } from "../base/errors.ts";
+import type { Script } from "./script.ts";
+import { version } from "../base/version.ts";
+
+/** The same for every script. */
+export const exitStatusMeanings: readonly (readonly [status: string, meaning: string])[] = [
+  ["0", "done"],
+  ["1", "the job failed"],
+  ["2", "wrong usage or settings, nothing was attempted"],
+  ["3", "a needed program is missing"],
+  ["4", "no such backup"],
+  ["5", "another run holds the lock"],
+  ["128+n", "stopped by signal n, after cleaning up"],
+];
+const exitStatusTable = `Exit status:\n${exitStatusMeanings.map(([status, meaning]) => `  ${status}  ${meaning}`).join("\n")}`;
+
+/** yargs for a script, with what all scripts share. */
+function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?? 80)) {
+  const parser = yargs([])
+    .scriptName(script.name)
+    .version(version)
+    .help()
+    .alias("help", "h")
+    .option("env-file", {
+      type: "string",
+      requiresArg: true,
+      describe: "FILE to read the settings from, instead of .env.sh beside the executable",
+    })
+    .usage(`Usage: $0 ${script.usage}\n\n${script.summary.replaceAll("\n", " ")}`)
+    .command(`$0 ${script.positionals ?? ""}`.trim(), false, (builder) => script.options(builder))
+    .epilogue(exitStatusTable)
+    .strict()
+    .recommendCommands()
+    .exitProcess(false)
+    .locale("en")
+    .group(["env-file", "help", "version"], "Common options:")
+    .wrap(width)
+    .parserConfiguration({
+      "duplicate-arguments-array": false,
+      "boolean-negation": false,
+      "dot-notation": false,
+      "parse-positional-numbers": false,
+    });
+  for (const [command, meaning] of script.examples) parser.example(command, meaning);
+  return parser;
+}
+
+/** yargs tells the type of every option, which says nothing to a person, and puts the common options first. */
+function tidy(usage: string): string {
+  const parts = usage.replaceAll(/\s*\[(?:boolean|string)\](?: \[default: false\])?$/gm, "").split("\n\n");
+  const last = (part: string) =>
+    Number(part.startsWith("Common options:")) + 2 * Number(part.startsWith("Exit status:"));
+  return parts
+    .toSorted((a, b) => last(a) - last(b))
+    .join("\n\n")
+    .trimEnd();
+}
+
+/** The usage text of a script, as `--help` prints it, in lines of `width` characters. */
+export const usageOf = async (script: Script, width: number): Promise<string> =>
+  tidy(await parserOf(script, width).getHelp());
+
+/** What yargs makes of a command line; under `_` stands what came behind `--`. */
+type Parsed = Record<string, unknown> & { _: (string | number)[] };
+
+/** What a command line asks for. */
+interface Asked {
+  options: object;
+  /** What `--env-file` names. */
+  envFile: string | undefined;
+  /** What makes no sense in it: nothing is to be done, but `options` say as far as they can what was meant. */
+  wrong: Failure | undefined;
+}
+
+/** Reads a command line: what it asks for, or the text that `--help` and `--version` show (nothing else is to be done then). */
+export async function parseOptions(script: Script, argv: readonly string[]): Promise<Asked | { shown: string }> {
+  let shown = "";
+  let problem: string | undefined;
+  const parsed: Parsed = await parserOf(script)
+    .fail((message, error) => {
+      problem ??= asTyped(message ?? error?.message ?? "wrong usage", argv);
+    })
+    .parseAsync([...argv], {}, (_error, _options, output) => {
+      shown = tidy(output);
+    });
+  problem ??= wrongFlag(parsed, argv) ?? takePositionals(script, parsed);
+  if (problem === undefined && shown !== "") return { shown };
+  const { envFile } = parsed;
+  return {
+    options: parsed,
+    envFile: typeof envFile === "string" ? envFile : undefined,
+    wrong: problem === undefined ? undefined : usageFailure(problem, `${script.name} --help shows the usage`),
+  };
+}
+
+/** yargs tells an unknown option without its dashes, and some twice (`no-yes, noYes`). A value may be a secret. */
+function asTyped(problem: string, argv: readonly string[]): string {
+  const unknown = /^Unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ");
+  if (unknown === undefined) return problem.replace(/^./, (letter) => letter.toLowerCase());
+  const words = argv.map((word) => word.replace(/^(-.*?)=.*$/s, "$1"));
+  const typed = words.filter((word) => unknown.includes(word.replace(/^--?/, "")));
+  return unknownArguments(typed.length > 0 ? typed : unknown);
+}
+
+const unknownArguments = (words: string[]) => `unknown argument${words.length > 1 ? "s" : ""}: ${words.join(", ")}`;
+
+/** To yargs every value of a flag but `true` is `false`: `--dry-run=yes` would act. */
+function wrongFlag(parsed: Parsed, argv: readonly string[]): string | undefined {
+  for (const word of argv) {
+    if (word === "--") break;
+    const [, flag = "", value = ""] = /^(--[^=]+|-\w+)=(.*)$/s.exec(word) ?? [];
+    const name = flag.startsWith("--") ? flag.slice(2) : flag.slice(-1);
+    if (typeof parsed[name] === "boolean" && value !== "true" && value !== "false")
+      return `${flag} takes no value but true or false`;
+  }
+  return undefined;
+}
+
+/** Gives what stands behind `--` to the positional that is still free; tells of what is left over. */
+function takePositionals({ positionals }: Script, parsed: Parsed): string | undefined {
+  const name = positionals?.replace(/^\[(.*)\]$/, "$1");
+  const words = parsed._.splice(0).map(String);
+  if (name !== undefined && parsed[name] === undefined) parsed[name] = words.shift();
+  return words.length > 0 ? unknownArguments(words) : undefined;
+}

@@ -1,0 +1,56 @@
+import type { Argv } from "yargs";
+import type { Logger } from "../base/log.ts";
+import type { Facts } from "../notify/outcome.ts";
+import type { Settings } from "../settings/settings.ts";
+
+/** What a script cannot do without; missing settings of all its needs are listed at once. */
+export type Need = "database" | "storage" | "schedule";
+
+/** One executable: its usage, its needs, its story. */
+export interface Script<Options extends object = object> {
+  name: string;
+  /** One line: what it is for. */
+  summary: string;
+  /** The words behind the name: `[FILE] [--yes]`. */
+  usage: string;
+  /** Its positional arguments in yargs' notation: `[file]`. */
+  positionals?: string;
+  /** Command lines with what they do. */
+  examples: readonly (readonly [command: string, meaning: string])[];
+  /** Declares options and positionals. */
+  options(yargs: Argv): Argv;
+  needs(options: Options, settings: Settings): readonly Need[];
+  /** What it has to say without any settings, whatever is wrong with them (help); undefined: the settings are read, and it acts. */
+  answer?(options: Options, home: string): string | undefined;
+  /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */
+  conflicts?(options: Options, settings: Settings): string[];
+  /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */
+  reports?(options: Options): boolean;
+  /** Seconds that a signal leaves it between `asked` and `signal`; absent: none. */
+  graceSeconds?(options: Options, settings: Settings): number;
+  /** Does the work. What it returns is the last word; what it throws is the failure. */
+  act(job: Job<Options>): Promise<Result>;
+}
+
+/** What a script's `act` gets. */
+export interface Job<Options extends object = object> {
+  script: string;
+  options: Options;
+  settings: Settings;
+  /** Folder of the executables: relative paths of settings start here. */
+  home: string;
+  log: Logger;
+  /** Aborted by the first signal: begin nothing new; its reason is a `Stopped`. */
+  asked: AbortSignal;
+  /** Aborted when the run must stop, at once or at the end of its grace period; its reason is a `Stopped`. */
+  signal: AbortSignal;
+  /** Filled as the run learns them. */
+  facts: Facts;
+}
+
+export interface Result {
+  /** One line: what was done. Logged, mailed. */
+  summary: string;
+  /** The result alone, for stdout: a path, a plan. */
+  output?: string;
+}

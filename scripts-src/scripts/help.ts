@@ -1,0 +1,72 @@
+/** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
+import type { Argv } from "yargs";
+import { manual, settingPage } from "../manual/manual.ts";
+import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
+import { usageFailure } from "../base/errors.ts";
+import { testNotice as sendTestNotice } from "../notify/notify.ts";
+import { pageFor, type Page } from "../manual/page.ts";
+import type { Script } from "../run/script.ts";
+import usages from "../manual/usage.json" with { type: "json" };
+
+interface Options {
+  topic: string | undefined;
+  testNotice: boolean;
+}
+
+export const help: Script<Options> = {
+  name: "help",
+  summary: "Explains the scripts and every setting; works without any settings.",
+  usage: "[TOPIC] [--test-notice]",
+  positionals: "[topic]",
+  examples: [
+    ["help", "everything"],
+    ["help restore", "one script"],
+    ["help S3_BUCKET", "one setting"],
+    ["help cron", "one chapter: scripts, settings, mail, cron, systemd, storage"],
+    ["help --test-notice", "try the settings of mail, webhook and health check; no job runs"],
+  ],
+  options: (yargs: Argv) =>
+    yargs
+      .positional("topic", { type: "string", describe: "Name of a script, a setting or a chapter" })
+      .option("test-notice", {
+        type: "boolean",
+        default: false,
+        describe: "Send a test message by every way that is set, and say what happened",
+      }),
+  needs: () => [],
+  reports: () => false,
+
+  answer({ topic, testNotice }, home) {
+    return testNotice ? undefined : find(topic, pageFor(process.stdout, process.env), home);
+  },
+  async act({ settings, log }) {
+    return { summary: "", output: await sendTestNotice(settings, log) };
+  },
+};
+
+/** What people call a chapter. */
+const otherNames: Record<string, string> = {
+  s3: "storage",
+  notices: "mail",
+  notifications: "mail",
+  exit: "exit-status",
+};
+/** It ends every usage text. */
+const exitStatus = usages.help.split("\n\n").at(-1) ?? "";
+
+/** The text about a topic, or about everything. Throws a `Failure` with status 2 when there is no such topic. */
+function find(topic: string | undefined, page: Page, home: string): string {
+  const chapters = manual(usages, page, home);
+  if (topic === undefined) return Object.values(chapters).join("\n\n");
+  const pages: Record<string, string> = { ...chapters, ...usages, "exit-status": exitStatus };
+  const name = topic.toLowerCase();
+  const text = pages[otherNames[name] ?? name];
+  if (text !== undefined) return text;
+  const setting = topic.toUpperCase();
+  if (isKnown(setting)) return settingPage(settingOf(setting), page);
+  const likely = likelyName(topic, "file");
+  throw usageFailure(
+    `there is no script, chapter or setting called ${topic}`,
+    likely === undefined ? `there are: ${Object.keys(pages).join(", ")}` : `did you mean ${likely}?`,
+  );
+}

@@ -1,0 +1,348 @@
+/** restore: check a backup to its last byte, compare it with the target, then load it. */
+import type { Argv } from "yargs";
+import { chooseBackup, chooseRemote } from "../places/choose.ts";
+import { checkFolder, isReadOnly, lookAtFolder, prepareFolder, sweepPartials } from "../places/folder.ts";
+import { type Manifest, receiveManifest } from "../archive/manifest.ts";
+import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
+import { openBackup, type OpenBackup } from "../archive/read.ts";
+import { spool } from "../places/spool.ts";
+import { watched } from "../archive/tally.ts";
+import { backupFolder, nameDatabase } from "./backup.ts";
+import { checkLogin, checkPrivileges, checkRoom, type Contact, lockName } from "../steps/dry-run-checks.ts";
+import type { Contents, Database, LoadPlan, Server } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
+import { confirm, isAnyoneThere } from "../run/ask.ts";
+import { type Check, checkAll } from "../run/checklist.ts";
+import { counted } from "../base/counted.ts";
+import { isDiskFull } from "../base/disk.ts";
+import { codeOf, Failure, messageOf, Stopped, usageFailure } from "../base/errors.ts";
+import { takeLock, tryLock } from "../base/lock.ts";
+import { checkNotices } from "../steps/check-notices.ts";
+import { quote } from "../base/process.ts";
+import { bytesText, durationText, showProgress } from "../base/progress.ts";
+import type { Job, Script } from "../run/script.ts";
+import { takeSafetyBackup } from "../steps/safety-backup.ts";
+import { openStorage, type Storage } from "../storage/storage.ts";
+
+interface Options {
+  file: string | undefined;
+  fromS3: boolean;
+  noOwner: boolean;
+  noSafetyBackup: boolean;
+  keepSafetyBackup: boolean;
+  swap: boolean;
+  yes: boolean;
+  dryRun: boolean;
+}
+
+export const restore: Script<Options> = {
+  name: "restore",
+  summary:
+    "Restores the database from a backup: the newest one in BACKUP_DIR or S3, or the one that is named. The backup is\n" +
+    "checked to its last byte before the database is touched. With PostgreSQL a restore that fails changes nothing; with MySQL\n" +
+    "and MariaDB, which cannot take that back, the present state is backed up first.",
+  usage: "[FILE] [--from-s3] [--no-owner] [--swap] [--no-safety-backup | --keep-safety-backup] [--yes] [--dry-run]",
+  positionals: "[file]",
+  examples: [
+    ["restore", "restore the newest backup of the database"],
+    ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
+    ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
+    ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
+    ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
+    ["restore --swap", "PostgreSQL: into a new database, which then takes the place of the present one"],
+    ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
+  ],
+  options: (yargs: Argv) =>
+    yargs
+      .positional("file", {
+        type: "string",
+        describe: "Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path",
+      })
+      .check(({ file, fromS3, noSafetyBackup, keepSafetyBackup }) => {
+        if (noSafetyBackup && keepSafetyBackup)
+          throw new Error("--keep-safety-backup and --no-safety-backup contradict each other");
+        if (file?.startsWith("s3://") && !fromS3) throw new Error(`${file} lies in S3: add --from-s3`);
+        return true;
+      })
+      .option("from-s3", { type: "boolean", default: false, describe: "Fetch the backup from S3" })
+      .option("no-owner", {
+        type: "boolean",
+        default: false,
+        describe: "Leave out ownership and privileges (MySQL, MariaDB: definers)",
+      })
+      .option("swap", {
+        type: "boolean",
+        default: false,
+        describe:
+          "PostgreSQL: load into a new database, over several connections, then exchange the two by name; the present one serves " +
+          "its users meanwhile, and stays as NAME_before_TIME",
+      })
+      .option("no-safety-backup", {
+        type: "boolean",
+        default: false,
+        describe: "MySQL, MariaDB: do not back up the present state first",
+      })
+      .option("keep-safety-backup", {
+        type: "boolean",
+        default: false,
+        describe: "MySQL, MariaDB: keep that backup also when the restore succeeds",
+      })
+      .option("yes", { alias: "y", type: "boolean", default: false, describe: "Do not ask" })
+      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
+  needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
+  reports: ({ dryRun }) => !dryRun,
+
+  async act(job) {
+    const { options, settings, log, signal } = job;
+    const database = openDatabase(settings, job);
+    nameDatabase(job, database);
+    const folder = backupFolder(job);
+    if (options.swap && !database.createBeside)
+      throw usageFailure("--swap: MySQL and MariaDB cannot rename a database", "restore without --swap");
+    if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
+    using lock = await lockFolder(job, database, folder);
+    if (lock) await sweepPartials(folder, database.name);
+
+    await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
+    await using file = await openChosen(job, database, folder, copy);
+    Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
+    const contents = await checkBackup(job, database, file);
+    const server = await database.probe();
+    const plan = await planLoad(job, database, contents, server);
+    const replaced = describePlan(database, file, plan, options);
+
+    if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
+    else log.info(replaced);
+    if (options.swap) return { summary: await swap(job, database, file, contents, plan, server) };
+    const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job) : undefined;
+    await load(job, database, file, contents, plan).catch((error: unknown) => {
+      throw safety ? safety.explain(error) : error;
+    });
+    if (!options.keepSafetyBackup) await safety?.remove();
+    const kept = options.keepSafetyBackup && safety ? `; its state before lies in ${safety.path}` : "";
+    return { summary: `restore done: ${database.where} is as in ${file.name}${keptTables(plan)}${kept}` };
+  },
+};
+
+/** What a dry run looks at. */
+function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Check[] {
+  const { fromS3, noSafetyBackup } = job.options;
+  const { database } = contact;
+  return [
+    checkLogin(job, contact),
+    ...(database.atomicLoad || noSafetyBackup
+      ? [checkFolderAndLock(database, folder)]
+      : // what the safety backup needs
+        [checkPrivileges(contact), checkRoom(job, contact, folder)]),
+    {
+      what: "backup",
+      async look() {
+        // BACKUP_DIR is not made for it
+        const place = fromS3 ? (await lookAtFolder(folder)).nearest : folder;
+        await using copy = fromS3 ? await fetchBackup(job, database, place) : undefined;
+        await using file = await openChosen(job, database, folder, copy);
+        const contents = await checkBackup(job, database, file);
+        if (!contact.server) return `${file.name} is whole; not compared with the database`;
+        const plan = await planLoad(job, database, contents, contact.server);
+        return `${file.name} is whole; ${describePlan(database, file, plan, job.options)}`;
+      },
+    },
+    ...checkNotices(job.settings),
+  ];
+}
+
+/** The file that was asked for: the copy, the named one, or the newest of the folder. */
+async function openChosen({ options, facts }: Job<Options>, database: Database, folder: string, copy?: Copy) {
+  if (!copy) return openBackup(await chooseBackup(folder, database.name, options.file));
+  const { path, name, manifest } = copy;
+  try {
+    return manifest ? await openBackup(path, { name, manifest }) : { ...(await openBackup(path)), name };
+  } catch (error) {
+    throw tellOrigin(error, path, facts);
+  }
+}
+
+/** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
+function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
+  if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
+  const { message, status, hints, cause } = error;
+  return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
+}
+
+/**
+ * The lock. A folder that can only be read (a disk mounted read-only), or that has no room for a lock file, is restored
+ * from without it: no backup is made there.
+ */
+async function lockFolder({ log, script }: Job, database: Database, folder: string): Promise<Disposable | undefined> {
+  if (await isReadOnly(folder)) {
+    await checkFolder(folder);
+    log.warn(`${folder} cannot be written to: restoring without the lock that keeps two runs apart`);
+    return undefined;
+  }
+  await prepareFolder(folder);
+  try {
+    return takeLock(folder, lockName(database), script);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    log.warn(`${messageOf(error)}; restoring without the lock that keeps two runs apart`);
+    return undefined;
+  }
+}
+
+/** Whether BACKUP_DIR is good enough to restore from: what `lockFolder` needs, changing nothing. */
+const checkFolderAndLock = (database: Database, folder: string): Check => ({
+  what: `folder ${folder}`,
+  async look() {
+    if (await isReadOnly(folder)) {
+      await checkFolder(folder);
+      return "can be read";
+    }
+    const { exists, nearest } = await lookAtFolder(folder);
+    tryLock(folder, lockName(database));
+    return exists ? "writable" : `can be created in ${nearest}`;
+  },
+});
+
+interface Copy {
+  name: string;
+  path: string;
+  manifest: Manifest | undefined;
+}
+
+/** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
+async function fetchBackup(job: Job<Options>, database: Database, folder: string): Promise<Copy & AsyncDisposable> {
+  const { settings, log, options } = job;
+  const storage = await openStorage(settings, job);
+  const objects = await Array.fromAsync(storage.list());
+  const chosen = chooseRemote(objects, database.name, options.file, storage.location(""));
+  job.facts.remoteLocation = storage.location(chosen.name);
+  const manifest = chosen.committed ? await fetchManifest(storage, chosen.name) : undefined;
+  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(chosen.bytes)}`);
+  const progress = showProgress("fetch", chosen.bytes);
+  try {
+    const bytes = watched(storage.get(chosen.name), (block) => progress.add(block.byteLength));
+    return { name: chosen.name, manifest, ...(await spool(folder, spoolName(chosen.name, database), bytes)) };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Among our own partial files, whatever database it is of: our lock guards it, and our next run sweeps it. */
+function spoolName(name: string, database: Database): string {
+  const backup = parseBackupName(name);
+  return backup ? formatBackupName({ ...backup, database: database.name }) : name;
+}
+
+const fetchManifest = (storage: Storage, name: string): Promise<Manifest> =>
+  receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)));
+
+/** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
+async function checkBackup({ log, facts }: Job, database: Database, file: OpenBackup): Promise<Contents> {
+  const { manifest } = file;
+  log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
+  if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
+  if (manifest && !database.takes.includes(manifest.engine)) {
+    throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
+      hints: ["name a backup of this database, or set DATABASE_URL to the other one"],
+    });
+  }
+  if (manifest && manifest.database !== database.name) {
+    log.warn(`${file.name} is a backup of the database ${manifest.database}; it goes into ${database.name}`);
+  }
+  if (manifest && manifest.dumpOptions.length > 0) {
+    log.warn(`${file.name} was made with ${manifest.dumpOptions.map(quote).join(" ")}: it may not hold everything`);
+  }
+  const progress = showProgress("check", file.bytes);
+  try {
+    const contents = await database.examine(file.sql(progress.add));
+    progress.stop();
+    log.info(`${file.name} is whole: ${counted(contents.tables.length, "table")}, ${bytesText(contents.bytes)} of SQL`);
+    return contents;
+  } catch (error) {
+    throw tellOrigin(error, file.path, facts);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Throws a `Failure` when the load would fail or do harm. */
+async function planLoad({ log, options }: Job<Options>, database: Database, contents: Contents, server: Server) {
+  const plan = await database.plan(contents, server, options);
+  for (const warning of plan.warnings) log.warn(warning);
+  if (plan.problems.length > 0) throw cannotLoad(database, plan);
+  return plan;
+}
+
+const cannotLoad = (database: Database, plan: LoadPlan) =>
+  new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
+    hints: ["fix what is listed, then restore again"],
+  });
+
+/** A load that cannot be taken back gets a safety backup, unless there is nothing to lose. */
+const needsSafety = ({ noSafetyBackup }: Options, { atomicLoad }: Database, { replaces, drops }: LoadPlan): boolean =>
+  !atomicLoad && !noSafetyBackup && replaces.length + drops.length > 0;
+
+function describePlan(
+  database: Database,
+  file: OpenBackup,
+  { replaces, keeps, drops }: LoadPlan,
+  { swap }: Options,
+): string {
+  const made = file.manifest ? ` of ${file.manifest.startedAt}` : "";
+  const restoring = `restore of ${database.where} from ${file.name}${made}: `;
+  if (swap)
+    return (
+      `${restoring}a new database takes the place of the present one, which stays under another name` +
+      (keeps.length > 0 ? `; not in the backup, and only there then: ${keeps.join(", ")}` : "")
+    );
+  return (
+    restoring +
+    (replaces.length > 0 ? `replaces ${counted(replaces.length, "table")}` : "nothing is there to be replaced") +
+    (keeps.length > 0 ? `; ${counted(keeps.length, "table")} not in the backup will stay` : "") +
+    (drops.length > 0 ? `; removes what is not in the backup: ${drops.join(", ")}` : "")
+  );
+}
+
+/** Loads into a new database, which then takes the place of the present one; says how it ended. */
+async function swap(
+  job: Job<Options>,
+  database: Database,
+  file: OpenBackup,
+  contents: Contents,
+  plan: LoadPlan,
+  server: Server,
+): Promise<string> {
+  await using beside = await database.createBeside?.(server);
+  if (!beside) throw new Error("the engine has no createBeside");
+  await load(job, beside, file, contents, plan);
+  const before = await beside.exchange();
+  return (
+    `restore done: ${database.where} is as in ${file.name}; as it was before, it is the database ${before}: ` +
+    `drop that when you no longer need it`
+  );
+}
+
+async function load(
+  { log, options }: Job<Options>,
+  database: Pick<Database, "atomicLoad" | "load">,
+  file: OpenBackup,
+  contents: Contents,
+  plan: LoadPlan,
+): Promise<void> {
+  const started = Date.now();
+  const progress = showProgress("restore", file.bytes);
+  try {
+    await database.load(file.sql(progress.add), contents, plan, options);
+  } catch (error) {
+    progress.stop();
+    if (error instanceof Stopped)
+      log.warn(`the database is ${database.atomicLoad ? "as it was before the restore" : "half restored"}`);
+    throw error;
+  } finally {
+    progress.stop();
+  }
+  log.info(`${counted(contents.tables.length, "table")} loaded in ${durationText(Date.now() - started)}`);
+}
+
+const keptTables = ({ keeps }: LoadPlan): string =>
+  keeps.length === 0 ? "" : `; these tables were not in the backup and stay as they were: ${keeps.join(", ")}`;

@@ -1,0 +1,88 @@
+/** Where settings come from: the settings file and the environment, each as names with values. */
+import { readFileSync, statSync } from "node:fs";
+import { parseEnvFile } from "./env-file.ts";
+import { isKnown } from "./env-names.ts";
+import { codeOf, messageOf } from "../base/errors.ts";
+
+/** A value and where it was found: "environment", or file and line. */
+export interface Given {
+  value: string;
+  where: string;
+}
+export type Source = ReadonlyMap<string, Given>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a settings file says. */
+export interface FileSource {
+  exists: boolean;
+  /** `false`: nothing is known of what it sets. */
+  readable: boolean;
+  source: Source;
+  /** Names that its lines use themselves. */
+  referenced: ReadonlySet<string>;
+  /** Settings on lines that were refused. */
+  refused: string[];
+  problems: string[];
+  warnings: string[];
+}
+
+/** An empty value counts as not set. */
+export function fromEnvironment(environment: Environment): Source {
+  const set = Object.entries(environment).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  return new Map(set.map(([name, value]) => [name, { value, where: "environment" }]));
+}
+
+/** Reads a settings file. That it is absent is a problem only when it was `named` explicitly. */
+export function fromFile(path: string, named: boolean, environment: Environment): FileSource {
+  const file: FileSource = {
+    exists: true,
+    readable: false,
+    source: new Map(),
+    referenced: new Set(),
+    refused: [],
+    problems: [],
+    warnings: [],
+  };
+  try {
+    const unsafe = refuseOthers(path, file.warnings);
+    return unsafe ? { ...file, problems: [unsafe] } : { ...file, ...readLines(path, environment, file.warnings) };
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT")
+      return {
+        ...file,
+        problems: [`${path}: cannot be read: ${messageOf(error)}; it must be a file that you may read`],
+      };
+    const absent = `${path}: no such settings file; name one that exists in --env-file or BACKUP_ENV_FILE`;
+    return { ...file, exists: false, readable: !named, problems: named ? [absent] : [] };
+  }
+}
+
+/** Whoever may write the file decides where backups and passwords go. Only a regular file's owner and mode tell anything. */
+function refuseOthers(path: string, warnings: string[]): string | undefined {
+  const state = statSync(path);
+  if (!state.isFile()) return undefined;
+  const us = process.geteuid?.() ?? state.uid;
+  if (state.uid !== 0 && state.uid !== us)
+    return `${path}: it belongs to another user (uid ${state.uid}), who may write it; run as root: chown ${us} ${path}`;
+  if (state.mode & 0o022) return `${path}: others may write it; run: chmod 600 ${path}`;
+  if (state.mode & 0o004) warnings.push(`${path}: everybody on this machine may read it; run: chmod 600 ${path}`);
+  return undefined;
+}
+
+function readLines(path: string, environment: Environment, warnings: string[]): Partial<FileSource> {
+  const { assignments, refusals, referenced } = parseEnvFile(readFileSync(path), environment);
+  const source = new Map<string, Given>();
+  for (const { name, value, line } of assignments) {
+    const earlier = source.get(name);
+    if (earlier) warnings.push(`${name} (${path} line ${line}): already set at ${earlier.where}; the last one counts`);
+    source.delete(name);
+    if (value !== "") source.set(name, { value, where: `${path} line ${line}` });
+  }
+  const problems = refusals.map(({ line, name, cause, remedy }) => {
+    // Anything else may be a piece of a value that went over several lines.
+    const place = `${path} line ${line}`;
+    return `${name !== undefined && isKnown(name) ? `${name} (${place})` : place}: ${cause}; ${remedy}`;
+  });
+  const refused = refusals.flatMap(({ name }) => name ?? []);
+  return { readable: true, source, referenced, refused, problems };
+}

@@ -1,0 +1,173 @@
+/** Reads the settings: `.env.sh` beside the executable, and the environment, which wins. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { isFileOfPlain, isKnown, isOthers, likelyName, settingOf } from "./env-names.ts";
+import { contradictions, databaseNames } from "./env-rules.ts";
+import { type Environment, type FileSource, fromEnvironment, fromFile, type Given, type Source } from "./env-source.ts";
+import { messageOf } from "../base/errors.ts";
+import { hideSecrets } from "../base/log.ts";
+import { aboutSetting, schema, type SettingName, settingNames, type Settings } from "./settings.ts";
+
+export { missingSettings } from "./env-rules.ts";
+
+export interface ReadSettings {
+  /** Every setting that is in order; a broken one has its default, or undefined. */
+  settings: Settings;
+  /** Why nothing may be attempted: each names the setting, where it stands, cause and remedy, never a secret. */
+  problems: string[];
+  warnings: string[];
+  /** Which settings of the file the environment overrides. */
+  notes: string[];
+  /** Absolute path of the settings file, whether it exists or not. */
+  file: string;
+  fileExists: boolean;
+  /** Settings that are set, but invalid or unreadable. */
+  broken: Set<SettingName>;
+}
+
+/** What is read of the settings, still to be checked. */
+interface Reading extends Omit<ReadSettings, "settings"> {
+  home: string;
+  environment: Source;
+  inFile: FileSource;
+  given: Map<SettingName, Given>;
+}
+
+/**
+ * Reads `envFile`, or what BACKUP_ENV_FILE names (both from the current folder), or `<home>/.env.sh`, and the
+ * environment. Never throws for wrong settings: all problems are collected, so that a mail can still tell of them.
+ */
+export function readSettings(from: { home: string; envFile?: string; environment: Environment }): ReadSettings {
+  const environment = fromEnvironment(from.environment);
+  const named = from.envFile ?? environment.get("BACKUP_ENV_FILE")?.value;
+  const file = named === undefined ? resolve(from.home, ".env.sh") : resolve(named);
+  const inFile = fromFile(file, named !== undefined, from.environment);
+  const { problems, warnings, exists: fileExists, refused } = inFile;
+  const broken = new Set(refused.filter(isKnown).map(settingOf));
+  const given = new Map<SettingName, Given>();
+  const reading = {
+    file,
+    fileExists,
+    problems,
+    warnings,
+    notes: [],
+    broken,
+    home: from.home,
+    environment,
+    inFile,
+    given,
+  };
+  for (const name of settingNames) choose(name, reading);
+  checkNames(reading);
+  const settings = checkValues(reading);
+  problems.push(...contradictions(settings, given, broken));
+  return { settings, problems, warnings, notes: reading.notes, file, fileExists, broken };
+}
+
+/** Takes a setting from where it counts: from the environment, by its name or NAME_FILE, else from the file. */
+function choose(name: SettingName, reading: Reading): void {
+  const { environment, inFile, given, broken, problems, notes } = reading;
+  const ways: string[] = aboutSetting(name).secret ? [name, `${name}_FILE`] : [name];
+  const found = [environment, inFile.source].map((source) => ways.filter((way) => source.has(way)));
+  hideSecrets([environment, inFile.source].flatMap((source) => secretsOf(name, source.get(name)?.value)));
+  const [outside = [], inside = []] = found;
+  const [source, [way, second]] = outside.length > 0 ? [environment, outside] : [inFile.source, inside];
+  const value = way === undefined ? undefined : source.get(way);
+  if (way === undefined || value === undefined) {
+    if (!inFile.readable) broken.add(name);
+    return;
+  }
+  if (outside.length > 0) {
+    broken.delete(name);
+    for (const over of inside)
+      if (inFile.source.get(over)?.value !== environment.get(over)?.value)
+        notes.push(`${over} (${inFile.source.get(over)?.where}): overridden by ${way} of the environment`);
+  }
+  if (second !== undefined) {
+    problems.push(`${name} (${value.where}): ${second} is set too; keep one of them`);
+    broken.add(name);
+  } else if (way === name) given.set(name, value);
+  else readSecret(name, value, reading);
+}
+
+/** Puts the content of the file that NAME_FILE names in the place of the setting, without its last line end. */
+function readSecret(name: SettingName, path: Given, { home, given, broken, problems }: Reading): void {
+  const refuse = (cause: string) => {
+    broken.add(name);
+    problems.push(`${name}_FILE (${path.where}): ${cause}`);
+  };
+  try {
+    const content = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(resolve(home, path.value)));
+    const value = content.replace(/\r?\n$/, "");
+    hideSecrets(secretsOf(name, value));
+    if (value === "") refuse("the file is empty; write the value into it");
+    // eslint-disable-next-line no-control-regex
+    else if (/[\0\r\n]/.test(value)) refuse("the file has more than one line; leave only the value in it");
+    else given.set(name, { value, where: `${name}_FILE, ${path.where}` });
+  } catch (error) {
+    refuse(`the file cannot be read: ${messageOf(error)}; name a text file that this user may read`);
+  }
+}
+
+/** What must not be printed of a secret setting: the value, and the passwords within URLs and connection strings. */
+function secretsOf(name: SettingName, value: string | undefined): string[] {
+  if (value === undefined || !aboutSetting(name).secret) return [];
+  const login = /:\/\/[^:/]*:(.*)@/s.exec(value)?.[1] ?? "";
+  const words = [...value.matchAll(/password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))/g)].map((m) => m[1] ?? m[2] ?? "");
+  // A password that was not encoded ends up as the host or the port in other programs' messages, piece by piece.
+  const pieces = [login, ...login.split(/[@:/?#]/), ...words];
+  return [value, ...pieces, ...pieces.map((piece) => piece.replaceAll(/\\(.)/g, "$1")), ...pieces.map(percentDecode)];
+}
+
+function percentDecode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Misspelt settings are problems; other names in the settings file earn a warning. */
+function checkNames({ environment, inFile, given, broken, problems, warnings }: Reading): void {
+  const settled = (name: SettingName) =>
+    given.has(name) || broken.has(name) || (databaseNames.includes(name) && databaseNames.some((n) => given.has(n)));
+  for (const [name, { where }] of environment) {
+    if (isKnown(name) || name === "BACKUP_ENV_FILE") continue;
+    const meant = isFileOfPlain(name) ? settingOf(name) : likelyName(name, "environment");
+    if (meant === undefined) continue;
+    // What was meant is set by other means: then the name may well be another program's.
+    (isOthers(name) || settled(settingOf(meant)) ? warnings : problems).push(
+      `${name} (${where}): ${misspelt(name, meant)}`,
+    );
+  }
+  for (const [name, { where }] of inFile.source) {
+    if (isKnown(name) || inFile.referenced.has(name)) continue;
+    const meant = isFileOfPlain(name) ? settingOf(name) : likelyName(name, "file");
+    if (meant !== undefined) problems.push(`${name} (${where}): ${misspelt(name, meant)}`);
+    // Lines that were refused may be a value over several lines, and this its next one.
+    else if (inFile.refused.length === 0)
+      warnings.push(`${name} (${where}): this is no setting and has no effect; remove it`);
+  }
+}
+
+const misspelt = (name: string, meant: string) =>
+  isFileOfPlain(name)
+    ? `only secrets are read from files; set ${meant} itself`
+    : `there is no such setting; did you mean ${meant}?`;
+
+/** Checks each value by its rule; what does not pass counts as not set. */
+function checkValues({ given, broken, problems }: Reading): Settings {
+  const values = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
+  const checked = schema.safeParse(values);
+  if (checked.success) return checked.data;
+  for (const { path, message } of checked.error.issues) {
+    const name = path[0] as SettingName;
+    if (values[name] === undefined) continue;
+    delete values[name];
+    broken.add(name);
+    const { example } = aboutSetting(name);
+    const remedy = message.includes(example) ? message : `${message}, for example ${example}`;
+    problems.push(`${name} (${given.get(name)?.where}): ${remedy}`);
+  }
+  return schema.parse(values);
+}

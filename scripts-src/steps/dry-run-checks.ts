@@ -1,0 +1,85 @@
+/** What the dry runs look at, piece by piece. Nothing in here changes anything but a probe object in S3, which goes again. */
+import { freeBytes, listBackups, lookAtFolder, newestGood } from "../places/folder.ts";
+import type { Database, Server } from "../database/database.ts";
+import type { Check } from "../run/checklist.ts";
+import { Failure } from "../base/errors.ts";
+import { tryLock } from "../base/lock.ts";
+import { bytesText } from "../base/progress.ts";
+import type { Job } from "../run/script.ts";
+import type { Settings } from "../settings/settings.ts";
+import { probeListing, probeName, probeWriting } from "../storage/probe.ts";
+import { openStorage } from "../storage/storage.ts";
+
+/** A database as the checks get to know it, one after the other. */
+export interface Contact {
+  database: Database;
+  /** Set once the login worked. */
+  server?: Server;
+}
+
+/** One lock a database, whatever its name holds. */
+export const lockName = (database: Database): string => encodeURIComponent(database.name);
+
+/** Programs and login. */
+export const checkLogin = ({ log }: Job, contact: Contact): Check => ({
+  what: `database ${contact.database.where}`,
+  async look() {
+    const server = await contact.database.probe();
+    contact.server = server;
+    for (const warning of server.warnings) log.warn(warning);
+    return `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
+  },
+});
+
+/** What a backup has to read. */
+export const checkPrivileges = (contact: Contact): Check => ({
+  what: "privileges",
+  async look() {
+    if (!contact.server) return { skipped: "not checked without the database" };
+    await contact.database.checkReading();
+    return "the user may read all that a backup holds";
+  },
+});
+
+/** BACKUP_DIR, which is not made, and room in it for the next backup. */
+export const checkRoom = ({ settings }: Job, contact: Contact, folder: string): Check => ({
+  what: `folder ${folder}`,
+  async look() {
+    const { exists, nearest } = await lookAtFolder(folder);
+    tryLock(folder, lockName(contact.database));
+    const state = exists ? "writable" : `can be created in ${nearest}`;
+    if (!settings.BACKUP_KEEP_LOCAL) return state;
+    const free = await freeBytes(nearest);
+    const next = await nextBackup(settings, contact, folder);
+    if (free > (next?.bytes ?? 0)) return [state, `${bytesText(free)} free`, ...(next ? [next.text] : [])].join(", ");
+    throw new Failure(`${bytesText(free)} free${next ? `, but ${next.text}` : ""}`, {
+      hints: ["free some space, set LOCAL_RETENTION_DAYS, or set BACKUP_DIR to a larger disk"],
+    });
+  },
+});
+
+/** How large the next backup will be: a little more than the last one, else by a rule of thumb; undefined when nothing is known. */
+async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, server }: Contact, folder: string) {
+  const last = newestGood(await listBackups(folder, database.name));
+  if (!last && !server) return undefined;
+  // SQL mostly shrinks to less than a quarter of the tables' size
+  const guess = (server?.dataBytes ?? 0) / (BACKUP_COMPRESSION === "none" ? 1 : 4);
+  const bytes = Math.round(last ? last.bytes * 1.1 : guess);
+  return {
+    bytes,
+    text: `the next backup takes about ${bytesText(bytes)}, by the ${last ? "last one" : "tables' size"}`,
+  };
+}
+
+/** Writes, reads and deletes an object in S3; only lists when nothing is to be written. */
+export const checkStorage = (job: Job, { writes }: { writes: boolean }): Check => ({
+  what: `storage s3://${job.settings.S3_BUCKET}/${job.settings.S3_PATH}`,
+  async look() {
+    const storage = await openStorage(job.settings, job);
+    if (!writes) return probeListing(storage).then(() => "can be listed");
+    const lacks = await probeWriting(storage);
+    return lacks.length === 0
+      ? `can be listed, written, read and deleted (tried with an object ${probeName}, which is gone again)`
+      : `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}`;
+  },
+});

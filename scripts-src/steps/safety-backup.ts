@@ -1,0 +1,75 @@
+/** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
+import { join, resolve } from "node:path";
+import { prepareFolder, removeFile, sweepPartials } from "../places/folder.ts";
+import { manifestName } from "../archive/name.ts";
+import { backupFolder, makeBackup } from "../scripts/backup.ts";
+import { openDatabase } from "../database/open.ts";
+import { Failure, messageOf } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
+import type { Job } from "../run/script.ts";
+
+export interface SafetyBackup {
+  path: string;
+  /** Removes it; the restore has succeeded, and stays so when that fails. */
+  remove(): Promise<void>;
+  /** What made the restore fail, with the way back: where the state before lies and the command that loads it. */
+  explain(error: unknown): unknown;
+}
+
+/**
+ * Takes the backup into a folder below BACKUP_DIR, where no restore, sync or retention takes it for a regular one. Throws
+ * `Failure`, and then nothing has been changed.
+ */
+export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
+  const folder = join(backupFolder(job), "before-restore");
+  // whole, whatever regular backups leave out; with facts of its own: those of the run are about what is restored
+  const settings = { ...job.settings, DB_DUMP_OPTIONS: undefined };
+  const path = await backUpInto(folder, { ...job, settings, facts: {} });
+  const wayBack = wayBackTo(path, job);
+  job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+  return {
+    path,
+    async remove() {
+      try {
+        await removeFile(path);
+        await removeFile(manifestName(path));
+        job.log.info(`removed ${path}: the restore has succeeded (--keep-safety-backup keeps it)`);
+      } catch (error) {
+        job.log.warn(`the safety backup is no longer needed, but stays: ${messageOf(error)}`);
+      }
+    },
+    explain(error) {
+      const { aborted } = job.signal;
+      // of a restore that was stopped the last word is the signal alone
+      if (aborted) job.log.error(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+      if (aborted || !(error instanceof Failure)) return error;
+      return new Failure(`${error.message}\nthe state before the restore lies in ${path}`, {
+        status: error.status,
+        hints: [...error.hints, `to bring back the state before the restore: ${wayBack}`],
+        cause: error.cause,
+      });
+    },
+  };
+}
+
+/** The command that restores it with the settings of this run. */
+function wayBackTo(path: string, { home, options }: Job): string {
+  const { envFile } = options as { envFile?: string };
+  const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
+  return [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
+}
+
+async function backUpInto(folder: string, job: Job): Promise<string> {
+  try {
+    const database = openDatabase(job.settings, job);
+    await prepareFolder(folder);
+    await sweepPartials(folder, database.name);
+    return await makeBackup(job, database, await database.probe(), folder);
+  } catch (error) {
+    job.signal.throwIfAborted();
+    throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {
+      hints: [...(error instanceof Failure ? error.hints : []), "--no-safety-backup restores without one"],
+      cause: error,
+    });
+  }
+}
