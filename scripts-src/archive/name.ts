@@ -3,7 +3,7 @@
  * database's names sort by age. One function writes them and one reads them; they are inverse for every database name.
  */
 import { Failure } from "../base/errors.ts";
-import { stampOf } from "../base/stamp.ts";
+import { stampOf } from "../base/text.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 

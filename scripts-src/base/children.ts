@@ -14,8 +14,3 @@ export function killGroup(child: Bun.Subprocess, signal: NodeJS.Signals): void {
     // it has ended by itself
   }
 }
-
-/** Number of a signal by name, 0 when unknown. */
-export function signalNumber(name: string): number {
-  return { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }[name] ?? 0;
-}

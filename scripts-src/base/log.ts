@@ -2,30 +2,20 @@
 import { writeSync } from "node:fs";
 import { configureSync, getLogger, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import { codeOf } from "./errors.ts";
-import type { Settings } from "../settings/settings.ts";
+import { redact } from "./secrets.ts";
+import { unseen, visible } from "./text.ts";
 
 export type { Logger };
 
 const category = "backup_scripts";
 const tailLength = 30;
 const tail: string[] = [];
-const secrets = new Set<string>();
 let beforeLine: () => void = () => {};
 
-/** Values that must never be printed; shorter than 6 characters they would only garble the log. */
-export function hideSecrets(values: Iterable<string>): void {
-  for (const value of values) {
-    if (value.length < 6) continue;
-    secrets.add(value);
-    secrets.add(encodeURIComponent(value));
-  }
-}
-
-/** The text with every known secret replaced. */
-export function redact(text: string): string {
-  // longest first: a secret may begin another
-  for (const secret of [...secrets].toSorted((a, b) => b.length - a.length)) text = text.replaceAll(secret, "***");
-  return text;
+/** How much is logged, and in what form. */
+export interface LogSettings {
+  LOG_LEVEL: "debug" | "info" | "warn" | "error";
+  LOG_FORMAT: "text" | "json";
 }
 
 /** The last lines of the log, for notices. */
@@ -37,7 +27,7 @@ export function onLogLine(callback: () => void): void {
 }
 
 /** Sets level, format and the script's name; may be called again when the settings have been read. */
-export function configureLog(script: string, settings: Pick<Settings, "LOG_LEVEL" | "LOG_FORMAT">): Logger {
+export function configureLog(script: string, settings: LogSettings): Logger {
   const format = settings.LOG_FORMAT === "json" ? jsonLine : textLine;
   configureSync({
     reset: true,
@@ -82,15 +72,11 @@ const levelName = (level: LogLevel) => (level === "warning" ? "warn" : level);
 const messageOf = (record: LogRecord) =>
   typeof record.rawMessage === "string" ? record.rawMessage : record.message.map(String).join("");
 
-/** Printable in one place of one line: control characters of foreign texts cannot forge lines or move the cursor. */
-// eslint-disable-next-line no-control-regex
-const clean = (text: string) => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "?");
-
 function textLine(script: string, record: LogRecord): string {
   const time = new Date(record.timestamp).toISOString();
   const { stack } = record.properties;
   const words = [messageOf(record), ...(typeof stack === "string" ? [stack] : [])].join("\n");
-  const lines = clean(redact(words)).split("\n");
+  const lines = visible(redact(words)).split("\n");
   return `${time} ${levelName(record.level).toUpperCase()} ${script}: ${lines.join("\n    ")}`;
 }
 
@@ -103,5 +89,7 @@ function jsonLine(script: string, record: LogRecord): string {
     message: messageOf(record),
     ...record.properties,
   };
-  return JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? redact(value) : value));
+  const text = JSON.stringify(line, (_, value: unknown) => (typeof value === "string" ? redact(value) : value));
+  // what JSON would let pass, in its own coding: exact for a program, harmless on a terminal
+  return text.replace(unseen, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -1,26 +1,14 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
 import { accessSync, constants } from "node:fs";
 import type { Shell } from "zx";
-import { killGroup, running, signalNumber } from "./children.ts";
+import { constants as system } from "node:os";
+import { killGroup, running } from "./children.ts";
+import { childEnvironment } from "./environment.ts";
 import { scriptLog } from "./log.ts";
-import { secretNames } from "../settings/settings.ts";
 
 /** One word for /bin/sh, whatever it holds. */
 export const quote = (word: string): string =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-
-/**
- * The environment that child processes get: ours without our secrets and without variables that would steer zx,
- * with messages in English so that they can be understood and explained.
- */
-export function childEnvironment(extra: Record<string, string> = {}): Record<string, string> {
-  const secrets = new Set(secretNames.flatMap((name) => [name, `${name}_FILE`]));
-  const kept = Object.entries(process.env).filter(
-    (entry): entry is [string, string] =>
-      entry[1] !== undefined && !secrets.has(entry[0]) && !entry[0].startsWith("ZX_"),
-  );
-  return { ...Object.fromEntries(kept), LC_MESSAGES: "C", LANGUAGE: "", ...extra };
-}
 
 /** Where programs start: in the present folder, but in / when we may not enter that (`sudo -u backup`, typed in /root), or it is gone. */
 function childFolder(): string {
@@ -99,7 +87,7 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
     running.delete(child);
     clearTimeout(killer);
     options.signal.removeEventListener("abort", stop);
-    return child.signalCode ? 128 + signalNumber(String(child.signalCode)) : status;
+    return child.signalCode ? 128 + system.signals[child.signalCode as NodeJS.Signals] : status;
   });
   return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
 }

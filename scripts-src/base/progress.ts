@@ -1,8 +1,7 @@
 /** A line on the terminal that shows how far a run is; nothing at all where there is no terminal. */
 import { writeSync } from "node:fs";
-import prettyBytes from "pretty-bytes";
-import prettyMilliseconds from "pretty-ms";
 import { onLogLine } from "./log.ts";
+import { bytesText } from "./text.ts";
 
 export interface Progress {
   /** Adds bytes that are done. */
@@ -10,12 +9,6 @@ export interface Progress {
   /** Takes the line away. */
   stop: () => void;
 }
-
-export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary: true });
-
-/** How long something took, given in ms: `0.4s`, `12.3s`, `1h 2m 3s`. */
-export const durationText = (ms: number): string =>
-  ms < 1000 ? `${(Math.max(0, ms) / 1000).toFixed(1)}s` : prettyMilliseconds(ms);
 
 /** h:mm:ss or m:ss of a time in ms. */
 export function clock(ms: number): string {

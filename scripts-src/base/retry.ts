@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { Logger } from "./log.ts";
 import { messageOf } from "./errors.ts";
 
@@ -46,15 +47,8 @@ export async function retry<T>(
 
 /** Waits `ms`; throws the reason of `signal` as soon as it is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done, { once: true });
+  await setTimeout(ms, undefined, { signal }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw error;
   });
-  signal.throwIfAborted();
 }

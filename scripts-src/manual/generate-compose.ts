@@ -1,7 +1,7 @@
 /** The settings in docker-compose.yml: those that are not filled in there stand below them, commented out. */
 import { sentencesAbout } from "../settings/about.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
-import { wrap } from "../base/wrap.ts";
+import { wrap } from "../base/text.ts";
 
 const beginning = /^( *)# All other settings \(generated.*\n/m;
 const end = /^ *# End of the settings\.\n/m;

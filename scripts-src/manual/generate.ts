@@ -7,7 +7,7 @@ import { scripts } from "../scripts/scripts.ts";
 import { usageOf } from "../run/command-line.ts";
 import { sentencesAbout } from "../settings/about.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
-import { wrap } from "../base/wrap.ts";
+import { wrap } from "../base/text.ts";
 import { providers } from "./providers.ts";
 
 /** Path from the project's root, and content. */

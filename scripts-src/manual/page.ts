@@ -1,5 +1,5 @@
 /** How a longer text looks: on a terminal as wide as that and with headings set off, elsewhere plain, 80 columns. */
-import { wrap } from "../base/wrap.ts";
+import { wrap } from "../base/text.ts";
 
 export interface Page {
   /** Characters in a line. */

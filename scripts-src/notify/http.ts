@@ -18,7 +18,7 @@ export interface Patience {
 }
 
 const tries = 3;
-const pause = 500;
+const waitMs = 500;
 
 /**
  * POSTs until an answer 2xx comes; a lost connection, 429 and 5xx are tried again, up to three times within the
@@ -29,8 +29,8 @@ export async function post(request: Post, patience: Patience): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const { failure, again } = await tryOnce(request, Math.min(patience.each, end - Date.now()));
     if (!failure) return;
-    if (!again || attempt === tries || Date.now() + pause * attempt >= end) throw failure;
-    await Bun.sleep(pause * attempt);
+    if (!again || attempt === tries || Date.now() + waitMs * attempt >= end) throw failure;
+    await Bun.sleep(waitMs * attempt);
   }
 }
 

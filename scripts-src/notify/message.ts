@@ -1,6 +1,6 @@
 /** The mail of an outcome: subject, plain text and HTML. Pure. */
 import type { Outcome } from "./outcome.ts";
-import { bytesText, durationText } from "../base/progress.ts";
+import { bytesText, durationText } from "../base/text.ts";
 import { layOut } from "./layout.ts";
 
 export interface Message {

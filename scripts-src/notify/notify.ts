@@ -1,7 +1,8 @@
 /** Tells a person, and the dead man's switch, how a run went. Nothing in here can change how it went. */
 import { hostname } from "node:os";
 import { exitStatus, Failure, messageOf, usageFailure } from "../base/errors.ts";
-import { type Logger, redact } from "../base/log.ts";
+import type { Logger } from "../base/log.ts";
+import { redact } from "../base/secrets.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Settings } from "../settings/settings.ts";
 import { version } from "../base/version.ts";

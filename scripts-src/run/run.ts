@@ -1,17 +1,18 @@
 /** How every script begins and ends: settings, log, signals, notices, the last word, the exit status. */
 import { writeSync } from "node:fs";
-import { hostname } from "node:os";
+import { constants, hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { cleanUp } from "../base/cleanup.ts";
 import { parseOptions } from "./command-line.ts";
 import { systemHint } from "../base/disk.ts";
 import { missingSettings, type ReadSettings, readSettings } from "../settings/env.ts";
 import { codeOf, Declined, exitStatus, Failure, messageOf, Stopped, usageFailure } from "../base/errors.ts";
-import { configureLog, type Logger, logTail, redact } from "../base/log.ts";
+import { configureLog, type Logger, logTail } from "../base/log.ts";
+import { redact } from "../base/secrets.ts";
 import { writeMetrics } from "../notify/metrics.ts";
 import { notify, pingHealthcheck } from "../notify/notify.ts";
 import type { Facts, Outcome } from "../notify/outcome.ts";
-import { killAll, signalNumber } from "../base/children.ts";
+import { killAll } from "../base/children.ts";
 import type { Job, Result, Script } from "./script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
@@ -199,7 +200,7 @@ function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "asked" |
     stop.abort(reason);
   };
   for (const name of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => onSignal(new Stopped(name, signalNumber(name))));
+    process.on(name, () => onSignal(new Stopped(name, constants.signals[name])));
   }
   process.on("exit", () => {
     killAll();

@@ -13,13 +13,13 @@ import type { Contents, Database, LoadPlan, Server } from "../database/database.
 import { openDatabase } from "../database/open.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
-import { counted } from "../base/counted.ts";
+import { bytesText, counted, durationText } from "../base/text.ts";
 import { isDiskFull } from "../base/disk.ts";
 import { codeOf, Failure, messageOf, Stopped, usageFailure } from "../base/errors.ts";
 import { takeLock, tryLock } from "../base/lock.ts";
 import { checkNotices } from "../steps/check-notices.ts";
 import { quote } from "../base/process.ts";
-import { bytesText, durationText, showProgress } from "../base/progress.ts";
+import { showProgress } from "../base/progress.ts";
 import type { Job, Script } from "../run/script.ts";
 import { takeSafetyBackup } from "../steps/safety-backup.ts";
 import { openStorage, type Storage } from "../storage/storage.ts";

@@ -5,7 +5,7 @@ import { isFileOfPlain, isKnown, isOthers, likelyName, settingOf } from "./env-n
 import { contradictions, databaseNames } from "./env-rules.ts";
 import { type Environment, type FileSource, fromEnvironment, fromFile, type Given, type Source } from "./env-source.ts";
 import { messageOf } from "../base/errors.ts";
-import { hideSecrets } from "../base/log.ts";
+import { hideSecrets } from "../base/secrets.ts";
 import { aboutSetting, schema, type SettingName, settingNames, type Settings } from "./settings.ts";
 
 export { missingSettings } from "./env-rules.ts";

@@ -4,7 +4,7 @@ import type { Database, Server } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
-import { bytesText } from "../base/progress.ts";
+import { bytesText } from "../base/text.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { probeListing, probeName, probeWriting } from "../storage/probe.ts";

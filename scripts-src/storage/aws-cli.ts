@@ -1,4 +1,5 @@
 /** `sync` by the AWS CLI, for those who want it: the same rules, told by its filters. */
+import { variables } from "../base/environment.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { shell } from "../base/process.ts";
@@ -92,10 +93,11 @@ export function syncArguments(
   ];
 }
 
-/** The CLI's environment: our credentials, or its own ways to find some. */
+/** The CLI's environment: its own variables, and our credentials where we have some. */
 export function cliEnvironment(settings: Settings): Record<string, string> {
   const { S3_ACCESS_KEY, S3_SECRET_KEY, S3_SESSION_TOKEN } = settings;
   return {
+    ...variables((name) => /^(?:AWS_|PYTHON|VIRTUAL_ENV$|REQUESTS_CA_BUNDLE$)/.test(name)),
     ...(S3_ACCESS_KEY !== undefined && S3_SECRET_KEY !== undefined
       ? {
           AWS_ACCESS_KEY_ID: S3_ACCESS_KEY,

@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { Failure } from "../../scripts-src/base/errors.ts";
-import { configureLog, hideSecrets } from "../../scripts-src/base/log.ts";
+import { configureLog } from "../../scripts-src/base/log.ts";
+import { hideSecrets } from "../../scripts-src/base/secrets.ts";
 import { ping } from "../../scripts-src/notify/healthcheck.ts";
 import { post } from "../../scripts-src/notify/http.ts";
 import { sendMail } from "../../scripts-src/notify/mail.ts";

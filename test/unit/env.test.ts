@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingSettings, readSettings } from "../../scripts-src/settings/env.ts";
-import { redact } from "../../scripts-src/base/log.ts";
+import { redact } from "../../scripts-src/base/secrets.ts";
 import { testWhere } from "../support/where.ts";
 
 const home = mkdtempSync(join(tmpdir(), "env-"));

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { clock, durationText, progressLine } from "../../scripts-src/base/progress.ts";
+import { clock, progressLine } from "../../scripts-src/base/progress.ts";
+import { durationText } from "../../scripts-src/base/text.ts";
 
 test.each([
   [0, "0:00"],

@@ -1,7 +1,7 @@
 /** Dumping with mariadb-dump or mysqldump. */
 import { Failure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
-import { bytesText } from "../../base/progress.ts";
+import { bytesText } from "../../base/text.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, startClient } from "./connection.ts";
 import { dumpWords } from "./dump-options.ts";

@@ -1,5 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched: a failed load cannot be undone. */
-import { counted } from "../../base/counted.ts";
+import { counted } from "../../base/text.ts";
 import type { LoadPlan } from "../database.ts";
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";

@@ -1,5 +1,5 @@
 /** What is in the way of a load: it would fail, or harm, in the middle. */
-import { bytesText } from "../../base/progress.ts";
+import { bytesText } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 import { isOnlyIn } from "./features.ts";
 import { type Contact, familyNames } from "./probe.ts";

@@ -1,6 +1,6 @@
 /** Which MySQL or MariaDB database the settings name, and how it is reached. */
 import { usageFailure } from "../../base/errors.ts";
-import { hideSecrets } from "../../base/log.ts";
+import { hideSecrets } from "../../base/secrets.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { Family } from "./clients.ts";
 

@@ -4,7 +4,7 @@
  */
 import { Failure, messageOf } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
-import { stampOf } from "../../base/stamp.ts";
+import { stampOf } from "../../base/text.ts";
 import type { Server } from "../database.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, inDatabase, query } from "./connection.ts";

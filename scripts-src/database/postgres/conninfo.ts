@@ -4,7 +4,7 @@
  * must not stand on a command line, and the database's name is needed for the backup's.
  */
 import { usageFailure } from "../../base/errors.ts";
-import { hideSecrets } from "../../base/log.ts";
+import { hideSecrets } from "../../base/secrets.ts";
 import type { Settings } from "../../settings/settings.ts";
 
 /** Keywords of libpq with their values, in the order in which they were first named; none comes twice. */

@@ -1,5 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched. */
-import { counted } from "../../base/counted.ts";
+import { counted } from "../../base/text.ts";
 import type { LoadOptions, LoadPlan, Server } from "../database.ts";
 import type { DumpContents } from "./contents.ts";
 import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";

@@ -1,0 +1,43 @@
+/** Texts for people: numbers, sizes, times, lines, and control characters made visible. */
+import prettyBytes from "pretty-bytes";
+import prettyMilliseconds from "pretty-ms";
+
+/** A number with its noun, "1 table", "2 tables"; a noun with a plural of its own gives it: "1 entry", "2 entries". */
+export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** A size in bytes: `95.8 MiB`. */
+export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary: true });
+
+/** How long something took, given in ms: `0.4s`, `12.3s`, `1h 2m 3s`. */
+export const durationText = (ms: number): string =>
+  ms < 1000 ? `${(Math.max(0, ms) / 1000).toFixed(1)}s` : prettyMilliseconds(ms);
+
+/** A time as it stands in names: UTC, whole seconds, `2026-01-31_03-00-00`. */
+export const stampOf = (time: Date): string => time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-");
+
+/** The text in lines of at most `width` columns, broken at spaces; a longer word has a line of its own. */
+export const wrap = (text: string, width: number): string[] =>
+  Bun.wrapAnsi(text.replaceAll(/\s+/g, " "), width).split("\n");
+
+/**
+ * Characters that move a terminal's cursor, change its colours, end a line or turn the direction of writing: C0, DEL, C1,
+ * halves of a pair (lone surrogates), the line separators of Unicode, and the marks of bidirectional text.
+ */
+export const unseen = /[\p{Cc}\p{Cs}\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]/gu;
+const named: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+function show(character: string): string {
+  const code = character.charCodeAt(0);
+  const hex = code.toString(16);
+  return named[character] ?? (code < 256 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`);
+}
+
+/**
+ * The text as a person may see it on a terminal, in a log or in a mail: control characters become `\x1b` or `\u202e`. Line breaks
+ * and tabs stay; a foreign name in the text goes through `visibleName` first, so that it cannot begin a line of its own.
+ */
+export const visible = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replace(unseen, (one) => (one === "\n" || one === "\t" ? one : show(one)));
+
+/** A foreign name or value in one line: as `visible`, and line breaks and tabs become `\n`, `\r` and `\t`. */
+export const visibleName = (name: string): string => name.replace(unseen, show);
