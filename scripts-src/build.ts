@@ -7,6 +7,10 @@
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { generatedFiles } from "./manual/generate.ts";
+import type { Described } from "./manual/generate-documentation.ts";
+import { metricMeanings } from "./notify/metrics.ts";
+import { exitStatusMeanings, usageOf } from "./run/command-line.ts";
+import { scripts } from "./scripts/scripts.ts";
 
 const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");
@@ -45,10 +49,23 @@ async function build(): Promise<void> {
   rmSync(first);
 }
 
+/** What the generated pages say of scripts and metrics. */
+async function describe(): Promise<Described> {
+  const all = await Promise.all(Object.values(scripts).map((load) => load()));
+  // 80 columns, less the indent
+  const usages = await Promise.all(all.map(async (script) => [script.name, await usageOf(script, 78)] as const));
+  return {
+    scripts: all,
+    usages: Object.fromEntries(usages),
+    exitStatus: exitStatusMeanings,
+    metrics: metricMeanings,
+  };
+}
+
 /** Writes the generated files, or with `check` names those that are out of date. Returns how many were. */
 async function generate(check: boolean): Promise<number> {
   let stale = 0;
-  for (const [path, wanted] of Object.entries(await generatedFiles())) {
+  for (const [path, wanted] of Object.entries(generatedFiles(await describe()))) {
     const file = join(root, path);
     if (existsSync(file) && readFileSync(file, "utf8") === wanted) continue;
     stale++;

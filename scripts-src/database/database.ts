@@ -50,18 +50,16 @@ export interface LoadOptions {
 }
 
 /** A new, empty database on the same server; dropped when it is disposed of, unless it was exchanged. */
-export interface Beside<C extends Contents = Contents, P extends LoadPlan = LoadPlan>
-  extends Pick<Database<C, P>, "atomicLoad" | "load">, AsyncDisposable {
+export interface Scratch extends AsyncDisposable {
+  /** Loads a dump; the first error stops it. Throws `Failure`. */
+  load(sql: AsyncIterable<Uint8Array>, plan: LoadPlan, options: LoadOptions): Promise<void>;
   /** Puts it in the place of the present one and returns the name that that has now. Throws `Failure`; then nothing was exchanged. */
   exchange(): Promise<string>;
 }
 
-/**
- * What the scripts need of a database engine. Adding an engine means one new file beside this one,
- * a line in `open.ts`, and its settings in the schema.
- */
-export interface Database<C extends Contents = Contents, P extends LoadPlan = LoadPlan> {
-  /** What the settings say until `probe` knows better. */
+/** The database that the settings name, before anything was asked of it. Adding an engine means one folder and a line in `open.ts`. */
+export interface Database {
+  /** What the settings say; the server knows better. */
   readonly engine: Engine;
   /** The engines whose dumps it may be able to load. */
   readonly takes: readonly Engine[];
@@ -73,34 +71,39 @@ export interface Database<C extends Contents = Contents, P extends LoadPlan = Lo
   readonly atomicLoad: boolean;
 
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
-  probe(): Promise<Server>;
+  connect(): Promise<Connected>;
 
-  /** Throws a `Failure` that lists what of a backup the user may not read. `probe` comes first, as with all that follow. */
+  /** Reads a dump to its end without a connection. Throws `Failure` when it is incomplete or of another engine. */
+  examine(sql: AsyncIterable<Uint8Array>): Promise<Contents>;
+}
+
+/** The same, after the login. `Contents` and `LoadPlan` are those that the engine itself made. */
+export interface Connected extends Omit<Database, "connect"> {
+  readonly server: Server;
+
+  /** Throws a `Failure` that lists which part of a backup the user may not read. */
   checkReading(): Promise<void>;
 
   /**
    * Runs the dump program and yields its SQL as it comes, held back by the reader. Ends normally only when the program
    * exited 0 and the dump ends in its own completion line; throws otherwise. Leaving the loop early stops the program.
    */
-  dump(server: Server): AsyncIterable<Uint8Array>;
+  dump(): AsyncIterable<Uint8Array>;
 
   /** A command of stock tools that restores `file` without this program. */
-  stockRestore(file: string, compression: "gzip" | "zstd" | "none", server: Server): string;
-
-  /** Reads a dump to its end without a connection. Throws `Failure` when it is not whole or of another engine. */
-  examine(sql: AsyncIterable<Uint8Array>): Promise<C>;
+  stockRestore(file: string, compression: "gzip" | "zstd" | "none"): string;
 
   /** Compares what the dump names with what the target has. */
-  plan(contents: C, server: Server, options: LoadOptions): Promise<P>;
+  plan(contents: Contents, options: LoadOptions): Promise<LoadPlan>;
 
   /**
    * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
    * Nothing is committed when `sql` throws.
    */
-  load(sql: AsyncIterable<Uint8Array>, contents: C, plan: P, options: LoadOptions): Promise<void>;
+  load(sql: AsyncIterable<Uint8Array>, plan: LoadPlan, options: LoadOptions): Promise<void>;
 
   /** Creates a database beside this one. Absent where a database cannot be renamed. Throws `Failure`. */
-  createBeside?(server: Server): Promise<Beside<C, P>>;
+  createScratch?(): Promise<Scratch>;
 }
 
 /** What an engine gets from the run. */

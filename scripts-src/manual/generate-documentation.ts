@@ -1,34 +1,40 @@
 /** The tables in DOCUMENTATION.md that come from scripts and settings; what a person wrote around them stays. */
-import { scripts } from "../scripts/scripts.ts";
-import { exitStatusMeanings } from "../run/command-line.ts";
-import { metricMeanings } from "../notify/metrics.ts";
+import type { Script } from "../run/script.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
 import { providers } from "./providers.ts";
 
+/** What the pages say of the other rooms. */
+export interface Described {
+  scripts: readonly Pick<Script, "name" | "usage" | "summary">[];
+  /** What `help` prints of each script: made beforehand, because yargs takes 10 ms and more to lay out each. */
+  usages: Readonly<Record<string, string>>;
+  /** Status and meaning. */
+  exitStatus: readonly (readonly [status: string, meaning: string])[];
+  /** By the metric's name without its prefix. */
+  metrics: Readonly<Record<string, string>>;
+}
+
 /** By the name in `<!-- generated: NAME -->`. */
-const tables: Record<string, () => string | Promise<string>> = {
+const tables: Record<string, (described: Described) => string> = {
   scripts: scriptsTable,
-  "exit-status": () => table(["status", "meaning"], exitStatusMeanings),
+  "exit-status": ({ exitStatus }) => table(["status", "meaning"], exitStatus),
   settings: settingsTables,
   providers: providerBlocks,
-  metrics: () =>
+  metrics: ({ metrics }) =>
     table(
       ["metric", "meaning"],
-      Object.entries(metricMeanings).map(([name, meaning]) => [code(`backup_scripts_${name}`), meaning]),
+      Object.entries(metrics).map(([name, meaning]) => [code(`backup_scripts_${name}`), meaning]),
     ),
 };
 
-/** The text with every generated part made anew. Throws when it names one that there is not. */
-export async function documentationWithTables(text: string): Promise<string> {
-  const made = new Map(
-    await Promise.all(Object.entries(tables).map(async ([name, make]) => [name, await make()] as const)),
-  );
+/** The text with every generated part made anew. Throws when it names one that does not exist. */
+export function documentationWithTables(text: string, described: Described): string {
   return text.replace(
     /^(<!-- generated: ([\w-]+) -->\n)[\s\S]*?^(<!-- end -->)$/gm,
     (_, begin: string, name: string, end: string) => {
-      const content = made.get(name);
-      if (content === undefined) throw new Error(`there is no table called ${name}`);
-      return `${begin}${content}\n${end}`;
+      const make = tables[name];
+      if (make === undefined) throw new Error(`there is no table called ${name}`);
+      return `${begin}${make(described)}\n${end}`;
     },
   );
 }
@@ -38,11 +44,10 @@ const row = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceA
 const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   [row(head), `|${"---|".repeat(head.length)}`, ...rows.map(row)].join("\n");
 
-async function scriptsTable(): Promise<string> {
-  const all = await Promise.all(Object.values(scripts).map((load) => load()));
+function scriptsTable({ scripts }: Described): string {
   return table(
     ["script", "purpose"],
-    all.map(({ name, usage, summary }) => [code(`${name} ${usage}`), summary.replaceAll("\n", " ")]),
+    scripts.map(({ name, usage, summary }) => [code(`${name} ${usage}`), summary.replaceAll("\n", " ")]),
   );
 }
 

@@ -2,30 +2,21 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { composeWithSettings } from "./generate-compose.ts";
-import { documentationWithTables } from "./generate-documentation.ts";
-import { scripts } from "../scripts/scripts.ts";
-import { usageOf } from "../run/command-line.ts";
+import { type Described, documentationWithTables } from "./generate-documentation.ts";
 import { sentencesAbout } from "../settings/about.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
 import { wrap } from "../base/text.ts";
 import { providers } from "./providers.ts";
 
 /** Path from the project's root, and content. */
-export const generatedFiles = async (): Promise<Record<string, string>> => ({
+export const generatedFiles = (described: Described): Record<string, string> => ({
   "backup_scripts/example.env.sh": exampleEnv(),
-  "backup_scripts/DOCUMENTATION.md": await documentationWithTables(current("backup_scripts/DOCUMENTATION.md")),
+  "backup_scripts/DOCUMENTATION.md": documentationWithTables(current("backup_scripts/DOCUMENTATION.md"), described),
   "docker-compose.yml": composeWithSettings(current("docker-compose.yml")),
-  "scripts-src/manual/usage.json": `${JSON.stringify(await usages(), null, 2)}\n`,
+  "scripts-src/manual/usage.json": `${JSON.stringify(described.usages, null, 2)}\n`,
 });
 
 const current = (path: string) => readFileSync(join(import.meta.dir, "../..", path), "utf8");
-
-/** What `help` says of each script: made beforehand, for yargs takes 10 ms and more to lay out each. */
-async function usages(): Promise<Record<string, string>> {
-  const all = await Promise.all(Object.values(scripts).map((load) => load()));
-  // 80 columns, less the indent
-  return Object.fromEntries(await Promise.all(all.map(async (script) => [script.name, await usageOf(script, 78)])));
-}
 
 const width = 100;
 

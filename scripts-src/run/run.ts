@@ -17,6 +17,8 @@ import type { Job, Result, Script } from "./script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
 
+export type { Outcome };
+
 /** Runs a script from its command line to its exit status. Never throws. */
 export async function run(script: Script, argv: readonly string[]): Promise<number> {
   let log = configureLog(script.name, { LOG_LEVEL: "info", LOG_FORMAT: "text" });
@@ -65,7 +67,11 @@ const refusing = (script: Script, wrong: Failure): Script => ({
  * Does the job once and tells everybody how it ended: log, mail, webhook, health check; its result goes to stdout.
  * Never throws; a notice that fails does not change the outcome.
  */
-export async function attempt(script: Script, job: Job, check: () => void = () => {}): Promise<Outcome> {
+export async function attempt(
+  script: Pick<Script, "name" | "reports" | "act">,
+  job: Job,
+  check: () => void = () => {},
+): Promise<Outcome> {
   const { settings, log, facts } = job;
   const startedAt = new Date();
   const reports = script.reports?.(job.options) ?? true;

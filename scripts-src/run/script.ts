@@ -1,10 +1,8 @@
 import type { Argv } from "yargs";
 import type { Logger } from "../base/log.ts";
 import type { Facts } from "../notify/outcome.ts";
+import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
-
-/** What a script cannot do without; missing settings of all its needs are listed at once. */
-export type Need = "database" | "storage" | "schedule";
 
 /** One executable: its usage, its needs, its story. */
 export interface Script<Options extends object = object> {

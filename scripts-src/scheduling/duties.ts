@@ -1,7 +1,7 @@
 /** What happens at the ticks of a schedule, and what is logged of it. */
 import { messageOf } from "../base/errors.ts";
-import type { Outcome } from "../notify/outcome.ts";
 import { durationText } from "../base/text.ts";
+import type { Outcome } from "../run/run.ts";
 import type { Job } from "../run/script.ts";
 import type { State } from "./health.ts";
 import type { Duties } from "./keep-time.ts";

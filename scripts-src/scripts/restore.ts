@@ -7,9 +7,9 @@ import { formatBackupName, manifestName, parseBackupName } from "../archive/name
 import { openBackup, type OpenBackup } from "../archive/read.ts";
 import { spool } from "../places/spool.ts";
 import { watched } from "../archive/tally.ts";
-import { backupFolder, nameDatabase } from "./backup.ts";
-import { checkLogin, checkPrivileges, checkRoom, type Contact, lockName } from "../steps/dry-run-checks.ts";
-import type { Contents, Database, LoadPlan, Server } from "../database/database.ts";
+import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
+import { checkLogin, checkPrivileges, checkRoom, type Target } from "../steps/dry-run-checks.ts";
+import type { Connected, Contents, Database, LoadPlan } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
@@ -97,7 +97,7 @@ export const restore: Script<Options> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const folder = backupFolder(job);
-    if (options.swap && !database.createBeside)
+    if (options.swap && !database.atomicLoad)
       throw usageFailure("--swap: MySQL and MariaDB cannot rename a database", "restore without --swap");
     if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
     using lock = await lockFolder(job, database, folder);
@@ -107,15 +107,15 @@ export const restore: Script<Options> = {
     await using file = await openChosen(job, database, folder, copy);
     Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
     const contents = await checkBackup(job, database, file);
-    const server = await database.probe();
-    const plan = await planLoad(job, database, contents, server);
+    const connected = await database.connect();
+    const plan = await planLoad(job, connected, contents);
     const replaced = describePlan(database, file, plan, options);
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
     else log.info(replaced);
-    if (options.swap) return { summary: await swap(job, database, file, contents, plan, server) };
+    if (options.swap) return { summary: await swap(job, connected, file, contents, plan) };
     const safety = needsSafety(options, database, plan) ? await takeSafetyBackup(job) : undefined;
-    await load(job, database, file, contents, plan).catch((error: unknown) => {
+    await load(job, connected, file, contents, plan).catch((error: unknown) => {
       throw safety ? safety.explain(error) : error;
     });
     if (!options.keepSafetyBackup) await safety?.remove();
@@ -125,15 +125,15 @@ export const restore: Script<Options> = {
 };
 
 /** What a dry run looks at. */
-function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Check[] {
+function restoreChecks(job: Job<Options>, target: Target, folder: string): Check[] {
   const { fromS3, noSafetyBackup } = job.options;
-  const { database } = contact;
+  const { database } = target;
   return [
-    checkLogin(job, contact),
+    checkLogin(job, target),
     ...(database.atomicLoad || noSafetyBackup
       ? [checkFolderAndLock(database, folder)]
       : // what the safety backup needs
-        [checkPrivileges(contact), checkRoom(job, contact, folder)]),
+        [checkPrivileges(target), checkRoom(job, target, folder)]),
     {
       what: "backup",
       async look() {
@@ -142,8 +142,8 @@ function restoreChecks(job: Job<Options>, contact: Contact, folder: string): Che
         await using copy = fromS3 ? await fetchBackup(job, database, place) : undefined;
         await using file = await openChosen(job, database, folder, copy);
         const contents = await checkBackup(job, database, file);
-        if (!contact.server) return `${file.name} is whole; not compared with the database`;
-        const plan = await planLoad(job, database, contents, contact.server);
+        if (!target.connected) return `${file.name} is whole; not compared with the database`;
+        const plan = await planLoad(job, target.connected, contents);
         return `${file.name} is whole; ${describePlan(database, file, plan, job.options)}`;
       },
     },
@@ -266,14 +266,14 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
 }
 
 /** Throws a `Failure` when the load would fail or do harm. */
-async function planLoad({ log, options }: Job<Options>, database: Database, contents: Contents, server: Server) {
-  const plan = await database.plan(contents, server, options);
+async function planLoad({ log, options }: Job<Options>, database: Connected, contents: Contents) {
+  const plan = await database.plan(contents, options);
   for (const warning of plan.warnings) log.warn(warning);
   if (plan.problems.length > 0) throw cannotLoad(database, plan);
   return plan;
 }
 
-const cannotLoad = (database: Database, plan: LoadPlan) =>
+const cannotLoad = (database: Pick<Database, "where">, plan: LoadPlan) =>
   new Failure(`${database.where} cannot take this backup, nothing was changed:\n${plan.problems.join("\n")}`, {
     hints: ["fix what is listed, then restore again"],
   });
@@ -306,16 +306,15 @@ function describePlan(
 /** Loads into a new database, which then takes the place of the present one; says how it ended. */
 async function swap(
   job: Job<Options>,
-  database: Database,
+  database: Connected,
   file: OpenBackup,
   contents: Contents,
   plan: LoadPlan,
-  server: Server,
 ): Promise<string> {
-  await using beside = await database.createBeside?.(server);
-  if (!beside) throw new Error("the engine has no createBeside");
-  await load(job, beside, file, contents, plan);
-  const before = await beside.exchange();
+  await using scratch = await database.createScratch?.();
+  if (!scratch) throw new Error("the engine has no createScratch");
+  await load(job, { atomicLoad: true, load: (sql, how, words) => scratch.load(sql, how, words) }, file, contents, plan);
+  const before = await scratch.exchange();
   return (
     `restore done: ${database.where} is as in ${file.name}; as it was before, it is the database ${before}: ` +
     `drop that when you no longer need it`
@@ -324,7 +323,7 @@ async function swap(
 
 async function load(
   { log, options }: Job<Options>,
-  database: Pick<Database, "atomicLoad" | "load">,
+  database: Pick<Connected, "atomicLoad" | "load">,
   file: OpenBackup,
   contents: Contents,
   plan: LoadPlan,
@@ -332,7 +331,7 @@ async function load(
   const started = Date.now();
   const progress = showProgress("restore", file.bytes);
   try {
-    await database.load(file.sql(progress.add), contents, plan, options);
+    await database.load(file.sql(progress.add), plan, options);
   } catch (error) {
     progress.stop();
     if (error instanceof Stopped)

@@ -2,8 +2,9 @@
 import type { Argv } from "yargs";
 import { newestGood, prepareFolder } from "../places/folder.ts";
 import { isAhead } from "../places/retention.ts";
-import { backup, backupChecks, type BackupOptions, backupFolder, listRemote, nameDatabase } from "./backup.ts";
-import { lockName } from "../steps/dry-run-checks.ts";
+import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
+import { listRemote } from "../steps/prune.ts";
+import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
 import { openDatabase } from "../database/open.ts";
 import { overdueSince, type State } from "../scheduling/health.ts";
 import { dutiesOf } from "../scheduling/duties.ts";
@@ -66,7 +67,7 @@ export const schedule: Script<Options> = {
     state.good = await newestBackup(job, state.good);
     announce(job, ticks, state);
     const start = new Date(Math.min(Date.now(), Number(state.good ?? state.since)));
-    const duties = dutiesOf(job, ticks, { state, path, work: () => runBackup(job) });
+    const duties = dutiesOf(job, ticks, { state, path, work: () => backUp(job) });
     await keepTime({ ticks, start, duties }, asked);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
@@ -124,14 +125,11 @@ async function newestBackup(job: Job, known: Date | undefined): Promise<Date | u
 }
 
 /** `backup --upload` once; what a person would get on stdout stands in the log. */
-function runBackup(job: Job): Promise<Outcome> {
-  const script: Script = {
-    ...backup,
-    act: async (run) => ({ summary: (await backup.act(run as Job<BackupOptions>)).summary }),
-  };
+function backUp(job: Job): Promise<Outcome> {
   // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
   const signal = AbortSignal.any([job.signal]);
-  return attempt(script, { ...job, script: backup.name, options: scheduled, facts: {}, signal });
+  const run: Job<BackupOptions> = { ...job, script: "backup", options: scheduled, facts: {}, signal };
+  return attempt({ name: run.script, act: async () => ({ summary: (await runBackup(run)).summary }) }, run);
 }
 
 /** Says whether all is well; throws a `Failure` when a backup is overdue, by the state on disk and by what lies in S3. */

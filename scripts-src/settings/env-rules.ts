@@ -1,7 +1,9 @@
 /** Rules about several settings at once: what contradicts itself, what is missing. */
 import type { Source } from "./env-source.ts";
-import type { Need } from "../run/script.ts";
 import { aboutSetting, type SettingName, type Settings } from "./settings.ts";
+
+/** What a script cannot do without; missing settings of all its needs are listed at once. */
+export type Need = "database" | "storage" | "schedule";
 
 const parts = ["DB_TYPE", "DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"] as const;
 const waysToDatabase: readonly (readonly SettingName[])[] = [["DATABASE_URL"], ["POSTGRES_CONNECTION_STRING"], parts];

@@ -5,7 +5,7 @@
 import { type BackupFile, createBackupFile, freeName } from "../places/file.ts";
 import { formatManifest } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
-import type { Database, Server } from "../database/database.ts";
+import type { Connected } from "../database/database.ts";
 import { atExit } from "../base/cleanup.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -21,8 +21,7 @@ export interface Destination extends Pick<BackupFile, "name" | "write" | "commit
 
 interface Wanted {
   job: Job;
-  database: Database;
-  server: Server;
+  database: Connected;
   /** BACKUP_DIR. */
   folder: string;
   /** Absent: the backup stays on this machine. */
@@ -36,10 +35,10 @@ interface Wanted {
 
 /** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
 export async function openDestination(wanted: Wanted): Promise<Destination> {
-  const { job, database, server, folder, storage, taken, trouble, startedAt } = wanted;
+  const { job, database, folder, storage, taken, trouble, startedAt } = wanted;
   const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
   // SQL may be twice the size of the tables, what cannot be compressed is then about theirs again; more only costs speed
-  const expected = server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
+  const expected = database.server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
   const remote = (name: string) => storage && remoteDestination(storage, name, expected);
   if (!job.settings.BACKUP_KEEP_LOCAL) {
     const only = remote(freeName(backup, taken));

@@ -1,56 +1,54 @@
 /** What the dry runs look at, piece by piece. Nothing in here changes anything but a probe object in S3, which goes again. */
 import { freeBytes, listBackups, lookAtFolder, newestGood } from "../places/folder.ts";
-import type { Database, Server } from "../database/database.ts";
+import type { Connected, Database } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
 import { bytesText } from "../base/text.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
+import { lockName } from "./backup-folder.ts";
 import { probeListing, probeName, probeWriting } from "../storage/probe.ts";
 import { openStorage } from "../storage/storage.ts";
 
 /** A database as the checks get to know it, one after the other. */
-export interface Contact {
+export interface Target {
   database: Database;
   /** Set once the login worked. */
-  server?: Server;
+  connected?: Connected;
 }
 
-/** One lock a database, whatever its name holds. */
-export const lockName = (database: Database): string => encodeURIComponent(database.name);
-
 /** Programs and login. */
-export const checkLogin = ({ log }: Job, contact: Contact): Check => ({
-  what: `database ${contact.database.where}`,
+export const checkLogin = ({ log }: Job, target: Target): Check => ({
+  what: `database ${target.database.where}`,
   async look() {
-    const server = await contact.database.probe();
-    contact.server = server;
+    target.connected = await target.database.connect();
+    const { server } = target.connected;
     for (const warning of server.warnings) log.warn(warning);
     return `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
   },
 });
 
 /** What a backup has to read. */
-export const checkPrivileges = (contact: Contact): Check => ({
+export const checkPrivileges = (target: Target): Check => ({
   what: "privileges",
   async look() {
-    if (!contact.server) return { skipped: "not checked without the database" };
-    await contact.database.checkReading();
+    if (!target.connected) return { skipped: "not checked without the database" };
+    await target.connected.checkReading();
     return "the user may read all that a backup holds";
   },
 });
 
 /** BACKUP_DIR, which is not made, and room in it for the next backup. */
-export const checkRoom = ({ settings }: Job, contact: Contact, folder: string): Check => ({
+export const checkRoom = ({ settings }: Job, target: Target, folder: string): Check => ({
   what: `folder ${folder}`,
   async look() {
     const { exists, nearest } = await lookAtFolder(folder);
-    tryLock(folder, lockName(contact.database));
+    tryLock(folder, lockName(target.database));
     const state = exists ? "writable" : `can be created in ${nearest}`;
     if (!settings.BACKUP_KEEP_LOCAL) return state;
     const free = await freeBytes(nearest);
-    const next = await nextBackup(settings, contact, folder);
+    const next = await nextBackup(settings, target, folder);
     if (free > (next?.bytes ?? 0)) return [state, `${bytesText(free)} free`, ...(next ? [next.text] : [])].join(", ");
     throw new Failure(`${bytesText(free)} free${next ? `, but ${next.text}` : ""}`, {
       hints: ["free some space, set LOCAL_RETENTION_DAYS, or set BACKUP_DIR to a larger disk"],
@@ -59,11 +57,11 @@ export const checkRoom = ({ settings }: Job, contact: Contact, folder: string): 
 });
 
 /** How large the next backup will be: a little more than the last one, else by a rule of thumb; undefined when nothing is known. */
-async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, server }: Contact, folder: string) {
+async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, connected }: Target, folder: string) {
   const last = newestGood(await listBackups(folder, database.name));
-  if (!last && !server) return undefined;
+  if (!last && !connected) return undefined;
   // SQL mostly shrinks to less than a quarter of the tables' size
-  const guess = (server?.dataBytes ?? 0) / (BACKUP_COMPRESSION === "none" ? 1 : 4);
+  const guess = (connected?.server.dataBytes ?? 0) / (BACKUP_COMPRESSION === "none" ? 1 : 4);
   const bytes = Math.round(last ? last.bytes * 1.1 : guess);
   return {
     bytes,

@@ -2,7 +2,8 @@
 import { join, resolve } from "node:path";
 import { prepareFolder, removeFile, sweepPartials } from "../places/folder.ts";
 import { manifestName } from "../archive/name.ts";
-import { backupFolder, makeBackup } from "../scripts/backup.ts";
+import { backupFolder } from "./backup-folder.ts";
+import { takeBackup } from "./take-backup.ts";
 import { openDatabase } from "../database/open.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
@@ -64,7 +65,7 @@ async function backUpInto(folder: string, job: Job): Promise<string> {
     const database = openDatabase(job.settings, job);
     await prepareFolder(folder);
     await sweepPartials(folder, database.name);
-    return await makeBackup(job, database, await database.probe(), folder);
+    return await takeBackup(job, await database.connect(), folder);
   } catch (error) {
     job.signal.throwIfAborted();
     throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {

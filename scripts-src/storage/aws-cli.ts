@@ -1,4 +1,4 @@
-/** `sync` by the AWS CLI, for those who want it: the same rules, told by its filters. */
+/** `sync` with the AWS CLI, for those who want it: the same rules, as its filters. */
 import { variables } from "../base/environment.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";

@@ -350,7 +350,7 @@ describe("sync without a server", () => {
     const recorded = path.recorded();
     path.remove();
     expect(status).toBe(0);
-    expect(stderr).toContain("sync done by the AWS CLI: 1 file uploaded, 0 deleted");
+    expect(stderr).toContain("sync done with the AWS CLI: 1 file uploaded, 0 deleted");
     const args = recorded.slice(
       0,
       recorded.findIndex((word) => word.includes("=")),

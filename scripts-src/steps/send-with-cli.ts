@@ -1,0 +1,54 @@
+/** sync with the AWS CLI. */
+import { counted, durationText } from "../base/text.ts";
+import { exitStatus, Failure } from "../base/errors.ts";
+import type { Job, Result } from "../run/script.ts";
+import { runAwsSync, syncArguments } from "../storage/aws-cli.ts";
+import { openStorage } from "../storage/storage.ts";
+import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
+
+interface Options {
+  dryRun: boolean;
+}
+
+/** Brings S3 up to date with `folder`. Throws `Failure`. */
+export async function sendWithCli(job: Job<Options>, folder: string): Promise<Result> {
+  const { settings, log, facts } = job;
+  const started = Date.now();
+  facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
+  const { lines, damaged } = await callCli(job, folder, await listLocal(folder));
+  for (const line of lines) log.info(line);
+  const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
+  const counts = `${counted(count("upload"), "file")} uploaded, ${count("delete")} deleted`;
+  const done = `${counts}, ${durationText(Date.now() - started)}, ${facts.remoteLocation}`;
+  return { summary: completeOrFail(`sync done with the AWS CLI: ${done}`, damaged) };
+}
+
+/** What the AWS CLI did or, in a dry run, would do. */
+async function callCli(
+  job: Job<Options>,
+  folder: string,
+  local: LocalFile[],
+): Promise<{ lines: string[]; damaged: Damaged }> {
+  const { settings, options } = job;
+  if (settings.REMOTE_S3_DELETE && local.length === 0)
+    throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
+  const damaged = await findDamaged(folder, local);
+  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(damaged.keys()) });
+  const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
+  return { lines, damaged };
+}
+
+/** The AWS CLI's words are of little help (of Ceph's errors it makes a crash of its own): ask S3 ourselves what is wrong. */
+async function explainCli(job: Job<Options>, error: unknown): Promise<never> {
+  job.signal.throwIfAborted();
+  if (!(error instanceof Failure) || error.status !== exitStatus.failed) throw error;
+  const storage = await openStorage(job.settings, job);
+  for await (const _ of storage.list()) break;
+  throw error;
+}
+
+/** What `sendWithCli` would do, for a dry run. Throws a `Failure` that says it too when a backup is damaged. */
+export async function planWithCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string> {
+  const { lines, damaged } = await callCli(job, folder, local);
+  return completeOrFail(["with the AWS CLI", ...lines].join("\n"), damaged);
+}

@@ -1,0 +1,150 @@
+/** sync with the AWS SDK: plans, uploads what is missing in S3, checks sizes, deletes what the delete rule allows. */
+import { existsSync } from "node:fs";
+import { parseBackupName } from "../archive/name.ts";
+import { bytesText, counted, durationText } from "../base/text.ts";
+import { Failure } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import type { Job, Result } from "../run/script.ts";
+import type { Settings } from "../settings/settings.ts";
+import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
+import { openStorage, type RemoteObject, type Storage } from "../storage/storage.ts";
+import { together } from "../storage/together.ts";
+import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
+
+type RemoteFile = Entry & RemoteObject;
+type Plan = SyncPlan<LocalFile, RemoteFile> & { damaged: Damaged };
+
+/** Brings S3 up to date with `folder`. Throws `Failure`. */
+export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
+  const { settings, log, facts } = job;
+  const started = Date.now();
+  const storage = await openStorage(settings, job);
+  facts.remoteLocation = storage.location("");
+  const plan = await makePlan(settings, folder, storage, listLocal(folder));
+  if (plan.uploads.length + plan.present.length === 0) log.warn(`there is no backup in ${folder}`);
+
+  const uploads = await upload(job, storage, plan);
+  await checkSizes(storage, uploads);
+  if (uploads.length > 0) await sweepUploads(storage, uploads);
+  for (const { name } of plan.deletes) {
+    await storage.delete(name);
+    log.info(`deleted ${storage.location(name)}: it is gone from ${folder} (REMOTE_S3_DELETE)`, { deleted: name });
+  }
+  if (settings.REMOTE_S3_DELETE) logKept(job, plan);
+  const sent = bytesText(uploads.reduce((sum, { bytes }) => sum + bytes, 0));
+  const counts = [
+    `${counted(uploads.length, "file")} uploaded (${sent})`,
+    `${plan.present.length} already there`,
+    `${plan.deletes.length} deleted`,
+  ];
+  const done = `${counts.join(", ")}, ${durationText(Date.now() - started)}, ${storage.location("")}`;
+  return { summary: completeOrFail(`sync done: ${done}`, plan.damaged) };
+}
+
+/** Lines of a log that name what stays; more only make it long. */
+const keptLines = 10;
+
+/** What is gone locally and stays in S3 by the delete rule. */
+function logKept({ log }: Job, plan: Plan): void {
+  const kept = plan.kept.filter(({ entry }) => entry.named?.backup === entry.name);
+  for (const { entry, why } of kept.slice(0, keptLines)) log.info(`keep ${entry.name}: ${why}`);
+  if (kept.length > keptLines) log.info(`keep ${counted(kept.length - keptLines, "more backup")} in S3 alike`);
+}
+
+/** What `sendWithSdk` would do, for a dry run. Throws a `Failure` that says it too when a backup is damaged. */
+export async function planWithSdk({ settings, ...run }: Job, folder: string, local: LocalFile[]): Promise<string> {
+  const storage = await openStorage(settings, run);
+  const plan = await makePlan(settings, folder, storage, local);
+  return completeOrFail(describePlan(plan, storage), plan.damaged);
+}
+
+/** Lists both sides at once. Throws a `Failure` when nothing may be done. */
+async function makePlan(
+  settings: Settings,
+  folder: string,
+  storage: Storage,
+  files: LocalFile[] | Promise<LocalFile[]>,
+): Promise<Plan> {
+  const [local, remote] = await Promise.all([files, listRemote(storage)]);
+  const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
+  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
+  // what is not sent matters too when something is to go: it may be what outdates that
+  const concerned = plan.deletes.length > 0 ? local : plan.uploads.flat();
+  const damaged = await findDamaged(folder, concerned);
+  const uploads = plan.uploads.filter(([file]) => file && !damaged.has(file.named.backup));
+  // a damaged backup is none that may outdate others
+  return { ...plan, uploads, deletes: damaged.size > 0 ? [] : plan.deletes, damaged };
+}
+
+async function listRemote(storage: Storage): Promise<RemoteFile[]> {
+  const objects = await Array.fromAsync(storage.list());
+  return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
+}
+
+/** What the name of a backup or of a manifest says. */
+function nameOf(name: string): Named | undefined {
+  const backup = parseBackupName(name) ? name : name.replace(/\.json$/, "");
+  const parsed = parseBackupName(backup);
+  return parsed && { backup, database: parsed.database, time: parsed.time };
+}
+
+/** As many at once as fit in memory: a large file needs five parts, a small one itself. */
+const limits = {
+  atOnce: 32,
+  budget: 48 * 1024 * 1024,
+  cost: (files: readonly LocalFile[]) => Math.min(40 * 1024 * 1024, Math.max(...files.map(({ bytes }) => bytes))),
+};
+
+/** Returns what was sent; a backup that retention has taken meanwhile is left out. */
+async function upload({ log }: Job, storage: Storage, plan: Plan): Promise<LocalFile[]> {
+  const sent: LocalFile[] = [];
+  const progress = showProgress(
+    "sync",
+    plan.uploads.flat().reduce((sum, { bytes }) => sum + bytes, 0),
+  );
+  try {
+    await together(plan.uploads, limits, async (files) => {
+      for (const file of files) {
+        if (!existsSync(file.path)) return log.info(`${file.path} is gone meanwhile`);
+        await storage.uploadFile(file.path, file.name, { sent: progress.add });
+        log.info(`uploaded ${storage.location(file.name)}, ${bytesText(file.bytes)}`, { uploaded: file.name });
+        sent.push(file);
+      }
+    });
+  } finally {
+    progress.stop();
+  }
+  return sent;
+}
+
+const dayMs = 86_400_000;
+
+/** Aborts uploads of these databases that a killed run left unfinished: their parts are billed for ever. */
+async function sweepUploads(storage: Storage, sent: readonly LocalFile[]): Promise<void> {
+  const ours = new Set(sent.map(({ named }) => named.database));
+  await storage.sweepStaleUploads(dayMs, (name) => ours.has(parseBackupName(name)?.database ?? ""));
+}
+
+/** One listing compares the sizes of all that was sent; a server whose listings lag is asked for each. */
+async function checkSizes(storage: Storage, sent: readonly LocalFile[]): Promise<void> {
+  if (sent.length === 0) return;
+  const listed = new Map((await listRemote(storage)).map(({ name, bytes }) => [name, bytes]));
+  for (const { name, bytes } of sent) {
+    if (listed.get(name) === bytes) continue;
+    const there = (await storage.head(name))?.bytes;
+    if (there !== bytes)
+      throw new Failure(`${storage.location(name)} has ${there ?? "no"} bytes, but ${bytes} were sent`, {
+        hints: ["run sync again"],
+      });
+  }
+}
+
+function describePlan(plan: Plan, storage: Storage): string {
+  const uploads = plan.uploads.flat();
+  return [
+    `${uploads.length} to upload, ${plan.present.length} already there, ${plan.deletes.length} to delete in ${storage.location("")}`,
+    ...uploads.map(({ name, bytes }) => `    upload ${name} (${bytesText(bytes)})`),
+    ...plan.deletes.map(({ name, bytes }) => `    delete ${name} (${bytesText(bytes)})`),
+    ...plan.kept.filter(({ entry }) => entry.named).map(({ entry, why }) => `    keep ${entry.name}: ${why}`),
+  ].join("\n");
+}

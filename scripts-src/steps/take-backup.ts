@@ -1,0 +1,93 @@
+/** Takes one backup: dumps the database, proves that the dump is complete, keeps it. */
+import { hostname } from "node:os";
+import parseWords from "string-argv";
+import { compress } from "../archive/compress.ts";
+import type { ManifestFacts } from "../archive/manifest.ts";
+import { startTally, watched } from "../archive/tally.ts";
+import { messageOf } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import { bytesText, durationText } from "../base/text.ts";
+import { version } from "../base/version.ts";
+import type { Connected } from "../database/database.ts";
+import { listBackups, newestGood } from "../places/folder.ts";
+import type { Job } from "../run/script.ts";
+import type { Storage } from "../storage/storage.ts";
+import { openDestination } from "./destination.ts";
+import { listRemote, type RemoteBackup } from "./prune.ts";
+
+/**
+ * Takes a backup into `folder`, or to `storage`, or to both in one pass, and returns where it lies. It becomes visible only when the dump
+ * proved complete; on any failure nothing is left. The caller holds the lock.
+ */
+export async function takeBackup(job: Job, database: Connected, folder: string, storage?: Storage): Promise<string> {
+  const { settings, log, facts } = job;
+  const { server } = database;
+  const startedAt = new Date();
+  log.info(
+    `backup of ${database.where} starts: ${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`,
+    { database: database.name, server: database.where, startedAt: startedAt.toISOString() },
+  );
+  for (const warning of server.warnings) log.warn(warning);
+  const compression = settings.BACKUP_COMPRESSION;
+  const { remote, trouble } = await lookIntoS3(job, database, storage);
+  facts.previousBytes = newestGood([...(await listBackups(folder, database.name)), ...remote])?.bytes;
+  const taken = new Set(remote.map(({ name }) => name));
+  const destination = await openDestination({ job, database, folder, storage, taken, trouble, startedAt });
+  const progress = showProgress("backup", server.dataBytes, { estimated: true });
+  try {
+    let sqlBytes = 0;
+    const sql = watched(database.dump(), (chunk) => {
+      sqlBytes += chunk.byteLength;
+      progress.add(chunk.byteLength);
+    });
+    const level = settings.BACKUP_COMPRESSION_LEVEL;
+    const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
+    const tally = startTally();
+    for await (const block of watched(packed, tally.add)) await destination.write(block);
+    const manifest: ManifestFacts = {
+      database: database.name,
+      engine: database.engine,
+      serverVersion: server.version,
+      clientVersion: server.client,
+      startedAt: startedAt.toISOString(),
+      endedAt: new Date().toISOString(),
+      ...tally.result(),
+      uncompressedBytes: sqlBytes,
+      compression,
+      programVersion: version,
+      host: hostname(),
+      site: settings.SITE_NAME,
+      dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
+      encoding: server.encoding,
+      restoreCommand: database.stockRestore(destination.name, compression),
+    };
+    await destination.commit(manifest);
+    progress.stop();
+    const { bytes } = manifest;
+    Object.assign(facts, { file: destination.name, bytes, ...destination.places });
+    const took = durationText(Date.now() - startedAt.getTime());
+    log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
+    return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
+  } catch (error) {
+    await destination.discard();
+    throw error;
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Backups of this database in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
+async function lookIntoS3(
+  { settings, log, signal }: Job,
+  database: Connected,
+  storage: Storage | undefined,
+): Promise<{ remote: RemoteBackup[]; trouble?: unknown }> {
+  try {
+    return { remote: storage ? await listRemote(storage, database.name) : [] };
+  } catch (trouble) {
+    signal.throwIfAborted();
+    if (!settings.BACKUP_KEEP_LOCAL) throw trouble;
+    log.error(`S3 cannot be used, the backup goes on locally: ${messageOf(trouble)}`);
+    return { remote: [], trouble };
+  }
+}
