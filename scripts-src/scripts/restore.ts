@@ -22,7 +22,8 @@ import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
 import type { Job, Script } from "../run/script.ts";
 import { takeSafetyBackup } from "../steps/safety-backup.ts";
-import { openStorage, type Storage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
+import type { Storage } from "../storage/storage.ts";
 
 interface Options {
   file: string | undefined;

@@ -18,7 +18,7 @@ import { attempt } from "../run/run.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { settingsText } from "../settings/settings-text.ts";
-import { openStorage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
 
 interface Options {
   check: boolean;

@@ -9,7 +9,7 @@ import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { lockName } from "./backup-folder.ts";
 import { probeListing, probeName, probeWriting } from "../storage/probe.ts";
-import { openStorage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
 
 /** A database as the checks get to know it, one after the other. */
 export interface Target {

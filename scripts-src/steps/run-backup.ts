@@ -5,7 +5,7 @@ import { openDatabase } from "../database/open.ts";
 import { prepareFolder, sweepPartials } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { openStorage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkLogin, checkPrivileges, checkRoom, checkStorage, type Target } from "./dry-run-checks.ts";

@@ -3,7 +3,7 @@ import { counted, durationText } from "../base/text.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Job, Result } from "../run/script.ts";
 import { runAwsSync, syncArguments } from "../storage/aws-cli.ts";
-import { openStorage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
 import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
 
 interface Options {

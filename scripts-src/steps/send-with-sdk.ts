@@ -7,7 +7,8 @@ import { showProgress } from "../base/progress.ts";
 import type { Job, Result } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
-import { openStorage, type RemoteObject, type Storage } from "../storage/storage.ts";
+import { openStorage } from "../storage/open.ts";
+import type { RemoteObject, Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
 import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
 

@@ -38,7 +38,7 @@ const transientNames = new Set([
 ]);
 const tlsProblem = /CERT|SIGNATURE|EPROTO|_TLS_|SSL/;
 
-/** True when the same request may well succeed later: the network, an overloaded or restarting server. */
+/** True when the same request can succeed later: the network, an overloaded or restarting server. */
 export function isTransient(error: unknown): boolean {
   const status = statusOf(error);
   if (error instanceof Failure) return false;
@@ -49,7 +49,7 @@ export function isTransient(error: unknown): boolean {
   return status < 300 || status === 408 || status === 429 || (status >= 500 && status !== 501);
 }
 
-/** True when the server does not know the condition "only if no object of this name is there". */
+/** True when the server does not know the condition "only if no object of this name exists". */
 export function lacksConditions(error: unknown): boolean {
   return (
     statusOf(error) === 501 || (statusOf(error) === 400 && /if-none-match|header|condition/i.test(messageOf(error)))
@@ -69,124 +69,122 @@ function pathHint({ S3_URL }: Where): string[] {
     : [`S3_URL ends in a path (${path}): most servers want none, the bucket stands in S3_BUCKET`];
 }
 
-/** What the error means, by its name; undefined when we cannot tell more than it says itself. */
+/** By S3's name of an error, the network's code, or the HTTP status of an answer without a name. */
+const meanings: Readonly<Record<string, (where: Where & { host: string; right: string }) => Meaning>> = {
+  InvalidAccessKeyId: ({ host }) => ({
+    says: `${host} does not know the access key`,
+    hints: ["check S3_ACCESS_KEY, and that S3_URL is the provider it belongs to"],
+  }),
+  SignatureDoesNotMatch: () => ({
+    says: "the secret key does not belong to the access key",
+    hints: ["check S3_SECRET_KEY: copy all of it again, without spaces"],
+  }),
+  ExpiredToken: () => ({
+    says: "the temporary credentials are no longer valid",
+    hints: ["renew S3_ACCESS_KEY, S3_SECRET_KEY and S3_SESSION_TOKEN"],
+  }),
+  CredentialsProviderError: () => ({
+    says: "there are no S3 credentials",
+    hints: ["set S3_ACCESS_KEY and S3_SECRET_KEY, or give this machine an AWS profile or role"],
+  }),
+  NoSuchBucket: ({ host, S3_BUCKET }) => ({
+    says: `there is no bucket ${S3_BUCKET} at ${host}`,
+    hints: ["create the bucket, or check S3_BUCKET, S3_URL and S3_REGION"],
+  }),
+  NoSuchKey: (where) => ({
+    says: "there is no such object",
+    hints: [...pathHint(where), "check S3_PATH and the name"],
+  }),
+  InvalidBucketName: ({ S3_BUCKET }) => ({
+    says: `${S3_BUCKET} cannot be the name of a bucket`,
+    hints: ["check S3_BUCKET: 3 to 63 of a-z 0-9 . -, without a path"],
+  }),
+  AccessDenied: ({ right, S3_BUCKET }) => ({
+    says: `the access key has no permission for it (${right})`,
+    hints: [`allow ${right} on bucket ${S3_BUCKET} to the key in S3_ACCESS_KEY, and check S3_BUCKET and S3_PATH`],
+  }),
+  RequestTimeTooSkewed: () => ({
+    says: "the clock of this machine is wrong",
+    hints: ["set the clock (timedatectl set-ntp true, or chrony)"],
+  }),
+  SlowDown: ({ host }) => ({
+    says: `${host} is overloaded or limits our rate`,
+    hints: ["try again later; sync sends what is missing"],
+  }),
+  QuotaExceeded: () => ({
+    says: "the storage is full or its quota is used up",
+    hints: ["free some space there, set BACKUP_RETENTION_DAYS, or raise the quota"],
+  }),
+  InvalidStorageClass: () => ({
+    says: "the storage class is unknown there",
+    hints: ["check S3_STORAGE_CLASS, or leave it out"],
+  }),
+  InvalidObjectState: () => ({
+    says: "the object lies in an archive storage class",
+    hints: ["have the provider restore it first (aws s3api restore-object)"],
+  }),
+  KeyTooLongError: () => ({ says: "the key is too long", hints: ["shorten S3_PATH"] }),
+  PreconditionFailed: () => ({
+    says: "an object of this name exists already, another run wrote it",
+    hints: ["nothing was replaced; run the backup again"],
+  }),
+  ECONNREFUSED: (where) => ({
+    says: `${where.host} refuses the connection`,
+    hints: [`${reach(where)} (host and port), and that the server runs`],
+  }),
+  ENOTFOUND: (where) => ({
+    says: `the host name of ${where.host} does not resolve`,
+    hints: [`${reach(where)} and the network's DNS; S3_FORCE_PATH_STYLE=true keeps the bucket out of the host name`],
+  }),
+  EPROTO: ({ host }) => ({
+    says: `${host} does not speak TLS on this port`,
+    hints: ["write S3_URL with http:// when the server speaks plain HTTP"],
+  }),
+  Malformed_HTTP_Response: ({ host }) => ({
+    says: `${host} does not answer in HTTP`,
+    hints: ["check S3_URL: https:// or http://, and the port"],
+  }),
+  untrusted: ({ host }) => ({
+    says: `the TLS certificate of ${host} is not trusted`,
+    hints: ["check S3_URL; name a private certificate authority with NODE_EXTRA_CA_CERTS=/path/ca.pem"],
+  }),
+};
+
+/** Other names of the same errors. */
+const sameAs: Readonly<Record<string, string>> = {
+  ExpiredTokenException: "ExpiredToken",
+  InvalidToken: "ExpiredToken",
+  TokenRefreshRequired: "ExpiredToken",
+  ProviderError: "CredentialsProviderError",
+  NotFound: "NoSuchKey",
+  AllAccessDisabled: "AccessDenied",
+  Forbidden: "AccessDenied",
+  403: "AccessDenied",
+  ServiceUnavailable: "SlowDown",
+  TooManyRequests: "SlowDown",
+  TooManyRequestsException: "SlowDown",
+  429: "SlowDown",
+  503: "SlowDown",
+  InsufficientStorage: "QuotaExceeded",
+  XMinioStorageFull: "QuotaExceeded",
+  507: "QuotaExceeded",
+  412: "PreconditionFailed",
+  EAI_AGAIN: "ENOTFOUND",
+};
+
+const redirects =
+  /^(AuthorizationHeaderMalformed|PermanentRedirect|TemporaryRedirect|IllegalLocationConstraintException|301)$/;
+
+const reach = ({ S3_URL }: Where) =>
+  S3_URL ? "check S3_URL" : "check the network; for storage other than AWS set S3_URL";
+
+/** What the error means; undefined when we cannot say more than it says itself. */
 function meaningOf(error: unknown, right: string, where: Where): Meaning | undefined {
-  const host = where.S3_URL ? new URL(where.S3_URL).host : "AWS";
-  const bucket = where.S3_BUCKET ?? "";
-  const reach = where.S3_URL ? "check S3_URL" : "check the network; for storage other than AWS set S3_URL";
-  switch (nameOf(error) || statusOf(error)) {
-    case "InvalidAccessKeyId":
-      return {
-        says: `${host} does not know the access key`,
-        hints: ["check S3_ACCESS_KEY, and that S3_URL is the provider it belongs to"],
-      };
-    case "SignatureDoesNotMatch":
-      return {
-        says: "the secret key does not belong to the access key",
-        hints: ["check S3_SECRET_KEY: copy it once more, whole and without spaces"],
-      };
-    case "ExpiredToken":
-    case "ExpiredTokenException":
-    case "InvalidToken":
-    case "TokenRefreshRequired":
-      return {
-        says: "the temporary credentials are not valid any more",
-        hints: ["renew S3_ACCESS_KEY, S3_SECRET_KEY and S3_SESSION_TOKEN"],
-      };
-    case "CredentialsProviderError":
-    case "ProviderError":
-      return {
-        says: "there are no S3 credentials",
-        hints: ["set S3_ACCESS_KEY and S3_SECRET_KEY, or give this machine an AWS profile or role"],
-      };
-    case "NoSuchBucket":
-      return {
-        says: `there is no bucket ${bucket} at ${host}`,
-        hints: ["create the bucket, or check S3_BUCKET, S3_URL and S3_REGION"],
-      };
-    case "NoSuchKey":
-    case "NotFound":
-      return { says: "there is no such object", hints: [...pathHint(where), "check S3_PATH and the name"] };
-    case "InvalidBucketName":
-      return {
-        says: `${bucket} cannot be the name of a bucket`,
-        hints: ["check S3_BUCKET: 3 to 63 of a-z 0-9 . -, without a path"],
-      };
-    case "AccessDenied":
-    case "AllAccessDisabled":
-    case "Forbidden":
-    case 403:
-      return {
-        says: `the access key has no permission for it (${right})`,
-        hints: [`allow ${right} on bucket ${bucket} to the key in S3_ACCESS_KEY, and check S3_BUCKET and S3_PATH`],
-      };
-    case "AuthorizationHeaderMalformed":
-    case "PermanentRedirect":
-    case "TemporaryRedirect":
-    case "IllegalLocationConstraintException":
-    case 301:
-      return wrongRegion(error, where);
-    case "RequestTimeTooSkewed":
-      return {
-        says: "the clock of this machine is wrong",
-        hints: ["set the clock (timedatectl set-ntp true, or chrony)"],
-      };
-    case "SlowDown":
-    case "ServiceUnavailable":
-    case "TooManyRequests":
-    case "TooManyRequestsException":
-    case 429:
-    case 503:
-      return {
-        says: `${host} is overloaded or limits our rate`,
-        hints: ["try again later; sync sends what is missing"],
-      };
-    case "QuotaExceeded":
-    case "InsufficientStorage":
-    case "XMinioStorageFull":
-    case 507:
-      return {
-        says: "the storage is full or the quota used up",
-        hints: ["free some space there, set BACKUP_RETENTION_DAYS, or raise the quota"],
-      };
-    case "InvalidStorageClass":
-      return { says: "the storage class is not known there", hints: ["check S3_STORAGE_CLASS, or leave it out"] };
-    case "InvalidObjectState":
-      return {
-        says: "the object lies in an archive storage class",
-        hints: ["have the provider restore it first (aws s3api restore-object)"],
-      };
-    case "KeyTooLongError":
-      return { says: "the key is too long", hints: ["shorten S3_PATH"] };
-    case "PreconditionFailed":
-    case 412:
-      return {
-        says: "an object of this name is there already, another run wrote it",
-        hints: ["nothing was replaced; run the backup again"],
-      };
-    case "ECONNREFUSED":
-      return { says: `${host} refuses the connection`, hints: [`${reach} (host and port), and that the server runs`] };
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return {
-        says: `the host name of ${host} does not resolve`,
-        hints: [`${reach} and the network's DNS; S3_FORCE_PATH_STYLE=true keeps the bucket out of the host name`],
-      };
-    case "EPROTO":
-      return {
-        says: `${host} does not speak TLS on this port`,
-        hints: ["write S3_URL with http:// when the server speaks plain HTTP"],
-      };
-    case "Malformed_HTTP_Response":
-      return { says: `${host} does not answer in HTTP`, hints: ["check S3_URL: https:// or http://, and the port"] };
-    default:
-      return tlsProblem.test(nameOf(error)) && statusOf(error) === undefined
-        ? {
-            says: `the TLS certificate of ${host} is not trusted`,
-            hints: ["check S3_URL; name a private certificate authority with NODE_EXTRA_CA_CERTS=/path/ca.pem"],
-          }
-        : undefined;
-  }
+  const name = String(nameOf(error) || statusOf(error));
+  if (redirects.test(name)) return wrongRegion(error, where);
+  const untrusted = tlsProblem.test(name) && statusOf(error) === undefined ? "untrusted" : undefined;
+  const meaning = meanings[sameAs[name] ?? name] ?? (untrusted && meanings[untrusted]);
+  return meaning?.({ ...where, host: where.S3_URL ? new URL(where.S3_URL).host : "AWS", right });
 }
 
 function wrongRegion(error: unknown, where: Where): Meaning {
@@ -202,14 +200,14 @@ function wrongRegion(error: unknown, where: Where): Meaning {
 }
 
 /**
- * The error for people: "cannot DO: what it means (name, status: the server's words)", with hints that name the
- * setting to change. `right` is the permission that the deed needs ("s3:PutObject").
+ * The error for people: "cannot WHAT: what it means (name, status: the server's words)", with hints that name the
+ * setting to change. `right` is the permission that it needs ("s3:PutObject").
  */
-export function explain(error: unknown, deed: string, right: string, where: Where): Failure {
+export function explain(error: unknown, what: string, right: string, where: Where): Failure {
   const meaning = meaningOf(error, right, where);
   const facts = describeError(error);
-  return new Failure(`cannot ${deed}: ${meaning ? `${meaning.says} (${facts})` : facts}`, {
+  return new Failure(`cannot ${what}: ${meaning ? `${meaning.says} (${facts})` : facts}`, {
     cause: error,
-    hints: meaning?.hints ?? [`check S3_URL, S3_BUCKET and S3_REGION; LOG_LEVEL=debug tells more`],
+    hints: meaning?.hints ?? ["check S3_URL, S3_BUCKET and S3_REGION; LOG_LEVEL=debug logs more"],
   });
 }

@@ -19,7 +19,7 @@ export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<R
     for (const entry of entries) {
       const key = decodeKey(field(entry, "Key"), page.EncodingType);
       const [bytes, modified] = [Number(field(entry, "Size")), new Date(field(entry, "LastModified"))];
-      yield { key, name: key.slice(bucket.prefix.length), bytes, modified };
+      yield { name: key.slice(bucket.prefix.length), bytes, modified };
     }
     const next = page.IsTruncated ? page.NextContinuationToken : undefined;
     // half a listing must not pass for a whole one

@@ -86,7 +86,7 @@ async function sendGuarded(
     if (statusOf(error) !== 403) throw error; // a key that may only write
   });
   if (there && there.id !== target.id)
-    throw new Failure(`${bucket.location(target.name)} is there already, another run wrote it`, {
+    throw new Failure(`${bucket.location(target.name)} exists already, another run wrote it`, {
       hints: ["nothing was replaced; run the backup again"],
     });
   try {

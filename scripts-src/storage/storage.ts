@@ -1,11 +1,7 @@
 import type { Logger } from "../base/log.ts";
-import { usageFailure } from "../base/errors.ts";
-import type { Settings } from "../settings/settings.ts";
 
 /** An object in the bucket, directly below S3_PATH. */
 export interface RemoteObject {
-  /** Key in the bucket: S3_PATH and name. */
-  key: string;
   /** Name relative to S3_PATH. */
   name: string;
   bytes: number;
@@ -68,14 +64,4 @@ export interface StorageContext {
   signal: AbortSignal;
   /** Waits between tries in milliseconds, for tests. */
   waits?: readonly number[];
-}
-
-/** The storage that the settings name. Loads the AWS SDK only now: scripts that need no S3 start without it. */
-export async function openStorage(settings: Settings, context: StorageContext): Promise<Storage> {
-  // The URL standard (so Bun's fetch) resolves "." and ".." in any spelling: such a key could not be reached.
-  if (settings.S3_PATH.split("/").some((part) => part === "." || part === ".."))
-    throw usageFailure("S3_PATH: must not hold . or .. as a folder");
-  if (!settings.S3_BUCKET) throw usageFailure("S3_BUCKET is not set");
-  const { connect } = await import("./connect.ts");
-  return connect(settings, settings.S3_BUCKET, context);
 }

@@ -168,9 +168,9 @@ describe("what AWS asks for", () => {
   });
 
   test.each([
-    ["QuotaExceeded", 403, /full or the quota used up \(QuotaExceeded, status 403/, "BACKUP_RETENTION_DAYS"],
-    ["InvalidStorageClass", 400, /storage class is not known there/, "S3_STORAGE_CLASS"],
-    ["ExpiredToken", 400, /temporary credentials are not valid any more/, "S3_SESSION_TOKEN"],
+    ["QuotaExceeded", 403, /full or its quota is used up \(QuotaExceeded, status 403/, "BACKUP_RETENTION_DAYS"],
+    ["InvalidStorageClass", 400, /storage class is unknown there/, "S3_STORAGE_CLASS"],
+    ["ExpiredToken", 400, /temporary credentials are no longer valid/, "S3_SESSION_TOKEN"],
     ["NotImplemented", 501, /cannot upload .*NotImplemented, status 501/, "S3_URL"],
   ])("%s: what it means, and what to do", async (code, status, message, hint) => {
     server.faults.push({ operation: "PutObject", instead: { code, status } });

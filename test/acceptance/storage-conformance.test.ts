@@ -144,9 +144,7 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
       await client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: "foreign" }));
     const found = await Array.fromAsync(storage.list());
     expect(found.map(({ name }) => name)).toEqual(names);
-    expect(found.every(({ bytes, key, name }) => bytes === Buffer.byteLength(name) && key === `${path}/${name}`)).toBe(
-      true,
-    );
+    expect(found.every(({ bytes, name }) => bytes === Buffer.byteLength(name))).toBe(true);
     expect(await namesOf(storage, "n0000")).toEqual(names.slice(0, 10));
     expect(await namesOf(storage, "none")).toEqual([]);
   });

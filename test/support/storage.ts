@@ -4,7 +4,8 @@ import { ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import { getLogger } from "@logtape/logtape";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
-import { openStorage, type Storage, type UploadOptions } from "../../scripts-src/storage/storage.ts";
+import { openStorage } from "../../scripts-src/storage/open.ts";
+import type { Storage, UploadOptions } from "../../scripts-src/storage/storage.ts";
 
 /** Any S3 server. */
 export interface Login {

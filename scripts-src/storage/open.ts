@@ -1,0 +1,14 @@
+/** Opens the storage that the settings name. */
+import { usageFailure } from "../base/errors.ts";
+import type { Settings } from "../settings/settings.ts";
+import type { Storage, StorageContext } from "./storage.ts";
+
+/** The storage that the settings name. Loads the AWS SDK only now: scripts that need no S3 start without it. */
+export async function openStorage(settings: Settings, context: StorageContext): Promise<Storage> {
+  // The URL standard (so Bun's fetch) resolves "." and ".." in any spelling: such a key could not be reached.
+  if (settings.S3_PATH.split("/").some((part) => part === "." || part === ".."))
+    throw usageFailure("S3_PATH: must not hold . or .. as a folder");
+  if (!settings.S3_BUCKET) throw usageFailure("S3_BUCKET is not set");
+  const { connect } = await import("./connect.ts");
+  return connect(settings, settings.S3_BUCKET, context);
+}
