@@ -53,7 +53,8 @@ function compressionOf(head: Uint8Array, name: string): Compression {
       hints: ["turn it into plain SQL, gzip or zstd first"],
     });
   if (kind) return kind;
-  if (/\.(gz|zst)$/.test(name)) throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
+  if (/\.(gz|zst)(\.age)?$/.test(name))
+    throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
   return "none";
 }
 

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
 import { manifestName } from "./name.ts";
+import { isSignedWith, signed } from "./signature.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
 const currentFormat = 1;
@@ -41,27 +42,52 @@ const schema = z.lazy(() => {
     encoding: z.string(),
     /** A command of stock tools that restores the file, to be run in its folder. */
     restoreCommand: z.string(),
+    /** Public keys to which the file is encrypted. */
+    encryptedTo: z.array(z.string()).optional(),
+    /** The second line of the file: see `signature.ts`. */
+    signature: z.string().optional(),
   });
 });
 
 export type Manifest = z.infer<typeof schema>;
 
-/** What `formatManifest` is given: everything but the format's version. */
-export type ManifestFacts = {
-  [Field in keyof Omit<ReturnType<typeof schema.unwrap>["shape"], "formatVersion">]: Manifest[Field];
-};
+/** What `formatManifest` is given: everything but the format's version and the signature. */
+export type ManifestFacts = Pick<
+  Manifest,
+  Exclude<keyof ReturnType<typeof schema.unwrap>["shape"], "formatVersion" | "signature">
+>;
 
 /** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
 const largest = 1 << 20;
 const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
 
-/** The text of a manifest file: JSON for people. */
-export function formatManifest(facts: ManifestFacts): string {
-  return `${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`;
+/** The text of a manifest file: JSON for people, signed when there is a key (MANIFEST_KEY). */
+export function formatManifest(facts: ManifestFacts, keys?: ManifestKeys): string {
+  return signed(`${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`, keys);
 }
 
-/** Reads a manifest's text; `path` is for messages. Throws `Failure` when it is damaged or of a newer format. */
-export function parseManifest(text: string, path: string): Manifest {
+/** MANIFEST_KEY: the first key signs, all of them verify. */
+export type ManifestKeys = readonly string[] | undefined;
+
+/** Manifests whose text bore a good signature when it was read: a mark that no text can claim for itself. */
+const proved = new WeakSet<Manifest>();
+
+/** Whether the manifest was read with MANIFEST_KEY and is signed with it. */
+export const isSigned = (manifest: Manifest | undefined): boolean => manifest !== undefined && proved.has(manifest);
+
+/**
+ * Reads the content of a manifest file; `path` is for messages. With `keys` its signature is checked first, and `isSigned` tells
+ * the result. Throws `Failure` when it is damaged or of a newer format.
+ */
+export function parseManifest(content: Uint8Array | string, path: string, keys?: ManifestKeys): Manifest {
+  const bytes = Buffer.from(content);
+  const isProved = isSignedWith(bytes, keys);
+  const manifest = readText(bytes.toString(), path);
+  if (isProved) proved.add(manifest);
+  return manifest;
+}
+
+function readText(text: string, path: string): Manifest {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -88,14 +114,14 @@ const noManifest = (path: string, why: string) => new Failure(`manifest ${path} 
 const tooLarge = (path: string) => noManifest(path, `it has more than ${largest} bytes`);
 
 /** The manifest in a file, undefined when there is none. Throws `Failure` when it cannot be read or is damaged. */
-export async function readManifest(path: string): Promise<Manifest | undefined> {
+export async function readManifest(path: string, keys?: ManifestKeys): Promise<Manifest | undefined> {
   try {
     // a pipe in its place is not waited for
     await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = await handle.stat();
     if (!found.isFile()) throw noManifest(path, "it is not a file");
     if (found.size > largest) throw tooLarge(path);
-    return parseManifest(await handle.readFile("utf8"), path);
+    return parseManifest(await handle.readFile(), path, keys);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error instanceof Failure ? error : diskFailure(`cannot read ${path}`, error);
@@ -103,7 +129,11 @@ export async function readManifest(path: string): Promise<Manifest | undefined> 
 }
 
 /** The manifest that comes as bytes, from S3. Throws `Failure` when it is damaged, or as soon as it is too large. */
-export async function receiveManifest(source: AsyncIterable<Uint8Array>, path: string): Promise<Manifest> {
+export async function receiveManifest(
+  source: AsyncIterable<Uint8Array>,
+  path: string,
+  keys?: ManifestKeys,
+): Promise<Manifest> {
   const blocks: Uint8Array[] = [];
   let bytes = 0;
   for await (const block of source) {
@@ -111,7 +141,7 @@ export async function receiveManifest(source: AsyncIterable<Uint8Array>, path: s
     if (bytes > largest) throw tooLarge(path);
     blocks.push(block);
   }
-  return parseManifest(Buffer.concat(blocks).toString(), path);
+  return parseManifest(Buffer.concat(blocks), path, keys);
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Names of backup files: `<database>_<YYYY-MM-DD_HH-MM-SS>[-<sequence>].sql[.gz|.zst]`, time in UTC, so that one
+ * Names of backup files: `<database>_<YYYY-MM-DD_HH-MM-SS>[-<sequence>].sql[.gz|.zst][.age]`, time in UTC, so that one
  * database's names sort by age. One function writes them and one reads them; they are inverse for every database name.
  */
 import { Failure } from "../base/errors.ts";
@@ -14,13 +14,15 @@ export interface BackupName {
   /** 1 for the first of its second; 2 is written as "-2". */
   sequence: number;
   compression: Compression;
+  /** To public keys: written as ".age". */
+  encrypted: boolean;
 }
 
 const extensions = { gzip: ".sql.gz", zstd: ".sql.zst", none: ".sql" } as const;
 const compressions = { ".sql.gz": "gzip", ".sql.zst": "zstd", ".sql": "none" } as const;
 
 const pattern =
-  /^(?<database>[\w.%-]+)_(?<day>\d{4}-\d\d-\d\d)_(?<clock>\d\d-\d\d-\d\d)(?:-(?<sequence>[1-9]\d{0,5}))?(?<extension>\.sql(?:\.gz|\.zst)?)$/;
+  /^(?<database>[\w.%-]+)_(?<day>\d{4}-\d\d-\d\d)_(?<clock>\d\d-\d\d-\d\d)(?:-(?<sequence>[1-9]\d{0,5}))?(?<extension>\.sql(?:\.gz|\.zst)?)(?<age>\.age)?$/;
 
 /** Percent-encodes the UTF-8 bytes of all but A-Z a-z 0-9 `.` `_` `-`, and of a `.` or `-` at the start (hidden file, option). */
 function encodeDatabase(database: string): string {
@@ -31,8 +33,9 @@ function encodeDatabase(database: string): string {
 }
 
 /** The file name of a backup; milliseconds are dropped. */
-export function formatBackupName({ database, time, sequence, compression }: BackupName): string {
-  return `${encodeDatabase(database)}_${stampOf(time)}${sequence > 1 ? `-${sequence}` : ""}${extensions[compression]}`;
+export function formatBackupName({ database, time, sequence, compression, encrypted }: BackupName): string {
+  const second = sequence > 1 ? `-${sequence}` : "";
+  return `${encodeDatabase(database)}_${stampOf(time)}${second}${extensions[compression]}${encrypted ? ".age" : ""}`;
 }
 
 /** What the names of all backups of a database start with; those of others may, too. */
@@ -40,7 +43,7 @@ export const namePrefix = (database: string): string => `${encodeDatabase(databa
 
 /** What a file name says; undefined for every name that `formatBackupName` would not have written. */
 export function parseBackupName(name: string): BackupName | undefined {
-  const { database, day, clock, sequence, extension } = pattern.exec(name)?.groups ?? {};
+  const { database, day, clock, sequence, extension, age } = pattern.exec(name)?.groups ?? {};
   if (!database || !day || !clock) return undefined;
   const time = new Date(`${day}T${clock.replaceAll("-", ":")}Z`);
   if (Number.isNaN(time.getTime())) return undefined;
@@ -50,6 +53,7 @@ export function parseBackupName(name: string): BackupName | undefined {
       time,
       sequence: Number(sequence ?? 1),
       compression: compressions[extension as keyof typeof compressions],
+      encrypted: age !== undefined,
     };
     return formatBackupName(parsed) === name ? parsed : undefined;
   } catch {

@@ -1,13 +1,18 @@
-/** Reads a backup file: its SQL, checked on the way. */
+/** Reads a backup file: its SQL, decrypted and checked on the way. */
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { Failure } from "../base/errors.ts";
+import { ageMagic, armorStart } from "./age.ts";
 import { decompress } from "./decompress.ts";
+import { damaged, decrypt, identitiesFor } from "./decrypt.ts";
 import { diskFailure } from "../base/disk.ts";
-import { type Manifest, readManifest } from "./manifest.ts";
+import { quote } from "../base/process.ts";
+import type { Keys } from "./keys.ts";
+import { isSigned, type Manifest, readManifest } from "./manifest.ts";
 import { manifestName } from "./name.ts";
 import { startTally, type Tally, watched } from "./tally.ts";
+import { requireSigned } from "./trust.ts";
 
 export interface OpenBackup extends AsyncDisposable {
   name: string;
@@ -16,6 +21,9 @@ export interface OpenBackup extends AsyncDisposable {
   bytes: number;
   /** Absent for a file made elsewhere. */
   manifest: Manifest | undefined;
+  /** It is what was signed with MANIFEST_KEY: nobody else has made or changed it. */
+  signed: boolean;
+  encrypted: boolean;
   /**
    * The SQL from its beginning; may be read several times. Ends normally only when the file is what its manifest says
    * (or, without one, the same as at the first reading) and the compression is sound to the last byte; throws `Failure`.
@@ -26,40 +34,68 @@ export interface OpenBackup extends AsyncDisposable {
 /** Larger ones are hardly faster, and what is garbage for a while takes more memory. */
 const chunkBytes = 131_072;
 
+export interface Opening {
+  keys: Keys;
+  /** The file is a copy from elsewhere: its name there, and the manifest that was read there with the same keys. */
+  origin?: { name: string; manifest: Manifest | undefined };
+  /** It is opened although MANIFEST_KEY is set and it is not signed with it. */
+  unsigned?: boolean;
+}
+
 /**
  * Opens a backup file for reading; it stays the same file even when it is replaced meanwhile. Its manifest lies beside
- * it, or is given together with its name when the file is a copy from elsewhere. Throws `Failure`.
+ * it, unless `origin` brings it. Throws `Failure`, also when it is not signed or cannot be decrypted with the keys.
  */
-export async function openBackup(path: string, origin?: { name: string; manifest: Manifest }): Promise<OpenBackup> {
-  const manifest = origin ? origin.manifest : await readManifest(manifestName(path));
+export async function openBackup(path: string, { keys, origin, unsigned }: Opening): Promise<OpenBackup> {
+  const manifest = origin ? origin.manifest : await readManifest(manifestName(path), keys.manifestKeys);
+  const name = origin?.name ?? basename(path);
+  if (!unsigned) requireSigned(name, manifest, keys);
   const handle = await openFile(path);
+  try {
+    return { name, path, manifest, signed: isSigned(manifest), ...(await openContent(handle, path, manifest, keys)) };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function openContent(handle: FileHandle, path: string, manifest: Manifest | undefined, keys: Keys) {
   const { size } = await handle.stat();
   let known: Tally | undefined = manifest;
-  if (manifest && manifest.bytes !== size) {
-    await handle.close();
+  if (manifest && manifest.bytes !== size)
     throw damaged(path, `it has ${size} bytes, its manifest says ${manifest.bytes}`);
-  }
+  const identities = (await isEncrypted(handle, path)) ? await identitiesFor(path, manifest, keys) : undefined;
   async function* sql(onRead: (bytes: number) => void = () => {}) {
     const tally = startTally();
     const file = watched(readBlocks(handle, path), (block) => {
       tally.add(block);
       onRead(block.byteLength);
     });
-    yield* decompress(file, { name: path, uncompressedBytes: manifest?.uncompressedBytes });
+    const packed = identities ? decrypt(file, path, identities, manifest) : file;
+    yield* decompress(packed, { name: path, uncompressedBytes: manifest?.uncompressedBytes });
     const { bytes, sha256 } = tally.result();
     if (known && known.sha256 !== sha256) {
       throw damaged(path, manifest ? "its checksum (sha256) is not the one in its manifest" : "it changed meanwhile");
     }
     known ??= { bytes, sha256 };
   }
-  return {
-    name: origin?.name ?? basename(path),
-    path,
-    bytes: size,
-    manifest,
-    sql,
-    [Symbol.asyncDispose]: () => handle.close(),
-  };
+  return { bytes: size, encrypted: identities !== undefined, sql, [Symbol.asyncDispose]: () => handle.close() };
+}
+
+/** By its first bytes, not its name. */
+async function isEncrypted(handle: FileHandle, path: string): Promise<boolean> {
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(64), 0, 64, 0).catch((error: unknown) => {
+    throw diskFailure(`cannot read ${path}`, error);
+  });
+  const start = buffer.toString("latin1", 0, bytesRead);
+  if (start.startsWith(armorStart))
+    throw new Failure(`${path} is an encrypted file in age's text form (armor), which this program cannot read`, {
+      hints: [`decrypt it first: age -d -i KEYFILE ${quote(path)} > FILE`],
+    });
+  const isAge = start.startsWith(ageMagic);
+  if (!isAge && /\.age(\.partial)?$/.test(path))
+    throw damaged(path, "by its name it is encrypted with age, by its content not");
+  return isAge;
 }
 
 /** A plain file; a pipe in its place is refused, not waited for. */
@@ -91,6 +127,3 @@ async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uin
     yield buffer.subarray(0, bytesRead);
   }
 }
-
-const damaged = (path: string, why: string) =>
-  new Failure(`${path} is damaged: ${why}`, { hints: ["nothing was changed; restore another backup"] });

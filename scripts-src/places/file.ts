@@ -4,7 +4,7 @@ import { open, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
-import { formatManifest, type ManifestFacts } from "../archive/manifest.ts";
+import { formatManifest, type ManifestFacts, type ManifestKeys } from "../archive/manifest.ts";
 import { formatBackupName, manifestName, partialName, type BackupName, type Compression } from "../archive/name.ts";
 
 export interface BackupFile {
@@ -14,8 +14,8 @@ export interface BackupFile {
   path: string;
   /** Writes a block; resolves when the system has taken it. Throws `Failure` (disk full, …). */
   write(block: Uint8Array): Promise<void>;
-  /** Flushes the file, writes the manifest, makes both visible, flushes the folder. On failure nothing is left. */
-  commit(manifest: ManifestFacts): Promise<void>;
+  /** Flushes the file, writes the manifest (signed with `keys`), makes both visible, flushes the folder. On failure nothing is left. */
+  commit(manifest: ManifestFacts, keys?: ManifestKeys): Promise<void>;
   /** Removes every trace; does nothing after `commit`. */
   discard(): Promise<void>;
   /** The same at once, for signals and the exit. */
@@ -25,6 +25,7 @@ export interface BackupFile {
 export interface NewBackup {
   database: string;
   compression: Compression;
+  encrypted: boolean;
   time: Date;
   /** Names that are in use elsewhere (in S3). */
   taken?: ReadonlySet<string>;
@@ -47,11 +48,12 @@ export async function createBackupFile(dir: string, wanted: NewBackup): Promise<
   }
 }
 
-/** The first name of its second that is free under every compression, so that no two files share time and sequence. */
+/** The first name of its second that is free under every ending, so that no two files share time and sequence. */
 export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {
   for (let sequence = 1; ; sequence++) {
     const rivals = (["gzip", "zstd", "none"] as const)
-      .map((compression) => formatBackupName({ ...wanted, sequence, compression }))
+      .flatMap((compression) => [true, false].map((encrypted) => ({ ...wanted, sequence, compression, encrypted })))
+      .map(formatBackupName)
       .flatMap((name) => [name, manifestName(name), partialName(name)]);
     if (!rivals.some((rival) => used.has(rival))) return formatBackupName({ ...wanted, sequence });
   }
@@ -99,12 +101,12 @@ function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
         throw diskFailure(`cannot write ${path}`, error);
       }
     },
-    async commit(manifest) {
+    async commit(manifest, keys) {
       if (done) throw new Failure(`cannot finish ${path}: it was given up`);
       try {
         await handle.sync();
         await handle.close();
-        await writeNew(manifestPartial, formatManifest(manifest));
+        await writeNew(manifestPartial, formatManifest(manifest, keys));
         if (done) throw new Failure(`cannot finish ${path}: it was given up`);
         // In one go, so that a signal finds either all of it or nothing.
         renameSync(manifestPartial, manifestPath);

@@ -3,10 +3,12 @@ import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "../places/choose.ts";
 import { checkFolder, isReadOnly, lookAtFolder, prepareFolder, sweepPartials } from "../places/folder.ts";
 import { type Manifest, receiveManifest } from "../archive/manifest.ts";
+import { type Keys, keysFrom } from "../archive/keys.ts";
 import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
 import { openBackup, type OpenBackup } from "../archive/read.ts";
 import { spool } from "../places/spool.ts";
 import { watched } from "../archive/tally.ts";
+import { requireSigned } from "../archive/trust.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
 import { checkLogin, checkPrivileges, checkRoom, type Target } from "../steps/dry-run-checks.ts";
 import type { Connected, Contents, Database, LoadPlan } from "../database/database.ts";
@@ -32,6 +34,7 @@ interface Options {
   noSafetyBackup: boolean;
   keepSafetyBackup: boolean;
   swap: boolean;
+  unsigned: boolean;
   yes: boolean;
   dryRun: boolean;
 }
@@ -42,7 +45,8 @@ export const restore: Script<Options> = {
     "Restores the database from a backup: the newest one in BACKUP_DIR or S3, or the one that is named. The backup is\n" +
     "checked to its last byte before the database is touched. With PostgreSQL a restore that fails changes nothing; with MySQL\n" +
     "and MariaDB, which cannot take that back, the present state is backed up first.",
-  usage: "[FILE] [--from-s3] [--no-owner] [--swap] [--no-safety-backup | --keep-safety-backup] [--yes] [--dry-run]",
+  usage:
+    "[FILE] [--from-s3] [--no-owner] [--swap] [--no-safety-backup | --keep-safety-backup] [--unsigned] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
@@ -59,9 +63,11 @@ export const restore: Script<Options> = {
         type: "string",
         describe: "Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path",
       })
-      .check(({ file, fromS3, noSafetyBackup, keepSafetyBackup }) => {
+      .check(({ file, fromS3, noSafetyBackup, keepSafetyBackup, unsigned }) => {
         if (noSafetyBackup && keepSafetyBackup)
           throw new Error("--keep-safety-backup and --no-safety-backup contradict each other");
+        if (unsigned && file === undefined)
+          throw new Error("--unsigned: name the backup that is to be restored unsigned");
         if (file?.startsWith("s3://") && !fromS3) throw new Error(`${file} lies in S3: add --from-s3`);
         return true;
       })
@@ -87,6 +93,11 @@ export const restore: Script<Options> = {
         type: "boolean",
         default: false,
         describe: "MySQL, MariaDB: keep that backup also when the restore succeeds",
+      })
+      .option("unsigned", {
+        type: "boolean",
+        default: false,
+        describe: "Restore the named FILE although MANIFEST_KEY is set and it is not signed with it",
       })
       .option("yes", { alias: "y", type: "boolean", default: false, describe: "Do not ask" })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
@@ -153,11 +164,13 @@ function restoreChecks(job: Job<Options>, target: Target, folder: string): Check
 }
 
 /** The file that was asked for: the copy, the named one, or the newest of the folder. */
-async function openChosen({ options, facts }: Job<Options>, database: Database, folder: string, copy?: Copy) {
-  if (!copy) return openBackup(await chooseBackup(folder, database.name, options.file));
+async function openChosen(job: Job<Options>, database: Database, folder: string, copy?: Copy) {
+  const { options, facts } = job;
+  const opening = { keys: keysFrom(job), unsigned: options.unsigned };
+  if (!copy) return openBackup(await chooseBackup(folder, database.name, options.file), opening);
   const { path, name, manifest } = copy;
   try {
-    return manifest ? await openBackup(path, { name, manifest }) : { ...(await openBackup(path)), name };
+    return await openBackup(path, { ...opening, origin: { name, manifest } });
   } catch (error) {
     throw tellOrigin(error, path, facts);
   }
@@ -217,7 +230,9 @@ async function fetchBackup(job: Job<Options>, database: Database, folder: string
   const objects = await Array.fromAsync(storage.list());
   const chosen = chooseRemote(objects, database.name, options.file, storage.location(""));
   job.facts.remoteLocation = storage.location(chosen.name);
-  const manifest = chosen.committed ? await fetchManifest(storage, chosen.name) : undefined;
+  const keys = keysFrom(job);
+  const manifest = chosen.committed ? await fetchManifest(storage, chosen.name, keys) : undefined;
+  if (!options.unsigned) requireSigned(chosen.name, manifest, keys);
   log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(chosen.bytes)}`);
   const progress = showProgress("fetch", chosen.bytes);
   try {
@@ -234,8 +249,8 @@ function spoolName(name: string, database: Database): string {
   return backup ? formatBackupName({ ...backup, database: database.name }) : name;
 }
 
-const fetchManifest = (storage: Storage, name: string): Promise<Manifest> =>
-  receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)));
+const fetchManifest = (storage: Storage, name: string, { manifestKeys }: Keys): Promise<Manifest> =>
+  receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)), manifestKeys);
 
 /** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
 async function checkBackup({ log, facts }: Job, database: Database, file: OpenBackup): Promise<Contents> {

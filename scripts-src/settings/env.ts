@@ -116,7 +116,14 @@ function secretsOf(name: SettingName, value: string | undefined): string[] {
   const words = [...value.matchAll(/password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))/g)].map((m) => m[1] ?? m[2] ?? "");
   // A password that was not encoded ends up as the host or the port in other programs' messages, piece by piece.
   const pieces = [login, ...login.split(/[@:/?#]/), ...words];
-  return [value, ...pieces, ...pieces.map((piece) => piece.replaceAll(/\\(.)/g, "$1")), ...pieces.map(percentDecode)];
+  const keys = name === "MANIFEST_KEY" ? value.split(" ") : [];
+  return [
+    value,
+    ...keys,
+    ...pieces,
+    ...pieces.map((piece) => piece.replaceAll(/\\(.)/g, "$1")),
+    ...pieces.map(percentDecode),
+  ];
 }
 
 function percentDecode(text: string): string {

@@ -3,6 +3,7 @@
  * Reading, checking, `help`, `example.env.sh` and the table in DOCUMENTATION.md all come from it.
  */
 import { hostname } from "node:os";
+import { bech32 } from "@scure/base";
 import { z } from "zod";
 
 /** Groups in the order in which a person meets them. */
@@ -11,6 +12,7 @@ export const groups = {
   database: "Database",
   backup: "Backup files",
   retention: "Retention",
+  security: "Encryption and signatures",
   schedule: "Schedule (container)",
   storage: "S3-compatible storage",
   mail: "Mail",
@@ -64,6 +66,28 @@ const addresses = () =>
     .refine(
       (list) => list.length > 0 && list.every((address) => /^[^\s@]+@[^\s@]+$|<[^\s@]+@[^\s@]+>$/.test(address)),
       "must be mail addresses separated by commas",
+    );
+/** age's public keys of X25519: what every version of `age` knows. */
+const recipients = () =>
+  z
+    .string()
+    .refine((value) => !/AGE-SECRET-KEY/i.test(value), "it holds a private key; put the public key (age1…) here")
+    .transform((list) => list.split(/[,\s]+/).filter(Boolean))
+    .refine(
+      (list) => list.length > 0 && list.every(isPublicKey),
+      "must be public keys of age (age1 and 58 characters, copied exactly) separated by commas",
+    );
+/** Every key ends in a checksum: a mistyped one would make backups that nobody can decrypt. */
+const isPublicKey = (key: string) => /^age1.{58}$/.test(key) && bech32.decodeUnsafe(key)?.prefix === "age";
+/** A shorter one can be guessed from a manifest. */
+const shortestKey = 20;
+const manifestKeys = () =>
+  z
+    .string()
+    .transform((keys) => keys.split(" "))
+    .refine(
+      (keys) => keys.length <= 2 && keys.every((key) => key.length >= shortestKey),
+      `must be one key, or two separated by one space, of at least ${shortestKey} characters each; ./help --new-key makes one`,
     );
 const days = () => whole(1, 36_500).optional();
 
@@ -216,6 +240,32 @@ const settings = {
     example: "90",
     default: "keep all",
     values: "1 or more",
+  }),
+
+  AGE_RECIPIENTS: about(() => recipients().optional(), {
+    group: "security",
+    meaning:
+      "Public keys to which backups are encrypted, separated by commas; each of their private keys alone can decrypt them. " +
+      "`help --new-key` makes a pair. The stock program age decrypts the files too.",
+    example: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+    default: "not encrypted",
+  }),
+  AGE_IDENTITY_FILE: about(anyText, {
+    group: "security",
+    meaning:
+      "File with the private key, for restore and verify only. Keep it off the machine that only backs up. A relative path " +
+      "starts at the executables' folder.",
+    example: "/root/backup-key.txt",
+  }),
+  MANIFEST_KEY: about(() => manifestKeys().optional(), {
+    group: "security",
+    meaning:
+      "Secret key that signs what backup writes. Once it is set, restore and verify refuse backups that are not signed with it. " +
+      "To change it, put the new key in front of the old one, separated by a space: the first signs, both verify.",
+    example: "5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2e5f8a1b4c7d0e3f6",
+    default: "not signed",
+    values: "20 characters or more, for example of openssl rand -hex 32",
+    secret: true,
   }),
 
   BACKUP_INTERVAL: about(anyText, {

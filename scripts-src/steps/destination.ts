@@ -3,7 +3,7 @@
  * storage meet.
  */
 import { type BackupFile, createBackupFile, freeName } from "../places/file.ts";
-import { formatManifest } from "../archive/manifest.ts";
+import { formatManifest, type ManifestKeys } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import type { Connected } from "../database/database.ts";
 import { atExit } from "../base/cleanup.ts";
@@ -36,26 +36,27 @@ interface Wanted {
 /** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
 export async function openDestination(wanted: Wanted): Promise<Destination> {
   const { job, database, folder, storage, taken, trouble, startedAt } = wanted;
-  const backup = { database: database.name, compression: job.settings.BACKUP_COMPRESSION, time: startedAt };
+  const { BACKUP_COMPRESSION: compression, AGE_RECIPIENTS, MANIFEST_KEY: keys } = job.settings;
+  const backup = { database: database.name, compression, encrypted: AGE_RECIPIENTS !== undefined, time: startedAt };
   // SQL may be twice the size of the tables, what cannot be compressed is then about theirs again; more only costs speed
   const expected = database.server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
-  const remote = (name: string) => storage && remoteDestination(storage, name, expected);
+  const remote = (name: string) => storage && remoteDestination(storage, name, expected, keys);
   if (!job.settings.BACKUP_KEEP_LOCAL) {
     const only = remote(freeName(backup, taken));
     if (only) return only;
   }
-  const local = localDestination(await createBackupFile(folder, { ...backup, taken }));
+  const local = localDestination(await createBackupFile(folder, { ...backup, taken }), keys);
   const copy = remote(local.name);
   return copy ? bothDestinations(local, copy, job.log, trouble) : local;
 }
 
-function localDestination(file: BackupFile): Destination {
+function localDestination(file: BackupFile, keys: ManifestKeys): Destination {
   const forget = atExit(file.discardSync);
   return {
     name: file.name,
     places: { localPath: file.path },
     write: (block) => file.write(block),
-    commit: (manifest) => file.commit(manifest).finally(forget),
+    commit: (manifest) => file.commit(manifest, keys).finally(forget),
     discard: () => file.discard().finally(forget),
   };
 }
@@ -64,7 +65,7 @@ function localDestination(file: BackupFile): Destination {
  * An object in S3: it appears when the upload completes, within `commit`; its manifest follows and marks it committed. Without
  * its manifest it goes again: no restore would take it and no retention would ever delete it. `expectedBytes` is about how long it will be.
  */
-function remoteDestination(storage: Storage, name: string, expectedBytes: number): Destination {
+function remoteDestination(storage: Storage, name: string, expectedBytes: number, keys: ManifestKeys): Destination {
   const upload = storage.upload(name, { expectedBytes, ifAbsent: true });
   let committed = false;
   return {
@@ -76,7 +77,7 @@ function remoteDestination(storage: Storage, name: string, expectedBytes: number
     write: (block) => upload.write(block),
     async commit(manifest) {
       await upload.complete();
-      await storage.put(manifestName(name), Buffer.from(formatManifest(manifest)));
+      await storage.put(manifestName(name), Buffer.from(formatManifest(manifest, keys)));
       committed = true;
     },
   };

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
+import { seal } from "../archive/seal.ts";
 import { startTally, watched } from "../archive/tally.ts";
 import { messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
@@ -42,8 +43,10 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
     });
     const level = settings.BACKUP_COMPRESSION_LEVEL;
     const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
+    const { AGE_RECIPIENTS: recipients } = settings;
     const tally = startTally();
-    for await (const block of watched(packed, tally.add)) await destination.write(block);
+    for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
+      await destination.write(block);
     const manifest: ManifestFacts = {
       database: database.name,
       engine: database.engine,
@@ -60,6 +63,7 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
       restoreCommand: database.stockRestore(destination.name, compression),
+      ...(recipients && { encryptedTo: recipients }),
     };
     await destination.commit(manifest);
     progress.stop();

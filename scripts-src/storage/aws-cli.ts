@@ -15,7 +15,9 @@ const digits = (count: number) => "[0-9]".repeat(count);
 const anyDay = `${digits(4)}-${digits(2)}-${digits(2)}`;
 const anyClock = `${digits(2)}-${digits(2)}-${digits(2)}`;
 const endings = ["", "-[1-9]", "-[1-9][0-9]"].flatMap((sequence) =>
-  [".sql", ".sql.gz", ".sql.zst"].flatMap((extension) => [`${sequence}${extension}`, `${sequence}${extension}.json`]),
+  [".sql", ".sql.gz", ".sql.zst"]
+    .flatMap((extension) => [extension, `${extension}.age`])
+    .flatMap((extension) => [`${sequence}${extension}`, `${sequence}${extension}.json`]),
 );
 
 /**
@@ -39,7 +41,7 @@ export function syncFilters(
 }
 
 /** The database as it stands in its files' names. */
-const stem = ({ backup }: Named) => backup.replace(/_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?\.sql(\.\w+)?$/, "");
+const stem = ({ backup }: Named) => backup.replace(/_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?\.sql(\.\w+){0,2}$/, "");
 
 function guards(database: string, files: readonly LocalFile[]): string[][] {
   const newest = new Date(Math.max(...files.map(({ named }) => named.time.getTime()))).toISOString().slice(0, 10);

@@ -129,7 +129,7 @@ async function pack(compression: "gzip" | "zstd"): Promise<void> {
 
 /** As the check before a restore does it: file, checksum, decompression. */
 async function unpack(path: string): Promise<void> {
-  await using backup = await openBackup(path);
+  await using backup = await openBackup(path, { keys: {} });
   let bytes = 0;
   for await (const block of backup.sql()) bytes += block.byteLength;
   if (bytes === 0) throw new Error("nothing was read");

@@ -40,6 +40,7 @@ function files(dir: string): Record<"backup" | "manifest" | "finished" | "folder
       time: new Date(Date.now() + second * 1000),
       sequence: 1,
       compression: "gzip",
+      encrypted: false,
     }),
   );
   const within = (form: (name: string) => string) => names.map((name) => join(dir, form(name)));

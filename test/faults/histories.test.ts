@@ -69,7 +69,7 @@ function storeBackup(world: World, one: Extract<Step, { kind: "backup" }>, now: 
   const local = world.hosts[one.host] as Store;
   const time = new Date(now + one.skew);
   const names = [1, 2, 3].map((sequence) =>
-    formatBackupName({ database: one.database, time, sequence, compression: "gzip" }),
+    formatBackupName({ database: one.database, time, sequence, compression: "gzip", encrypted: false }),
   );
   const name = names.find((free) => !local.has(free) && !world.bucket.has(free));
   if (!name) return;

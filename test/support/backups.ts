@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import { noise, sha256 } from "./storage.ts";
 
-const facts = {
+/** What the manifests of those files say, but for what differs. */
+export const manifestFacts = {
   engine: "postgresql" as const,
   serverVersion: "PostgreSQL 15.18",
   clientVersion: "pg_dump 15.18",
@@ -31,7 +32,10 @@ export function writeBackup(
   const name = `${database}_${day}_03-00-00.sql.gz`;
   const data = noise(bytes);
   writeFileSync(join(folder, name), data);
-  writeFileSync(join(folder, `${name}.json`), formatManifest({ ...facts, database, bytes, sha256: sha256(data) }));
+  writeFileSync(
+    join(folder, `${name}.json`),
+    formatManifest({ ...manifestFacts, database, bytes, sha256: sha256(data) }),
+  );
   return [name, `${name}.json`];
 }
 

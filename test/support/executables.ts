@@ -51,7 +51,7 @@ export interface Installation {
 const names = ["backup", "restore", "sync", "help", "schedule"];
 
 /** What a backup file is called, whatever its database and compression. */
-export const backupName = /^.+_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}(-\d+)?\.sql(\.gz|\.zst)?$/;
+export const backupName = /^.+_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}(-\d+)?\.sql(\.gz|\.zst)?(\.age)?$/;
 
 /** Deploys the executables with these settings. */
 export function installScripts(settings: Record<string, string> = {}): Installation {

@@ -26,6 +26,7 @@ const packageOf = {
   "mariadb-dump": "mariadb-client",
   mariadb: "mariadb-client",
   aws: "awscli",
+  age: "age",
   "systemd-analyze": "systemd",
 } as const;
 

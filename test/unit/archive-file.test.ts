@@ -25,7 +25,12 @@ afterEach(() => {
 });
 
 const name = "app_2026-11-22_10-43-58.sql.gz";
-const wanted: NewBackup = { database: "app", compression: "gzip", time: new Date("2026-11-22T10:43:58Z") };
+const wanted: NewBackup = {
+  database: "app",
+  compression: "gzip",
+  encrypted: false,
+  time: new Date("2026-11-22T10:43:58Z"),
+};
 const mode = (path: string) => statSync(path).mode & 0o777;
 
 const facts: ManifestFacts = {

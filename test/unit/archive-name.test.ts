@@ -3,18 +3,22 @@ import * as fc from "fast-check";
 import { byAge, formatBackupName, parseBackupName, type BackupName } from "../../scripts-src/archive/name.ts";
 
 const time = new Date("2026-11-22T10:43:58Z");
-const whole: BackupName = { database: "app", time, sequence: 1, compression: "gzip" };
+const whole: BackupName = { database: "app", time, sequence: 1, compression: "gzip", encrypted: false };
 
 const anyBackup = fc.record<BackupName>({
   database: fc.oneof(
     fc.string({ unit: "binary", minLength: 1 }),
-    fc.string({ unit: fc.constantFrom("_", "-", ".", "0", "1", "9", "%", "/", "\\", " ", "sql", "gz"), minLength: 1 }),
+    fc.string({
+      unit: fc.constantFrom("_", "-", ".", "0", "1", "9", "%", "/", "\\", " ", "sql", "gz", "age"),
+      minLength: 1,
+    }),
   ),
   time: fc
     .integer({ min: 0, max: Date.parse("9999-12-31T23:59:59Z") / 1000 })
     .map((seconds) => new Date(seconds * 1000)),
   sequence: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 99_999 })),
   compression: fc.constantFrom("gzip", "zstd", "none"),
+  encrypted: fc.boolean(),
 });
 
 describe("names of backup files", () => {
@@ -23,6 +27,8 @@ describe("names of backup files", () => {
     [{ sequence: 2 }, "app_2026-11-22_10-43-58-2.sql.gz"],
     [{ compression: "zstd" }, "app_2026-11-22_10-43-58.sql.zst"],
     [{ compression: "none" }, "app_2026-11-22_10-43-58.sql"],
+    [{ encrypted: true }, "app_2026-11-22_10-43-58.sql.gz.age"],
+    [{ compression: "none", encrypted: true }, "app_2026-11-22_10-43-58.sql.age"],
     [{ time: new Date("2026-11-22T10:43:58.999Z") }, "app_2026-11-22_10-43-58.sql.gz"],
     [{ database: "app-staging" }, "app-staging_2026-11-22_10-43-58.sql.gz"],
     [{ database: "My Shop/ü%" }, "My%20Shop%2F%C3%BC%25_2026-11-22_10-43-58.sql.gz"],
@@ -51,6 +57,9 @@ describe("names of backup files", () => {
     "app_2026-11-22-10-43-58.sql.gz",
     "app_2026-11-22_10-43-58.dump",
     "app_2026-11-22_10-43-58.SQL.GZ",
+    "app_2026-11-22_10-43-58.age",
+    "app_2026-11-22_10-43-58.sql.age.gz",
+    "app_2026-11-22_10-43-58.sql.gz.age.age",
     "a%70p_2026-11-22_10-43-58.sql.gz",
     "a%c3%bc_2026-11-22_10-43-58.sql.gz",
     "a%FF_2026-11-22_10-43-58.sql.gz",

@@ -13,6 +13,7 @@ const old = (days: number, changes: { database?: string; committed?: boolean; se
     time: new Date(now.getTime() - days * day),
     sequence: changes.sequence ?? 1,
     compression: "gzip",
+    encrypted: false,
   }),
   committed: changes.committed ?? true,
 });

@@ -13,7 +13,7 @@ interface File {
 
 function backup(database: string, time: string, compression: "gzip" | "zstd" | "none" = "gzip", sequence = 1): File {
   const when = new Date(time);
-  const name = formatBackupName({ database, time: when, compression, sequence });
+  const name = formatBackupName({ database, time: when, compression, sequence, encrypted: false });
   return { name, named: { backup: name, database, time: when } };
 }
 const manifest = ({ name, named }: File): File => ({ name: manifestName(name), named });
