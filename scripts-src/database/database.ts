@@ -18,14 +18,27 @@ export interface Server {
   warnings: string[];
 }
 
-/** What `examine` found in a dump. */
+/** What a dump holds. */
 export interface Contents {
   /** Version of the server that the dump came from, where the dump says so: "15.18". */
   serverVersion?: string;
   /** Tables the dump creates. */
   tables: string[];
+  /** Rows of each table that has rows in the dump, by the name it has in `tables`. Absent where they were not counted. */
+  rows?: Map<string, number>;
   /** Bytes of SQL. */
   bytes: number;
+}
+
+/**
+ * Reads a dump while it passes by, chunk for chunk: a backup while it writes one, a restore before it loads one. What restore would
+ * refuse, a backup refuses tonight.
+ */
+export interface DumpReader<C extends Contents = Contents> {
+  /** Reads on. Throws `Failure` on what no dump program writes. The chunk must not change afterwards. */
+  add(chunk: Uint8Array): void;
+  /** After the last chunk: what the dump holds. Throws `Failure` when it is not complete. */
+  end(): C;
 }
 
 /** What loading a dump would mean; made without changing anything. */
@@ -47,6 +60,8 @@ export interface LoadOptions {
   noOwner: boolean;
   /** The dump goes into a new database that takes the place of the target. */
   swap: boolean;
+  /** The file is our own: it is signed, or it lies in BACKUP_DIR, where only trusted users can write. */
+  trusted: boolean;
 }
 
 /** A new, empty database on the same server; dropped when it is disposed of, unless it was exchanged. */
@@ -73,8 +88,8 @@ export interface Database {
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
   connect(): Promise<Connected>;
 
-  /** Reads a dump to its end without a connection. Throws `Failure` when it is incomplete or of another engine. */
-  examine(sql: AsyncIterable<Uint8Array>): Promise<Contents>;
+  /** A reader for one dump; needs no connection. It throws a `Failure` when the dump is incomplete or of another engine. */
+  reader(): DumpReader;
 }
 
 /** The same, after the login. `Contents` and `LoadPlan` are those that the engine itself made. */

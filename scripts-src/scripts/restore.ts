@@ -1,4 +1,5 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
+import { dirname, resolve } from "node:path";
 import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "../places/choose.ts";
 import { checkFolder, isReadOnly, lookAtFolder, prepareFolder, sweepPartials } from "../places/folder.ts";
@@ -11,8 +12,9 @@ import { watched } from "../archive/tally.ts";
 import { requireSigned } from "../archive/trust.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
 import { checkLogin, checkPrivileges, checkRoom, type Target } from "../steps/dry-run-checks.ts";
-import type { Connected, Contents, Database, LoadPlan } from "../database/database.ts";
+import type { Connected, Contents, Database, LoadOptions, LoadPlan } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
+import { readDump } from "../database/read-dump.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
@@ -120,7 +122,7 @@ export const restore: Script<Options> = {
     Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
     const contents = await checkBackup(job, database, file);
     const connected = await database.connect();
-    const plan = await planLoad(job, connected, contents);
+    const plan = await planLoad(job, connected, file, contents);
     const replaced = describePlan(database, file, plan, options);
 
     if (isAnyoneThere() && !options.yes) await confirm(`${replaced}\n`, signal);
@@ -155,7 +157,7 @@ function restoreChecks(job: Job<Options>, target: Target, folder: string): Check
         await using file = await openChosen(job, database, folder, copy);
         const contents = await checkBackup(job, database, file);
         if (!target.connected) return `${file.name} is whole; not compared with the database`;
-        const plan = await planLoad(job, target.connected, contents);
+        const plan = await planLoad(job, target.connected, file, contents);
         return `${file.name} is whole; ${describePlan(database, file, plan, job.options)}`;
       },
     },
@@ -270,7 +272,7 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
   }
   const progress = showProgress("check", file.bytes);
   try {
-    const contents = await database.examine(file.sql(progress.add));
+    const contents = await readDump(database.reader(), file.sql(progress.add));
     progress.stop();
     log.info(`${file.name} is whole: ${counted(contents.tables.length, "table")}, ${bytesText(contents.bytes)} of SQL`);
     return contents;
@@ -281,10 +283,16 @@ async function checkBackup({ log, facts }: Job, database: Database, file: OpenBa
   }
 }
 
+/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
+function loadOptions(job: Job<Options>, file: OpenBackup): LoadOptions {
+  const { noOwner, swap, fromS3 } = job.options;
+  return { noOwner, swap, trusted: !fromS3 && dirname(resolve(file.path)) === backupFolder(job) };
+}
+
 /** Throws a `Failure` when the load would fail or do harm. */
-async function planLoad({ log, options }: Job<Options>, database: Connected, contents: Contents) {
-  const plan = await database.plan(contents, options);
-  for (const warning of plan.warnings) log.warn(warning);
+async function planLoad(job: Job<Options>, database: Connected, file: OpenBackup, contents: Contents) {
+  const plan = await database.plan(contents, loadOptions(job, file));
+  for (const warning of plan.warnings) job.log.warn(warning);
   if (plan.problems.length > 0) throw cannotLoad(database, plan);
   return plan;
 }
@@ -338,7 +346,7 @@ async function swap(
 }
 
 async function load(
-  { log, options }: Job<Options>,
+  job: Job<Options>,
   database: Pick<Connected, "atomicLoad" | "load">,
   file: OpenBackup,
   contents: Contents,
@@ -347,16 +355,16 @@ async function load(
   const started = Date.now();
   const progress = showProgress("restore", file.bytes);
   try {
-    await database.load(file.sql(progress.add), plan, options);
+    await database.load(file.sql(progress.add), plan, loadOptions(job, file));
   } catch (error) {
     progress.stop();
     if (error instanceof Stopped)
-      log.warn(`the database is ${database.atomicLoad ? "as it was before the restore" : "half restored"}`);
+      job.log.warn(`the database is ${database.atomicLoad ? "as it was before the restore" : "half restored"}`);
     throw error;
   } finally {
     progress.stop();
   }
-  log.info(`${counted(contents.tables.length, "table")} loaded in ${durationText(Date.now() - started)}`);
+  job.log.info(`${counted(contents.tables.length, "table")} loaded in ${durationText(Date.now() - started)}`);
 }
 
 const keptTables = ({ keeps }: LoadPlan): string =>

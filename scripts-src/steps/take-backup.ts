@@ -37,9 +37,11 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
     let sqlBytes = 0;
+    const reader = database.reader();
     const sql = watched(database.dump(), (chunk) => {
       sqlBytes += chunk.byteLength;
       progress.add(chunk.byteLength);
+      reader.add(chunk);
     });
     const level = settings.BACKUP_COMPRESSION_LEVEL;
     const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
@@ -47,6 +49,8 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
     const tally = startTally();
     for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
       await destination.write(block);
+    // what a restore would refuse fails tonight
+    reader.end();
     const manifest: ManifestFacts = {
       database: database.name,
       engine: database.engine,

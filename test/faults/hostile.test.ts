@@ -4,7 +4,8 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parseManifest, receiveManifest } from "../../scripts-src/archive/manifest.ts";
-import { examine } from "../../scripts-src/database/postgres/load.ts";
+import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
+import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
@@ -108,7 +109,7 @@ describe("dumps", () => {
       const block = Buffer.from(start.slice(-1).repeat(mebibyte));
       for (; given < 6 * mebibyte; given += block.length) yield block;
     }
-    await expect(examine(bomb())).rejects.toBeInstanceOf(Failure);
+    await expect(readDump(dumpReader(), bomb())).rejects.toBeInstanceOf(Failure);
   });
 });
 

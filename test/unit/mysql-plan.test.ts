@@ -1,7 +1,8 @@
 /** What is decided about a MySQL or MariaDB server and a dump before anything happens. */
 import { describe, expect, test } from "bun:test";
 import { type Client, type Family, rankClients, type ServerKind } from "../../scripts-src/database/mysql/clients.ts";
-import { examine } from "../../scripts-src/database/mysql/examine.ts";
+import { dumpReader } from "../../scripts-src/database/mysql/examine.ts";
+import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump-options.ts";
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
@@ -208,11 +209,17 @@ describe("a dump and its target", () => {
     sql: string,
     { from = "10.11.1-MariaDB", to = contact(maria), target = state, noOwner = false } = {},
   ) {
-    return comparePlan(await examine(stream(dumpOf(from, sql))), to, target, { database: "app", noOwner }).problems;
+    return comparePlan(await readDump(dumpReader(), stream(dumpOf(from, sql))), to, target, {
+      database: "app",
+      noOwner,
+    }).problems;
   }
 
   test("says what is replaced and what goes, and empties the target in an order that works", async () => {
-    const contents = await examine(stream(dumpOf("10.11.1-MariaDB", "CREATE TABLE `t` (`a` int) ENGINE=InnoDB;")));
+    const contents = await readDump(
+      dumpReader(),
+      stream(dumpOf("10.11.1-MariaDB", "CREATE TABLE `t` (`a` int) ENGINE=InnoDB;")),
+    );
     const plan = comparePlan(contents, contact(maria), state, { database: "app", noOwner: false });
     expect(plan.problems).toEqual([]);
     expect(plan.replaces).toEqual(["t"]);
@@ -314,7 +321,7 @@ describe("a dump and its target", () => {
     ["PGDMP\x01\x0e", "is a dump of PostgreSQL"],
     ["SELECT 1;", "no dump of mysqldump"],
   ])("%p is refused", async (text, words) => {
-    expect(examine(stream(text))).rejects.toThrow(words);
+    expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
   });
 });
 

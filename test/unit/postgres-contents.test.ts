@@ -8,7 +8,6 @@ const statement = (text: string): Piece => ({ kind: "statement", text, bytes: Bu
 const rules = {
   noOwner: false,
   oneTransaction: true,
-  knowsRestrict: true,
   major: 15,
   keptSchemas: new Set<string>(),
   keptExtensions: new Set<string>(),

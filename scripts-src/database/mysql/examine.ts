@@ -1,7 +1,8 @@
 /** Reads a dump from its first line to its last. */
 import { Failure } from "../../base/errors.ts";
+import type { DumpReader } from "../database.ts";
 import { type DumpContents, emptyContents, readStatement } from "./contents.ts";
-import { splitStatements } from "./statements.ts";
+import { Scanner } from "./statements.ts";
 
 /** The programs' last words. */
 const completion = /\n-- Dump completed(?: on [\d -]+[\d:]+)?\r?\n\s*$/;
@@ -15,36 +16,43 @@ export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
 /** Whether the end of a dump's text proves that the dump program came to its end. */
 export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
 
-/** Reads a dump to its end. Throws `Failure` when it is not a whole dump of mysqldump or mariadb-dump. */
-export async function examine(sql: AsyncIterable<Uint8Array>): Promise<DumpContents> {
+/** Reads one dump of mysqldump or mariadb-dump. */
+export function dumpReader(): DumpReader<DumpContents> {
   let head: Buffer = Buffer.alloc(0);
   let tail: Buffer = Buffer.alloc(0);
   let bytes = 0;
-  async function* watched() {
-    for await (const chunk of sql) {
+  let giant = 0;
+  const scanner = new Scanner();
+  const contents = emptyContents();
+  const read = (last: boolean) => {
+    for (const piece of scanner.pieces(last)) {
+      if (piece.kind === "statement") readStatement(contents, piece.bytes.toString("latin1"));
+      giant = piece.kind === "part" ? giant + piece.bytes.length : 0;
+      contents.longest = Math.max(contents.longest, giant, piece.bytes.length);
+    }
+  };
+  return {
+    add(chunk) {
       if (head.length < headLength) {
         head = Buffer.concat([head, chunk.subarray(0, headLength)]);
         if (head.length >= headLength) checkHead(head);
       }
       tail = endOf(tail, chunk);
       bytes += chunk.length;
-      yield chunk;
-    }
-    if (head.length < headLength) checkHead(head);
-  }
-  const contents = emptyContents();
-  let giant = 0;
-  for await (const piece of splitStatements(watched())) {
-    if (piece.kind === "statement") readStatement(contents, piece.bytes.toString("latin1"));
-    giant = piece.kind === "part" ? giant + piece.bytes.length : 0;
-    contents.longest = Math.max(contents.longest, giant, piece.bytes.length);
-  }
-  if (!isComplete(tail)) {
-    throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
-      hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
-    });
-  }
-  return { ...contents, bytes, ...readHead(head.toString("utf8", 0, headLength)) };
+      scanner.add(chunk);
+      read(false);
+    },
+    end() {
+      if (head.length < headLength) checkHead(head);
+      read(true);
+      if (!isComplete(tail)) {
+        throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
+          hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
+        });
+      }
+      return { ...contents, bytes, ...readHead(head.toString("utf8", 0, headLength)) };
+    },
+  };
 }
 
 function readHead(head: string): Pick<DumpContents, "family" | "database" | "serverVersion"> {

@@ -5,7 +5,7 @@ import { connectionFrom } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
-import { examine } from "./examine.ts";
+import { dumpReader } from "./examine.ts";
 import { load } from "./load.ts";
 import { comparePlan, type MysqlPlan } from "./plan.ts";
 import { probe } from "./probe.ts";
@@ -22,7 +22,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
     name: target.database,
     where: target.where,
     atomicLoad: false,
-    examine,
+    reader: dumpReader,
   } as const;
 
   async function connect(): Promise<Connected> {

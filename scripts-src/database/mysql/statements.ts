@@ -36,7 +36,7 @@ export async function* splitStatements(source: AsyncIterable<Uint8Array>): Async
   yield* scanner.pieces(true);
 }
 
-class Scanner {
+export class Scanner {
   private text: Buffer = Buffer.alloc(0);
   private at = 0;
   private last = false;

@@ -1,9 +1,5 @@
-/** How PostgreSQL's client programs reach the database, and short questions to it. */
-import { type Client } from "./clients.ts";
+/** How PostgreSQL's client programs reach the database. */
 import { describeTarget, formatConninfo, type Keywords, targetFromSettings } from "./conninfo.ts";
-import { clientFailure } from "./explain.ts";
-import { Failure } from "../../base/errors.ts";
-import { shell } from "../../base/process.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 
@@ -45,32 +41,4 @@ function reach(keywords: Keywords, database: string): Pick<Connection, "keywords
 export function inDatabase(connection: Connection, database: string): Connection {
   const others = connection.keywords.filter(([keyword]) => keyword !== "dbname");
   return { ...connection, ...reach([...others, ["dbname", database]], database) };
-}
-
-/** psql without surprises: no .psqlrc, no questions, the first error ends it. */
-export const psqlArguments = ({ dbname }: Connection): string[] => [
-  "--no-psqlrc",
-  "--no-password",
-  "--quiet",
-  "--set=ON_ERROR_STOP=1",
-  dbname,
-];
-
-/** The one JSON value that `sql` selects. Throws `Failure`. */
-export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
-  const { env, signal, where } = connection;
-  const $ = await shell(env, signal);
-  const safe = `SET search_path = pg_catalog; ${sql}`;
-  const words = [...psqlArguments(connection), "--tuples-only", "--no-align", `--command=${safe}`];
-  const result = await $`${psql.path} ${words} < /dev/null`;
-  signal.throwIfAborted();
-  if (result.exitCode !== 0) throw clientFailure(`cannot query ${where}`, result.exitCode ?? 1, result.stderr);
-  try {
-    return JSON.parse(result.stdout) as T;
-  } catch (error) {
-    throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
-      hints: [`look at ${psql.path}: it is not what it should be`],
-      cause: error,
-    });
-  }
 }

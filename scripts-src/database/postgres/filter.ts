@@ -6,8 +6,6 @@ export interface LoadRules {
   noOwner: boolean;
   /** The load is one transaction: those of the dump are left out. */
   oneTransaction: boolean;
-  /** psql of the load knows `\restrict`. */
-  knowsRestrict: boolean;
   /** Major version of the target. */
   major: number;
   /** Schemas that stay because tables live there that are not in the dump. */
@@ -34,7 +32,8 @@ export function loadFilter(rules: LoadRules): (piece: Piece) => Uint8Array | und
   let cleaning = true;
   return (piece) => {
     if (piece.kind === "data") return piece.bytes;
-    if (piece.kind === "command") return rules.knowsRestrict ? piece.bytes : undefined;
+    // the dump's \restrict and \unrestrict: psql is locked by our own
+    if (piece.kind === "command") return undefined;
     const { text, bytes } = piece;
     // pg_dump --clean drops everything before it creates anything
     if (text.startsWith("CREATE ") && !emptyView.test(text)) cleaning = false;

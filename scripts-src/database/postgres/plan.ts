@@ -11,7 +11,7 @@ import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
 
 /** A plan with what the load leaves out. */
 export interface PostgresPlan extends LoadPlan {
-  rules: Omit<LoadRules, "noOwner" | "oneTransaction" | "knowsRestrict">;
+  rules: Omit<LoadRules, "noOwner" | "oneTransaction">;
   /** Statements that come before the dump's. */
   prelude: string[];
 }

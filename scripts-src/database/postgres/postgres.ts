@@ -3,12 +3,15 @@ import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, Database, DatabaseContext } from "../database.ts";
 import { createBeside } from "./beside.ts";
-import { connectionFrom, query } from "./connection.ts";
+import { connectionFrom } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
-import { examine, load } from "./load.ts";
+import { load } from "./load.ts";
 import { comparePlan, type PostgresPlan, type Target, targetQuery } from "./plan.ts";
 import { probe } from "./probe.ts";
+import { checkLock } from "./psql.ts";
+import { query } from "./query.ts";
+import { dumpReader } from "./reader.ts";
 import { checkReading } from "./reading.ts";
 import { loadSpread } from "./spread.ts";
 
@@ -26,7 +29,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     name: connection.database,
     where: connection.where,
     atomicLoad: true,
-    examine,
+    reader: dumpReader,
   } as const;
 
   async function connect(): Promise<Connected> {
@@ -43,14 +46,26 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
           serverMajor: server.major,
           clientMajor: clients.dump.major,
         }),
-      plan: async (contents, options) =>
-        comparePlan(contents as DumpContents, server, await query<Target>(connection, psql, targetQuery), options),
-      load: (sql, plan, { noOwner }) => load(connection, psql, sql, plan as PostgresPlan, noOwner),
+      async plan(contents, options) {
+        checkLock(psql, options.trusted);
+        return comparePlan(
+          contents as DumpContents,
+          server,
+          await query<Target>(connection, psql, targetQuery),
+          options,
+        );
+      },
+      async load(sql, plan, { noOwner, trusted }) {
+        checkLock(psql, trusted);
+        await load(connection, psql, sql, plan as PostgresPlan, noOwner);
+      },
       async createScratch() {
         const beside = await createBeside(connection, clients, server);
         return {
-          load: (sql, plan, { noOwner }) =>
-            loadSpread(beside.connection, psql, sql, { plan: plan as PostgresPlan, noOwner, sessions }),
+          async load(sql, plan, { noOwner, trusted }) {
+            checkLock(psql, trusted);
+            await loadSpread(beside.connection, psql, sql, { plan: plan as PostgresPlan, noOwner, sessions });
+          },
           exchange: beside.exchange,
           [Symbol.asyncDispose]: beside.discard,
         };

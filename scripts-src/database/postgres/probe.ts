@@ -2,7 +2,8 @@
 import { retry } from "../../base/retry.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
-import { type Connection, query } from "./connection.ts";
+import { type Connection } from "./connection.ts";
+import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 
 /** The programs that fit the server. */

@@ -1,7 +1,8 @@
 /** May the user read all that pg_dump reads? */
 import { Failure } from "../../base/errors.ts";
 import type { Client } from "./clients.ts";
-import { type Connection, query } from "./connection.ts";
+import { type Connection } from "./connection.ts";
+import { query } from "./query.ts";
 
 /** Options that choose tables: what cannot be read may be left out by them. */
 const chooses = /^(-[tTnN]|--(exclude-)?(table|schema))/;

@@ -1,10 +1,10 @@
 /** A session of psql that carries out SQL in order while the caller goes on. */
 import { codeOf } from "../../base/errors.ts";
-import { start } from "../../base/process.ts";
 import { type Client } from "./clients.ts";
-import { type Connection, psqlArguments } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { endOf } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
+import { startPsql } from "./psql.ts";
 
 /** All but `stop` throw the `Failure` of an error that has ended psql. */
 export interface Session {
@@ -25,7 +25,7 @@ const roomBytes = 262_144;
 
 /** Starts psql. `what` gives the beginning of a failure's message, for what psql wrote to its stderr. */
 export function openSession(connection: Connection, psql: Client, what: (stderr: string) => string): Session {
-  const program = start([psql.path, ...psqlArguments(connection)], connection);
+  const program = startPsql(connection, psql);
   // unlike anything that a dump may print
   const token = crypto.randomUUID();
   const marks: { text: string; reached: PromiseWithResolvers<void> }[] = [];

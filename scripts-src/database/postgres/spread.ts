@@ -3,7 +3,7 @@
  * by side; all else in the dump's order, one statement after the other. Each statement is committed by itself: only for a
  * database that nobody sees before all of it is done.
  */
-import { type Client, knowsRestrict } from "./clients.ts";
+import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { name, qualified } from "./contents.ts";
 import { loadFilter } from "./filter.ts";
@@ -30,7 +30,7 @@ export async function loadSpread(
   sql: AsyncIterable<Uint8Array>,
   { plan, noOwner, sessions }: { plan: PostgresPlan; noOwner: boolean; sessions: number },
 ): Promise<void> {
-  const filter = loadFilter({ ...plan.rules, noOwner, oneTransaction: false, knowsRestrict: knowsRestrict(psql) });
+  const filter = loadFilter({ ...plan.rules, noOwner, oneTransaction: false });
   const what = () => `the restore into ${connection.where} failed`;
   const crew = new Crew(Array.from({ length: sessions }, () => openSession(connection, psql, what)));
   try {
@@ -69,7 +69,7 @@ class Crew {
   /** What a piece of the dump asks for; `bytes` are what the filter made of it. */
   async take(piece: Piece, bytes: Uint8Array): Promise<void> {
     if (piece.kind === "data") return piece.rows ? this.#rows(bytes, piece.rows) : this.statement(bytes);
-    if (piece.kind === "command" || isSetting(piece.text)) return this.all(bytes);
+    if (piece.kind === "statement" && isSetting(piece.text)) return this.all(bytes);
     if (piece.text.startsWith("COPY ")) return this.#begin(bytes);
     return isIndex(piece.text) ? this.#index(bytes) : this.statement(bytes);
   }

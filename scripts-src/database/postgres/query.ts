@@ -1,0 +1,33 @@
+/** Short questions to the server. */
+import { Failure } from "../../base/errors.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { clientFailure } from "./explain.ts";
+import { startPsql } from "./psql.ts";
+
+/** The one JSON value that `sql` selects. Throws `Failure`. */
+export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
+  const { signal, where } = connection;
+  const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
+  const answer = new Response(program.stdout).text();
+  // for the transaction only: behind a pooler the session belongs to others afterwards
+  const words = `BEGIN;\nSET LOCAL search_path = pg_catalog;\n${sql}\n;\nCOMMIT;\n`;
+  // a broken pipe: psql has ended, and says itself why
+  await tell(program.stdin, words).catch(() => {});
+  const [status, stderr] = [await program.exited, await program.stderr];
+  signal.throwIfAborted();
+  if (status !== 0) throw clientFailure(`cannot query ${where}`, status, stderr);
+  try {
+    return JSON.parse(await answer) as T;
+  } catch (error) {
+    throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
+      hints: [`look at ${psql.path}: it is not what it should be`],
+      cause: error,
+    });
+  }
+}
+
+async function tell(stdin: Bun.FileSink, words: string): Promise<void> {
+  await stdin.write(words);
+  await stdin.end();
+}
