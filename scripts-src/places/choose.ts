@@ -2,8 +2,8 @@
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
-import { listBackups } from "./folder.ts";
-import { byAge, manifestName, parseBackupName } from "../archive/name.ts";
+import { inFolder } from "./folder.ts";
+import { findBackups, listBackups, newestGood, type StoredFile } from "./place.ts";
 
 const listHint = (folder: string) => `ls ${folder} shows what is there; restore --from-s3 takes one from S3`;
 
@@ -13,8 +13,8 @@ const listHint = (folder: string) => `ls ${folder} shows what is there; restore 
  */
 export async function chooseBackup(folder: string, database: string, wanted?: string): Promise<string> {
   if (wanted === undefined) {
-    const newest = (await listBackups(folder, database)).at(-1);
-    if (newest) return newest.path;
+    const newest = (await listBackups(inFolder(folder), database)).at(-1);
+    if (newest) return join(folder, newest.name);
     throw new Failure(`no backups of ${database} are available in ${folder}`, {
       status: exitStatus.noSuchBackup,
       hints: ["take one with backup, name a file to restore, or use restore --from-s3"],
@@ -32,23 +32,17 @@ export async function chooseBackup(folder: string, database: string, wanted?: st
  * The same among the objects in S3. The newest is one that has its manifest, for others may never have been finished; one
  * that is named (or given as a location, `where` and its name) need not: `sync` sends files that never had one.
  */
-export function chooseRemote<T extends { name: string }>(
+export function chooseRemote<T extends StoredFile>(
   objects: readonly T[],
   database: string,
   wanted: string | undefined,
   where: string,
 ): T & { committed: boolean } {
   const name = wanted?.startsWith(where) ? wanted.slice(where.length) : wanted;
-  const names = new Set(objects.map(({ name }) => name));
-  const backups = objects
-    .flatMap((object) => {
-      const backup = parseBackupName(object.name);
-      return backup ? [{ ...object, backup, committed: names.has(manifestName(object.name)) }] : [];
-    })
-    .toSorted((a, b) => byAge(a.backup, b.backup));
+  const backups = findBackups(objects);
   const found =
     name === undefined
-      ? backups.findLast(({ backup, committed }) => committed && backup.database === database)
+      ? newestGood(backups.filter(({ backup }) => backup.database === database))
       : backups.find((object) => object.name === name);
   if (found) return found;
   throw new Failure(

@@ -1,67 +1,31 @@
-/** A backup file in the making: it becomes visible only when it is whole, or it leaves nothing. */
+/** A backup file in the making: it becomes visible only when it is complete, or it leaves nothing. */
 import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync } from "node:fs";
-import { open, readdir, type FileHandle } from "node:fs/promises";
+import { lstat, open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
-import { formatManifest, type ManifestFacts, type ManifestKeys } from "../archive/manifest.ts";
-import { formatBackupName, manifestName, partialName, type BackupName, type Compression } from "../archive/name.ts";
+import { atExit } from "../base/cleanup.ts";
+import { manifestName, partialName } from "../archive/name.ts";
+import type { Sink } from "./place.ts";
 
-export interface BackupFile {
-  /** The final name. */
-  name: string;
-  /** The final path. */
-  path: string;
-  /** Writes a block; resolves when the system has taken it. Throws `Failure` (disk full, …). */
-  write(block: Uint8Array): Promise<void>;
-  /** Flushes the file, writes the manifest (signed with `keys`), makes both visible, flushes the folder. On failure nothing is left. */
-  commit(manifest: ManifestFacts, keys?: ManifestKeys): Promise<void>;
-  /** Removes every trace; does nothing after `commit`. */
-  discard(): Promise<void>;
-  /** The same at once, for signals and the exit. */
-  discardSync: () => void;
-}
-
-export interface NewBackup {
-  database: string;
-  compression: Compression;
-  encrypted: boolean;
-  time: Date;
-  /** Names that are in use elsewhere (in S3). */
-  taken?: ReadonlySet<string>;
-}
-
-/** Starts a backup file `.<name>.partial` (0600) under the first free name of its second. Throws `Failure`. */
-export async function createBackupFile(dir: string, wanted: NewBackup): Promise<BackupFile> {
+/** Starts the file `.<name>.partial` (0600); undefined when the name is taken. Throws `Failure`. */
+export async function createFile(dir: string, name: string): Promise<Sink | undefined> {
   try {
-    const used = new Set([...(await readdir(dir)), ...(wanted.taken ?? [])]);
-    for (;;) {
-      const name = freeName(wanted, used);
-      // the longest of its names would be missed only at the end
-      if (partialName(manifestName(name)).length > longestName) throw { code: "ENAMETOOLONG" };
-      const handle = await openNew(join(dir, partialName(name)));
-      if (handle) return backupFile(dir, name, handle);
-      used.add(name);
-    }
+    // its longest name would fail only at the end
+    if (partialName(manifestName(name)).length > longestName) throw { code: "ENAMETOOLONG" };
+    for (const final of [name, manifestName(name)]) if (await exists(join(dir, final))) return undefined;
+    const handle = await openNew(join(dir, partialName(name)));
+    return handle && backupFile(dir, name, handle);
   } catch (error) {
     throw diskFailure(`cannot create a backup file in ${dir}`, error);
-  }
-}
-
-/** The first name of its second that is free under every ending, so that no two files share time and sequence. */
-export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {
-  for (let sequence = 1; ; sequence++) {
-    const rivals = (["gzip", "zstd", "none"] as const)
-      .flatMap((compression) => [true, false].map((encrypted) => ({ ...wanted, sequence, compression, encrypted })))
-      .map(formatBackupName)
-      .flatMap((name) => [name, manifestName(name), partialName(name)]);
-    if (!rivals.some((rival) => used.has(rival))) return formatBackupName({ ...wanted, sequence });
   }
 }
 
 /** Bytes, on all usual file systems. */
 const longestName = 255;
 const newFile = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+const exists = (path: string) => lstat(path).then(Boolean, () => false);
 
 async function openNew(path: string): Promise<FileHandle | undefined> {
   try {
@@ -72,28 +36,27 @@ async function openNew(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
+function backupFile(dir: string, name: string, handle: FileHandle): Sink {
   const path = join(dir, name);
   const partial = join(dir, partialName(name));
   const manifestPath = join(dir, manifestName(name));
   const manifestPartial = join(dir, partialName(manifestName(name)));
   let done = false;
+  const closed = () => handle.close().catch(() => {}); // what it had to say no longer matters
   const discardSync = () => {
     if (done) return;
     done = true;
     for (const trace of [manifestPath, path, manifestPartial, partial]) removeSync(trace);
     void closed(); // Bun throws when an open handle is garbage
   };
-  const closed = () => handle.close().catch(() => {}); // what it had to say no longer matters
+  const forget = atExit(discardSync);
   const discard = async () => {
+    forget();
     discardSync();
     await closed();
   };
   return {
-    name,
-    path,
     discard,
-    discardSync,
     async write(block) {
       try {
         await writeAll(handle, block);
@@ -101,18 +64,19 @@ function backupFile(dir: string, name: string, handle: FileHandle): BackupFile {
         throw diskFailure(`cannot write ${path}`, error);
       }
     },
-    async commit(manifest, keys) {
+    async commit(manifest) {
       if (done) throw new Failure(`cannot finish ${path}: it was given up`);
       try {
         await handle.sync();
         await handle.close();
-        await writeNew(manifestPartial, formatManifest(manifest, keys));
+        await writeNew(manifestPartial, manifest);
         if (done) throw new Failure(`cannot finish ${path}: it was given up`);
         // In one go, so that a signal finds either all of it or nothing.
         renameSync(manifestPartial, manifestPath);
         renameSync(partial, path);
         flushFolder(dir);
         done = true;
+        forget();
       } catch (error) {
         await discard();
         throw diskFailure(`cannot finish ${path}`, error);

@@ -1,20 +1,12 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
-import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
+import { access, constants, lstat, mkdir, open, readdir, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
-import { byAge, manifestName, parseBackupName, type BackupName } from "../archive/name.ts";
-
-export interface LocalBackup {
-  name: string;
-  path: string;
-  /** Size of the file. */
-  bytes: number;
-  /** What the name says. */
-  backup: BackupName;
-  /** Its manifest is there: it was finished by us. */
-  committed: boolean;
-}
+import { readManifest } from "../archive/manifest.ts";
+import { manifestName, parseBackupName } from "../archive/name.ts";
+import { createFile } from "./file.ts";
+import type { Place, StoredFile } from "./place.ts";
 
 /**
  * Creates the folder where needed (new folders are 0700) and makes sure that it can be written to and is safe. Throws
@@ -97,22 +89,41 @@ export async function isReadOnly(path: string): Promise<boolean> {
   return (await may(constants.R_OK | constants.X_OK)) && !(await may(constants.W_OK));
 }
 
-/** All backup files of the folder, or those of exactly one database, oldest first; none when there is no folder. */
-export async function listBackups(dir: string, database?: string): Promise<LocalBackup[]> {
+/** Backups in a folder, which need not exist. */
+export const inFolder = (dir: string): Place => ({
+  where: dir,
+  locate: (name) => join(dir, name),
+  list: () => listFiles(dir),
+  manifest: (name, keys) => readManifest(join(dir, manifestName(name)), keys),
+  read: (name) => readFile(join(dir, name)),
+  create: (name) => createFile(dir, name),
+  remove: (name) => removeFile(join(dir, name)),
+  sweep: (database) => sweepPartials(dir, database),
+});
+
+async function listFiles(dir: string): Promise<StoredFile[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return [];
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
-  const names = new Set(entries.filter((entry) => entry.isFile()).map((entry) => entry.name));
-  const found = [...names].map(async (name) => {
-    const backup = parseBackupName(name);
-    if (!backup || (database !== undefined && backup.database !== database)) return [];
-    const path = join(dir, name);
-    const bytes = await sizeOf(path);
-    if (bytes === undefined) return [];
-    return [{ name, path, bytes, backup, committed: names.has(manifestName(name)) }];
-  });
-  return (await Promise.all(found)).flat().toSorted((a, b) => byAge(a.backup, b.backup) || (a.name < b.name ? -1 : 1));
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map(async ({ name }) => {
+      const bytes = await sizeOf(join(dir, name));
+      return bytes === undefined ? [] : [{ name, bytes }];
+    });
+  return (await Promise.all(files)).flat();
+}
+
+async function* readFile(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    // a pipe in its place is not waited for
+    await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!(await handle.stat()).isFile()) throw new Failure(`cannot read ${path}: it is not a plain file`);
+    yield* handle.createReadStream({ autoClose: false });
+  } catch (error) {
+    throw diskFailure(`cannot read ${path}`, error);
+  }
 }
 
 /** Undefined when it has vanished meanwhile (retention of another run). */
@@ -125,20 +136,11 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** The newest finished backup, wherever it lies: the previous good one while a new one is made. */
-export const newestGood = <T extends { backup: BackupName; committed: boolean }>(
-  backups: readonly T[],
-): T | undefined =>
-  backups
-    .filter(({ committed }) => committed)
-    .toSorted((a, b) => byAge(a.backup, b.backup))
-    .at(-1);
-
 /**
  * Removes what an earlier run of this database left when it died (`kill -9`, power): partial files, and manifests
- * whose file never came. Only under the lock of the database. Returns the names that went.
+ * whose file never came.
  */
-export async function sweepPartials(dir: string, database: string): Promise<string[]> {
+async function sweepPartials(dir: string, database: string): Promise<void> {
   const names = new Set(await readdir(dir));
   const stale = [...names].filter((name) => backupOfPartial(name)?.database === database);
   const orphans = stale
@@ -146,9 +148,7 @@ export async function sweepPartials(dir: string, database: string): Promise<stri
     .filter(({ file }) => !names.has(file) && names.has(manifestName(file)))
     .map(({ file }) => manifestName(file));
   // Manifests first: should this be cut short, the partial file that leads to its manifest is still there.
-  const gone = [...orphans, ...stale];
-  for (const name of gone) await removeFile(join(dir, name));
-  return gone;
+  for (const name of [...orphans, ...stale]) await removeFile(join(dir, name));
 }
 
 const backupOfPartial = (name: string) => parseBackupName(/^\.(.+?)(?:\.json)?\.partial$/.exec(name)?.[1] ?? "");

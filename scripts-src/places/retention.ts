@@ -1,5 +1,6 @@
 /** Which backups have outlived their days. Pure: decides by names alone, for the local folder and for S3. */
 import { byAge, manifestName, parseBackupName, type BackupName } from "../archive/name.ts";
+import { isAhead } from "./place.ts";
 
 export interface Candidate {
   name: string;
@@ -25,11 +26,6 @@ export interface Verdict<T extends Candidate> {
 }
 
 const day = 86_400_000;
-/** Clocks of two machines that write to one bucket may differ by so much. */
-const clockTolerance = 3_600_000;
-
-/** Named in the future, more than clocks may differ: the clock was wrong then, so the name says nothing of its age. */
-export const isAhead = ({ time }: BackupName, now: Date): boolean => time.getTime() - now.getTime() > clockTolerance;
 
 /**
  * Decides what is deleted: finished backups of this database whose name's time is more than `days` ago, never the newest

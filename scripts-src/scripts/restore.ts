@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { Argv } from "yargs";
 import { chooseBackup, chooseRemote } from "../places/choose.ts";
-import { checkFolder, isReadOnly, lookAtFolder, prepareFolder, sweepPartials } from "../places/folder.ts";
+import { checkFolder, inFolder, isReadOnly, lookAtFolder, prepareFolder } from "../places/folder.ts";
 import { type Manifest, receiveManifest } from "../archive/manifest.ts";
 import { type Keys, keysFrom } from "../archive/keys.ts";
 import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
@@ -115,7 +115,7 @@ export const restore: Script<Options> = {
       throw usageFailure("--swap: MySQL and MariaDB cannot rename a database", "restore without --swap");
     if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
     using lock = await lockFolder(job, database, folder);
-    if (lock) await sweepPartials(folder, database.name);
+    if (lock) await inFolder(folder).sweep(database.name);
 
     await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
     await using file = await openChosen(job, database, folder, copy);

@@ -1,9 +1,9 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL. */
 import type { Argv } from "yargs";
-import { newestGood, prepareFolder } from "../places/folder.ts";
-import { isAhead } from "../places/retention.ts";
+import { inBucket } from "../places/bucket.ts";
+import { prepareFolder } from "../places/folder.ts";
+import { listBackups, newestGood } from "../places/place.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
-import { listRemote } from "../steps/prune.ts";
 import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
 import { openDatabase } from "../database/open.ts";
 import { overdueSince, type State } from "../scheduling/health.ts";
@@ -115,9 +115,7 @@ async function newestBackup(job: Job, known: Date | undefined): Promise<Date | u
   const { settings, log, asked } = job;
   try {
     const storage = await openStorage(settings, { log, signal: asked });
-    const remote = await listRemote(storage, job.facts.database ?? "");
-    const now = new Date();
-    return newestGood(remote.filter(({ backup }) => !isAhead(backup, now)))?.backup.time;
+    return newestGood(await listBackups(inBucket(storage), job.facts.database))?.backup.time;
   } catch (error) {
     if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;

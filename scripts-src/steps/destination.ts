@@ -1,20 +1,16 @@
-/**
- * Where a backup goes while it is made: a local file, an object in S3, or both in one pass. Here the rooms archive and
- * storage meet.
- */
-import { type BackupFile, createBackupFile, freeName } from "../places/file.ts";
-import { formatManifest, type ManifestKeys } from "../archive/manifest.ts";
-import { manifestName } from "../archive/name.ts";
+/** Where a backup goes while it is made: a folder, a bucket, or both in one pass. */
+import { formatManifest, type ManifestFacts } from "../archive/manifest.ts";
+import { freeName, type Place, type Sink } from "../places/place.ts";
 import type { Connected } from "../database/database.ts";
-import { atExit } from "../base/cleanup.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Facts } from "../notify/outcome.ts";
 import type { Job } from "../run/script.ts";
-import type { Storage } from "../storage/storage.ts";
 
 /** Shows nothing until `commit`, and leaves nothing after `discard`. */
-export interface Destination extends Pick<BackupFile, "name" | "write" | "commit" | "discard"> {
+export interface Destination extends Pick<Sink, "write" | "discard"> {
+  name: string;
+  commit(manifest: ManifestFacts): Promise<void>;
   /** Where the backup lies after `commit`. */
   places: Pick<Facts, "localPath" | "remoteLocation">;
 }
@@ -22,72 +18,44 @@ export interface Destination extends Pick<BackupFile, "name" | "write" | "commit
 interface Wanted {
   job: Job;
   database: Connected;
-  /** BACKUP_DIR. */
-  folder: string;
+  /** Absent: the backup is not kept on this machine. */
+  local: Place | undefined;
   /** Absent: the backup stays on this machine. */
-  storage: Storage | undefined;
-  /** Names that are in use in S3. */
+  remote: Place | undefined;
+  /** Names that are in use in these places. */
   taken: ReadonlySet<string>;
   /** Why S3 cannot be used; only where backups are kept locally. */
   trouble?: unknown;
   startedAt: Date;
 }
 
-/** Opens what the settings ask for, under a name that is free wherever the backup goes. Throws `Failure`. */
+/** Opens what the settings ask for, under a name that is free in every place. Throws `Failure`. */
 export async function openDestination(wanted: Wanted): Promise<Destination> {
-  const { job, database, folder, storage, taken, trouble, startedAt } = wanted;
+  const { job, database, local, remote, taken, trouble, startedAt } = wanted;
   const { BACKUP_COMPRESSION: compression, AGE_RECIPIENTS, MANIFEST_KEY: keys } = job.settings;
   const backup = { database: database.name, compression, encrypted: AGE_RECIPIENTS !== undefined, time: startedAt };
-  // SQL may be twice the size of the tables, what cannot be compressed is then about theirs again; more only costs speed
-  const expected = database.server.dataBytes * (backup.compression === "none" ? 2 : 1.2);
-  const remote = (name: string) => storage && remoteDestination(storage, name, expected, keys);
-  if (!job.settings.BACKUP_KEEP_LOCAL) {
-    const only = remote(freeName(backup, taken));
-    if (only) return only;
+  // SQL can be twice the size of the tables, and data that cannot be compressed is then about their size again; a guess too high only costs speed
+  const expected = database.server.dataBytes * (compression === "none" ? 2 : 1.2);
+  const used = new Set(taken);
+  for (;;) {
+    const name = freeName(backup, used);
+    const file = await local?.create(name, expected);
+    const copy = local && !file ? undefined : await remote?.create(name, expected);
+    const places = {
+      ...(file && { localPath: local?.locate(name) }),
+      ...(copy && { remoteLocation: remote?.locate(name) }),
+    };
+    const sink = file && copy ? both(file, copy, local?.locate(name) ?? name, job.log, trouble) : (file ?? copy);
+    if (sink) return { ...sink, name, places, commit: async (manifest) => sink.commit(formatManifest(manifest, keys)) };
+    used.add(name);
   }
-  const local = localDestination(await createBackupFile(folder, { ...backup, taken }), keys);
-  const copy = remote(local.name);
-  return copy ? bothDestinations(local, copy, job.log, trouble) : local;
-}
-
-function localDestination(file: BackupFile, keys: ManifestKeys): Destination {
-  const forget = atExit(file.discardSync);
-  return {
-    name: file.name,
-    places: { localPath: file.path },
-    write: (block) => file.write(block),
-    commit: (manifest) => file.commit(manifest, keys).finally(forget),
-    discard: () => file.discard().finally(forget),
-  };
-}
-
-/**
- * An object in S3: it appears when the upload completes, within `commit`; its manifest follows and marks it committed. Without
- * its manifest it goes again: no restore would take it and no retention would ever delete it. `expectedBytes` is about how long it will be.
- */
-function remoteDestination(storage: Storage, name: string, expectedBytes: number, keys: ManifestKeys): Destination {
-  const upload = storage.upload(name, { expectedBytes, ifAbsent: true });
-  let committed = false;
-  return {
-    name,
-    places: { remoteLocation: storage.location(name) },
-    async discard() {
-      if (!committed) await upload.abort();
-    },
-    write: (block) => upload.write(block),
-    async commit(manifest) {
-      await upload.complete();
-      await storage.put(manifestName(name), Buffer.from(formatManifest(manifest, keys)));
-      committed = true;
-    },
-  };
 }
 
 /**
  * Both at once. The local file comes first: when the upload fails, or S3 was in `trouble` before, the backup goes on
  * without it, and only then, with the good file in place, `commit` throws a `Failure` that says so.
  */
-function bothDestinations(local: Destination, remote: Destination, log: Logger, trouble?: unknown): Destination {
+function both(local: Sink, remote: Sink, localPath: string, log: Logger, trouble?: unknown): Sink {
   const tryRemote = async (act: () => Promise<unknown>): Promise<void> => {
     if (trouble !== undefined) return;
     try {
@@ -99,15 +67,13 @@ function bothDestinations(local: Destination, remote: Destination, log: Logger, 
     }
   };
   return {
-    name: local.name,
-    places: { ...local.places, ...remote.places },
     async write(block) {
       await Promise.all([local.write(block), tryRemote(() => remote.write(block))]);
     },
     async commit(manifest) {
       await local.commit(manifest);
       await tryRemote(() => remote.commit(manifest));
-      if (trouble !== undefined) throw uploadFailure(local.places.localPath ?? local.name, trouble);
+      if (trouble !== undefined) throw uploadFailure(localPath, trouble);
     },
     async discard() {
       await Promise.all([local.discard(), remote.discard()]);

@@ -1,5 +1,6 @@
 /** What the dry runs look at, piece by piece. Nothing in here changes anything but a probe object in S3, which goes again. */
-import { freeBytes, listBackups, lookAtFolder, newestGood } from "../places/folder.ts";
+import { freeBytes, inFolder, lookAtFolder } from "../places/folder.ts";
+import { listBackups, newestGood } from "../places/place.ts";
 import type { Connected, Database } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
@@ -58,7 +59,7 @@ export const checkRoom = ({ settings }: Job, target: Target, folder: string): Ch
 
 /** How large the next backup will be: a little more than the last one, else by a rule of thumb; undefined when nothing is known. */
 async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, connected }: Target, folder: string) {
-  const last = newestGood(await listBackups(folder, database.name));
+  const last = newestGood(await listBackups(inFolder(folder), database.name));
   if (!last && !connected) return undefined;
   // SQL mostly shrinks to less than a quarter of the tables' size
   const guess = (connected?.server.dataBytes ?? 0) / (BACKUP_COMPRESSION === "none" ? 1 : 4);

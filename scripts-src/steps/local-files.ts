@@ -6,7 +6,8 @@ import { damageOf } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import { counted } from "../base/text.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
-import { checkFolder, listBackups } from "../places/folder.ts";
+import { checkFolder, inFolder } from "../places/folder.ts";
+import { listBackups } from "../places/place.ts";
 import type { Entry, Named } from "../storage/plan.ts";
 
 export type LocalFile = Entry & { named: Named; path: string };
@@ -25,8 +26,9 @@ export async function requireFolder(folder: string): Promise<void> {
 
 /** The backups of the folder and their manifests. */
 export async function listLocal(folder: string): Promise<LocalFile[]> {
-  const files = (await listBackups(folder)).map(async ({ name, bytes, path, committed, backup }) => {
+  const files = (await listBackups(inFolder(folder))).map(async ({ name, bytes, committed, backup }) => {
     const named = { backup: name, database: backup.database, time: backup.time };
+    const path = join(folder, name);
     const manifest = manifestName(path);
     return [
       { name, bytes, path, named },

@@ -2,14 +2,15 @@
 import { bytesText } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { openDatabase } from "../database/open.ts";
-import { prepareFolder, sweepPartials } from "../places/folder.ts";
+import { inBucket } from "../places/bucket.ts";
+import { inFolder, prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkLogin, checkPrivileges, checkRoom, checkStorage, type Target } from "./dry-run-checks.ts";
-import { pruneLocal, pruneRemote, sweepUploads } from "./prune.ts";
+import { pruneAll } from "./prune.ts";
 import { takeBackup } from "./take-backup.ts";
 
 export interface BackupOptions {
@@ -26,13 +27,14 @@ export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
 
   await prepareFolder(folder);
   using _lock = takeLock(folder, lockName(database), job.script);
-  await sweepPartials(folder, database.name);
-  const storage = job.options.upload ? await openStorage(job.settings, job) : undefined;
-  await sweepUploads(storage, database);
-  const place = await takeBackup(job, await database.connect(), folder, storage);
-  await pruneLocal(job, database, folder);
-  if (storage) await pruneRemote(job, database, storage);
-  return { summary: summaryOf(job), output: place };
+  const places = {
+    local: inFolder(folder),
+    remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
+  };
+  for (const place of [places.local, places.remote]) await place?.sweep(database.name);
+  const where = await takeBackup(job, await database.connect(), places);
+  await pruneAll(job, database, places);
+  return { summary: summaryOf(job), output: where };
 }
 
 /** What a dry run looks at. */

@@ -1,6 +1,6 @@
 /** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
 import { join, resolve } from "node:path";
-import { prepareFolder, removeFile, sweepPartials } from "../places/folder.ts";
+import { inFolder, prepareFolder, removeFile } from "../places/folder.ts";
 import { manifestName } from "../archive/name.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { takeBackup } from "./take-backup.ts";
@@ -64,8 +64,9 @@ async function backUpInto(folder: string, job: Job): Promise<string> {
   try {
     const database = openDatabase(job.settings, job);
     await prepareFolder(folder);
-    await sweepPartials(folder, database.name);
-    return await takeBackup(job, await database.connect(), folder);
+    const local = inFolder(folder);
+    await local.sweep(database.name);
+    return await takeBackup(job, await database.connect(), { local, remote: undefined });
   } catch (error) {
     job.signal.throwIfAborted();
     throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {

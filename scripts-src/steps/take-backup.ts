@@ -10,17 +10,16 @@ import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected } from "../database/database.ts";
-import { listBackups, newestGood } from "../places/folder.ts";
+import { findBackups, newestGood, type Place, type StoredFile } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
-import type { Storage } from "../storage/storage.ts";
 import { openDestination } from "./destination.ts";
-import { listRemote, type RemoteBackup } from "./prune.ts";
+import type { Places } from "./prune.ts";
 
 /**
- * Takes a backup into `folder`, or to `storage`, or to both in one pass, and returns where it lies. It becomes visible only when the dump
+ * Takes a backup into one place, or into both in one pass, and returns where it lies. It becomes visible only when the dump
  * proved complete; on any failure nothing is left. The caller holds the lock.
  */
-export async function takeBackup(job: Job, database: Connected, folder: string, storage?: Storage): Promise<string> {
+export async function takeBackup(job: Job, database: Connected, { local, remote }: Places): Promise<string> {
   const { settings, log, facts } = job;
   const { server } = database;
   const startedAt = new Date();
@@ -30,10 +29,18 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
   );
   for (const warning of server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
-  const { remote, trouble } = await lookIntoS3(job, database, storage);
-  facts.previousBytes = newestGood([...(await listBackups(folder, database.name)), ...remote])?.bytes;
-  const taken = new Set(remote.map(({ name }) => name));
-  const destination = await openDestination({ job, database, folder, storage, taken, trouble, startedAt });
+  const { files, trouble } = await listRemote(job, database, remote);
+  const present = [...(await local.list(database.name)), ...files];
+  facts.previousBytes = newestGood(findBackups(present, database.name))?.bytes;
+  const destination = await openDestination({
+    job,
+    database,
+    local: settings.BACKUP_KEEP_LOCAL || !remote ? local : undefined,
+    remote,
+    taken: new Set(present.map(({ name }) => name)),
+    trouble,
+    startedAt,
+  });
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
     let sqlBytes = 0;
@@ -84,18 +91,18 @@ export async function takeBackup(job: Job, database: Connected, folder: string, 
   }
 }
 
-/** Backups of this database in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
-async function lookIntoS3(
+/** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
+async function listRemote(
   { settings, log, signal }: Job,
   database: Connected,
-  storage: Storage | undefined,
-): Promise<{ remote: RemoteBackup[]; trouble?: unknown }> {
+  remote: Place | undefined,
+): Promise<{ files: StoredFile[]; trouble?: unknown }> {
   try {
-    return { remote: storage ? await listRemote(storage, database.name) : [] };
+    return { files: remote ? await remote.list(database.name) : [] };
   } catch (trouble) {
     signal.throwIfAborted();
     if (!settings.BACKUP_KEEP_LOCAL) throw trouble;
     log.error(`S3 cannot be used, the backup goes on locally: ${messageOf(trouble)}`);
-    return { remote: [], trouble };
+    return { files: [], trouble };
   }
 }

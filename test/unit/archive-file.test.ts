@@ -12,8 +12,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createBackupFile, type NewBackup } from "../../scripts-src/places/file.ts";
-import { freeBytes, listBackups, newestGood, prepareFolder, sweepPartials } from "../../scripts-src/places/folder.ts";
+import { cleanUp } from "../../scripts-src/base/cleanup.ts";
+import { freeBytes, inFolder, prepareFolder } from "../../scripts-src/places/folder.ts";
+import { freeName, listBackups, newestGood, type Sink } from "../../scripts-src/places/place.ts";
 import { formatManifest, parseManifest, readManifest, type ManifestFacts } from "../../scripts-src/archive/manifest.ts";
 
 let dir: string;
@@ -25,11 +26,11 @@ afterEach(() => {
 });
 
 const name = "app_2026-11-22_10-43-58.sql.gz";
-const wanted: NewBackup = {
-  database: "app",
-  compression: "gzip",
-  encrypted: false,
-  time: new Date("2026-11-22T10:43:58Z"),
+const path = () => join(dir, name);
+const begin = async (wanted = name): Promise<Sink> => {
+  const file = await inFolder(dir).create(wanted, 0);
+  if (!file) throw new Error(`${wanted} is taken`);
+  return file;
 };
 const mode = (path: string) => statSync(path).mode & 0o777;
 
@@ -54,60 +55,53 @@ const facts: ManifestFacts = {
 
 describe("a backup file", () => {
   test("is hidden until it is committed, then stands there with its manifest, 0600 (shell 1.1)", async () => {
-    const file = await createBackupFile(dir, wanted);
+    const file = await begin();
     await file.write(Buffer.from("hel"));
     await file.write(Buffer.from("lo"));
     expect(readdirSync(dir)).toEqual([`.${name}.partial`]);
-    expect(await listBackups(dir)).toEqual([]);
+    expect(await listBackups(inFolder(dir))).toEqual([]);
     expect(mode(join(dir, `.${name}.partial`))).toBe(0o600);
-    await file.commit(facts);
+    await file.commit(text());
     expect(readdirSync(dir).toSorted()).toEqual([name, `${name}.json`]);
-    expect(readFileSync(file.path, "utf8")).toBe("hello");
-    expect([mode(file.path), mode(`${file.path}.json`)]).toEqual([0o600, 0o600]);
-    expect(await readManifest(`${file.path}.json`)).toEqual({ formatVersion: 1, ...facts });
+    expect(readFileSync(path(), "utf8")).toBe("hello");
+    expect([mode(path()), mode(`${path()}.json`)]).toEqual([0o600, 0o600]);
+    expect(await readManifest(`${path()}.json`)).toEqual({ formatVersion: 1, ...facts });
     await file.discard();
     expect(readdirSync(dir)).toHaveLength(2);
   });
 
-  test.each(["discard", "discardSync"] as const)("%s leaves nothing", async (give) => {
-    const file = await createBackupFile(dir, wanted);
+  test.each<[string, (file: Sink) => unknown]>([
+    ["discarded", (file) => file.discard()],
+    ["ended abruptly", cleanUp],
+  ])("that is %s leaves nothing", async (_, end) => {
+    const file = await begin();
     await file.write(Buffer.from("hello"));
-    await file[give]();
+    await end(file);
     expect(readdirSync(dir)).toEqual([]);
-    expect(file.commit(facts)).rejects.toThrow("given up");
-  });
-
-  test("leaves nothing when the manifest cannot be made", async () => {
-    const file = await createBackupFile(dir, wanted);
-    await file.write(Buffer.from("hello"));
-    const commit = file.commit({ ...facts, sha256: "not a checksum" });
-    expect(commit).rejects.toThrow("sha256");
-    await commit.catch(() => {});
-    expect(readdirSync(dir)).toEqual([]);
+    expect(file.commit(text())).rejects.toThrow("given up");
   });
 
   test("leaves nothing when it cannot be renamed after the manifest was written", async () => {
-    const file = await createBackupFile(dir, wanted);
+    const file = await begin();
     await file.write(Buffer.from("hello"));
     mkdirSync(join(dir, name)); // a folder cannot be replaced by a file: the second rename fails
-    const commit = file.commit(facts);
-    expect(commit).rejects.toThrow(`cannot finish ${file.path}`);
+    const commit = file.commit(text());
+    expect(commit).rejects.toThrow(`cannot finish ${path()}`);
     await commit.catch(() => {});
     expect(readdirSync(dir)).toEqual([name]);
-    expect(statSync(file.path).isDirectory()).toBe(true);
+    expect(statSync(path()).isDirectory()).toBe(true);
   });
 
-  test("two in one second: the second gets -2, whatever its compression; names in S3 count (container 4.5)", async () => {
-    const names: string[] = [];
-    for (const compression of ["gzip", "zstd", "gzip"] as const) {
-      const file = await createBackupFile(dir, { ...wanted, compression });
-      await file.commit(facts);
-      names.push(file.name);
-    }
-    const taken = new Set(["app_2026-11-22_10-43-58-4.sql"]);
-    const last = await createBackupFile(dir, { ...wanted, taken });
-    names.push(last.name);
-    await last.discard();
+  test("two in one second: the second gets -2, whatever its compression; names in S3 count (container 4.5)", () => {
+    const used = new Set(["app_2026-11-22_10-43-58-4.sql"]);
+    const names = (["gzip", "zstd", "gzip", "gzip"] as const).map((compression) => {
+      const free = freeName(
+        { database: "app", time: new Date("2026-11-22T10:43:58Z"), compression, encrypted: false },
+        used,
+      );
+      used.add(free);
+      return free;
+    });
     expect(names).toEqual([
       name,
       "app_2026-11-22_10-43-58-2.sql.zst",
@@ -116,20 +110,24 @@ describe("a backup file", () => {
     ]);
   });
 
+  test.each([name, `${name}.json`])("is not begun where %s exists: nothing replaces it", async (there) => {
+    writeFileSync(join(dir, there), "precious");
+    expect(await inFolder(dir).create(name, 0)).toBeUndefined();
+    expect(readFileSync(join(dir, there), "utf8")).toBe("precious");
+  });
+
   test("a planted partial file or link is not followed", async () => {
     writeFileSync(join(dir, "victim"), "precious");
     symlinkSync(join(dir, "victim"), join(dir, `.${name}.partial`));
-    const file = await createBackupFile(dir, wanted);
-    expect(file.name).toBe("app_2026-11-22_10-43-58-2.sql.gz");
-    await file.write(Buffer.from("hello"));
+    expect(await inFolder(dir).create(name, 0)).toBeUndefined();
     expect(readFileSync(join(dir, "victim"), "utf8")).toBe("precious");
-    await file.discard();
   });
 
   test("a name too long for the file system is an error that says so", () => {
-    expect(createBackupFile(dir, { ...wanted, database: "数".repeat(64) })).rejects.toThrow("name is too long");
+    const named = (database: string) => name.replace("app", database);
+    expect(begin(named("%E6%95%B0".repeat(64)))).rejects.toThrow("name is too long");
     // room for the file's own name while it is written, none for its manifest's
-    expect(createBackupFile(dir, { ...wanted, database: "a".repeat(217) })).rejects.toThrow("name is too long");
+    expect(begin(named("a".repeat(217)))).rejects.toThrow("name is too long");
     expect(readdirSync(dir)).toEqual([]);
   });
 
@@ -137,12 +135,12 @@ describe("a backup file", () => {
     const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir]);
     if (!mounted.success) return console.warn("not root: the full disk is tested in test/acceptance only");
     try {
-      const file = await createBackupFile(dir, wanted);
+      const file = await begin();
       const fill = async () => {
         for (let i = 0; i < 100; i++) await file.write(new Uint8Array(10_000));
       };
       const filled = fill();
-      expect(filled).rejects.toThrow(`cannot write ${file.path}: no space left on device`);
+      expect(filled).rejects.toThrow(`cannot write ${path()}: no space left on device`);
       await filled.catch(() => {});
       await file.discard();
       expect(readdirSync(dir)).toEqual([]);
@@ -177,7 +175,7 @@ describe("the backup folder", () => {
     mkdirSync(join(dir, "real"));
     symlinkSync(join(dir, "real"), join(dir, "link"));
     await prepareFolder(join(dir, "link"));
-    expect(await listBackups(join(dir, "link"))).toEqual([]);
+    expect(await listBackups(inFolder(join(dir, "link")))).toEqual([]);
   });
 
   test("lists backups oldest first, of one database when asked, and knows which are finished", async () => {
@@ -192,20 +190,20 @@ describe("the backup folder", () => {
     for (const file of files.slice(2)) writeFileSync(join(dir, `${file}.json`), "{}");
     for (const file of ["notes.txt", ".app_2026-11-22_10-43-58.sql.gz.partial"]) writeFileSync(join(dir, file), "");
     mkdirSync(join(dir, "app_2020-01-01_00-00-00.sql.gz"));
-    const all = await listBackups(dir);
+    const all = await listBackups(inFolder(dir));
     expect(all.map((backup) => backup.name)).toEqual(files.toReversed());
-    const ours = await listBackups(dir, "app");
+    const ours = await listBackups(inFolder(dir), "app");
     expect(ours.map(({ name: each, committed }) => [each, committed])).toEqual([
       [files[3]!, true],
       [files[2]!, true],
       [files[1]!, false],
       [files[0]!, false],
     ]);
-    expect(newestGood(ours)).toMatchObject({ name: files[2]!, path: join(dir, files[2]!), bytes: 5 });
+    expect(newestGood(ours)).toMatchObject({ name: files[2]!, bytes: 5 });
   });
 
   test("that does not exist holds no backups", async () => {
-    expect(await listBackups(join(dir, "none"))).toEqual([]);
+    expect(await listBackups(inFolder(join(dir, "none")))).toEqual([]);
   });
 
   test("is swept of what a dead run of this database left, and of nothing else", async () => {
@@ -213,7 +211,7 @@ describe("the backup folder", () => {
     const keep = [good, `${good}.json`, ".app-staging_2026-11-22_10-43-58.sql.gz.partial", ".notes.partial", "x.json"];
     const stale = [`.${name}.partial`, `${name}.json`, ".app_2026-11-21_00-00-00.sql.json.partial", `.${good}.partial`];
     for (const file of [...keep, ...stale]) writeFileSync(join(dir, file), "");
-    expect((await sweepPartials(dir, "app")).toSorted()).toEqual(stale.toSorted());
+    await inFolder(dir).sweep("app");
     expect(readdirSync(dir).toSorted()).toEqual(keep.toSorted());
   });
 });

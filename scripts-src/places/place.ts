@@ -1,0 +1,97 @@
+/** Where backups lie: a folder, or a path in a bucket, behind one interface. A third kind of place is one more file. */
+import type { Manifest, ManifestKeys } from "../archive/manifest.ts";
+import {
+  type BackupName,
+  byAge,
+  formatBackupName,
+  manifestName,
+  partialName,
+  parseBackupName,
+} from "../archive/name.ts";
+
+export interface StoredFile {
+  name: string;
+  /** Size of the file. */
+  bytes: number;
+}
+
+/** A backup among the files of a place. */
+export interface Stored extends StoredFile {
+  /** What the name says. */
+  backup: BackupName;
+  /** Its manifest exists: it was finished by us. */
+  committed: boolean;
+}
+
+/** All methods throw an explained `Failure`. */
+export interface Place {
+  /** For people: the folder, or `s3://bucket/path/`. */
+  readonly where: string;
+  /** Path or address of a file. */
+  locate(name: string): string;
+  /** Its files; with `database`, at least those whose names begin like the backups of that database. */
+  list(database?: string): Promise<StoredFile[]>;
+  /** The manifest of a backup, its signature checked with `keys`; undefined when there is none. Throws when it is damaged. */
+  manifest(name: string, keys?: ManifestKeys): Promise<Manifest | undefined>;
+  /** The bytes of a file. */
+  read(name: string): AsyncIterable<Uint8Array>;
+  /** Begins a backup of about so many bytes; undefined when the name is taken. */
+  create(name: string, expectedBytes: number): Promise<Sink | undefined>;
+  /** Deletes a file; one that does not exist is no error. */
+  remove(name: string): Promise<void>;
+  /** Removes what a run that died left of this database. Only under the lock of the database. */
+  sweep(database: string): Promise<void>;
+}
+
+/** A backup in the making: invisible until `commit`. */
+export interface Sink {
+  /** Resolves when the place has taken the block. */
+  write(block: Uint8Array): Promise<void>;
+  /** Makes the backup visible together with its manifest, whose text this is. After a failure nothing is left. */
+  commit(manifest: string): Promise<void>;
+  /** Removes every trace; does nothing after `commit`. */
+  discard(): Promise<void>;
+}
+
+/** The backups among the files of a place, or those of exactly one database; oldest first. */
+export function findBackups<T extends StoredFile>(files: readonly T[], database?: string): (T & Stored)[] {
+  const names = new Set(files.map(({ name }) => name));
+  return files
+    .flatMap((file) => {
+      const backup = parseBackupName(file.name);
+      if (!backup || (database !== undefined && backup.database !== database)) return [];
+      return [{ ...file, backup, committed: names.has(manifestName(file.name)) }];
+    })
+    .toSorted(oldestFirst);
+}
+
+/** The backups in a place, or those of exactly one database; oldest first. */
+export const listBackups = async (place: Place, database?: string): Promise<Stored[]> =>
+  findBackups(await place.list(database), database);
+
+/** By their names; two that differ only in compression by spelling. */
+export const oldestFirst = (a: Stored, b: Stored): number => byAge(a.backup, b.backup) || (a.name < b.name ? -1 : 1);
+
+/** How far (ms) clocks of two machines can differ before one of them counts as wrong. */
+export const clockTolerance = 600_000;
+
+/** Whether a name lies in the future: the clock was wrong then, so the name says nothing of the age. */
+export const isAhead = ({ time }: BackupName, now: Date): boolean => time.getTime() - now.getTime() > clockTolerance;
+
+/** The newest finished backup, of whatever places, that does not lie in the future. */
+export const newestGood = <T extends Stored>(backups: readonly T[], now: Date = new Date()): T | undefined =>
+  backups
+    .filter(({ committed, backup }) => committed && !isAhead(backup, now))
+    .toSorted(oldestFirst)
+    .at(-1);
+
+/** The first name of its second that is free under every ending, so that no two files share time and sequence. */
+export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {
+  for (let sequence = 1; ; sequence++) {
+    const rivals = (["gzip", "zstd", "none"] as const)
+      .flatMap((compression) => [true, false].map((encrypted) => ({ ...wanted, sequence, compression, encrypted })))
+      .map(formatBackupName)
+      .flatMap((name) => [name, manifestName(name), partialName(name)]);
+    if (!rivals.some((rival) => used.has(rival))) return formatBackupName({ ...wanted, sequence });
+  }
+}
