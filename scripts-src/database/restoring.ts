@@ -1,0 +1,123 @@
+/** What an engine does for a restore. `Connected` has all of it; `Contents` are those that the engine's own reader made. */
+import type { Contents } from "./database.ts";
+
+/** What a restore has to know about the database, before anything is touched. */
+export interface TargetState {
+  /** False: the server has no such database yet. */
+  exists: boolean;
+  /** It holds nothing that a user made. True when it does not exist. */
+  empty: boolean;
+  /** Its tables by the names that `Contents.tables` uses, each with the rows that the server estimates. */
+  tables: ReadonlyMap<string, number>;
+  /** Other sessions in it. */
+  sessions: number;
+  /** Bytes of its data. */
+  dataBytes: number;
+  /** Databases `NAME_before_TIME` that earlier restores have kept. */
+  earlier: readonly { name: string; bytes: number }[];
+  /** Databases that look like a leftover of ours without proof (`NAME_new_TIME` of version 0.1): only listed, never dropped. */
+  unproven: readonly string[];
+  /** Free bytes where the server keeps its data; undefined when that is not on this machine. */
+  freeBytes: number | undefined;
+}
+
+export interface LoadOptions {
+  /** Leave out ownership and privileges. */
+  noOwner: boolean;
+  /** Go on behind what cannot be loaded, and list it. */
+  keepGoing: boolean;
+  /** For copies: nothing in the loaded database may act on the world (events, event triggers, subscriptions, schedulers). */
+  asleep: boolean;
+  /** The file is our own: it is signed, or it lies in BACKUP_DIR, where only trusted users can write. */
+  trusted: boolean;
+}
+
+/** Whether and how a backup can be restored, found out without changing anything. Each problem ends in its remedy. */
+export interface RestorePlan {
+  /** What stands in the way of both ways. */
+  problems: string[];
+  /** Why it cannot be loaded into a new database that is then exchanged for the present one. */
+  besideProblems: string[];
+  /** Why it cannot be loaded into the present database in place of what is there. */
+  inPlaceProblems: string[];
+  /** What a person should know before it begins. */
+  warnings: string[];
+  /** The present database is empty, and the engine had better fill it than put another in its place. */
+  fillsEmpty: boolean;
+}
+
+/** What was loaded. */
+export interface Loaded {
+  /** Rows that the server has taken, for each table with rows. */
+  rows: ReadonlyMap<string, number>;
+  /** What is not as in the backup, or must be looked at: "materialized view public.v is not populated: …". */
+  warnings: readonly string[];
+  /** With `keepGoing`: what could not be loaded, each with the server's reason. */
+  skipped: readonly string[];
+}
+
+/** A database's own properties as data (the manifest's `create`), never as SQL; each engine knows its own fields. */
+export type DatabaseProperties = Readonly<Record<string, unknown>>;
+
+export interface ScratchOptions {
+  /** `restore`: NAME_restoring_TIME, to be exchanged; `verify`: NAME_verify_TIME, to be thrown away; `into`: `name`, to be kept. */
+  purpose: "restore" | "verify" | "into";
+  /** With `into`. A database that exists already is a `Failure` with status 2. */
+  name?: string;
+  /** Absent: as the present database, else as the server makes one. */
+  properties?: DatabaseProperties;
+}
+
+/** A new, empty database on the same server, marked as ours; dropped when it is disposed of, unless it was exchanged or kept. */
+export interface Scratch extends AsyncDisposable {
+  readonly name: string;
+  /** As `Database.where`. */
+  readonly where: string;
+
+  /**
+   * Loads a dump and compares the rows of each table with `contents.rows`. Throws a `Failure` at the first error (unless
+   * `keepGoing`), when `sql` throws, and when rows differ.
+   */
+  load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded>;
+
+  /** Dumps it as `Connected.dump` would. */
+  dump(): AsyncIterable<Uint8Array>;
+
+  /** With `restore`: puts it in the place of the present database. Throws a `Failure`; nothing was exchanged then, and it says where the copy is. */
+  exchange(): Promise<Exchanged>;
+
+  /** With `into`: it stays. */
+  keep(): Promise<void>;
+}
+
+export interface Exchanged {
+  /** The name that the database before the restore has now; undefined when there was none, or it was empty and is not kept. */
+  before: string | undefined;
+  /** Commands for a terminal: the one that takes the exchange back, the one that drops `before`. Empty without `before`. */
+  undo: string;
+  drop: string;
+  /** Drops `before`. Throws `Failure`. */
+  dropBefore(): Promise<void>;
+}
+
+export interface Restoring {
+  /**
+   * Keeps two restores of this database apart, wherever they run; waits for what a killed one still does. A lock that another run
+   * holds is a `Failure` with status 5 that says who holds it; a server that cannot lock is warned of. Also drops or finishes what
+   * killed restores have left, where name, mark and identity fit.
+   */
+  lock(): Promise<AsyncDisposable>;
+
+  target(): Promise<TargetState>;
+
+  /** Compares what the dump names with what the server and the database have. */
+  plan(contents: Contents, target: TargetState, options: LoadOptions): Promise<RestorePlan>;
+
+  createScratch(options: ScratchOptions): Promise<Scratch>;
+
+  /**
+   * Removes everything from the present database and loads the dump into it; compares rows as `Scratch.load` does. Where `atomicLoad`,
+   * that is one transaction: everything or nothing. Throws `Failure`.
+   */
+  loadInPlace(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded>;
+}
