@@ -156,7 +156,7 @@ SMTP_PASSWORD=''
 # Public keys to which backups are encrypted, separated by commas; each of their private keys alone
 # can decrypt them. `help --new-key` makes a pair. The stock program age decrypts the files too.
 # Default: not encrypted.
-#AGE_RECIPIENTS='age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p'
+#AGE_RECIPIENTS='age1-the-public-key-that-help-new-key-prints'
 
 # File with the private key, for restore and verify only. Keep it off the machine that only backs
 # up. A relative path starts at the executables' folder.
@@ -164,9 +164,9 @@ SMTP_PASSWORD=''
 
 # Secret key that signs what backup writes. Once it is set, restore and verify refuse backups that
 # are not signed with it. To change it, put the new key in front of the old one, separated by a
-# space: the first signs, both verify. Values: 20 characters or more, for example of openssl rand
-# -hex 32. Default: not signed. Secret: or MANIFEST_KEY_FILE.
-#MANIFEST_KEY='5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2e5f8a1b4c7d0e3f6'
+# space: the first signs, both verify. Values: 20 characters or more. Default: not signed. Secret:
+# or MANIFEST_KEY_FILE.
+#MANIFEST_KEY='what openssl rand -hex 32 prints'
 
 # --------------------------------------------------------------------------------------------------
 # Optional: schedule (container)

@@ -87,7 +87,7 @@ const manifestKeys = () =>
     .transform((keys) => keys.split(" "))
     .refine(
       (keys) => keys.length <= 2 && keys.every((key) => key.length >= shortestKey),
-      `must be one key, or two separated by one space, of at least ${shortestKey} characters each; ./help --new-key makes one`,
+      `must be one key, or two separated by one space, of at least ${shortestKey} characters each`,
     );
 const days = () => whole(1, 36_500).optional();
 
@@ -247,7 +247,8 @@ const settings = {
     meaning:
       "Public keys to which backups are encrypted, separated by commas; each of their private keys alone can decrypt them. " +
       "`help --new-key` makes a pair. The stock program age decrypts the files too.",
-    example: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+    // no true one: whoever forgets to replace it must not encrypt to a key that nobody has
+    example: "age1-the-public-key-that-help-new-key-prints",
     default: "not encrypted",
   }),
   AGE_IDENTITY_FILE: about(anyText, {
@@ -262,9 +263,9 @@ const settings = {
     meaning:
       "Secret key that signs what backup writes. Once it is set, restore and verify refuse backups that are not signed with it. " +
       "To change it, put the new key in front of the old one, separated by a space: the first signs, both verify.",
-    example: "5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2e5f8a1b4c7d0e3f6",
+    example: "what openssl rand -hex 32 prints",
     default: "not signed",
-    values: "20 characters or more, for example of openssl rand -hex 32",
+    values: "20 characters or more",
     secret: true,
   }),
 

@@ -193,6 +193,17 @@ describe("shell 5.4, 5.5: example.env.sh", () => {
       .replaceAll(/^#([A-Z])/gm, "$1")
       .replaceAll(/^(\w+)=''$/gm, (_, name: string) => `${name}='${aboutSetting(name as never).example}'`);
     writeFileSync(envFile(), filled, { mode: 0o600 });
+    // a key that stands in an example is nobody's, or everybody's
+    const refused = readSettings({ home: place.dir, environment: {} });
+    expect([...refused.broken]).toEqual(["AGE_RECIPIENTS", "MANIFEST_KEY"]);
+    const keys: Record<string, string> = {
+      AGE_RECIPIENTS: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+      MANIFEST_KEY: "a-key-of-twenty-characters",
+    };
+    const withKeys = filled.replaceAll(/^(\w+)='.*'$/gm, (line, name: string) =>
+      name in keys ? `${name}='${keys[name]}'` : line,
+    );
+    writeFileSync(envFile(), withKeys, { mode: 0o600 });
     const ours = readSettings({ home: place.dir, environment: {} });
     // three ways to name the database, all of them set, are the only thing that is wrong
     expect(ours.problems).toHaveLength(1);
