@@ -99,7 +99,9 @@ SMTP_PASSWORD=''
 # Optional: general
 # --------------------------------------------------------------------------------------------------
 
-# How mails and logs call this installation. Default: the host name.
+# The name of this installation in mails and logs. It also says whose a backup is: set it when two
+# servers with databases of the same name use one S3_PATH, when a server is cloned, and before a
+# database is moved to another server. Default: the host name.
 #SITE_NAME='shop-production'
 
 # --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
+import { identitySchema } from "./identity.ts";
 import { manifestName } from "./name.ts";
 import { isSignedWith, signed } from "./signature.ts";
 
@@ -36,6 +37,8 @@ const schema = z.lazy(() => {
     programVersion: z.string(),
     host: z.string(),
     site: z.string(),
+    /** Absent in files of version 0.1. */
+    identity: identitySchema.optional(),
     /** Extra words given to the dump program. */
     dumpOptions: z.array(z.string()),
     /** Character set of the database. */

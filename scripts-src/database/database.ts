@@ -10,6 +10,10 @@ export interface Server {
   major: number;
   /** Version of the dump program that fits it, "pg_dump 15.18". */
   client: string;
+  /** What tells the server from every other one; undefined where it cannot be read. */
+  system?: string | undefined;
+  /** How far (ms) this machine's clock is ahead of the server's. */
+  clockAhead: number;
   /** Character set of the database. */
   encoding: string;
   /** Bytes of table data; the length of the dump is about that. */

@@ -4,6 +4,7 @@ import { exitStatus, Failure, messageOf, usageFailure } from "../base/errors.ts"
 import type { Logger } from "../base/log.ts";
 import { redact } from "../base/secrets.ts";
 import type { Outcome } from "./outcome.ts";
+import { siteOf } from "../settings/site.ts";
 import type { Settings } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
 import { ping, type Ping } from "./healthcheck.ts";
@@ -66,7 +67,7 @@ function testOutcome(settings: NoticeSettings): Outcome {
     script: "help",
     status: "success",
     exitStatus: exitStatus.done,
-    site: settings.SITE_NAME,
+    site: siteOf(settings),
     host: hostname(),
     version,
     startedAt: now,

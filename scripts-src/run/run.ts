@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import { cleanUp } from "../base/cleanup.ts";
 import { parseOptions } from "./command-line.ts";
 import { systemHint } from "../base/disk.ts";
+import { siteOf } from "../settings/site.ts";
 import { missingSettings, type ReadSettings, readSettings } from "../settings/env.ts";
 import { codeOf, Declined, exitStatus, Failure, messageOf, Stopped, usageFailure } from "../base/errors.ts";
 import { configureLog, type Logger, logTail } from "../base/log.ts";
@@ -140,7 +141,7 @@ function makeOutcome(
     script,
     status: failure ? "failure" : "success",
     exitStatus: failure?.status ?? exitStatus.done,
-    site: settings.SITE_NAME,
+    site: siteOf(settings),
     host: hostname(),
     version,
     startedAt,

@@ -2,7 +2,6 @@
  * The one place where a setting's name, meaning, default, example and rule are written.
  * Reading, checking, `help`, `example.env.sh` and the table in DOCUMENTATION.md all come from it.
  */
-import { hostname } from "node:os";
 import { bech32 } from "@scure/base";
 import { z } from "zod";
 
@@ -112,9 +111,11 @@ const pathInBucket = () =>
     .transform((path) => path.replace(/^\/+|\/+$/g, ""));
 
 const settings = {
-  SITE_NAME: about(() => text().default(() => hostname()), {
+  SITE_NAME: about(() => text().optional(), {
     group: "general",
-    meaning: "How mails and logs call this installation.",
+    meaning:
+      "The name of this installation in mails and logs. It also says whose a backup is: set it when two servers with databases of the same " +
+      "name use one S3_PATH, when a server is cloned, and before a database is moved to another server.",
     example: "shop-production",
     default: "the host name",
   }),

@@ -11,8 +11,10 @@ import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected } from "../database/database.ts";
 import { findBackups, newestGood, type Place, type StoredFile } from "../places/place.ts";
+import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
 import { openDestination } from "./destination.ts";
+import { identityOf } from "./identity.ts";
 import type { Places } from "./prune.ts";
 
 /**
@@ -70,7 +72,8 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
       compression,
       programVersion: version,
       host: hostname(),
-      site: settings.SITE_NAME,
+      site: siteOf(settings),
+      identity: identityOf(settings, database),
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
       restoreCommand: database.stockRestore(destination.name, compression),

@@ -1,6 +1,9 @@
 /** First contact: which programs are there, what does the server say of itself, what will a backup not cover. */
+import { existsSync } from "node:fs";
+import { hostname } from "node:os";
 import { retry } from "../../base/retry.ts";
 import { Failure } from "../../base/errors.ts";
+import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import {
   type Client,
@@ -33,6 +36,8 @@ export interface Contact {
 
 const question = `
   SET SESSION sql_mode = '';
+  SELECT 'clock', unix_timestamp(sysdate(6)) * 1000;
+  SHOW GLOBAL VARIABLES LIKE 'server_uuid';
   SELECT 'server', version(), @@global.max_allowed_packet, @@character_set_database,
     (SELECT coalesce(sum(data_length), 0) FROM information_schema.tables WHERE table_schema = database());
   SELECT 'loose', table_name, t.engine FROM information_schema.tables t JOIN information_schema.engines e
@@ -53,8 +58,13 @@ export async function probe(connection: Connection): Promise<Contact> {
   const clients = found.length > 0 ? found : await findClients("client", undefined);
   const first = rankClients(clients, { family: target.family, version: "" })[0];
   if (!first) throw missingProgram("client", target.family, folder);
-  const ask = () => query(connection, first, question);
+  let asked = Date.now();
+  const ask = () => {
+    asked = Date.now();
+    return query(connection, first, question);
+  };
   const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
+  const answered = Date.now();
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
   if (!tagged("Ssl_cipher")[0]?.[0]) refuseClearText(target);
   const [said = "", packet, encoding = "", bytes] = tagged("server")[0] ?? [];
@@ -73,6 +83,8 @@ export async function probe(connection: Connection): Promise<Contact> {
     server: {
       version: `${familyNames[kind.family]} ${kind.version}`,
       major: Number.parseInt(kind.version, 10),
+      system: kind.family === "mysql" ? tagged("server_uuid")[0]?.[0] : addressOf(target),
+      clockAhead: clockAhead(Number(tagged("clock")[0]?.[0]), { before: asked, after: answered }),
       client: `${dump.name} ${dump.version || "of unknown version"}`,
       encoding,
       dataBytes: Number(bytes),
@@ -85,6 +97,18 @@ export async function probe(connection: Connection): Promise<Contact> {
     },
   };
 }
+
+/**
+ * What tells a MariaDB server from others (its @@server_uid does not: two servers on one host share it). "localhost" is a server of this
+ * machine, and in a container nobody knows of which.
+ */
+function addressOf({ host = "localhost", port, socket }: Target): string | undefined {
+  if (socket === undefined && !/^(localhost|127\..*|::1)$/.test(host)) return `${host}:${port ?? 3306}`;
+  return isContainer() ? undefined : `${hostname()}:${socket ?? port ?? 3306}`;
+}
+
+const isContainer = () =>
+  process.env.KUBERNETES_SERVICE_HOST !== undefined || ["/.dockerenv", "/run/.containerenv"].some(existsSync);
 
 /** MariaDB's programs go on in the clear when the server has no TLS, whatever was asked for. Throws `Failure`. */
 function refuseClearText({ where, options }: Target): void {

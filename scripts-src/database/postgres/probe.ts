@@ -1,5 +1,7 @@
 /** First contact: which programs are there, what does the server say of itself. */
 import { retry } from "../../base/retry.ts";
+import { messageOf } from "../../base/errors.ts";
+import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
 import { type Connection } from "./connection.ts";
@@ -13,6 +15,9 @@ export interface Clients {
 }
 
 interface Answer {
+  system: string | null;
+  /** The server's time: ms since 1970. */
+  clock: number;
   version: string;
   number: number;
   encoding: string;
@@ -20,8 +25,10 @@ interface Answer {
 }
 
 /** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
-const question = `
+const question = (system: string) => `
   SELECT json_build_object(
+    'system', ${system},
+    'clock', extract(epoch FROM clock_timestamp()) * 1000,
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
@@ -38,7 +45,7 @@ export async function probe(connection: Connection): Promise<{ server: Server; c
   // a folder that holds pg_dump alone is good enough to dump with
   const psql = newest(await findClients("psql", folder)) ?? newest(await findClients("psql", undefined));
   if (!psql) throw missingProgram("psql", folder);
-  const ask = () => query<Answer>(connection, psql, question);
+  const ask = () => askServer(connection, psql);
   const answer = await retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
   const major = Math.floor(answer.number / 10_000);
   const dump = fittingClient(dumps, major);
@@ -48,10 +55,27 @@ export async function probe(connection: Connection): Promise<{ server: Server; c
     server: {
       version: `PostgreSQL ${answer.version.split(" ")[0]}`,
       major,
+      system: answer.system ?? undefined,
+      clockAhead: answer.clockAhead,
       client: `pg_dump ${dump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: answer.bytes,
       warnings: dump.major === 0 ? [`${dump.path} does not tell its version: it may not fit the server`] : [],
     },
   };
+}
+
+/** Everybody may read the system identifier, save where a provider has taken that away or the server is only like PostgreSQL. */
+async function askServer(connection: Connection, psql: Client): Promise<Answer & { clockAhead: number }> {
+  const ask = async (system: string) => {
+    const before = Date.now();
+    const answer = await query<Answer>(connection, psql, question(system));
+    return { ...answer, clockAhead: clockAhead(answer.clock, { before, after: Date.now() }) };
+  };
+  try {
+    return await ask("(SELECT system_identifier::text FROM pg_control_system())");
+  } catch (error) {
+    if (!messageOf(error).includes("pg_control_system")) throw error;
+    return ask("NULL");
+  }
 }
