@@ -1,4 +1,5 @@
 /** Decrypts a backup with the key in AGE_IDENTITY_FILE. */
+import { gunzipSync } from "node:zlib";
 import { Failure, messageOf } from "../base/errors.ts";
 import { type Keys, readIdentities } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
@@ -33,6 +34,23 @@ export async function* decrypt(
     });
   }
 }
+
+/** What `sealJson` has encrypted; `what` is for messages ("the tables in PATH"). Throws `Failure`. */
+export async function openJson(sealed: string, keys: Keys, what: string): Promise<unknown> {
+  async function* source() {
+    yield Buffer.from(sealed, "base64");
+  }
+  const identities = await identitiesFor(what, undefined, keys);
+  const packed = await Array.fromAsync(decrypt(source(), what, identities, undefined));
+  try {
+    return JSON.parse(gunzipSync(Buffer.concat(packed), { maxOutputLength: largestJson }).toString());
+  } catch (error) {
+    throw damaged(what, messageOf(error));
+  }
+}
+
+/** Bytes: a few hundred thousand tables. */
+const largestJson = 64 * 1_048_576;
 
 const opens = ({ encryptedTo }: Partial<Manifest> = {}) =>
   encryptedTo === undefined ? "the private key" : `the private key of ${encryptedTo.join(" or ")}`;

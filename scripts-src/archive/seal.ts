@@ -1,5 +1,6 @@
 /** Encryption to public keys: files that the stock program `age` decrypts. */
 import { randomBytes } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { algorithm, chunkBytes, inChunks, library, nonceBytes, payloadKey, tagBytes } from "./age.ts";
 
 /** The encrypted form of `source`, as it comes: each of the `recipients` can decrypt it. */
@@ -23,4 +24,15 @@ export async function* seal(
   let counter = 0;
   for await (const { chunk, last } of inChunks(source, chunkBytes))
     yield new Uint8Array(await crypto.subtle.encrypt(algorithm(counter++, last), key, chunk));
+}
+
+/**
+ * What a manifest must not show to everybody (names of tables, rows), for the same recipients. By hand:
+ * `base64 -d | age -d -i KEYFILE | gunzip`.
+ */
+export async function sealJson(value: unknown, recipients: readonly string[]): Promise<string> {
+  async function* packed() {
+    yield gzipSync(JSON.stringify(value));
+  }
+  return Buffer.concat(await Array.fromAsync(seal(packed(), recipients))).toString("base64");
 }

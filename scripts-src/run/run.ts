@@ -27,7 +27,7 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
     const parsed = await parseOptions(script, argv);
     if ("shown" in parsed) return print(parsed.shown);
     const home = dirname(process.execPath);
-    const answer = parsed.wrong ? undefined : script.answer?.(parsed.options, home);
+    const answer = parsed.wrong ? undefined : await script.answer?.(parsed.options, home);
     if (answer !== undefined) return print(answer);
     const read = readSettings({
       home,

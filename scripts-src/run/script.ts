@@ -19,7 +19,7 @@ export interface Script<Options extends object = object> {
   options(yargs: Argv): Argv;
   needs(options: Options, settings: Settings): readonly Need[];
   /** What it has to say without any settings, whatever is wrong with them (help); undefined: the settings are read, and it acts. */
-  answer?(options: Options, home: string): string | undefined;
+  answer?(options: Options, home: string): string | undefined | Promise<string>;
   /** Settings that contradict what was asked for, each as a sentence; empty when all is well. */
   conflicts?(options: Options, settings: Settings): string[];
   /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */

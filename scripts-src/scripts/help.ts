@@ -1,5 +1,6 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
 import type { Argv } from "yargs";
+import { newKeyFile } from "../archive/new-key.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
@@ -11,12 +12,13 @@ import usages from "../manual/usage.json" with { type: "json" };
 interface Options {
   topic: string | undefined;
   testNotice: boolean;
+  newKey: boolean;
 }
 
 export const help: Script<Options> = {
   name: "help",
   summary: "Explains the scripts and every setting; works without any settings.",
-  usage: "[TOPIC] [--test-notice]",
+  usage: "[TOPIC | --test-notice | --new-key]",
   positionals: "[topic]",
   examples: [
     ["help", "everything"],
@@ -24,6 +26,7 @@ export const help: Script<Options> = {
     ["help S3_BUCKET", "one setting"],
     ["help cron", "one chapter: scripts, settings, mail, cron, systemd, storage"],
     ["help --test-notice", "try the settings of mail, webhook and health check; no job runs"],
+    ["help --new-key > backup-key.txt", "make a pair of keys for encrypted backups"],
   ],
   options: (yargs: Argv) =>
     yargs
@@ -32,11 +35,17 @@ export const help: Script<Options> = {
         type: "boolean",
         default: false,
         describe: "Send a test message by every way that is set, and say what happened",
+      })
+      .option("new-key", {
+        type: "boolean",
+        default: false,
+        describe: "Print a new private and public key for encrypted backups, and where to keep them",
       }),
   needs: () => [],
   reports: () => false,
 
-  answer({ topic, testNotice }, home) {
+  answer({ topic, testNotice, newKey }, home) {
+    if (newKey) return newKeyFile(new Date());
     return testNotice ? undefined : find(topic, pageFor(process.stdout, process.env), home);
   },
   async act({ settings, log }) {

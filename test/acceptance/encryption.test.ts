@@ -233,3 +233,18 @@ test.each([
   expect(ran.status).toBe(2);
   expect(scripts.everything()).toEqual(before);
 });
+
+test("help --new-key makes a key file that we and age use; it works without settings", async () => {
+  scripts.configure({ EMAIL_NOTIFY_MODE: "nonsense" });
+  const ran = await scripts.run("help", ["--new-key"]);
+  expectSuccess(ran);
+  expect(ran.stdout).toMatch(/without it nobody can decrypt the backups/);
+  const [recipient = ""] = /(?<=# public key: )age1\w+/.exec(ran.stdout) ?? [];
+  const file = keyFile("new.txt", ran.stdout);
+  expect(shell(`age-keygen -y ${file}`).trim()).toBe(recipient);
+  expect((await scripts.run("help", ["--new-key"])).stdout).not.toContain(recipient);
+  const path = await backUp({ AGE_RECIPIENTS: recipient });
+  await spoil();
+  expectSuccess(await restoreWith(file, [path]));
+  expect(await noted()).toBe(secret);
+});

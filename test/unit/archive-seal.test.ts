@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { seal } from "../../scripts-src/archive/seal.ts";
+import { openJson } from "../../scripts-src/archive/decrypt.ts";
+import { seal, sealJson } from "../../scripts-src/archive/seal.ts";
 import { NoKeyFits, unseal } from "../../scripts-src/archive/unseal.ts";
 import { type AgeKey, newAgeKey } from "../support/age.ts";
 import { removeDir, tempDir } from "../support/temp.ts";
@@ -123,6 +124,28 @@ describe("a file that was tampered with", () => {
     await expect(Array.fromAsync(unseal(endless(), [key.secret]))).rejects.toThrow("its header is not age's");
     expect(read).toBeLessThan(200_000);
   });
+});
+
+test("a value in a manifest is opened by us and by hand, and by nobody else", async () => {
+  const tables = { "public.note": 3, "odd \u2028 \ud83d\ude00": 0 };
+  const text = await sealJson(tables, [key.recipient, other.recipient]);
+  expect(text).toMatch(/^[A-Za-z0-9+/]+=*$/);
+  for (const { file } of [key, other]) {
+    expect(await openJson(text, { identityFile: file }, "the list of tables")).toEqual(tables);
+    const { stdout } = Bun.spawnSync(["sh", "-c", `base64 -d | age -d -i ${file} | gunzip`], {
+      stdin: Buffer.from(text),
+    });
+    expect(JSON.parse(stdout.toString())).toEqual(tables);
+  }
+  const third = newAgeKey(join(dir, "third.txt"));
+  await expect(openJson(text, { identityFile: third.file }, "the list of tables")).rejects.toThrow(
+    "the list of tables cannot be decrypted",
+  );
+  await expect(openJson(text, {}, "the list of tables")).rejects.toThrow("AGE_IDENTITY_FILE is not set");
+  const changed = Buffer.from(text.slice(0, -8), "base64").toString("base64");
+  await expect(openJson(changed, { identityFile: key.file }, "the list of tables")).rejects.toThrow(
+    "the list of tables is damaged",
+  );
 });
 
 test("an error of what is encrypted or decrypted comes through as it is", async () => {
