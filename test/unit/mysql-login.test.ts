@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import fc from "fast-check";
+import type { Client, Family } from "../../scripts-src/database/mysql/clients.ts";
 import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/option-file.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
@@ -47,6 +48,15 @@ describe("the target", () => {
   });
 });
 
+/** A client program that has those options. */
+const client = (family: Family, ...options: string[]): Client => ({
+  path: "/bin/client",
+  name: "client",
+  family,
+  version: "1.0.0",
+  knows: (option) => options.includes(option),
+});
+
 function catchFailure(act: () => unknown): Failure {
   try {
     act();
@@ -64,7 +74,7 @@ describe("the option file", () => {
       fc.property(
         password.filter((text) => !text.includes("\0")),
         (text) => {
-          using file = writeOptionFile({ ...fromUrl("mysql://u@h:1/d"), password: text }, "mariadb");
+          using file = writeOptionFile({ ...fromUrl("mysql://u@h:1/d"), password: text }, client("mariadb"));
           const read = Bun.spawnSync(["my_print_defaults", file.argument, "client"]).stdout.toString();
           expect(read).toBe(`--host=h\n--port=1\n--protocol=TCP\n--user=u\n--password=${text}\n`);
         },
@@ -74,7 +84,7 @@ describe("the option file", () => {
   });
 
   test("only its owner can read it, and it goes", () => {
-    const file = writeOptionFile(fromUrl("mysql://u:p@h/d"), "mysql");
+    const file = writeOptionFile(fromUrl("mysql://u:p@h/d"), client("mysql"));
     const path = file.argument.replace("--defaults-file=", "");
     const mode = (name: string) => (statSync(name).mode & 0o777).toString(8);
     expect([mode(path), mode(dirname(path))]).toEqual(["600", "700"]);
@@ -83,11 +93,22 @@ describe("the option file", () => {
   });
 
   test("without a password there is an empty one, so that MYSQL_PWD does not count", () => {
-    expect(formatOptions(fromUrl("mysql://u@h/d"), "mysql")).toContain('\npassword=""\n');
+    expect(formatOptions(fromUrl("mysql://u@h/d"), client("mysql"))).toContain('\npassword=""\n');
+  });
+
+  test("S4: the client takes no commands and gives the server no files, by every switch that it knows", () => {
+    const locks = (...options: string[]) => {
+      const text = formatOptions(fromUrl("mysql://u@h/d"), client("mysql", ...options));
+      return text.slice(text.indexOf("[mysql]")).trim().split("\n").slice(1);
+    };
+    const always = ["connect-timeout=10", "binary-mode", "local-infile=0"];
+    expect(locks()).toEqual(always);
+    expect(locks("sandbox")).toEqual([...always, "sandbox"]);
+    expect(locks("commands", "system-command")).toEqual([...always, "commands=0", "system-command=0"]);
   });
 
   const tls = (query: string, family: "mysql" | "mariadb") =>
-    formatOptions(fromUrl(`mysql://u@h/d?${query}`), family)
+    formatOptions(fromUrl(`mysql://u@h/d?${query}`), client(family))
       .split("\n")
       .filter((line) => line.startsWith("ssl") || line.startsWith("tls"));
 

@@ -116,6 +116,11 @@ describe("what a load leaves out or changes", () => {
 
   test.each([
     "LOCK TABLES `t` WRITE;",
+    "START TRANSACTION;",
+    "COMMIT;",
+    "SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;",
+    "USE x;",
+    "CREATE SCHEMA IF NOT EXISTS x;",
     "UNLOCK TABLES;",
     "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `x` /*!40100 DEFAULT CHARACTER SET utf8mb4 */;",
     "/*!40000 DROP DATABASE IF EXISTS `x`*/;",
@@ -157,7 +162,10 @@ describe("what a load leaves out or changes", () => {
       "/*!50003 CREATE*/ /*!50017 */ /*!50003 TRIGGER t AFTER INSERT ON x FOR EACH ROW SET @a = 'DEFINER=`b`@`c`' */;",
     ],
     ["CREATE DEFINER=`a`@`%` PROCEDURE `p`() SELECT 1;", "CREATE  PROCEDURE `p`() SELECT 1;"],
-    ['CREATE DEFINER="a"@"b" FUNCTION "f"() RETURNS int RETURN 1;', 'CREATE  FUNCTION "f"() RETURNS int RETURN 1;'],
+    [
+      `SET sql_mode = 'ANSI_QUOTES';\nCREATE DEFINER="a"@"b" FUNCTION "f"() RETURNS int RETURN 1;`,
+      `SET sql_mode = 'ANSI_QUOTES';\nCREATE  FUNCTION "f"() RETURNS int RETURN 1;`,
+    ],
     [
       "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY INVOKER */\n/*!50001 VIEW `v` AS select 1 */;",
       "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013  SQL SECURITY INVOKER */\n/*!50001 VIEW `v` AS select 1 */;",
@@ -298,6 +306,95 @@ describe("a dump and its target", () => {
     expect(await problemsOf(sql, { from: "8.0.36", to: contact(mysql8) })).toEqual([]);
   });
 
+  // one of each kind
+  const refused = [
+    "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t",
+    "LOAD DATA INFILE '/etc/passwd' INTO TABLE t",
+    "LOAD XML INFILE '/x' INTO TABLE t",
+    "/*!99999 CREATE VIEW v AS SELECT */ LOAD DATA INFILE '/x' INTO TABLE t",
+    "CREATE /*!999999 TABLE t (a int) COMMENT = */ USER root",
+    "SELECT 1 INTO OUTFILE '/tmp/x'",
+    "SELECT 1 INTO DUMPFILE '/tmp/x'",
+    "(SELECT 1)",
+    "CREATE FUNCTION f RETURNS STRING SONAME 'lib.so'",
+    "CREATE AGGREGATE FUNCTION f RETURNS REAL SONAME 'lib.so'",
+    "INSTALL PLUGIN p SONAME 'lib.so'",
+    "INSTALL COMPONENT 'file://x'",
+    "SET GLOBAL local_infile = 1",
+    "SET @@GLOBAL.local_infile = 1",
+    "SET @a = 1, GLOBAL local_infile = 1",
+    "SET PERSIST local_infile = 1",
+    "SET PASSWORD = 'x'",
+    "SET sql_mode = concat('ANSI', '_QUOTES')",
+    "SET sql_mode = @unknown",
+    "/*!999999 SET sql_mode = 'NO_BACKSLASH_ESCAPES' */",
+    "CREATE USER x",
+    "GRANT ALL ON *.* TO x",
+    "SHUTDOWN",
+    "KILL 1",
+    "HANDLER t OPEN",
+    "CALL p()",
+    "PREPARE s FROM 'DROP DATABASE other'",
+    "EXECUTE IMMEDIATE 'DROP DATABASE other'",
+    "DROP TABLE other.t",
+    'DROP TABLE "other".t',
+    "DROP TABLE t, `other`.`t`",
+    "DROP TABLE other . t",
+    "DROP TABLE /* x */ other/**/.t",
+    "CREATE TABLE `other`.`t` (a int)",
+    "CREATE TABLE t LIKE other.t",
+    "CREATE TABLE t (a int) SELECT load_file('/etc/passwd')",
+    "INSERT INTO `other`.`t` VALUES (1)",
+    "INSERT INTO t SELECT * FROM other.t",
+    "INSERT INTO t SET a = 1",
+    "INSERT INTO t VALUES (load_file('/etc/passwd'))",
+    "INSERT INTO t VALUES ((SELECT 1))",
+    "INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = 1",
+    "INSERT INTO t VALUES (1 /* x */)",
+    "INSERT INTO t VALUES (@@datadir)",
+    "UPDATE mysql.user SET a = 1",
+    "DELETE FROM t",
+    "ALTER TABLE t RENAME other.t",
+    "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE other.t",
+    "ALTER DATABASE other CHARACTER SET utf8mb4",
+    "RENAME TABLE t TO other.t",
+    "CREATE TRIGGER tr BEFORE INSERT ON other.t FOR EACH ROW SET @a = 1",
+    "CREATE VIEW other.v AS SELECT 1",
+    "CREATE EVENT other.e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+    "XA START 'x'",
+    "ROLLBACK",
+    "CREATE VIEW v AS SELECT 1\ndelimiter -- x\n",
+  ];
+  test.each(refused)("S5, S12a: %p is refused while reading", async (sql) => {
+    await expect(problemsOf(`${sql};`)).rejects.toThrow("the dump");
+    await expect(problemsOf(`DELIMITER ;;\n${sql};;\nDELIMITER ;`)).rejects.toThrow("the dump");
+  });
+
+  const trigger = "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW";
+  test.each([
+    `${trigger} SET @a = 1; DROP DATABASE other`,
+    `${trigger} BEGIN SET @a = 1; END; DROP DATABASE other`,
+    `${trigger} IF NEW.a THEN SET @a = CASE WHEN 1 THEN 2 ELSE 3 END; END IF; BEGIN NOT ATOMIC DROP DATABASE other; END`,
+    `${trigger} BEGIN END; BEGIN; DROP DATABASE other; END`,
+    "CREATE VIEW v AS SELECT 1; LOAD DATA INFILE '/x' INTO TABLE t",
+    "SET @a = @@sql_mode; DROP TABLE other.t",
+  ])("S5: a second statement behind another DELIMITER is refused: %s", async (sql) => {
+    await expect(problemsOf(`DELIMITER ;;\n${sql} ;;\nDELIMITER ;`)).rejects.toThrow("the dump holds a statement");
+  });
+
+  test.each([
+    `${trigger} IF NEW.a > 1 THEN SET NEW.a = IF(1, 2, 3); ELSEIF NEW.a = 2 THEN SET NEW.a = 1; ELSE SET NEW.b = 2; END IF`,
+    `${trigger} BEGIN DECLARE EXIT HANDLER FOR NOT FOUND BEGIN END; l: LOOP LEAVE l; END LOOP l; SET @a = 1; END`,
+    "CREATE PROCEDURE p(begin date, `end` date) BEGIN CASE 1 WHEN 1 THEN SELECT 1; ELSE BEGIN END; END CASE; SELECT 2; END",
+    "CREATE PROCEDURE p() BEGIN REPEAT SET @a = 1; UNTIL @a END REPEAT; WHILE 0 DO SET @b = 1; END WHILE; CALL q(); END",
+    "CREATE FUNCTION f() RETURNS int BEGIN RETURN CASE WHEN 1 THEN IF(1, 2, 3) ELSE 4 END; END",
+    "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO BEGIN DELETE FROM t WHERE a < now(); OPTIMIZE TABLE t; END",
+    "CREATE PACKAGE BODY p AS a int := 1; FUNCTION f RETURN int AS BEGIN RETURN 1; END; BEGIN a := 2; END",
+    "CREATE PROCEDURE p AS x int := 1; BEGIN SELECT x; END",
+  ])("programs of every shape are one statement: %s", async (sql) => {
+    expect(await problemsOf(`DELIMITER ;;\n${sql} ;;\nDELIMITER ;`)).toEqual([]);
+  });
+
   test("what both have goes from one to the other", async () => {
     const sql =
       "CREATE TABLE `t` (`a` int DEFAULT NULL, `d` datetime DEFAULT current_timestamp(), KEY `k` (`a`(10))) ENGINE=InnoDB;";
@@ -315,7 +412,7 @@ describe("a dump and its target", () => {
   });
 
   test.each([
-    [`${header("8.0.1")}SELECT 1;`, "not whole"],
+    [`${header("8.0.1")}TRUNCATE a;`, "not whole"],
     [`${header("8.0.1")}SELECT '-- Dump completed\n`, "breaks off"],
     ["--\n-- PostgreSQL database dump\n--\n", "is a dump of PostgreSQL"],
     ["PGDMP\x01\x0e", "is a dump of PostgreSQL"],

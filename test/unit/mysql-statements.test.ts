@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Piece, splitStatements } from "../../scripts-src/database/mysql/statements.ts";
+import { type Piece, Scanner, splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 
 const pieces = async (sql: string, size = sql.length || 1): Promise<Piece[]> => {
   const bytes = Buffer.from(sql);
@@ -9,89 +9,113 @@ const pieces = async (sql: string, size = sql.length || 1): Promise<Piece[]> => 
   }
   return Array.fromAsync(splitStatements(chunks()));
 };
-const statements = async (sql: string, size?: number) =>
-  (await pieces(sql, size)).flatMap((piece) => (piece.kind === "statement" ? [piece.bytes.toString()] : []));
+const statements = async (sql: string, size?: number) => {
+  const found: string[] = [];
+  for (const piece of await pieces(sql, size)) {
+    if (piece.kind === "statement") found.push(piece.bytes.toString());
+    // in parts, as it comes
+    else if (piece.kind === "rows") found.push(`${piece.first ? "" : (found.pop() ?? "")}${piece.bytes.toString()}`);
+  }
+  return found;
+};
 const joined = (found: readonly Piece[]) =>
   found.map((piece) => `${piece.bytes.toString()}${piece.kind === "statement" ? piece.delimiter : ""}`).join("");
 
 /** One entry is one statement, whatever stands in it. */
-const whole = [
-  "SELECT 1",
-  "SELECT 'a;b', \"c;d\", `e;f`",
-  "SELECT 'it''s; fine', 'it\\'s; too', '\\\\'",
-  'SELECT "say ""a;""", "\\";"',
-  "SELECT `odd``;name\\` FROM t",
-  "SELECT 1 -- ; no end 'here\n+ 2",
-  'SELECT 1 # ; no end "here\n+ 2',
-  "SELECT 5--1",
-  "SELECT 1 /* ; no end ' \\! */ + 2",
+const complete = [
+  "SET @a = @@sql_mode",
+  "CREATE VIEW v AS SELECT 'a;b', \"c;d\", `e;f`",
+  "CREATE VIEW v AS SELECT 'it''s; fine', 'it\\'s; too', '\\\\'",
+  'CREATE VIEW v AS SELECT "say ""a;""", "\\";"',
+  "CREATE VIEW v AS SELECT `odd``;name\\` FROM t",
+  "CREATE VIEW v AS SELECT 1 -- ; no end 'here\n+ 2",
+  'CREATE VIEW v AS SELECT 1 # ; no end "here\n+ 2',
+  "CREATE VIEW v AS SELECT 5--1",
+  "CREATE VIEW v AS SELECT 1 /* ; no end ' \\! */ + 2",
   "/*!50003 SET sql_mode = '' */",
   "/*!50001 CREATE VIEW v AS SELECT ';' */",
   "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 'x;' */",
-  "/*M!100301 SELECT 'x;' */",
-  "INSERT INTO t VALUES ('\\! touch x\\n','DELIMITER ;;','-- \\0 /*',\\N,-5,0x5c)",
-  "INSERT INTO `täble ☃` VALUES ('😀;')",
-  "DELIMITERS",
+  "/*M!100301 CREATE VIEW v AS SELECT 'x;' */",
+  "INSERT INTO t VALUES ('\\! touch x\\n','DELIMITER ;;','-- \\0 /*',\\N,-5,0x5c);",
+  "INSERT INTO `täble ☃` (`a`,`b`) VALUES ('😀;');",
 ];
+/** The one statement, as `statements` gives it. */
+const one = (sql: string) => (sql.startsWith("INSERT") ? sql : `${sql};`);
 
 describe("statements of a MySQL dump", () => {
-  test.each(whole)("%p is one statement", async (sql) => {
-    expect(await statements(`${sql};\nSELECT 'next';\n`)).toEqual([sql, "SELECT 'next'"]);
+  test.each(complete)("%p is one statement", async (sql) => {
+    expect(await statements(`${one(sql)}\nTRUNCATE next;\n`)).toEqual([sql, "TRUNCATE next"]);
   });
 
   test("DELIMITER lines change what ends a statement", async () => {
     const body = "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT ';;'; /* ;; */ -- ;;\nEND";
-    const sql = `DELIMITER ;;\n${body} ;;\nSELECT 2;;\n  delimiter //\nSELECT 3; x//\nDELIMITER ;\nSELECT 4;`;
-    expect(await statements(sql)).toEqual([`${body} `, "SELECT 2", "SELECT 3; x", "SELECT 4"]);
+    const p = "CREATE PROCEDURE p() SELECT 3; ";
+    const sql = `DELIMITER ;;\n${body} ;;\nUSE a;;\n  delimiter //\n${p}//\nDELIMITER ;\nUSE b;`;
+    expect(await statements(sql)).toEqual([`${body} `, "USE a", p, "USE b"]);
   });
 
   test("line ends of Windows", async () => {
-    expect(await statements("DELIMITER ;;\r\nSELECT 1; x;;\r\nDELIMITER ;\r\nSELECT 2;\r\n")).toEqual([
-      "SELECT 1; x",
-      "SELECT 2",
-    ]);
+    const p = "CREATE PROCEDURE p() BEGIN SELECT 1; END";
+    expect(await statements(`DELIMITER ;;\r\n${p};;\r\nDELIMITER ;\r\nUSE a;\r\n`)).toEqual([p, "USE a"]);
   });
 
   test("sql_mode says whether a backslash escapes, and what was put aside comes back", async () => {
     const set = "SET @saved_sql_mode = @@sql_mode";
     const on = "/*!50003 SET sql_mode              = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES' */ ";
     const off = "SET sql_mode = @saved_sql_mode";
-    const sql = [set, on, "SELECT '\\'", 'SELECT "\\"', off, "SELECT '\\';'", 'SELECT "\\";"'];
+    const view = (text: string) => `CREATE VIEW v AS SELECT ${text}`;
+    const sql = [set, on, view("'\\'"), view('"\\"'), off, view("'\\';'"), view('"\\";"')];
     expect(await statements(`${sql.join(";\n")};\n`)).toEqual(sql);
   });
 
   test("the sandbox line of MariaDB, in both forms, is no statement and no command", async () => {
     for (const first of ["/*M!999999\\- enable the sandbox mode */ ", "/*!999999\\- enable the sandbox mode */"])
-      expect(await statements(`${first}\n-- MariaDB dump\nSELECT 1;`)).toEqual(["SELECT 1"]);
+      expect(await statements(`${first}\n-- MariaDB dump\nUSE a;`)).toEqual(["USE a"]);
   });
 
   test.each([
     "\\! touch x\n",
     "SELECT 1 \\! touch x\n;",
-    "SELECT 1; \\. /etc/passwd\n",
+    "USE a; \\. /etc/passwd\n",
     "/*!50000 SELECT 1 \\! touch x */;",
     "/*M!999999\\! touch x */;",
-    "SELECT 'open",
-    "SELECT 1",
-    "SELECT `open;",
-    "SELECT 1 /* open;",
-    "DELIMITER ;;\nSELECT 1;\n",
+    "USE 'open",
+    "USE a",
+    "USE `open;",
+    "USE a /* open;",
+    "DELIMITER ;;\nUSE a;\n",
+    "INSERT INTO t VALUES (1",
+    "INSERT INTO t",
   ])("%p is refused", async (sql) => {
     expect(pieces(sql)).rejects.toThrow(/the dump/);
   });
 
-  test("a giant statement passes in parts and does not hide the next one", async () => {
+  test("the rows of each table are counted, however they are cut", async () => {
+    const sql =
+      "INSERT INTO `t` VALUES (1,'),('),(2,'\\'),('),\n(3,NULL);INSERT INTO `t` (`a`,`)`) VALUES (4,0x28);REPLACE INTO u VALUES (-1,_binary '(');";
+    for (const size of [1, 2, 3, 7, 1000]) {
+      const scanner = new Scanner();
+      for (let at = 0; at < sql.length; at += size) {
+        scanner.add(Buffer.from(sql.slice(at, at + size)));
+        Array.from(scanner.pieces(false));
+      }
+      Array.from(scanner.pieces(true));
+      expect([size, ...scanner.rows]).toEqual([size, ["t", 4], ["u", 1]]);
+    }
+  });
+
+  test("a giant INSERT passes in parts and does not hide the next statement", async () => {
     const giant = `INSERT INTO t VALUES ('${"x;\\'".repeat(1_500_000)}');`;
-    const sql = `SELECT 1;${giant}\nSELECT 2;`;
+    const sql = `USE a;${giant}\nUSE b;`;
     const found = await pieces(sql, 65_536);
     expect(joined(found) === sql).toBe(true);
-    expect(found.filter((piece) => piece.kind === "part").length).toBeGreaterThan(1);
-    expect(await statements(sql, 65_536)).toEqual(["SELECT 1", "SELECT 2"]);
+    expect(found.filter((piece) => piece.kind === "rows").length).toBeGreaterThan(1);
+    expect(await statements(sql, 65_536)).toEqual(["USE a", giant, "USE b"]);
   });
 
   test("however the text is cut into chunks, the pieces are the same and nothing is lost", async () => {
     const block = "DELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT ';'; END;;\nDELIMITER ;\n";
-    const single = whole.map((sql) => `${sql};`);
+    const single = complete.map(one);
     const parts = fc.array(fc.constantFrom(...single, block, "-- a comment; 'quote\n", "/* a; ' */", "\n"), {
       maxLength: 12,
     });

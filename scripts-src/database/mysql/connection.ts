@@ -29,7 +29,7 @@ export interface LoggedIn extends Program {
 }
 
 export function startClient({ target, signal }: Connection, client: Client, words: readonly string[]): LoggedIn {
-  const file = writeOptionFile(target, client.family);
+  const file = writeOptionFile(target, client);
   const loggedIn = () => file[Symbol.dispose]();
   try {
     const program = start([client.path, file.argument, ...words], { env: file.env, signal });
@@ -45,7 +45,7 @@ const end = "end of the answer";
 
 /** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
 export async function query({ target, signal }: Connection, client: Client, sql: string): Promise<string[][]> {
-  using file = writeOptionFile(target, client.family);
+  using file = writeOptionFile(target, client);
   const $ = await shell(file.env, signal);
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
   const result = await $`${client.path} ${file.argument} ${words} --execute=${`${sql};\nSELECT '${end}'`} < /dev/null`;

@@ -2,6 +2,8 @@
 import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
 import { features } from "./features.ts";
+import { type Piece, unquote } from "./statements.ts";
+import { bare } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
 export interface DumpContents extends Contents {
@@ -60,26 +62,19 @@ const createProgram = new RegExp(
   String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
 );
 const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/;
-const useDatabase = new RegExp(String.raw`^USE ${name}$`);
-
-/** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
-const unquote = (word: string): string =>
-  Buffer.from(word.slice(1, -1).replaceAll(word.slice(0, 1).repeat(2), word.slice(0, 1)), "latin1").toString();
+/** What leads into a database; any of these is left out of a load. */
+const ofDatabase =
+  /^(?:\/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:\/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;
 
 const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
 
-/** Strings, quoted names and comments taken out, so that words can be looked for. */
-const bare = (text: string): string =>
-  text.replaceAll(
-    /'(?:[^'\\]|\\[\s\S]|'')*'|`(?:[^`]|``)*`|"(?:[^"\\]|\\[\s\S]|"")*"|\/\*(?!M?!)[\s\S]*?\*\/|(?:#|-- ).*/g,
-    "``",
-  );
-
-/** Adds what a statement says; `text` is latin1, so that every byte is kept. */
-export function readStatement(contents: Omit<DumpContents, "family">, text: string): void {
-  if (/^(?:INSERT|REPLACE|DROP|LOCK|UNLOCK) /.test(text)) return;
-  const use = useDatabase.exec(text)?.[1];
-  if (use) contents.databases.add(unquote(use));
+/** Adds what a statement says. */
+export function readStatement(contents: Omit<DumpContents, "family">, piece: Piece & { kind: "statement" }): void {
+  // latin1 keeps every byte
+  const text = piece.bytes.toString("latin1");
+  const used = piece.leftOut ? ofDatabase.exec(text)?.[1] : undefined;
+  if (used !== undefined) contents.databases.add(unquote(used));
+  if (piece.leftOut || /^DROP /i.test(text)) return;
   if (/^(?:\/\*!\d+ )?SET /.test(text)) return readSetting(contents, text);
   const table = createTable.exec(text)?.[1] ?? createSequence.exec(text)?.[1];
   if (table) contents.tables.push(unquote(table));
@@ -91,7 +86,7 @@ export function readStatement(contents: Omit<DumpContents, "family">, text: stri
   const [, kind, program] = createProgram.exec(unowned) ?? [];
   if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
   contents.triggers ||= createTrigger.test(unowned);
-  const words = bare(text);
+  const words = bare(text, { backslashes: true, ansiQuotes: piece.ansiQuotes });
   for (const [, collation = ""] of words.matchAll(/\bCOLLATE[ =](\w+)/gi))
     contents.collations.add(collation.toLowerCase());
   const engine = table && /\bENGINE ?= ?(\w+)/.exec(words)?.[1];

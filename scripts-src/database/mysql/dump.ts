@@ -96,6 +96,6 @@ export function stockRestore(
   const client = contact.kind.family === "mariadb" ? "mariadb" : "mysql";
   // MySQL's client takes the first line of early sandboxed dumps for a command
   const sandbox = contact.dump.family !== contact.kind.family ? " | sed '1{/sandbox mode/d}'" : "";
-  const load = `${client} --binary-mode --comments --default-character-set=utf8mb4 --max-allowed-packet=1G`;
+  const load = `${client} --binary-mode --local-infile=0 --comments --default-character-set=utf8mb4 --max-allowed-packet=1G`;
   return `${unpackCommand(file, compression)}${sandbox} | ${load} ${quote(database)}`;
 }

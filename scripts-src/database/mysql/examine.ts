@@ -21,36 +21,38 @@ export function dumpReader(): DumpReader<DumpContents> {
   let head: Buffer = Buffer.alloc(0);
   let tail: Buffer = Buffer.alloc(0);
   let bytes = 0;
-  let giant = 0;
+  /** Bytes of the INSERT so far. */
+  let insert = 0;
   const scanner = new Scanner();
   const contents = emptyContents();
-  const read = (last: boolean) => {
+  const read = (chunk: Uint8Array, last = false) => {
+    scanner.add(chunk);
     for (const piece of scanner.pieces(last)) {
-      if (piece.kind === "statement") readStatement(contents, piece.bytes.toString("latin1"));
-      giant = piece.kind === "part" ? giant + piece.bytes.length : 0;
-      contents.longest = Math.max(contents.longest, giant, piece.bytes.length);
+      if (piece.kind === "statement") readStatement(contents, piece);
+      if (piece.kind === "rows") insert = (piece.first ? 0 : insert) + piece.bytes.length;
+      contents.longest = Math.max(contents.longest, piece.kind === "rows" ? insert : piece.bytes.length);
     }
   };
   return {
     add(chunk) {
-      if (head.length < headLength) {
-        head = Buffer.concat([head, chunk.subarray(0, headLength)]);
-        if (head.length >= headLength) checkHead(head);
-      }
       tail = endOf(tail, chunk);
       bytes += chunk.length;
-      scanner.add(chunk);
-      read(false);
+      if (head.length >= headLength) return read(chunk);
+      // by its head it is seen what the file is: only a dump of ours is read as one
+      head = Buffer.concat([head, chunk]);
+      if (head.length < headLength) return;
+      checkHead(head);
+      read(head);
     },
     end() {
       if (head.length < headLength) checkHead(head);
-      read(true);
+      read(head.length < headLength ? head : Buffer.alloc(0), true);
       if (!isComplete(tail)) {
         throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
           hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
         });
       }
-      return { ...contents, bytes, ...readHead(head.toString("utf8", 0, headLength)) };
+      return { ...contents, bytes, rows: scanner.rows, ...readHead(head.toString("utf8", 0, headLength)) };
     },
   };
 }

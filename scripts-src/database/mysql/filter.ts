@@ -12,12 +12,6 @@ export interface LoadRules {
   forgetModes: boolean;
 }
 
-/**
- * What concerns more than the one database or would lead elsewhere: which database it goes into, replication, locks (MariaDB
- * cannot load a table with a sequence as default under them).
- */
-const leftOut =
-  /^(?:\/\*!\d+ )?(?:(?:CREATE|DROP) DATABASE\b|USE [`"]|(?:UN)?LOCK TABLES\b|CHANGE (?:MASTER|REPLICATION)\b|(?:START|STOP) (?:SLAVE|REPLICA)\b|SET [^;]*\b(?:GTID_PURGED|SQL_LOG_BIN|gtid_slave_pos)\b)/i;
 const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 const forgotten =
@@ -29,13 +23,13 @@ const headLength = 1 << 16;
 
 /** The bytes of a piece as they are to be loaded; undefined when it is left out. */
 export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
-  if (piece.kind === "part") return piece.bytes;
+  if (piece.kind === "rows") return piece.last ? Buffer.concat([piece.bytes, Buffer.from("\n")]) : piece.bytes;
   // a line of its own, whatever came before
   if (piece.kind === "delimiter") return Buffer.concat([Buffer.from("\n"), piece.bytes]);
   // comments between statements would be sent to the server one by one
   if (piece.kind === "between" || piece.bytes.length === 0) return undefined;
+  if (piece.leftOut) return undefined;
   const head = piece.bytes.toString("latin1", 0, headLength);
-  if (leftOut.test(head)) return undefined;
   const changed = change(head, rules);
   const rest = piece.bytes.subarray(headLength);
   const ending = Buffer.from(`${piece.delimiter}\n`, "latin1");

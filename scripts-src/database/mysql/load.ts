@@ -13,8 +13,6 @@ import { splitStatements } from "./statements.ts";
 const options = [
   "--batch",
   "--unbuffered",
-  // no command of the client is obeyed but DELIMITER, whatever stands in the dump
-  "--binary-mode",
   // comments in the bodies of programs stay
   "--comments",
   "--skip-column-names",

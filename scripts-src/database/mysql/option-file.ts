@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atExit } from "../../base/cleanup.ts";
 import { diskFailure } from "../../base/disk.ts";
-import type { Family } from "./clients.ts";
+import type { Client, Family } from "./clients.ts";
 import type { Target } from "./target.ts";
 
 export interface OptionFile extends Disposable {
@@ -20,9 +20,9 @@ const [prefix, fileName] = ["backup_scripts-", "client.cnf"];
  * Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. Throws
  * `Failure`.
  */
-export function writeOptionFile(target: Target, family: Family): OptionFile {
+export function writeOptionFile(target: Target, client: Client): OptionFile {
   try {
-    return createOptionFile(formatOptions(target, family));
+    return createOptionFile(formatOptions(target, client));
   } catch (error) {
     throw diskFailure(`cannot write an option file below ${tmpdir()}`, error);
   }
@@ -73,8 +73,8 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** The text of the file for the client programs of that family. */
-export function formatOptions(target: Target, family: Family): string {
+/** The text of the file for that client program. */
+export function formatOptions(target: Target, client: Pick<Client, "family" | "knows">): string {
   const { host, port, socket, user, password = "" } = target;
   const login: [string, string | number | undefined][] = [
     // also with a socket: without the line MYSQL_HOST would count
@@ -86,11 +86,25 @@ export function formatOptions(target: Target, family: Family): string {
     ["user", user],
     // also an empty one: without the line MYSQL_PWD would count
     ["password", password],
-    ...tlsOptions(target.options, family),
+    ...tlsOptions(target.options, client.family),
   ];
   const lines = login.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(String(value))}`]));
-  return ["[client]", ...lines, "[mysql]", "connect-timeout=10", ""].join("\n");
+  return ["[client]", ...lines, "[mysql]", "connect-timeout=10", ...locks(client), ""].join("\n");
 }
+
+/**
+ * What keeps the command-line client from doing anything but sending SQL to the server. It stands in the option file, so that no
+ * session of ours starts without it, whatever the session is fed with.
+ */
+const locks = ({ knows }: Pick<Client, "knows">): string[] => [
+  // of the client's own commands only DELIMITER is obeyed
+  "binary-mode",
+  // the server cannot ask for files of this machine (LOAD DATA LOCAL INFILE)
+  "local-infile=0",
+  ...(knows("sandbox") ? ["sandbox"] : []),
+  ...(knows("commands") ? ["commands=0"] : []),
+  ...(knows("system-command") ? ["system-command=0"] : []),
+];
 
 /** What MySQL calls ssl-mode has other names in MariaDB; the rest is the same. */
 function tlsOptions(options: ReadonlyMap<string, string>, family: Family): [string, string][] {

@@ -1,34 +1,53 @@
-/** sql_mode, as far as it changes where a string ends. */
+/** What a SET changes in how the next statements are read: sql_mode and the character set, as far as they say where a string ends. */
+import { Failure } from "../../base/errors.ts";
 
 export interface QuoteRules {
   /** A backslash in a string escapes (no NO_BACKSLASH_ESCAPES). */
   readonly backslashes: boolean;
   /** Double quotes hold names (ANSI_QUOTES, or a mode that includes it). */
   readonly ansiQuotes: boolean;
-  /** Rules that a dump has put aside in a variable, by its name in lower case. */
-  readonly saved: ReadonlyMap<string, Omit<QuoteRules, "saved">>;
+  /** A backslash or a quote mark can be half a character: the client programs do not know that, the server does. */
+  readonly halves: boolean;
+  /** What a dump has put aside in a variable: its name in lower case, what it was, and the rules then. */
+  readonly saved: ReadonlyMap<string, { what: string; rules: Omit<QuoteRules, "saved"> }>;
 }
 
-const assignment = /@(\w+)\s*=\s*@@(?:session\.)?sql_mode|\bsql_mode\s*=\s*(?:'([^']*)'|"([^"]*)"|@(\w+))/gi;
+export const firstRules: QuoteRules = { backslashes: true, ansiQuotes: false, halves: false, saved: new Map() };
 
-/** The rules after a statement; only SET changes them. */
-export function changeModes(rules: QuoteRules, statement: Buffer): QuoteRules {
-  if (statement.length > 2_000 || !/^(?:\/\*!\d* *)?SET\s/i.test(statement.toString("latin1", 0, 20))) return rules;
-  let { backslashes, ansiQuotes } = rules;
+const assignment =
+  /@([\w$]+)\s*:?=\s*@@(?:session\s*\.\s*)?(\w+)|\b(sql_mode|character_set_client)\s*:?=\s*(?:'([^']*)'|"([^"]*)"|@([\w$]+)|(\S+?)(?=[\s,*]|$))|\b(NAMES|CHARACTER SET|CHARSET)\s+['"]?(\w+)/gi;
+
+/** Character sets in which the second byte of a character can be that of a backslash or a backtick. */
+export const halvedSets = /^(?:big5|cp932|gbk|gb18030|sjis)$/i;
+
+/** The rules after a statement that is loaded; only SET changes them. Throws `Failure` where that cannot be told. */
+export function changeModes(rules: QuoteRules, text: string): QuoteRules {
+  if (!/^(?:\/\*!\d* *)?SET\s/i.test(text)) return rules;
+  let { backslashes, ansiQuotes, halves } = rules;
   const saved = new Map(rules.saved);
-  for (const [, into, single, double, from] of statement.toString("latin1").matchAll(assignment)) {
-    const modes = (single ?? double)?.toUpperCase().split(",");
+  for (const found of text.matchAll(assignment)) {
+    const [, into, what, target = "", single, double, from, word, , names] = found;
+    const now = { backslashes, ansiQuotes, halves };
+    const value = single ?? double;
     const earlier = saved.get(from?.toLowerCase() ?? "");
-    if (into !== undefined) saved.set(into.toLowerCase(), { backslashes, ansiQuotes });
-    else if (modes) {
+    if (into !== undefined) saved.set(into.toLowerCase(), { what: what?.toLowerCase() ?? "", rules: now });
+    else if (names !== undefined) halves = halvedSets.test(names);
+    else if (from !== undefined && earlier?.what !== target.toLowerCase()) throw unclear(text);
+    else if (/^character/i.test(target)) halves = earlier ? earlier.rules.halves : halvedSets.test(value ?? word ?? "");
+    else if (earlier) ({ backslashes, ansiQuotes } = earlier.rules);
+    else if (value === undefined) throw unclear(text);
+    else {
+      const modes = value.toUpperCase().split(",");
       backslashes = !modes.includes("NO_BACKSLASH_ESCAPES");
       ansiQuotes = modes.some((mode) => ansi.has(mode));
-    } else {
-      backslashes = earlier?.backslashes ?? true;
-      ansiQuotes = earlier?.ansiQuotes ?? false;
     }
   }
-  return { backslashes, ansiQuotes, saved };
+  return { backslashes, ansiQuotes, halves, saved };
 }
 
 const ansi = new Set(["ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"]);
+
+const unclear = (text: string) =>
+  new Failure(`the dump sets what cannot be read for certain: ${text.slice(0, 100)}`, {
+    hints: ["this is not what dump programs write: look at the file before you restore it"],
+  });

@@ -1,30 +1,33 @@
 /**
  * Splits the SQL of a dump into statements by the rules of MySQL's and MariaDB's command-line clients (add_line in
  * client/mysql.cc): quotes, comments, DELIMITER lines. Needed because a load must leave out or change single statements
- * and must never touch what only looks like one. Commands of the client (`\!`, `\.`) are refused: nothing that a dump
- * holds may run a program.
+ * and must never touch what only looks like one. What dump programs never write is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { changeModes, type QuoteRules } from "./sql-mode.ts";
+import { judge } from "./allowed.ts";
+import { insertHead, Rows } from "./rows.ts";
+import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
 
 export type Piece =
-  /** A whole statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. */
-  | { kind: "statement"; bytes: Buffer; delimiter: string }
-  /** A part of a statement too long to be of interest, passed on as it is; the last one ends in the delimiter. */
-  | { kind: "part"; bytes: Buffer; last: boolean }
+  /** A complete statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. A load can leave it out. */
+  | { kind: "statement"; bytes: Buffer; delimiter: string; leftOut: boolean; ansiQuotes: boolean }
+  /** An INSERT or a part of one, with its delimiter. */
+  | { kind: "rows"; bytes: Buffer; first: boolean; last: boolean; table: string }
   /** A DELIMITER line. */
   | { kind: "delimiter"; bytes: Buffer }
   /** White space and comments between statements. */
   | { kind: "between"; bytes: Buffer };
 
-/** Longer statements are passed on in parts: nothing that is ever read or changed is so long. */
-const longestStatement = 1 << 21;
+/** Bytes of the longest statement that is no INSERT, and of the longest beginning of an INSERT (4,096 names of columns). */
+const [longestStatement, longestHead] = [1 << 24, 1 << 20];
 
 const newline = 0x0a;
 const backslash = 0x5c;
 const isSpace = (byte: number | undefined) => byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 /** The first line of MariaDB's dumps since May 2024, a command to its own client. */
 const sandbox = /^\/\*M?!999999\\- enable the sandbox mode \*\//;
+/** What DELIMITER lines of dump programs say. */
+const delimiters = /^(?:;;?|\/\/|\$\$|\|\|?)$/;
 
 /** Yields the pieces of `source` in order; their bytes, with the delimiters, are `source` again. Throws `Failure`. */
 export async function* splitStatements(source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
@@ -46,9 +49,11 @@ export class Scanner {
   /** Within a statement: what the next byte belongs to; a quote mark, or a comment by the bytes that end it. */
   private within: number | "\n" | "*/" | undefined;
   private delimiter = ";";
-  /** A part of the present statement was already passed on. */
-  private partial = false;
-  private rules: QuoteRules = { backslashes: true, ansiQuotes: false, saved: new Map() };
+  /** Of the INSERT at hand: its rows, its table, and whether a part of it was already passed on. */
+  private insert: { rows: Rows; table: string; first: boolean } | undefined;
+  private rules: QuoteRules = firstRules;
+  /** Rows of each table so far. */
+  readonly rows = new Map<string, number>();
 
   add(chunk: Uint8Array): void {
     const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -69,7 +74,47 @@ export class Scanner {
       const piece = this.between();
       if (piece || !this.inStatement) return piece;
     }
-    return this.statement();
+    if (!this.insert && this.at === 0 && this.delimiter === ";" && this.startsInsert()) {
+      if (this.text.length < longestHead && !this.last) return undefined;
+      throw this.text.includes(";") ? this.refuse() : cutOff();
+    }
+    return this.insert ? this.insertPart(this.insert) : this.statement();
+  }
+
+  /** Whether the statement at hand is an INSERT of which no row has come yet. */
+  private startsInsert(): boolean {
+    if (!/^(?:INSERT|REPLACE)\s/i.test(this.text.toString("latin1", 0, 10))) return false;
+    const short = insertHead.exec(this.text.toString("latin1", 0, 4096));
+    const found = short ?? insertHead.exec(this.text.toString("latin1", 0, longestHead));
+    if (!found) return true;
+    if (this.rules.halves) throw this.refuse();
+    this.insert = { rows: new Rows(this.rules.backslashes), table: unquote(found[1] ?? ""), first: true };
+    this.at = found[0].length;
+    return false;
+  }
+
+  /** What has come of an INSERT. */
+  private insertPart(insert: NonNullable<Scanner["insert"]>): Piece | undefined {
+    const { rows, table, first } = insert;
+    const end = rows.read(this.text, this.at);
+    if (end === 0) return undefined;
+    insert.first = false;
+    if (rows.ended) {
+      this.rows.set(table, (this.rows.get(table) ?? 0) + rows.count);
+      this.insert = undefined;
+      this.inStatement = false;
+      this.atLineStart = false;
+    }
+    return { kind: "rows", bytes: this.take(end), first, last: rows.ended, table };
+  }
+
+  private refuse(): Failure {
+    try {
+      judge(this.text.toString("latin1", 0, 4096), this.rules);
+    } catch (error) {
+      if (error instanceof Failure) return error;
+    }
+    return unreadable();
   }
 
   private take(end: number): Buffer {
@@ -110,11 +155,12 @@ export class Scanner {
     const end = this.find("\n", 0);
     if (end < 0) return undefined;
     this.delimiter = /^\w+[ \t]+(\S+)/.exec(this.text.toString("latin1", 0, end))?.[1] ?? ";";
+    if (!delimiters.test(this.delimiter)) throw clientCommand(`DELIMITER ${this.delimiter.slice(0, 20)}`);
     this.atLineStart = true;
     return { kind: "delimiter", bytes: this.take(end) };
   }
 
-  /** Up to the delimiter, or a part of a giant. */
+  /** Up to the delimiter. */
   private statement(): Piece | undefined {
     while (this.at < this.text.length) {
       if (this.within !== undefined) {
@@ -123,9 +169,8 @@ export class Scanner {
       else if (this.startsWith(this.delimiter)) return this.endStatement();
       else this.skipSpecial();
     }
-    if (this.at <= longestStatement) return undefined;
-    this.partial = true;
-    return { kind: "part", bytes: this.take(this.at), last: false };
+    if (this.at > longestStatement) throw this.refuse();
+    return undefined;
   }
 
   /** Moves on to a byte that may mean something, into a quotation at once; false when more text is needed to know. */
@@ -180,13 +225,14 @@ export class Scanner {
   private endStatement(): Piece {
     const bytes = this.take(this.at);
     const delimiter = this.take(this.delimiter.length).toString("latin1");
-    const whole = !this.partial;
+    const { ansiQuotes, halves } = this.rules;
     this.inStatement = false;
     this.atLineStart = false;
-    this.partial = false;
-    if (!whole) return { kind: "part", bytes: Buffer.concat([bytes, Buffer.from(delimiter, "latin1")]), last: true };
-    this.rules = changeModes(this.rules, bytes);
-    return { kind: "statement", bytes, delimiter };
+    const text = bytes.toString("latin1");
+    if (halves && /[\x81-\xfe][\\`]/.test(text)) throw unreadable();
+    const leftOut = judge(text, this.rules) === "leave out";
+    if (!leftOut) this.rules = changeModes(this.rules, text);
+    return { kind: "statement", bytes, delimiter, leftOut, ansiQuotes };
   }
 
   /** Fewer than `count` bytes are there, and more will come. */
@@ -210,6 +256,13 @@ export class Scanner {
 const special = new Uint8Array(256);
 for (const sign of "'\"`#-/\\") special[sign.charCodeAt(0)] = 1;
 
+/** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
+export const unquote = (word: string): string => {
+  const mark = word.slice(0, 1);
+  const plain = mark === "`" || mark === '"' ? word.slice(1, -1).replaceAll(mark.repeat(2), mark) : word;
+  return Buffer.from(plain, "latin1").toString();
+};
+
 const cutOff = () =>
   new Failure("the dump breaks off in the middle of a statement", {
     hints: ["the file is cut short: take another backup"],
@@ -219,3 +272,11 @@ const clientCommand = (command: string) =>
   new Failure(`the dump holds the command ${command} of the command-line client, which a restore does not run`, {
     hints: ["this is not what mysqldump writes: look at the file before you restore it"],
   });
+
+const unreadable = () =>
+  new Failure(
+    "the dump is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
+    {
+      hints: ["take it again with --default-character-set=utf8mb4"],
+    },
+  );

@@ -1,0 +1,99 @@
+/**
+ * The statements that a dump may hold: those that mysqldump, mariadb-dump and phpMyAdmin write. Everything else is refused: a statement
+ * that no dump program writes can reach files of the server's machine, accounts and other databases.
+ */
+import { Failure } from "../../base/errors.ts";
+import { isOneStatement } from "./blocks.ts";
+import type { QuoteRules } from "./sql-mode.ts";
+import { bare, comment, readings } from "./words.ts";
+
+/** A name that no other follows behind a point: it is in the database at hand. */
+const name = String.raw`(?:\`\`|[\w$\x80-\xff]+)(?![\w$\x80-\xff]| ?\.)`;
+const account = String.raw`(?:\`\`|''|[\w$]+)(?: ?@ ?(?:\`\`|''|[\w.$%-]+)|\(\))?`;
+const optional = "(?: IF (?:NOT )?EXISTS)?";
+const definer = `(?:DEFINER ?= ?${account} )?`;
+const create = `^CREATE (?:OR REPLACE )?`;
+const assignment = [
+  String.raw`@[\w$]+ ?:?= ?@@(?:(?:SESSION|GLOBAL|LOCAL) ?\. ?)?\w+`,
+  String.raw`(?:@@)?(?:(?:SESSION|LOCAL) ?[. ] ?)?(?!PASSWORD\b)\w+ ?:?= ?(?:-?[\d.]+|''|\w+|@[\w$]+|@@(?:(?:SESSION|GLOBAL) ?\. ?)?\w+)`,
+].join("|");
+const number = String.raw`-?\d+`;
+
+const patterns = (...sources: string[]): RegExp[] => sources.map((source) => new RegExp(source, "i"));
+
+const loaded = patterns(
+  String.raw`${create}(?:TEMPORARY )?TABLE${optional} ${name} ?\((?! ?LIKE\b)(?![\s\S]*\b(?:SELECT|TABLE)\b)`,
+  String.raw`^DROP (?:TABLE|VIEW|SEQUENCE|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE)${optional} ${name}(?: ?, ?${name})*$`,
+  String.raw`^ALTER TABLE ${name}(?![\s\S]*\b(?:RENAME|EXCHANGE|IMPORT|DISCARD|SELECT)\b)`,
+  String.raw`^ALTER DATABASE \`\` (?:(?:DEFAULT )?(?:CHARACTER SET|CHARSET|COLLATE)[ =]+\w+ ?)+$`,
+  `${create}SEQUENCE${optional} ${name}`,
+  `^(?:DO|SELECT) SETVAL ?\\( ?${name} ?, ?${number}(?: ?, ?${number}){0,2} ?\\)$`,
+  `^CREATE (?:UNIQUE |FULLTEXT |SPATIAL )?INDEX ${name} (?:USING \\w+ )?ON ${name} ?\\(`,
+  String.raw`${create}(?:ALGORITHM ?= ?\w+ )?${definer}(?:SQL SECURITY \w+ )?VIEW${optional} ${name}`,
+  String.raw`${create}${definer}(?:AGGREGATE )?(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE)${optional} ${name} ?(?:\(|(?:AS|IS|RETURN|COMMENT|SQL)\b)`,
+  `${create}${definer}TRIGGER${optional} ${name} (?:BEFORE|AFTER) [A-Z ]+ ON ${name} FOR EACH ROW\\b`,
+  `${create}${definer}EVENT${optional} ${name} ON SCHEDULE\\b`,
+  `^ANALYZE TABLE ${name} UPDATE HISTOGRAM ON [\\s\\S]* BUCKETS$`,
+  `^TRUNCATE (?:TABLE )?${name}$`,
+  `^SET (?:${assignment})(?: ?, ?(?:${assignment}))*$`,
+  String.raw`^SET (?:NAMES|CHARACTER SET|CHARSET) (?:''|\w+)(?: COLLATE (?:''|\w+))?$`,
+);
+
+/** What is about more than the one database, its transactions and locks; and what Percona's mysqldump asks about RocksDB. */
+const leftOut = patterns(
+  `^(?:CREATE|DROP) (?:DATABASE|SCHEMA)${optional} ${name}(?: (?:DEFAULT )?(?:CHARACTER SET|CHARSET|COLLATE|ENCRYPTION|COMMENT)[ =]+(?:\\w+|''))*$`,
+  `^USE ${name}$`,
+  String.raw`^LOCK TABLES? [\s\S]+ (?:WRITE|READ(?: LOCAL)?)$`,
+  "^UNLOCK TABLES?$",
+  "^(?:COMMIT|BEGIN)(?: WORK)?$",
+  "^START TRANSACTION(?: WITH CONSISTENT SNAPSHOT)?$",
+  String.raw`^CHANGE (?:MASTER|REPLICATION SOURCE) TO\b`,
+  "^(?:START|STOP) (?:SLAVE|REPLICA)$",
+  String.raw`^SET (?![\s\S]*\b(?:SQL_MODE|CHARACTER_SET_CLIENT)\b)[\s\S]*\b(?:GTID_PURGED|SQL_LOG_BIN|GTID_SLAVE_POS|AUTOCOMMIT)\b`,
+  String.raw`^SELECT COUNT\(\*\) INTO @is_rocksdb_supported FROM\b`,
+  String.raw`^SET @\w*(?:rocksdb|bulk_load)\w* ?= ?IF ?\(`,
+  String.raw`^(?:PREPARE s FROM @\w+|EXECUTE s|DEALLOCATE PREPARE s)$`,
+);
+
+/** What is left of a statement for a server that skips its first `/*!` comments, and then refuses the rest. */
+const remainder = /^(?:DEFINER|SQL SECURITY|VIEW|TRIGGER|ALGORITHM|EVENT|PROCEDURE|FUNCTION)\b/i;
+
+/** Whether a load runs the statement or leaves it out. Throws `Failure` on one that no dump program writes; `text` is latin1. */
+export function judge(text: string, rules: QuoteRules): "load" | "leave out" {
+  const words = bare(text, rules);
+  const [first = "", ...others] = readings(words);
+  if (first === "") return "leave out";
+  if (/(?:^|\n)[^\S\n]*delimiter\s/i.test(words) || words.includes("\0")) throw refused(first);
+  if (/^ALTER DATABASE/i.test(first) && !/^ALTER DATABASE [`"]/.test(text)) throw refused(first);
+  const verdict = kindOf(first);
+  if (verdict === "load" && /^SET\b/i.test(first) && !isPlainSet(words, others)) throw refused(first);
+  for (const reading of others)
+    if (reading !== "" && !remainder.test(reading) && kindOf(reading) !== verdict) throw refused(reading);
+  return verdict;
+}
+
+/** Older than every server: MariaDB does not read `/*!` comments of later versions, and old servers none that are newer than they are. */
+const everywhere = 50_699;
+
+/** Whether every server reads a SET as we do: our own reading goes on by what it sets. */
+const isPlainSet = (words: string, others: readonly string[]): boolean =>
+  !words.includes(comment) &&
+  others.every((reading) => reading === "") &&
+  (!/\b(?:SQL_MODE|CHARACTER_SET_CLIENT|NAMES|CHARACTER SET|CHARSET)\b/i.test(words) ||
+    [...words.matchAll(/\/\*(M?)!(\d*)/g)].every(
+      ([, mariadb, version]) => mariadb === "" && Number(version) <= everywhere,
+    ));
+
+function kindOf(reading: string): "load" | "leave out" {
+  const found = (kind: RegExp) => kind.test(reading);
+  if (!isOneStatement(reading)) throw refused(reading);
+  if (leftOut.some(found)) return "leave out";
+  if (loaded.some(found)) return "load";
+  throw refused(reading);
+}
+
+/** Of the statement only its words are shown, not its data. */
+const refused = (words: string) =>
+  new Failure(`the dump holds a statement that dump programs do not write: ${words.slice(0, 100)}`, {
+    hints: ["look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write"],
+  });
