@@ -1,9 +1,9 @@
 /** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
 import { constants } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { access, open, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
-import { diskFailure } from "../base/disk.ts";
+import { readFailure } from "../base/disk.ts";
 import { identitySchema } from "./identity.ts";
 import { manifestName } from "./name.ts";
 import { isSignedWith, signed } from "./signature.ts";
@@ -127,7 +127,7 @@ export async function readManifest(path: string, keys?: ManifestKeys): Promise<M
     return parseManifest(await handle.readFile(), path, keys);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
-    throw error instanceof Failure ? error : diskFailure(`cannot read ${path}`, error);
+    throw error instanceof Failure ? error : readFailure(path, error);
   }
 }
 
@@ -148,17 +148,21 @@ export async function receiveManifest(
 }
 
 /**
- * What speaks against a backup at first sight: its own manifest cannot be read, or says another size. Undefined when nothing
- * does, when it has none, or when it is gone meanwhile.
+ * What speaks against a backup at first sight: it or its manifest cannot be read, or its manifest gives another size. Undefined when
+ * nothing does, when it has no manifest, or when it is deleted meanwhile.
  */
-export async function damageOf(path: string): Promise<string | undefined> {
+export async function faultOf(path: string): Promise<Failure | undefined> {
   try {
     const manifest = await readManifest(manifestName(path));
     const { size } = await stat(path);
-    return manifest && manifest.bytes !== size
-      ? `${path} is damaged: it has ${size} bytes, its manifest says ${manifest.bytes}`
-      : undefined;
+    if (manifest && manifest.bytes !== size)
+      return new Failure(`${path} is damaged: it has ${size} bytes, its manifest says ${manifest.bytes}`, {
+        hints: ["remove a damaged file with its manifest, or put a good copy in its place"],
+      });
+    await access(path, constants.R_OK);
+    return undefined;
   } catch (error) {
-    return codeOf(error) === "ENOENT" ? undefined : messageOf(error);
+    if (codeOf(error) === "ENOENT") return undefined;
+    return error instanceof Failure ? error : readFailure(path, error);
   }
 }

@@ -6,7 +6,7 @@ import { Failure } from "../base/errors.ts";
 import { ageMagic, armorStart } from "./age.ts";
 import { decompress } from "./decompress.ts";
 import { damaged, decrypt, identitiesFor } from "./decrypt.ts";
-import { diskFailure } from "../base/disk.ts";
+import { diskFailure, isPermission, readFailure } from "../base/disk.ts";
 import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest, readManifest } from "./manifest.ts";
@@ -110,7 +110,7 @@ async function openFile(path: string): Promise<FileHandle> {
       hints: ["a backup is read twice, once to check it: save what comes through a pipe to a file first"],
     });
   } catch (error) {
-    throw diskFailure(`cannot open ${path}`, error);
+    throw isPermission(error) ? readFailure(path, error) : diskFailure(`cannot open ${path}`, error);
   }
 }
 

@@ -1,5 +1,9 @@
 /** Errors of the file system, in words, with what to do. */
+import { lstatSync, type Stats } from "node:fs";
+import { dirname } from "node:path";
 import { codeOf, Failure, messageOf } from "./errors.ts";
+import { quote } from "./process.ts";
+import { ownerName } from "./trust.ts";
 
 const space = "free some space, or set BACKUP_DIR to a folder on a larger disk";
 const elsewhere = "set BACKUP_DIR to a folder that can be written to";
@@ -37,6 +41,33 @@ export function diskFailure(what: string, error: unknown, otherwise?: string): F
   if (error instanceof Failure) return error;
   const [cause, hint = otherwise] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
   return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
+}
+
+/** Why `path` cannot be read: where this user has no permission, with its owner and the command that helps. */
+export function readFailure(path: string, error: unknown): Failure {
+  const owner = isPermission(error) ? ownerOf(path) : undefined;
+  if (owner === undefined) return diskFailure(`cannot read ${path}`, error);
+  const us = process.geteuid?.() ?? 0;
+  return new Failure(`cannot read ${path}: permission denied; it belongs to ${ownerName(owner)}`, {
+    hints: [
+      owner === us
+        ? `run: chmod u+r ${quote(path)}`
+        : `give this user what is in the folder: sudo chown -R ${us} ${quote(dirname(path))}; or run as ${ownerName(owner)}`,
+    ],
+    cause: error,
+  });
+}
+
+/** Whether an error, or the cause of a `Failure`, is that this user lacks the permission. */
+export const isPermission = (error: unknown): boolean =>
+  ["EACCES", "EPERM"].includes(codeOf(error) ?? codeOf((error as { cause?: unknown } | null)?.cause) ?? "");
+
+function ownerOf(path: string): Stats["uid"] | undefined {
+  try {
+    return lstatSync(path).uid;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether that `Failure` means that there is no room. */

@@ -2,6 +2,8 @@
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
+import { scriptLog } from "../base/log.ts";
+import { distrust } from "../base/trust.ts";
 import { inFolder } from "./folder.ts";
 import { findBackups, listBackups, newestGood, type StoredFile } from "./place.ts";
 
@@ -21,7 +23,12 @@ export async function chooseBackup(folder: string, database: string, wanted?: st
     });
   }
   const places = wanted.includes("/") ? [resolve(wanted)] : [join(folder, wanted), resolve(wanted)];
-  for (const path of places) if (await exists(path)) return path;
+  for (const path of places)
+    if (await exists(path)) {
+      const why = distrust(path);
+      if (why) scriptLog().warn(`${path} is restored because it was named, though ${why.cause}`);
+      return path;
+    }
   throw new Failure(`backup file not found: ${places.join(", and no ")}`, {
     status: exitStatus.noSuchBackup,
     hints: [listHint(folder)],

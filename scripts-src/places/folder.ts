@@ -1,8 +1,11 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
 import { access, constants, lstat, mkdir, open, readdir, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Stats } from "node:fs";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure } from "../base/disk.ts";
+import { scriptLog } from "../base/log.ts";
+import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
 import { readManifest } from "../archive/manifest.ts";
 import { manifestName, parseBackupName } from "../archive/name.ts";
 import { createFile } from "./file.ts";
@@ -13,6 +16,7 @@ import type { Place, StoredFile } from "./place.ts";
  * `Failure`.
  */
 export async function prepareFolder(path: string): Promise<void> {
+  refuseUnsafe(path);
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -27,27 +31,27 @@ export async function prepareFolder(path: string): Promise<void> {
 }
 
 /**
- * Refuses a folder where strangers could plant a backup to be restored: one that everybody may write to, or that is
- * reached by a symbolic link of somebody else. A folder that does not exist is nobody's trap. Throws `Failure`.
+ * Refuses a folder where another user could plant a backup to be restored, and warns of each backup in it that belongs to one: those
+ * are ignored. A folder that does not exist is nobody's trap, when the folders above are safe. Throws `Failure`.
  */
 export async function checkFolder(path: string): Promise<void> {
+  refuseUnsafe(path);
   const failed = (error: unknown) => diskFailure(`cannot use the backup folder ${path}`, error);
-  const link = await lstat(path).catch((error: unknown) => {
+  const folder = await stat(path).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return undefined;
     throw failed(error);
   });
-  if (!link) return;
-  if (link.isSymbolicLink() && link.uid !== 0 && link.uid !== process.geteuid?.())
-    throw new Failure(`the backup folder ${path} is a symbolic link that belongs to another user`, {
-      hints: ["set BACKUP_DIR to the real folder"],
-    });
-  const folder = await stat(path).catch((error: unknown) => {
-    throw failed(error);
-  });
-  if (!folder.isDirectory()) throw failed({ code: "ENOTDIR" });
-  if (folder.mode & 0o002)
-    throw new Failure(`the backup folder ${path} may be written by everybody: anyone could plant a backup`, {
-      hints: [`chmod o-w ${path}, or set BACKUP_DIR to a folder below it, which will be created`],
+  if (folder && !folder.isDirectory()) throw failed({ code: "ENOTDIR" });
+  const files = folder ? await survey(path).catch(() => []) : [];
+  for (const { name, distrust: why } of files)
+    if (why && parseBackupName(name)) scriptLog().warn(`ignored, since ${why.cause}; to use it, ${why.hint}`);
+}
+
+function refuseUnsafe(path: string): void {
+  const why = distrust(path);
+  if (why)
+    throw new Failure(`the backup folder ${path} is not safe: ${why.cause} and plant a backup there`, {
+      hints: [`${why.hint}; or set BACKUP_DIR to a folder that only this user can write to`],
     });
 }
 
@@ -58,7 +62,7 @@ export async function checkFolder(path: string): Promise<void> {
 export async function lookAtFolder(path: string): Promise<{ exists: boolean; nearest: string }> {
   const nearest = await nearestThere(path);
   const exists = nearest === path;
-  if (exists) await checkFolder(path);
+  await checkFolder(path);
   try {
     // a file in the middle of the path is found by looking into it
     await access(`${nearest}/.`, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -93,7 +97,7 @@ export async function isReadOnly(path: string): Promise<boolean> {
 export const inFolder = (dir: string): Place => ({
   where: dir,
   locate: (name) => join(dir, name),
-  list: () => listFiles(dir),
+  list: async () => (await survey(dir)).filter((file) => !file.distrust),
   manifest: (name, keys) => readManifest(join(dir, manifestName(name)), keys),
   read: (name) => readFile(join(dir, name)),
   create: (name) => createFile(dir, name),
@@ -101,19 +105,32 @@ export const inFolder = (dir: string): Place => ({
   sweep: (database) => sweepPartials(dir, database),
 });
 
-async function listFiles(dir: string): Promise<StoredFile[]> {
+/** A file of BACKUP_DIR, and why it cannot be trusted. */
+export interface Surveyed extends StoredFile {
+  distrust?: Distrust | undefined;
+}
+
+/** Every file of the folder, and which backups another user could have planted: there a backup and its manifest are judged as one. */
+export async function survey(dir: string): Promise<Surveyed[]> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return [];
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
+  const folder = await look(dir);
   const files = entries
     .filter((entry) => entry.isFile())
-    .map(async ({ name }) => {
-      const bytes = await sizeOf(join(dir, name));
-      return bytes === undefined ? [] : [{ name, bytes }];
-    });
-  return (await Promise.all(files)).flat();
+    .map(async ({ name }) => ({ name, found: await look(join(dir, name)) }));
+  const found = (await Promise.all(files)).flatMap(({ name, found: file }) => (file ? [{ name, file }] : []));
+  const reasons = new Map<string, Distrust>();
+  for (const { name, file } of found) {
+    const why = folder && distrustFile(join(dir, name), file, folder);
+    if (why) reasons.set(backupOf(name), why);
+  }
+  return found.map(({ name, file }) => ({ name, bytes: file.size, distrust: reasons.get(backupOf(name)) }));
 }
+
+/** The backup that a manifest belongs to; any other name itself. */
+const backupOf = (name: string) => (parseBackupName(name) ? name : name.replace(/\.json$/, ""));
 
 async function* readFile(path: string): AsyncGenerator<Uint8Array> {
   try {
@@ -127,9 +144,9 @@ async function* readFile(path: string): AsyncGenerator<Uint8Array> {
 }
 
 /** Undefined when it has vanished meanwhile (retention of another run). */
-async function sizeOf(path: string): Promise<number | undefined> {
+async function look(path: string): Promise<Stats | undefined> {
   try {
-    return (await stat(path)).size;
+    return await stat(path);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw diskFailure(`cannot read ${path}`, error);

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { parseEnvFile } from "./env-file.ts";
 import { isKnown } from "./env-names.ts";
 import { codeOf, messageOf } from "../base/errors.ts";
+import { distrust } from "../base/trust.ts";
 
 /** A value and where it was found: "environment", or file and line. */
 export interface Given {
@@ -50,22 +51,22 @@ export function fromFile(path: string, named: boolean, environment: Environment)
     if (codeOf(error) !== "ENOENT")
       return {
         ...file,
-        problems: [`${path}: cannot be read: ${messageOf(error)}; it must be a file that you may read`],
+        problems: [
+          `${path}: cannot be read: ${messageOf(error)}; run as its owner (sudo -u ...), or give your user read access`,
+        ],
       };
     const absent = `${path}: no such settings file; name one that exists in --env-file or BACKUP_ENV_FILE`;
     return { ...file, exists: false, readable: !named, problems: named ? [absent] : [] };
   }
 }
 
-/** Whoever may write the file decides where backups and passwords go. Only a regular file's owner and mode tell anything. */
+/** Whoever can change the file decides where backups and passwords go. Only a regular file's owner and mode tell anything. */
 function refuseOthers(path: string, warnings: string[]): string | undefined {
   const state = statSync(path);
   if (!state.isFile()) return undefined;
-  const us = process.geteuid?.() ?? state.uid;
-  if (state.uid !== 0 && state.uid !== us)
-    return `${path}: it belongs to another user (uid ${state.uid}), who may write it; run as root: chown ${us} ${path}`;
-  if (state.mode & 0o022) return `${path}: others may write it; run: chmod 600 ${path}`;
-  if (state.mode & 0o004) warnings.push(`${path}: everybody on this machine may read it; run: chmod 600 ${path}`);
+  const why = distrust(path);
+  if (why) return `${path}: other users can change this file: ${why.cause}; ${why.hint}`;
+  if (state.mode & 0o004) warnings.push(`${path}: every user of this machine can read it; run: chmod 600 ${path}`);
   return undefined;
 }
 

@@ -1,10 +1,11 @@
 /** Reads the settings: `.env.sh` beside the executable, and the environment, which wins. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { isFileOfPlain, isKnown, isOthers, likelyName, settingOf } from "./env-names.ts";
 import { contradictions, databaseNames } from "./env-rules.ts";
 import { type Environment, type FileSource, fromEnvironment, fromFile, type Given, type Source } from "./env-source.ts";
 import { messageOf } from "../base/errors.ts";
+import { distrust } from "../base/trust.ts";
 import { hideSecrets } from "../base/secrets.ts";
 import { aboutSetting, schema, type SettingName, settingNames, type Settings } from "./settings.ts";
 
@@ -97,7 +98,11 @@ function readSecret(name: SettingName, path: Given, { home, given, broken, probl
     problems.push(`${name}_FILE (${path.where}): ${cause}`);
   };
   try {
-    const content = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(resolve(home, path.value)));
+    const file = resolve(home, path.value);
+    const content = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    // a pipe is nobody's file
+    const why = statSync(file).isFile() ? distrust(file) : undefined;
+    if (why) return refuse(`other users can change the file: ${why.cause}; ${why.hint}`);
     const value = content.replace(/\r?\n$/, "");
     hideSecrets(secretsOf(name, value));
     if (value === "") refuse("the file is empty; write the value into it");

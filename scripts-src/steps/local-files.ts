@@ -1,18 +1,19 @@
-/** The local side of sync: backups of BACKUP_DIR with their manifests, and which of them are damaged. */
+/** The local side of sync: backups of BACKUP_DIR with their manifests, and which of them cannot be sent. */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { damageOf } from "../archive/manifest.ts";
+import { faultOf } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import { counted } from "../base/text.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
-import { checkFolder, inFolder } from "../places/folder.ts";
-import { listBackups } from "../places/place.ts";
+import type { Distrust } from "../base/trust.ts";
+import { checkFolder, survey } from "../places/folder.ts";
+import { findBackups } from "../places/place.ts";
 import type { Entry, Named } from "../storage/plan.ts";
 
-export type LocalFile = Entry & { named: Named; path: string };
+export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
 /** Names of backups that are not sent, each with what speaks against it. */
-export type Damaged = ReadonlyMap<string, string>;
+export type Unfit = ReadonlyMap<string, Failure>;
 
 /** Throws a `Failure` when there is no such folder, or it cannot be trusted. */
 export async function requireFolder(folder: string): Promise<void> {
@@ -26,12 +27,12 @@ export async function requireFolder(folder: string): Promise<void> {
 
 /** The backups of the folder and their manifests. */
 export async function listLocal(folder: string): Promise<LocalFile[]> {
-  const files = (await listBackups(inFolder(folder))).map(async ({ name, bytes, committed, backup }) => {
+  const files = findBackups(await survey(folder)).map(async ({ name, bytes, committed, backup, distrust }) => {
     const named = { backup: name, database: backup.database, time: backup.time };
     const path = join(folder, name);
     const manifest = manifestName(path);
     return [
-      { name, bytes, path, named },
+      { name, bytes, path, named, distrust },
       ...(committed ? [{ name: manifestName(name), bytes: (await stat(manifest)).size, path: manifest, named }] : []),
     ];
   });
@@ -39,24 +40,27 @@ export async function listLocal(folder: string): Promise<LocalFile[]> {
 }
 
 /** What there is to say when nothing was left out; otherwise a `Failure` that says it too. */
-export function completeOrFail(text: string, damaged: Damaged): string {
-  if (damaged.size === 0) return text;
-  const reasons = [...damaged.values()].join("\n");
-  throw new Failure(`${counted(damaged.size, "damaged backup")} left out, nothing is deleted:\n${reasons}\n${text}`, {
+export function completeOrFail(text: string, unfit: Unfit): string {
+  if (unfit.size === 0) return text;
+  const reasons = [...unfit.values()].map(({ message }) => message).join("\n");
+  throw new Failure(`${counted(unfit.size, "backup")} left out, nothing is deleted:\n${reasons}\n${text}`, {
     hints: [
-      "what S3 holds of them stays as it is; remove a damaged file with its manifest, or put a good copy in its place",
+      ...new Set([...unfit.values()].flatMap(({ hints }) => hints)),
+      "the copies in S3 of what was left out were not touched",
     ],
   });
 }
 
-/** Sending those would replace what may be a good copy. */
-export async function findDamaged(folder: string, files: readonly LocalFile[]): Promise<Damaged> {
-  const damaged = new Map<string, string>();
-  for (const backup of new Set(files.map(({ named }) => named.backup))) {
-    const why = await damageOf(join(folder, backup));
-    if (why !== undefined) damaged.set(backup, why);
+/** Sending those would replace what may be a good copy, or is not allowed. */
+export async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Unfit> {
+  const unfit = new Map<string, Failure>();
+  for (const { named, distrust } of files) {
+    const why = distrust
+      ? new Failure(`${named.backup}: ${distrust.cause}`, { hints: [distrust.hint] })
+      : (unfit.get(named.backup) ?? (await faultOf(join(folder, named.backup))));
+    if (why !== undefined) unfit.set(named.backup, why);
   }
-  return damaged;
+  return unfit;
 }
 
 /** Why nothing is deleted. */

@@ -4,7 +4,7 @@ import { exitStatus, Failure } from "../base/errors.ts";
 import type { Job, Result } from "../run/script.ts";
 import { runAwsSync, syncArguments } from "../storage/aws-cli.ts";
 import { openStorage } from "../storage/open.ts";
-import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
+import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
 
 interface Options {
   dryRun: boolean;
@@ -15,12 +15,12 @@ export async function sendWithCli(job: Job<Options>, folder: string): Promise<Re
   const { settings, log, facts } = job;
   const started = Date.now();
   facts.remoteLocation = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
-  const { lines, damaged } = await callCli(job, folder, await listLocal(folder));
+  const { lines, unfit } = await callCli(job, folder, await listLocal(folder));
   for (const line of lines) log.info(line);
   const count = (word: string) => lines.filter((line) => line.startsWith(`${word}:`)).length;
   const counts = `${counted(count("upload"), "file")} uploaded, ${count("delete")} deleted`;
   const done = `${counts}, ${durationText(Date.now() - started)}, ${facts.remoteLocation}`;
-  return { summary: completeOrFail(`sync done with the AWS CLI: ${done}`, damaged) };
+  return { summary: completeOrFail(`sync done with the AWS CLI: ${done}`, unfit) };
 }
 
 /** What the AWS CLI did or, in a dry run, would do. */
@@ -28,14 +28,14 @@ async function callCli(
   job: Job<Options>,
   folder: string,
   local: LocalFile[],
-): Promise<{ lines: string[]; damaged: Damaged }> {
+): Promise<{ lines: string[]; unfit: Unfit }> {
   const { settings, options } = job;
   if (settings.REMOTE_S3_DELETE && local.length === 0)
     throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
-  const damaged = await findDamaged(folder, local);
-  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(damaged.keys()) });
+  const unfit = await findUnfit(folder, local);
+  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(unfit.keys()) });
   const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
-  return { lines, damaged };
+  return { lines, unfit };
 }
 
 /** The AWS CLI's words are of little help (of Ceph's errors it makes a crash of its own): ask S3 ourselves what is wrong. */
@@ -47,8 +47,8 @@ async function explainCli(job: Job<Options>, error: unknown): Promise<never> {
   throw error;
 }
 
-/** What `sendWithCli` would do, for a dry run. Throws a `Failure` that says it too when a backup is damaged. */
+/** What `sendWithCli` would do, for a dry run. Throws a `Failure` that says it too when a backup is left out. */
 export async function planWithCli(job: Job<Options>, folder: string, local: LocalFile[]): Promise<string> {
-  const { lines, damaged } = await callCli(job, folder, local);
-  return completeOrFail(["with the AWS CLI", ...lines].join("\n"), damaged);
+  const { lines, unfit } = await callCli(job, folder, local);
+  return completeOrFail(["with the AWS CLI", ...lines].join("\n"), unfit);
 }

@@ -10,10 +10,10 @@ import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan
 import { openStorage } from "../storage/open.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
-import { completeOrFail, type Damaged, findDamaged, listLocal, type LocalFile, refusal } from "./local-files.ts";
+import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
 
 type RemoteFile = Entry & RemoteObject;
-type Plan = SyncPlan<LocalFile, RemoteFile> & { damaged: Damaged };
+type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
 
 /** Brings S3 up to date with `folder`. Throws `Failure`. */
 export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
@@ -39,7 +39,7 @@ export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
     `${plan.deletes.length} deleted`,
   ];
   const done = `${counts.join(", ")}, ${durationText(Date.now() - started)}, ${storage.location("")}`;
-  return { summary: completeOrFail(`sync done: ${done}`, plan.damaged) };
+  return { summary: completeOrFail(`sync done: ${done}`, plan.unfit) };
 }
 
 /** Lines of a log that name what stays; more only make it long. */
@@ -52,11 +52,11 @@ function logKept({ log }: Job, plan: Plan): void {
   if (kept.length > keptLines) log.info(`keep ${counted(kept.length - keptLines, "more backup")} in S3 alike`);
 }
 
-/** What `sendWithSdk` would do, for a dry run. Throws a `Failure` that says it too when a backup is damaged. */
+/** What `sendWithSdk` would do, for a dry run. Throws a `Failure` that says it too when a backup is left out. */
 export async function planWithSdk({ settings, ...run }: Job, folder: string, local: LocalFile[]): Promise<string> {
   const storage = await openStorage(settings, run);
   const plan = await makePlan(settings, folder, storage, local);
-  return completeOrFail(describePlan(plan, storage), plan.damaged);
+  return completeOrFail(describePlan(plan, storage), plan.unfit);
 }
 
 /** Lists both sides at once. Throws a `Failure` when nothing may be done. */
@@ -71,10 +71,10 @@ async function makePlan(
   if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
   // what is not sent matters too when something is to go: it may be what outdates that
   const concerned = plan.deletes.length > 0 ? local : plan.uploads.flat();
-  const damaged = await findDamaged(folder, concerned);
-  const uploads = plan.uploads.filter(([file]) => file && !damaged.has(file.named.backup));
-  // a damaged backup is none that may outdate others
-  return { ...plan, uploads, deletes: damaged.size > 0 ? [] : plan.deletes, damaged };
+  const unfit = await findUnfit(folder, concerned);
+  const uploads = plan.uploads.filter(([file]) => file && !unfit.has(file.named.backup));
+  // a backup that cannot be sent outdates no other
+  return { ...plan, uploads, deletes: unfit.size > 0 ? [] : plan.deletes, unfit };
 }
 
 async function listRemote(storage: Storage): Promise<RemoteFile[]> {

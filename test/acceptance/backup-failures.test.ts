@@ -165,7 +165,7 @@ test("folder that cannot be created", async () => {
 test("folder that everybody may write to", async () => {
   const { scripts, earlier } = deploy(server.settings("app"));
   chmodSync(scripts.backups, 0o777);
-  expectFailure(await scripts.run("backup"), /may be written by everybody/);
+  expectFailure(await scripts.run("backup"), /every user can write to/);
   expect(folderState(scripts.backups)).toEqual(earlier);
 });
 

@@ -86,7 +86,7 @@ async function expectForeseen(run: (script: string, args: string[]) => Promise<R
 test("a folder that everybody may write to is a cross as well", async () => {
   fill();
   chmodSync(scripts.backups, 0o777);
-  await expectForeseen((script, args) => scripts.run(script, args), /may be written by everybody/, "chmod o-w");
+  await expectForeseen((script, args) => scripts.run(script, args), /every user can write to/, "run: chmod o-w");
 });
 
 testWhere(isRoot && Bun.which("setpriv") !== null, "root and setpriv")(

@@ -111,11 +111,11 @@ test("a .env.sh that others may write is refused, one that they may read earns a
   chmodSync(envFile(), 0o666);
   const refused = await place.run("backup");
   expect(refused.status).toBe(2);
-  expect(refused.stderr).toContain(`others may write it; run: chmod 600 ${envFile()}`);
+  expect(refused.stderr).toContain(`every user can write to ${envFile()}; run: chmod o-w ${envFile()}`);
   chmodSync(envFile(), 0o644);
   const warned = await place.run("backup");
   expect(warned.status).toBe(0);
-  expect(warned.stderr).toMatch(/WARN backup: .*may read it; run: chmod 600/);
+  expect(warned.stderr).toMatch(/WARN backup: .*can read it; run: chmod 600/);
 });
 
 /** Another user can be had only by root. */
@@ -135,7 +135,7 @@ asRoot("a .env.sh that belongs to root is read by another user, one of a third u
   const { status, stderr } = await asNobody();
   expect(status).toBe(2);
   expect(stderr).toContain(
-    `it belongs to another user (uid 65533), who may write it; run as root: chown 65534 ${envFile()}`,
+    `belongs to user 65533, who can change it; run as that user (sudo -u '#65533' ...), or as root: chown 65534 ${envFile()}`,
   );
 });
 

@@ -161,7 +161,7 @@ describe("the backup folder", () => {
 
   test("that everybody may write to is refused", () => {
     chmodSync(dir, 0o1777);
-    expect(prepareFolder(dir)).rejects.toThrow("may be written by everybody");
+    expect(prepareFolder(dir)).rejects.toThrow("every user can write to");
   });
 
   test("that is a file, or lies below one, is refused", async () => {

@@ -87,7 +87,7 @@ describe("who may write and read the file", () => {
     [0o400, false, false],
     [0o640, false, false],
     [0o644, false, true],
-    [0o660, true, false],
+    [0o660, false, false], // its group is that of this process
     [0o602, true, false],
     [0o666, true, false],
   ] as const)
@@ -95,9 +95,13 @@ describe("who may write and read the file", () => {
       write("SITE_NAME=mine\n");
       chmodSync(file, mode);
       const { settings, problems, warnings, broken } = readSettings({ home, environment: {} });
-      expect(problems).toEqual(refused ? [`${file}: others may write it; run: chmod 600 ${file}`] : []);
+      expect(problems).toEqual(
+        refused
+          ? [`${file}: other users can change this file: every user can write to ${file}; run: chmod o-w ${file}`]
+          : [],
+      );
       expect(warnings).toEqual(
-        warned ? [`${file}: everybody on this machine may read it; run: chmod 600 ${file}`] : [],
+        warned ? [`${file}: every user of this machine can read it; run: chmod 600 ${file}`] : [],
       );
       expect(settings.SITE_NAME === "mine").toBe(!refused);
       expect(broken.has("SITE_NAME")).toBe(refused);
@@ -107,7 +111,7 @@ describe("who may write and read the file", () => {
     write("SITE_NAME=mine\n");
     chownSync(file, 65_534, 0);
     const { settings, problems } = readSettings({ home, environment: {} });
-    const cause = `${file}: it belongs to another user (uid 65534), who may write it; run as root: chown 0 ${file}`;
+    const cause = `${file}: other users can change this file: ${file} belongs to user 65534, who can change it; run as that user (sudo -u '#65534' ...), or as root: chown 0 ${file}`;
     expect(problems).toEqual([cause]);
     expect(settings.SITE_NAME).not.toBe("mine");
   });
