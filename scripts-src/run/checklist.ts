@@ -5,7 +5,7 @@ export interface Check {
   /** What is looked at: "database". */
   what: string;
   /** Returns what was found; throws when it is not good enough. */
-  look: () => Promise<string | Skipped>;
+  look: () => Promise<string | Skipped | Warned>;
 }
 
 /** Why there was nothing to look at. */
@@ -13,8 +13,14 @@ export interface Skipped {
   skipped: string;
 }
 
+/** What works, but should be changed. */
+export interface Warned {
+  warning: string;
+  hints: readonly string[];
+}
+
 /**
- * Looks at everything, whatever fails, and returns the list, a tick or a cross with a hint a line. Throws a `Failure`
+ * Looks at everything, whatever fails, and returns the list: a tick, a warning (!) or a cross a line, with hints. Throws a `Failure`
  * that carries the list, with the status of the first cross, when anything is not good enough.
  */
 export async function checkAll(checks: readonly Check[]): Promise<string> {
@@ -23,12 +29,14 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
   for (const { what, look } of checks) {
     try {
       const found = await look();
-      lines.push(typeof found === "string" ? `✓ ${what}: ${found}` : `– ${what}: ${found.skipped}`);
+      if (typeof found === "string") lines.push(`✓ ${what}: ${found}`);
+      else if ("skipped" in found) lines.push(`– ${what}: ${found.skipped}`);
+      else lines.push(`! ${what}: ${found.warning}`, ...found.hints.map(hintLine));
     } catch (error) {
       if (error instanceof Stopped) throw error;
       crosses.push(error);
       lines.push(`✗ ${what}: ${messageOf(error).replaceAll("\n", "\n    ")}`);
-      if (error instanceof Failure) lines.push(...error.hints.map((hint) => `    hint: ${hint}`));
+      if (error instanceof Failure) lines.push(...error.hints.map(hintLine));
     }
   }
   const output = lines.join("\n");
@@ -37,3 +45,5 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
   const count = `${crosses.length} of ${checks.length} checks failed`;
   throw new Failure(count, { ...(first instanceof Failure && { status: first.status }), output });
 }
+
+const hintLine = (hint: string) => `    hint: ${hint}`;

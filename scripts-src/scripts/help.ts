@@ -1,6 +1,6 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
 import type { Argv } from "yargs";
-import { newKeyFile } from "../archive/new-key.ts";
+import { newKeyFile } from "../archive/key-pair.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Settings } from "../settings/settings.ts";
 import { connectBucket } from "./bucket.ts";
 import { download } from "./download.ts";
+import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
 import { listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
@@ -28,6 +29,8 @@ export function connect(settings: Settings, bucketName: string, context: Storage
     uploadFile: (path, name, options = {}) => uploadFile(bucket, path, name, options),
     get: (name, { from } = {}) => download(bucket, name, from),
     delete: (name) => explained(`delete ${location(name)}`, "s3:DeleteObject", () => deleteObject(bucket, name)),
+    exposure: (name, body) =>
+      explained(`try versions of ${location(name)}`, "s3:PutObject", () => findExposure(bucket, name, body)),
     sweepStaleUploads: (olderThanMs, isOurs) => sweepStaleUploads(bucket, olderThanMs, isOurs),
   };
 }

@@ -1,6 +1,7 @@
 /** Tries what the scripts do with S3, on an object that no rule of ours takes for a backup. */
 import { Failure } from "../base/errors.ts";
 import { statusOf } from "./explain.ts";
+import type { Exposure } from "./exposure.ts";
 import type { Storage } from "./storage.ts";
 
 /** Always the same, so that a key that may not delete leaves one object and not one a try. */
@@ -36,6 +37,9 @@ export async function probeWriting(storage: Storage): Promise<string[]> {
     });
   return lacks.flatMap((lack) => lack ?? []);
 }
+
+/** What a thief of the access key could do to the backups. Throws `Failure`. */
+export const probeExposure = (storage: Storage): Promise<Exposure> => storage.exposure(probeName, Buffer.from(content));
 
 /** `lack` when S3 says that the key may not do `work`; throws what else goes wrong. */
 async function deniedOr(work: () => Promise<unknown>, lack: string): Promise<string | undefined> {

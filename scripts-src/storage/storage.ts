@@ -1,4 +1,5 @@
 import type { Logger } from "../base/log.ts";
+import type { Exposure } from "./exposure.ts";
 
 /** An object in the bucket, directly below S3_PATH. */
 export interface RemoteObject {
@@ -51,6 +52,8 @@ export interface Storage {
   get(name: string, options?: { from?: number }): AsyncIterable<Uint8Array>;
   /** Deletes one object; one that is not there is no error. */
   delete(name: string): Promise<void>;
+  /** What a thief of the access key could do; tried with an object of this name, which is deleted again. */
+  exposure(name: string, body: Uint8Array): Promise<Exposure>;
   /**
    * Aborts unfinished uploads below S3_PATH that began more than `olderThanMs` ago and whose name `isOurs`: their parts
    * are billed for ever. Returns how many. A server that does not allow it is noted in the log only.

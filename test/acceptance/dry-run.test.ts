@@ -47,9 +47,9 @@ const everything = (dir: string) =>
 const digest = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
 /** Signs and subjects of the list. */
 const listOf = ({ stdout }: Ran) =>
-  [...stdout.matchAll(/^([✓✗–]) ([\w ]+?)(?= [/s]|:)/gm)].map(([, sign, what]) => [sign, what]);
+  [...stdout.matchAll(/^([✓✗–!]) ([\w ]+?)(?= [/s]|:)/gm)].map(([, sign, what]) => [sign, what]);
 
-test("a good installation gets ticks alone, and nothing is changed", async () => {
+test("a good installation gets ticks, but for a bucket that anybody with the key can empty; and nothing is changed", async () => {
   const mail = await startMailServer({ security: "none", login: { user: "mailer", password: "mail-secret" } });
   const web = startHttpServer();
   configure({ ...mail.settings, NOTIFY_WEBHOOK_URL: `${web.url}/hook/1`, HEALTHCHECK_URL: `${web.url}/ping/2` });
@@ -62,6 +62,7 @@ test("a good installation gets ticks alone, and nothing is changed", async () =>
       ["✓", "privileges"],
       ["✓", "folder"],
       ["✓", "storage"],
+      ["!", "protection in S3"],
       ["✓", "mail"],
       ["✓", "NOTIFY_WEBHOOK_URL"],
       ["✓", "HEALTHCHECK_URL"],
@@ -94,11 +95,12 @@ describe("the database", () => {
         ["–", "privileges"],
         ["✓", "folder"],
         ["✓", "storage"],
+        ["!", "protection in S3"],
         ["–", "notices"],
       ],
     });
     expect(ran.stdout).toMatch(/^ {4}hint: check user and password: DB_USER and DB_PASSWORD/m);
-    expect(ran.stderr).toContain("1 of 5 checks failed");
+    expect(ran.stderr).toContain("1 of 6 checks failed");
   });
 
   test("no client programs: exit status 3, that of the first cross", async () => {
@@ -281,7 +283,7 @@ test("schedule checks what each of its runs needs, and says when they are", asyn
   configure({ BACKUP_INTERVAL: "0 3 * * *", BACKUP_TIMEZONE: "Europe/Berlin" });
   const ran = await dry("schedule");
   expect(ran.stdout).toMatch(/^✓ BACKUP_INTERVAL 0 3 \* \* \*: next runs \S+ \(.* 03:00:00 Europe\/Berlin\), /m);
-  expect(ran.stdout.match(/^[✓✗–]/gm)).toEqual(["✓", "✓", "✓", "✓", "✓", "–"]);
+  expect(ran.stdout.match(/^[✓✗–!]/gm)).toEqual(["✓", "✓", "✓", "✓", "✓", "!", "–"]);
   expect(ran.status).toBe(0);
   expect(existsSync(place.backups)).toBe(false);
 });

@@ -248,3 +248,30 @@ test("help --new-key makes a key file that we and age use; it works without sett
   expectSuccess(await restoreWith(file, [path]));
   expect(await noted()).toBe(secret);
 });
+
+describe("backup --dry-run", () => {
+  const encryption = async (settings: Record<string, string>) => {
+    scripts.configure({ ...onlyPublic(), ...settings });
+    const ran = await scripts.run("backup", ["--dry-run"]);
+    expectSuccess(ran);
+    return /^. encryption: .*(?:\n {4}hint: .*)*/m.exec(ran.stdout)?.[0];
+  };
+
+  test("says to whom it encrypts, and nothing where it does not", async () => {
+    const both = `to ${key.recipient}, ${second.recipient}`;
+    expect(await encryption({})).toBe(`✓ encryption: ${both}`);
+    // shared settings may name a file that only another machine has
+    expect(await encryption({ AGE_IDENTITY_FILE: join(dir, "none.txt") })).toBe(`✓ encryption: ${both}`);
+    expect(await encryption({ AGE_RECIPIENTS: "" })).toBeUndefined();
+  });
+
+  test("warns of a private key that lies on the machine that makes the backups", async () => {
+    const said = await encryption({ AGE_IDENTITY_FILE: key.file });
+    expect(said).toMatch(/^! .*the private key lies on this machine too, in .*key.txt\n {4}hint: .*move the key/);
+  });
+
+  test("warns of a private key that opens none of the coming backups", async () => {
+    const said = await encryption({ AGE_IDENTITY_FILE: other.file });
+    expect(said).toMatch(/^! .*decrypts none of these backups\n {4}hint: set AGE_IDENTITY_FILE/);
+  });
+});

@@ -1,11 +1,14 @@
 /** A new pair of keys, as the content of a key file that we and the stock program `age` read. */
 import { library } from "./age.ts";
 
+/** The public key of a private one. */
+export const publicKeyOf = async (secret: string): Promise<string> => (await library()).identityToRecipient(secret);
+
 /** Both keys with what a person must know of them, as comments. `now` is the time that it names. */
 export async function newKeyFile(now: Date): Promise<string> {
-  const { generateX25519Identity, identityToRecipient } = await library();
+  const { generateX25519Identity } = await library();
   const secret = await generateX25519Identity();
-  const recipient = await identityToRecipient(secret);
+  const recipient = await publicKeyOf(secret);
   return `# Key of encrypted backups, made ${now.toISOString()}
 #
 # Where backups are made, set the public key alone:

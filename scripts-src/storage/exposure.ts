@@ -1,0 +1,76 @@
+/** What somebody who got hold of the access key could do to what it has stored: tried on an object, not read from rules. */
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import type { Bucket } from "./bucket.ts";
+import { statusOf } from "./explain.ts";
+
+/**
+ * - `unversioned`: overwrite or delete every object, and nothing is left of it.
+ * - `versions deletable`: the same, by deleting the versions that the bucket keeps.
+ * - `protected`: neither; a version stays of whatever is overwritten or deleted (a policy or an object lock guards it).
+ */
+export type Exposure = "unversioned" | "versions deletable" | "protected";
+
+/** Stores an object, deletes it, and tries to delete its version too. Leaves nothing where it can. Throws the SDK's error. */
+export async function findExposure(bucket: Bucket, name: string, body: Uint8Array): Promise<Exposure> {
+  const target = { Bucket: bucket.name, Key: bucket.key(name) };
+  const put = await bucket.tried(`upload of ${name}`, (abortSignal) =>
+    bucket.client.send(new PutObjectCommand({ ...target, Body: body, ContentLength: body.byteLength }), {
+      abortSignal,
+    }),
+  );
+  const versioned = put.VersionId !== undefined && put.VersionId !== "null";
+  await remove(bucket, target);
+  if (!versioned) return "unversioned";
+  if (!(await remove(bucket, { ...target, VersionId: put.VersionId }))) return "protected";
+  await removeVersions(bucket, target);
+  return "versions deletable";
+}
+
+/** False when the access key may not. */
+async function remove(bucket: Bucket, target: DeleteObjectCommandInput): Promise<boolean> {
+  try {
+    await bucket.tried("deletion of a version", (abortSignal) =>
+      bucket.client.send(new DeleteObjectCommand(target), { abortSignal }),
+    );
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 403) return false;
+    throw error;
+  }
+}
+
+/** Those of earlier tries, and the mark that a deletion leaves; as far as the access key can list them. */
+async function removeVersions(bucket: Bucket, target: { Bucket: string; Key: string }): Promise<void> {
+  const { Versions = [], DeleteMarkers = [] } = await bucket.client
+    .send(new ListObjectVersionsCommand({ Bucket: target.Bucket, Prefix: target.Key }), { abortSignal: bucket.signal })
+    .catch(() => ({}) as ListObjectVersionsCommandOutput);
+  for (const { Key, VersionId } of [...Versions, ...DeleteMarkers])
+    if (Key === target.Key) await remove(bucket, { ...target, VersionId });
+}
+
+/** A policy for the bucket under which the access key can still back up and prune, but destroy nothing. */
+export const protectingPolicy = (bucketName: string): string =>
+  JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Effect: "Deny",
+        Principal: { AWS: "ARN-OF-THE-KEYS-USER" },
+        Action: [
+          "s3:DeleteObjectVersion",
+          "s3:BypassGovernanceRetention",
+          "s3:PutBucketVersioning",
+          "s3:PutLifecycleConfiguration",
+          "s3:PutBucketPolicy",
+          "s3:DeleteBucketPolicy",
+        ],
+        Resource: [`arn:aws:s3:::${bucketName}`, `arn:aws:s3:::${bucketName}/*`],
+      },
+    ],
+  });
