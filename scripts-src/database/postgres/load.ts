@@ -4,6 +4,7 @@ import type { Connection } from "./connection.ts";
 import { loadFilter } from "./filter.ts";
 import type { PostgresPlan } from "./plan.ts";
 import { openSession } from "./session.ts";
+import { statementCheck } from "./kinds.ts";
 import { splitStatements } from "./statements.ts";
 
 /** Loads a dump in one transaction. Throws `Failure`, and then nothing has changed. */
@@ -15,6 +16,7 @@ export async function load(
   noOwner: boolean,
 ): Promise<void> {
   const filter = loadFilter({ ...plan.rules, noOwner, oneTransaction: true });
+  const check = statementCheck();
   let committing = false;
   const session = openSession(connection, psql, (stderr) => {
     const lost = committing && /connection|terminating/.test(stderr);
@@ -26,6 +28,7 @@ export async function load(
     // input ends early, as it does when this process is killed
     session.write(`BEGIN;\n${plan.prelude.join("\n")}\n`);
     for await (const piece of splitStatements(sql)) {
+      check(piece);
       const bytes = filter(piece);
       if (bytes) session.write(bytes);
       await session.room();

@@ -2,6 +2,7 @@
 import { Failure } from "../../base/errors.ts";
 import type { DumpReader } from "../database.ts";
 import { checkHead, type DumpContents, emptyContents, endOf, isComplete, readPiece } from "./contents.ts";
+import { statementCheck } from "./kinds.ts";
 import { Scanner } from "./statements.ts";
 
 const headLength = 4096;
@@ -12,8 +13,12 @@ export function dumpReader(): DumpReader<DumpContents> {
   const scanner = new Scanner();
   let head: Buffer = Buffer.alloc(0);
   let tail: Buffer = Buffer.alloc(0);
+  const check = statementCheck();
   const read = (last: boolean) => {
-    for (const piece of scanner.pieces(last)) readPiece(contents, piece);
+    for (const piece of scanner.pieces(last)) {
+      check(piece);
+      readPiece(contents, piece);
+    }
   };
   return {
     add(chunk) {
@@ -34,6 +39,7 @@ export function dumpReader(): DumpReader<DumpContents> {
         head.toString("latin1", 0, headLength),
       )?.[1];
       contents.roles.delete("PUBLIC");
+      contents.rows = scanner.rows.counts;
       return contents;
     },
   };

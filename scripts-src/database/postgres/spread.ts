@@ -8,6 +8,7 @@ import type { Connection } from "./connection.ts";
 import { name, qualified } from "./contents.ts";
 import { loadFilter } from "./filter.ts";
 import type { PostgresPlan } from "./plan.ts";
+import { statementCheck } from "./kinds.ts";
 import { openSession, type Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
@@ -31,6 +32,7 @@ export async function loadSpread(
   { plan, noOwner, sessions }: { plan: PostgresPlan; noOwner: boolean; sessions: number },
 ): Promise<void> {
   const filter = loadFilter({ ...plan.rules, noOwner, oneTransaction: false });
+  const check = statementCheck();
   const what = () => `the restore into ${connection.where} failed`;
   const crew = new Crew(Array.from({ length: sessions }, () => openSession(connection, psql, what)));
   try {
@@ -39,6 +41,7 @@ export async function loadSpread(
     if (plan.rules.major >= 14) crew.all("SET idle_session_timeout = 0;\n");
     await crew.statement(`${plan.prelude.join("\n")}\n`);
     for await (const piece of splitStatements(sql)) {
+      check(piece);
       const bytes = filter(piece);
       if (bytes) await crew.take(piece, bytes);
     }

@@ -1,9 +1,11 @@
 /**
- * Splits the SQL of a plain pg_dump into statements, psql commands and COPY data, by psql's own rules (psqlscan.l):
+ * Splits the SQL of a plain pg_dump into statements, psql commands and COPY data, by psql's own rules (psqlscan.l of PostgreSQL 19):
  * quotes, dollar quotes, comments, parentheses, SQL-standard function bodies. Needed because a restore must leave out
- * single statements (`COMMIT` within the dump, ownership) and must never touch a line of data that looks like one.
+ * single statements (`COMMIT` within the dump, ownership) and must never touch a line of data that looks like one. What psql
+ * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { Failure } from "../../base/errors.ts";
+import { copyTable, RowCounts } from "./row-counts.ts";
 
 export type Piece =
   /** A whole statement; `text` starts at its first word, `bytes` with the white space and comments before it. */
@@ -12,14 +14,22 @@ export type Piece =
   | { kind: "command"; text: string; bytes: Buffer }
   /** Rows of a COPY, with the newline before the first and the line `\.` behind the last of them. */
   | { kind: "data"; bytes: Buffer; rows: "some" | "last" }
-  /** INSERTs, or a part of a statement too long to be of interest: passed on as it is. */
-  | { kind: "data"; bytes: Buffer; rows?: undefined };
+  /**
+   * INSERTs, or a part of a statement too long to be of interest: passed on as it is. `begins` is the beginning of such a statement, with
+   * its first part.
+   */
+  | { kind: "data"; bytes: Buffer; rows?: undefined; begins?: string };
 
 /** Statements longer than this are passed on in parts: nothing that is ever filtered or read is so long. */
 const longestStatement = 1 << 20;
 
 const quoteMark = 0x27;
 const newline = 0x0a;
+const backslash = 0x5c;
+/** What of a statement too long to be read whole is looked at. */
+const headLength = 512;
+/** The words by which psql knows the beginning of a routine. */
+const routineWords: Record<string, string> = { CREATE: "c", OR: "o", REPLACE: "r", FUNCTION: "f", PROCEDURE: "p" };
 const isSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
 const isWordStart = (byte: number) =>
   (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x5f || byte >= 0x80;
@@ -30,7 +40,7 @@ const [plain, inWord, dollarSign, special] = [0, 1, 2, 3];
 const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte === 0x24) return dollarSign;
   if (isWord(byte)) return inWord;
-  return `'"();-/\\`.includes(String.fromCharCode(byte)) ? special : plain;
+  return `'"();-/\\\r`.includes(String.fromCharCode(byte)) ? special : plain;
 });
 
 /** Where the scanner stands within the text: what the next byte belongs to. */
@@ -55,13 +65,18 @@ export async function* splitStatements(source: AsyncIterable<Uint8Array>): Async
 export class Scanner {
   private text: Buffer = Buffer.alloc(0);
   private at = 0;
+  /** Rows of each table so far. */
+  readonly rows = new RowCounts();
   private mode: Mode = { in: "sql" };
   /** Offset of the statement's first word, -1 while there is only white space and comment. */
   private start = -1;
   private parentheses = 0;
+  /** Outermost parentheses of the present statement. */
+  private groups = 0;
   /** Depth of BEGIN ATOMIC … END and CASE … END in the body of a function. */
   private blocks = 0;
-  private createsRoutine = false;
+  /** What the first four words are, as psql counts them: "corf" is CREATE OR REPLACE FUNCTION, other words are "-". */
+  private words = "";
   /** The present statement starts with CREATE: only there words open and close blocks. */
   private creates = false;
   /** The present statement starts with INSERT. */
@@ -72,9 +87,13 @@ export class Scanner {
   private partial = false;
   private copying = false;
   private standardStrings = true;
+  /** client_encoding is one in whose letters a later byte may be a backslash. */
+  private wideLetters = false;
 
   add(chunk: Uint8Array): void {
     const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    // psql drops the rest of a line behind it
+    if (more.includes(0)) throw unlike("a zero byte");
     this.text = this.text.length === 0 ? more : Buffer.concat([this.text, more]);
   }
 
@@ -86,6 +105,7 @@ export class Scanner {
       yield piece;
     }
     if (!last) return;
+    if (this.blocks > 0) throw openBody();
     if (this.copying || this.mode.in !== "sql" || this.start >= 0) throw cutOff();
     if (this.text.length > 0) yield { kind: "data", bytes: this.take(this.text.length) };
   }
@@ -111,17 +131,30 @@ export class Scanner {
     return whole > 0 ? { kind: "data", bytes: this.take(whole), rows: "some" } : undefined;
   }
 
-  /** Offset behind the line `\.`, 0 while it has not come. The text starts with the newline before the first row. */
+  /**
+   * Offset behind the line `\.`, 0 while it has not come. The text starts with the newline before the first row, or in the middle
+   * of a row; each newline that is not followed by the line `\.` begins a row.
+   */
   private endOfCopy(last: boolean): number {
-    for (let from = 0; ;) {
-      const found = this.text.indexOf("\n\\.", from);
-      if (found < 0) return 0;
-      const rest = this.text.subarray(found + 3, found + 5);
-      if (rest[0] === newline) return found + 4;
-      if (rest[0] === 0x0d && rest[1] === newline) return found + 5;
-      if (rest.length === 0) return last ? found + 3 : 0;
-      from = found + 3;
+    const { text } = this;
+    const stop = text.length - beginningOfEnd(text);
+    let begun = 0;
+    let end = 0;
+    for (let at = text.indexOf(newline); at >= 0; at = text.indexOf(newline, at + 1)) {
+      if (text[at + 1] === backslash && (end = this.endAfter(at, last)) > 0) break;
+      if (at < stop) begun++;
     }
+    this.rows.add(begun);
+    return end;
+  }
+
+  /** Offset behind the line `\.` that begins behind the newline at `at`; 0 when another line does, or more text is needed. */
+  private endAfter(at: number, last: boolean): number {
+    const { text } = this;
+    if (text[at + 2] !== 0x2e) return 0;
+    if (text[at + 3] === newline) return at + 4;
+    if (text[at + 3] === 0x0d && text[at + 4] === newline) return at + 5;
+    return last && at + 3 === text.length ? at + 3 : 0;
   }
 
   private next(last: boolean): Piece | undefined {
@@ -134,8 +167,11 @@ export class Scanner {
     if (this.inserted > 0) return { kind: "data", bytes: this.take(this.inserted) };
     if (this.at > longestStatement && !this.copying) {
       // the parts of a giant are no statement of interest any more
+      const begins =
+        this.partial || this.start < 0 ? undefined : this.text.toString("latin1", this.start, this.start + headLength);
+      if (begins !== undefined && this.inserts) this.rows.insert(this.text, this.start);
       this.partial = this.partial || this.start >= 0;
-      return { kind: "data", bytes: this.take(this.at) };
+      return { kind: "data", bytes: this.take(this.at), ...(begins === undefined ? {} : { begins }) };
     }
     if (!this.copying && this.text.length - this.at > longestStatement) throw endlessWord();
     return undefined;
@@ -146,15 +182,18 @@ export class Scanner {
     if (this.start >= 0 && !this.creates) this.skipPlain();
     const byte = text[this.at] ?? 0;
     const following = text[this.at + 1];
-    if (following === undefined && !last && !isSpace(byte) && byte !== 0x3b) return undefined;
-    if (isSpace(byte)) this.at++;
-    else if (byte === 0x2d && following === 0x2d) this.mode = { in: "line comment" };
+    if (following === undefined && !last && (byte === 0x0d || !(isSpace(byte) || byte === 0x3b))) return undefined;
+    if (isSpace(byte)) {
+      if (byte === 0x0d && following !== undefined && following !== newline)
+        throw unlike("a carriage return in a line");
+      this.at++;
+    } else if (byte === 0x2d && following === 0x2d) this.mode = { in: "line comment" };
     else if (byte === 0x2f && following === 0x2a) {
       this.mode = { in: "block comment", depth: 0 };
     } else {
       if (this.start < 0 && this.inserted > 0 && !this.insertAhead())
         return { kind: "data", bytes: this.take(this.inserted) };
-      if (byte === 0x5c) return this.command(last);
+      if (byte === backslash) return this.command(last);
       return this.scanToken(byte, last);
     }
     return undefined;
@@ -175,12 +214,12 @@ export class Scanner {
     for (; at < text.length; at++) {
       const byte = text[at] ?? 0;
       const kind = kinds[byte];
-      if (kind === inWord || (kind === dollarSign && word >= 0)) {
+      if (kind === inWord) {
         if (word < 0) word = at;
         continue;
       }
-      // a word before a quote may be an E, and one at the end may go on
-      if (byte === quoteMark && word >= 0) break;
+      // a word before a quote may be an E, one before a & a U; a $ may belong to it, and one at the end may go on
+      if (word >= 0 && (byte === quoteMark || byte === 0x26 || kind === dollarSign)) break;
       word = -1;
       if (kind === plain) continue;
       const end = this.endOfToken(byte, at);
@@ -190,13 +229,18 @@ export class Scanner {
     this.at = word >= 0 ? word : at;
   }
 
+  private openParenthesis(): void {
+    if (this.parentheses++ === 0) this.groups++;
+  }
+
   /** Where the token of the special byte at `at` ends, -1 when it must be looked at closely. */
   private endOfToken(byte: number, at: number): number {
     if (byte === quoteMark) return this.standardStrings ? this.text.indexOf(quoteMark, at + 1) : -1;
-    if (byte === 0x28) this.parentheses++;
+    if (byte === 0x28) this.openParenthesis();
     else if (byte === 0x29) this.parentheses = Math.max(0, this.parentheses - 1);
     else {
       const following = this.text[at + 1] ?? byte;
+      if (byte === 0x0d) return following === newline ? at : -1;
       if (!(byte === 0x2d || byte === 0x2f) || following === byte || following === 0x2a) return -1;
     }
     return at;
@@ -206,38 +250,64 @@ export class Scanner {
   private scanToken(byte: number, last: boolean): Piece | undefined {
     if (isWordStart(byte)) return this.word(last);
     if (byte === 0x24) return this.dollar(last);
+    if (isWord(byte)) return this.number(last);
     if (this.start < 0) this.start = this.at;
     this.at++;
     if (byte === quoteMark) this.mode = { in: "string", backslashes: !this.standardStrings };
     else if (byte === 0x22) this.mode = { in: "identifier" };
-    else if (byte === 0x28) this.parentheses++;
+    else if (byte === 0x28) this.openParenthesis();
     else if (byte === 0x29) this.parentheses = Math.max(0, this.parentheses - 1);
     else if (byte === 0x3b && this.parentheses === 0 && this.blocks === 0) return this.statement();
-    else if (byte >= 0x30 && byte <= 0x39) while (isWord(this.text[this.at] ?? 0)) this.at++;
     return undefined;
+  }
+
+  /** A number; what follows it at once is a word to some versions of psql, and never written. */
+  private number(last: boolean): undefined {
+    let end = this.at + 1;
+    while (end < this.text.length && isWord(this.text[end] ?? 0) && this.text[end] !== 0x24) end++;
+    if (end === this.text.length && !last) return;
+    if (this.text[end] === 0x24 && isWordStart(this.text[end - 1] ?? 0)) throw unlike("a $ behind a number");
+    if (this.start < 0) this.start = this.at;
+    this.at = end;
   }
 
   private word(last: boolean): undefined {
     let end = this.at + 1;
     while (end < this.text.length && isWord(this.text[end] ?? 0)) end++;
-    if (end === this.text.length && !last) return;
+    if (end + 1 >= this.text.length && !last) return;
     const word = end - this.at <= 9 ? this.text.toString("latin1", this.at, end).toUpperCase() : "";
-    if (this.start < 0) {
-      this.start = this.at;
-      this.creates = word === "CREATE";
-      this.inserts = this.insertAhead();
-    }
+    if (this.start < 0) this.begin(word);
     this.at = end;
-    if (word === "E" && this.text[end] === quoteMark) {
-      this.at++;
-      this.mode = { in: "string", backslashes: true };
-    } else if (word === "FUNCTION" || word === "PROCEDURE") {
-      this.createsRoutine ||= /^CREATE\s+(OR\s+REPLACE\s+)?\w+$/i.test(this.text.toString("latin1", this.start, end));
-    } else if (this.createsRoutine) {
-      if (word === "BEGIN") this.blocks++;
-      else if (word === "CASE" && this.blocks > 0) this.blocks++;
-      else if (word === "END" && this.blocks > 0) this.blocks--;
+    const prefix = this.stringPrefix(word);
+    if (prefix) {
+      this.at += prefix.length;
+      this.mode = { in: "string", backslashes: prefix.backslashes };
+    } else this.countWord(word);
+  }
+
+  private begin(word: string): void {
+    this.start = this.at;
+    this.creates = word === "CREATE";
+    this.inserts = this.insertAhead();
+  }
+
+  /** The beginning of a string behind the word that begins it: E'…', B'…', X'…', N'…', U&'…'. */
+  private stringPrefix(word: string): { length: number; backslashes: boolean } | undefined {
+    const next = this.text[this.at];
+    if (word === "U") {
+      const quoted = next === 0x26 && this.text[this.at + 1] === quoteMark;
+      return quoted ? { length: 2, backslashes: false } : undefined;
     }
+    if (next !== quoteMark || !["E", "B", "X", "N"].includes(word)) return undefined;
+    return { length: 1, backslashes: word === "E" || (word === "N" && !this.standardStrings) };
+  }
+
+  /** Semicolons between BEGIN and END end no statement that begins CREATE [OR REPLACE] {FUNCTION | PROCEDURE}. */
+  private countWord(word: string): void {
+    if (this.words.length < 4) this.words += routineWords[word] ?? "-";
+    if (this.parentheses > 0 || !/^c(or)?[fp]/.test(this.words)) return;
+    if (word === "BEGIN" || (word === "CASE" && this.blocks > 0)) this.blocks++;
+    else if (word === "END" && this.blocks > 0) this.blocks--;
   }
 
   private dollar(last: boolean): undefined {
@@ -261,9 +331,10 @@ export class Scanner {
     else if (mode.in === "identifier") this.skipPast('"', 1);
     else if (mode.in === "dollar") this.skipPast(mode.tag, mode.tag.length);
     else if (mode.in === "line comment") {
-      const end = text.indexOf(newline, this.at);
-      this.at = end < 0 ? text.length : end;
-      if (end >= 0 || last) this.mode = { in: "sql" };
+      let end = this.at;
+      while (end < text.length && text[end] !== newline && text[end] !== 0x0d) end++;
+      this.at = end;
+      if (end < text.length || last) this.mode = { in: "sql" };
     } else if (mode.in === "block comment") this.scanBlockComment(mode);
   }
 
@@ -279,8 +350,8 @@ export class Scanner {
   private scanString(backslashes: boolean, last: boolean): void {
     if (!backslashes) return this.skipPast("'", 1);
     for (; this.at < this.text.length; this.at++) {
-      const byte = this.text[this.at];
-      if (byte === 0x5c) {
+      const byte = this.text[this.at] ?? 0;
+      if (byte === backslash || (byte >= 0x80 && this.wideLetters)) {
         if (this.at + 1 >= this.text.length && !last) return;
         this.at++;
       } else if (byte === quoteMark) {
@@ -325,9 +396,15 @@ export class Scanner {
   }
 
   private statement(): Piece | undefined {
-    const { inserts } = this;
+    const { inserts, groups } = this;
+    if (inserts) {
+      if (!this.partial) this.rows.insert(this.text, this.start);
+      this.rows.inserted(groups);
+    }
     this.creates = false;
     this.inserts = false;
+    this.words = "";
+    this.groups = 0;
     if (inserts && !this.partial) {
       this.start = -1;
       this.inserted = this.at;
@@ -338,15 +415,40 @@ export class Scanner {
     const whole = !this.partial;
     this.start = -1;
     this.blocks = 0;
-    this.createsRoutine = false;
     this.partial = false;
     if (!whole) return { kind: "data", bytes };
-    this.copying = /^COPY\s[\s\S]*\sFROM\s+stdin(\s+WITH\b[\s\S]*)?;$/i.test(text);
-    const strings = /^SET\s+standard_conforming_strings\s*=\s*(\w+)/i.exec(text);
-    if (strings) this.standardStrings = strings[1]?.toLowerCase() !== "off";
+    this.startCopy(text);
+    if (text.startsWith("SET ")) this.readSetting(text);
     return { kind: "statement", text, bytes };
   }
+
+  private startCopy(text: string): void {
+    const table = copyTable(text);
+    this.copying = table !== undefined;
+    if (table !== undefined) this.rows.copy(table);
+  }
+
+  private readSetting(text: string): void {
+    const strings = /^SET standard_conforming_strings = (\w+);$/.exec(text)?.[1];
+    if (strings) this.standardStrings = strings !== "off";
+    const encoding = /^SET client_encoding = '([^']*)';$/.exec(text)?.[1];
+    if (encoding) this.wideLetters = /^(SJIS|SHIFT_JIS_2004|BIG5|GBK|UHC|GB18030|JOHAB)$/i.test(encoding);
+  }
 }
+
+/** What the versions of psql read in different ways. */
+const unlike = (what: string) =>
+  new Failure(`the dump holds ${what} where pg_dump never writes one`, {
+    hints: ["the file was changed after pg_dump wrote it: look at it before you restore it"],
+  });
+
+const openBody = () =>
+  new Failure("the dump holds a function whose body does not end, as psql reads it", {
+    hints: [
+      "psql takes a function (or its type) with the name begin for the beginning of a body: rename it, or put its body in quotes",
+      "or the file is cut short: take another backup",
+    ],
+  });
 
 const endlessWord = () =>
   new Failure("the dump holds a word or a psql command that does not end within a megabyte", {
