@@ -73,8 +73,9 @@ S3_SECRET_KEY=''
 # Required for mail, unless the mode is NEVER
 # --------------------------------------------------------------------------------------------------
 
-# When to send a mail: after every run, only when one failed, or never. The webhook obeys it too.
-# Values: SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER. Default: NEVER.
+# When to send a mail: after every run, only when something is wrong (recommended), only when a run
+# failed, or never. The webhook obeys it too. Values: SUCCESS_AND_FAILURE, WARNING_AND_FAILURE,
+# FAILURE_ONLY, NEVER. Default: NEVER.
 EMAIL_NOTIFY_MODE='NEVER'
 
 # Sender of the mails.
@@ -103,6 +104,10 @@ SMTP_PASSWORD=''
 # servers with databases of the same name use one S3_PATH, when a server is cloned, and before a
 # database is moved to another server. Default: the host name.
 #SITE_NAME='shop-production'
+
+# File (PEM) with additional certificate authorities to trust for S3, mail and webhooks. A relative
+# path starts at the executables' folder. Default: what AWS_CA_BUNDLE names, if set.
+#CA_FILE='/etc/ssl/certs/company-ca.pem'
 
 # --------------------------------------------------------------------------------------------------
 # Optional: database
@@ -229,14 +234,20 @@ SMTP_PASSWORD=''
 # Optional: other notices
 # --------------------------------------------------------------------------------------------------
 
-# Receives the outcome of a run as JSON by POST, when EMAIL_NOTIFY_MODE would send a mail. Secret:
-# or NOTIFY_WEBHOOK_URL_FILE.
-#NOTIFY_WEBHOOK_URL='https://hooks.example.com/backup'
+# Receives the outcome of a run by POST, when EMAIL_NOTIFY_MODE would send a mail. Several addresses
+# are separated by spaces. Secret: or NOTIFY_WEBHOOK_URL_FILE.
+#NOTIFY_WEBHOOK_URL='https://hooks.slack.com/services/T000/B000/XXXX'
 
-# Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail, by
-# every script that runs with it. Where sync and restore share the settings file, set it for backup
-# alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab. Secret: or
-# HEALTHCHECK_URL_FILE.
+# What the webhook receives: the complete outcome (json), or a short message for a chat or push
+# service (Mattermost and Rocket.Chat take slack). For several addresses: one format for all, or one
+# for each, separated by spaces. Values: json, slack, discord, teams, ntfy, telegram, gotify.
+# Default: the service that the address belongs to, else json.
+#NOTIFY_WEBHOOK_FORMAT='slack'
+
+# Dead man's switch (healthchecks.io, a push monitor of Uptime Kuma, and similar services): pinged
+# when a run starts, succeeds or fails, by every script that runs with it. Where sync and restore
+# share the settings file, set it for backup alone: HEALTHCHECK_URL_FILE=/path in front of the
+# command in its crontab. Secret: or HEALTHCHECK_URL_FILE.
 #HEALTHCHECK_URL='https://hc-ping.com/00000000-0000-0000-0000-000000000000'
 
 # --------------------------------------------------------------------------------------------------

@@ -12,6 +12,18 @@ export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary:
 export const durationText = (ms: number): string =>
   ms < 1000 ? `${(Math.max(0, ms) / 1000).toFixed(1)}s` : prettyMilliseconds(ms);
 
+const ageUnits = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "min"],
+] as const;
+
+/** How long ago something was, given in ms: `3 d ago`, `18 h ago`, `5 min ago`. */
+export function ageText(ms: number): string {
+  const fits = ageUnits.find(([unit]) => ms >= unit);
+  return fits ? `${Math.floor(ms / fits[0])} ${fits[1]} ago` : "less than a minute ago";
+}
+
 /** A time as it stands in names: UTC, whole seconds, `2026-01-31_03-00-00`. */
 export const stampOf = (time: Date): string => time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-");
 

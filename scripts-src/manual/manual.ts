@@ -65,6 +65,7 @@ export function settingPage(name: SettingName, page: Page): string {
 function mailChapter(page: Page): string {
   const modes = [
     ["SUCCESS_AND_FAILURE", "a mail after every run"],
+    ["WARNING_AND_FAILURE", "a mail when a run failed or had warnings: recommended"],
     ["FAILURE_ONLY", "a mail only when a run failed"],
     ["NEVER", "no mail; this holds when nothing is set"],
   ] as const;

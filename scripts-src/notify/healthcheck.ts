@@ -1,11 +1,13 @@
-/** The dead man's switch: healthchecks.io's convention, which others follow. */
+/** The dead man's switch: healthchecks.io's convention, which others follow, and Uptime Kuma's push monitors. */
 import type { Settings } from "../settings/settings.ts";
-import { type Patience, post } from "./http.ts";
+import { type Patience, type Post, post, reach } from "./http.ts";
+import { clip, oneLine } from "./subject.ts";
+import { Undelivered } from "./undelivered.ts";
 
 /** What to tell: `log` leaves the state of the check as it is. */
 export type Ping = "start" | "success" | "fail" | "log";
 
-/** Start must not hold up the job. */
+/** A ping of the start must not hold up the job. */
 const patience: Record<Ping, Patience> = {
   start: { total: 3_000, each: 3_000 },
   success: { total: 12_000, each: 5_000 },
@@ -13,16 +15,42 @@ const patience: Record<Ping, Patience> = {
   log: { total: 12_000, each: 5_000 },
 };
 
-/** The address of a ping: a path below the check's own one, whatever query string that has. */
-export function pingAddress(base: string, kind: Ping): URL {
+/** Uptime Kuma's column for messages. */
+const longestKumaMessage = 250;
+
+const isUptimeKuma = ({ pathname }: URL) => /\/api\/push\/[^/]+\/?$/.test(pathname);
+
+/** The request of a ping; undefined when the service has none of that kind. */
+export function pingRequest(base: string, kind: Ping, body: string): Omit<Post, "setting"> | undefined {
   const url = new URL(base);
-  if (kind !== "success") url.pathname = `${url.pathname.replace(/\/+$/, "")}/${kind}`;
-  return url;
+  if (!isUptimeKuma(url)) {
+    // below the check's own path, whatever query string it has
+    if (kind !== "success") url.pathname = `${url.pathname.replace(/\/+$/, "")}/${kind}`;
+    return { url, body, headers: { "Content-Type": "text/plain; charset=utf-8" } };
+  }
+  if (kind === "start" || kind === "log") return undefined;
+  url.searchParams.set("status", kind === "success" ? "up" : "down");
+  url.searchParams.set("msg", clip(oneLine(body), longestKumaMessage) || "OK");
+  return { method: "GET", url };
 }
 
-/** Pings with `body` as the message, retried briefly; throws a `Failure` with cause and hint. */
+/**
+ * Pings with `body` as the message, tried again briefly, and returns a line about it. Throws an `Undelivered` with cause and hint;
+ * that a service knows no ping of the start is none.
+ */
 export async function ping(settings: Pick<Settings, "HEALTHCHECK_URL">, kind: Ping, body: string): Promise<string> {
-  const url = pingAddress(settings.HEALTHCHECK_URL ?? "", kind);
-  await post({ setting: "HEALTHCHECK_URL", url, body, contentType: "text/plain; charset=utf-8" }, patience[kind]);
-  return `health check pinged at ${url.host} (${kind})`;
+  const base = settings.HEALTHCHECK_URL ?? "";
+  const request = pingRequest(base, kind, body);
+  const { host } = new URL(base);
+  if (!request) {
+    if (kind === "log") await reach("HEALTHCHECK_URL", new URL(base), patience.log.each);
+    return `health check at ${host}: Uptime Kuma has no ping of the kind "${kind}"; not pinged`;
+  }
+  try {
+    await post({ setting: "HEALTHCHECK_URL", ...request }, patience[kind]);
+    return `health check pinged at ${host} (${kind})`;
+  } catch (error) {
+    if (kind !== "start" || !(error instanceof Undelivered) || !error.unknownAddress) throw error;
+    return `health check at ${host}: it does not know a ping of the start; not pinged`;
+  }
 }

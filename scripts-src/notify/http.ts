@@ -1,69 +1,83 @@
-/** One POST that has to be taken: retried briefly, and explained when it was not. */
-import { codeOf, Failure, messageOf } from "../base/errors.ts";
+/** One HTTP request that has to be accepted: tried again briefly, and explained when it was not. */
 import type { SettingName } from "../settings/settings.ts";
+import { explainFetch, hintForStatus, isCertificateProblem, refusalIn } from "./http-errors.ts";
 import { quoteAnswer } from "./smtp-errors.ts";
+import { trusted } from "../base/authorities.ts";
+import { Undelivered } from "./undelivered.ts";
 
 export interface Post {
-  /** The setting that the address came from: what messages name instead of the address, which is secret. */
+  /** The setting that the address came from: messages name it instead of the address, which is secret. */
   setting: SettingName;
   url: URL;
-  body: string;
-  contentType: string;
+  /** Default: POST. */
+  method?: "GET" | "POST";
+  body?: string;
+  headers?: Record<string, string>;
 }
 
-/** How long to go on, in ms: in all, and with one try. */
+/** How long to go on (ms): in all, and with one try. */
 export interface Patience {
   total: number;
   each: number;
 }
 
 const tries = 3;
-const waitMs = 500;
+/** Wait (ms) after the first try; it grows with each. */
+const pauseMs = 500;
 
 /**
- * POSTs until an answer 2xx comes; a lost connection, 429 and 5xx are tried again, up to three times within the
- * patience. Throws a `Failure` that says what the last try met. A redirect is not followed: the body would get lost.
+ * Sends until an answer 2xx comes. A lost connection, 429 and 5xx are tried again, up to three times within the
+ * patience. Throws an `Undelivered` that says what the last try met. A redirect is not followed: the body would get lost.
  */
 export async function post(request: Post, patience: Patience): Promise<void> {
   const end = Date.now() + patience.total;
   for (let attempt = 1; ; attempt++) {
-    const { failure, again } = await tryOnce(request, Math.min(patience.each, end - Date.now()));
+    const { failure, waitMs = 0 } = await tryOnce(request, Math.min(patience.each, end - Date.now()));
     if (!failure) return;
-    if (!again || attempt === tries || Date.now() + waitMs * attempt >= end) throw failure;
-    await Bun.sleep(waitMs * attempt);
+    const wait = Math.max(pauseMs * attempt, waitMs);
+    if (failure.again !== "soon" || attempt === tries || Date.now() + wait >= end) throw failure;
+    await Bun.sleep(wait);
   }
 }
 
-async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Failure; again?: boolean }> {
-  const { setting, url } = request;
+async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Undelivered; waitMs?: number }> {
+  const { setting, url, method = "POST", body, headers } = request;
   try {
     const response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": request.contentType, "User-Agent": "backup_scripts" },
-      body: request.body,
+      method,
+      headers: { "User-Agent": "backup_scripts", ...headers },
+      ...(body !== undefined && { body }),
       redirect: "manual",
       signal: AbortSignal.timeout(timeout),
+      ...trusted(),
     });
-    if (response.ok) return {};
     const answer = await beginningOf(response);
-    const again = response.status === 429 || response.status >= 500;
-    const hint = hintFor(response.status, setting);
-    return {
-      failure: new Failure(`${serverOf(setting, url)} answered ${response.status}${answer}`, { hints: [hint] }),
+    const refusal = response.ok ? refusalIn(answer) : undefined;
+    if (response.ok && !refusal) return {};
+    const [cause, hint] = refusal ?? [
+      `answered ${response.status}${answer ? `: ${answer}` : ""}`,
+      hintForStatus(response.status, setting),
+    ];
+    const again = response.status === 429 || response.status >= 500 ? "soon" : "never";
+    const failure = new Undelivered(`${serverOf(setting, url)} ${cause}`, {
+      hints: [hint],
       again,
-    };
+      status: response.status,
+    });
+    return { failure, waitMs: Number(response.headers.get("retry-after") ?? 0) * 1000 || 0 };
   } catch (error) {
-    return { failure: unreachable(setting, url, error, timeout), again: !untrusted(error) };
+    return { failure: unreachable(setting, url, error, timeout) };
   }
 }
 
 /**
- * Makes sure that the server of an address answers, without triggering anything: it is asked for its options and not for
+ * Makes sure that the server of an address answers, without triggering anything: it is asked for its options, and not for
  * that address. Throws a `Failure` after `timeout` ms at most.
  */
 export async function reach(setting: SettingName, url: URL, timeout: number): Promise<void> {
   try {
-    await fetch(new URL("/", url), { method: "OPTIONS", redirect: "manual", signal: AbortSignal.timeout(timeout) });
+    const signal = AbortSignal.timeout(timeout);
+    await fetch(new URL("/", url), { method: "OPTIONS", redirect: "manual", signal, ...trusted() });
   } catch (error) {
     throw unreachable(setting, url, error, timeout);
   }
@@ -71,9 +85,14 @@ export async function reach(setting: SettingName, url: URL, timeout: number): Pr
 
 const serverOf = (setting: SettingName, url: URL) => `the server of ${setting} (${url.host})`;
 
-function unreachable(setting: SettingName, url: URL, error: unknown, timeout: number): Failure {
+function unreachable(setting: SettingName, url: URL, error: unknown, timeout: number): Undelivered {
   const [cause, hint] = explainFetch(error, timeout);
-  return new Failure(`${serverOf(setting, url)} ${cause}`, { hints: [`${hint} (${setting})`], cause: error });
+  const again = isCertificateProblem(error) ? "never" : "soon";
+  return new Undelivered(`${serverOf(setting, url)} ${cause}`, {
+    hints: [`${hint} (${setting})`],
+    cause: error,
+    again,
+  });
 }
 
 /** The first words of an answer; the rest is not read. */
@@ -81,30 +100,5 @@ async function beginningOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();
   const first = await reader?.read();
   await reader?.cancel();
-  const text = quoteAnswer(first?.value ? new TextDecoder().decode(first.value) : "");
-  return text ? `: ${text}` : "";
-}
-
-function hintFor(status: number, setting: SettingName): string {
-  if (status >= 300 && status < 400) return `redirects are not followed: set ${setting} to the final address`;
-  if (status === 429 || status >= 500) return "look at the state of that service";
-  return `check ${setting}: that server does not know or does not accept it`;
-}
-
-const untrusted = (error: unknown) => /CERT|UNABLE_TO_(GET|VERIFY)/.test(codeOf(error) ?? "");
-
-function explainFetch(error: unknown, timeout: number): [cause: string, hint: string] {
-  if (error instanceof Error && error.name === "TimeoutError")
-    return [`did not answer within ${(timeout / 1000).toFixed(1)} s`, "check the address and the firewall"];
-  const code = codeOf(error) ?? "";
-  if (code === "ECONNREFUSED") return ["cannot be reached: connection refused", "check the address"];
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return ["cannot be found: no such host", "check the host name"];
-  if (code === "EPROTO") return ["does not speak TLS", "http:// instead of https:// may be meant"];
-  if (code === "ECONNRESET") return ["closed the connection without an answer", "check the address"];
-  if (untrusted(error))
-    return [
-      `has a certificate that is not trusted: ${code}`,
-      "add its CA certificate to this machine's trusted ones, or name the file in the environment variable NODE_EXTRA_CA_CERTS",
-    ];
-  return [`could not be asked: ${code || quoteAnswer(messageOf(error))}`, "check the address"];
+  return quoteAnswer(first?.value ? new TextDecoder().decode(first.value) : "");
 }

@@ -1,7 +1,8 @@
 /** The HTML form of a notice: styles are inline and the layout is plain, because mail programs know little CSS. */
 import type { Content } from "./message.ts";
+import { type DatabaseRow, tableHeads } from "./message-facts.ts";
 
-const colour = { success: "#15703c", failure: "#b42318", test: "#1f4e8c" };
+const colour = { success: "#15703c", warning: "#8a5300", failure: "#b42318", test: "#1f4e8c" };
 const style = {
   body: "margin:0;padding:12px;background:#f3f4f6;color:#111827;font:16px/1.45 -apple-system,Segoe UI,Roboto,Arial,sans-serif",
   card: "max-width:640px;margin:0 auto;background:#ffffff;border-radius:8px;overflow:hidden;overflow-wrap:anywhere;word-break:break-word",
@@ -9,17 +10,22 @@ const style = {
   inner: "padding:2px 16px 12px",
   what: "font-size:17px;white-space:pre-line",
   hint: "padding:8px 12px;background:#fef6e0;border-left:4px solid #d99a00",
+  warning: "padding:8px 12px;background:#fdf0e3;border-left:4px solid #8a5300",
   table: "width:100%;border-collapse:collapse",
   label:
     "width:76px;padding:6px 8px 6px 0;border-top:1px solid #e5e7eb;color:#4b5563;font-size:15px;font-weight:normal;text-align:left;vertical-align:top",
   value: "padding:6px 0;border-top:1px solid #e5e7eb;font-size:15px;vertical-align:top",
+  column: "padding:6px 8px 2px 0;color:#4b5563;font-size:13px;text-align:left",
+  cell: "padding:6px 8px 2px 0;border-top:1px solid #e5e7eb;font-size:14px;vertical-align:top",
+  message: "padding:0 8px 6px 0;font-size:14px;color:#4b5563",
   heading: "margin:20px 0 6px;font-size:16px",
   log: "margin:0;padding:10px;background:#f3f4f6;border-radius:6px;font:12px/1.5 Menlo,Consolas,monospace;white-space:pre-wrap",
   foot: "color:#4b5563;font-size:13px",
 };
 
-/** A whole HTML page of a notice; every text in it is escaped. */
-export function layOut({ title, tone, what, hints, facts, log, foot }: Content): string {
+/** The complete HTML page of a notice; every text in it is escaped. */
+export function layOut({ title, tone, what, warnings, hints, facts, databases, log, foot }: Content): string {
+  const warned = warnings.map((warning) => html`<p style="${style.warning}"><b>Warning:</b> ${warning}</p>`);
   const advice = hints.map((hint) => html`<p style="${style.hint}"><b>What to do:</b> ${hint}</p>`);
   const rows = facts.map(
     ([label, value]) =>
@@ -43,7 +49,7 @@ export function layOut({ title, tone, what, hints, facts, log, foot }: Content):
           <h1 style="${style.head}${colour[tone]}">${title}</h1>
           <div style="${style.inner}">
             <p style="${style.what}">${what}</p>
-            ${advice}
+            ${warned} ${advice} ${databases.length > 0 ? databaseTable(databases) : ""}
             <table style="${style.table}">
               ${rows}
             </table>
@@ -53,6 +59,29 @@ export function layOut({ title, tone, what, hints, facts, log, foot }: Content):
         </div>
       </body>
     </html> `.html;
+}
+
+function databaseTable(rows: readonly DatabaseRow[]): Html {
+  const heads = tableHeads.map((head) => html`<th style="${style.column}">${head}</th>`);
+  const lines = rows.map(
+    ({ status, cells, message }) =>
+      html`<tr>
+          ${cells.map((cell) => html`<td style="${style.cell};color:${status === "success" ? "inherit" : colour[status]}">${cell}</td>`)}
+        </tr>
+        ${
+          message
+            ? html`<tr>
+                <td colspan="${String(cells.length)}" style="${style.message}">${message}</td>
+              </tr>`
+            : ""
+        }`,
+  );
+  return html`<table style="${style.table}">
+    <tr>
+      ${heads}
+    </tr>
+    ${lines}
+  </table>`;
 }
 
 /** Text that is HTML already. */

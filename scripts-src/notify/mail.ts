@@ -1,30 +1,61 @@
-/** Sends one mail by SMTP. */
+/** Sends one mail over SMTP. */
 import { createConnection, type Socket } from "node:net";
 import type { SentMessageInfo } from "nodemailer";
-import { Failure, usageFailure } from "../base/errors.ts";
+import { usageFailure } from "../base/errors.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Message } from "./message.ts";
 import { explainSmtp, type MailServer, quoteAnswer } from "./smtp-errors.ts";
+import { Undelivered } from "./undelivered.ts";
 
 export type MailSettings = Pick<
   Settings,
   "EMAIL_FROM" | "EMAIL_TO" | "SMTP_HOST" | "SMTP_PORT" | "SMTP_USER" | "SMTP_PASSWORD" | "SMTP_SECURITY"
 >;
 
+/** Wait (ms) before the second try; it doubles with each. */
+const firstWait = 1_000;
+
 /**
- * Sends a message within `patience` ms and returns a line about what happened. Throws a `Failure` that names the cause
- * and the setting to look at; some recipients refused is a failure too, though the others have got the mail.
+ * Sends a message within `patience` ms and returns a line about what happened. What the server calls temporary (a 4xx answer,
+ * as of grey-listing) is tried again as long as the patience lasts. Throws an `Undelivered` that names the cause and the
+ * setting to look at. Whoever has got the mail is taken out of `recipients`, so that a later call sends it to the others only.
  */
-export async function sendMail(message: Message, settings: MailSettings, patience: number): Promise<string> {
+export async function sendMail(
+  message: Message,
+  settings: MailSettings,
+  patience: number,
+  recipients = [...(settings.EMAIL_TO ?? [])],
+): Promise<string> {
   const server = mailServer(settings);
+  const end = Date.now() + patience;
+  for (let wait = firstWait; ; wait *= 2) {
+    try {
+      await sendOnce({ ...message, to: [...recipients] }, settings, server, end - Date.now(), recipients);
+      return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
+    } catch (error) {
+      const soon = error instanceof Undelivered && error.again === "soon";
+      if (!soon || Date.now() + 2 * wait >= end) throw error;
+      await Bun.sleep(wait);
+    }
+  }
+}
+
+async function sendOnce(
+  message: Message & { to: string[] },
+  settings: MailSettings,
+  server: MailServer,
+  patience: number,
+  recipients: string[],
+): Promise<void> {
   const info = await deliver(message, settings, server, patience).catch((error: unknown) => {
     throw explainSmtp(error, server, patience);
   });
-  refuseLoss(info, server);
-  return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
+  const refused = refusalsOf(info);
+  recipients.splice(0, recipients.length, ...refused.map(({ address }) => address));
+  if (refused.length > 0) throw explainRefusals(refused, server);
 }
 
-/** Logs in and sends nothing; returns a line about what was found. Throws as `sendMail` does. */
+/** Logs in and sends nothing; returns a line about what was found. Throws like `sendMail`. */
 export async function checkMail(settings: MailSettings, patience: number): Promise<string> {
   const server = mailServer(settings);
   const open = await opener(settings, server, patience);
@@ -36,14 +67,18 @@ export async function checkMail(settings: MailSettings, patience: number): Promi
   return `${server.name} ${server.user ? `accepts the login of ${server.user}` : "answers"}, nothing was sent`;
 }
 
-async function deliver(message: Message, settings: MailSettings, server: MailServer, patience: number) {
+async function deliver(
+  message: Message & { to: string[] },
+  settings: MailSettings,
+  server: MailServer,
+  patience: number,
+) {
   const open = await opener(settings, server, patience);
   const signal = AbortSignal.timeout(patience);
   const transport = await open();
   return transport.sendMail({
     ...message,
     from: settings.EMAIL_FROM,
-    to: settings.EMAIL_TO,
     // no out-of-office reply to a machine (RFC 3834)
     headers: { "Auto-Submitted": "auto-generated" },
     disableFileAccess: true,
@@ -52,7 +87,7 @@ async function deliver(message: Message, settings: MailSettings, server: MailSer
   });
 }
 
-/** Loads nodemailer, which is not for the server's time; what it returns connects. */
+/** Loads nodemailer before the server's time begins to count; the returned function connects. */
 async function opener(settings: MailSettings, server: MailServer, patience: number) {
   const { createTransport } = await import("nodemailer");
   return async () => {
@@ -72,7 +107,7 @@ function connect({ host, port }: MailServer, timeout: number): Promise<Socket> {
   return promise.finally(() => clearTimeout(late));
 }
 
-/** nodemailer would wait for minutes. Its timeouts tell more than the end of our patience, so they come before it. */
+/** nodemailer's own timeouts are minutes. Its errors say more than the end of our patience does, so they come before it. */
 function dialogue({ host, port, security }: MailServer, patience: number) {
   return {
     host,
@@ -98,18 +133,38 @@ function mailServer(settings: MailSettings): MailServer {
   if (!user && settings.SMTP_PASSWORD) missing.push("SMTP_USER");
   if (!host || missing.length > 0)
     throw usageFailure(
-      `the mail settings are not complete: ${missing.join(", ")} not set, or not valid`,
+      `the mail settings are incomplete: ${missing.join(", ")} not set, or not valid`,
       `set ${missing.join(", ")}, or EMAIL_NOTIFY_MODE=NEVER to send no mail`,
     );
   const security = settings.SMTP_SECURITY ?? (port === 465 ? "tls" : "starttls");
   return { host, port, security, user, name: `${host}:${port}` };
 }
 
-function refuseLoss({ rejected = [], rejectedErrors }: SentMessageInfo, server: MailServer): void {
-  if (rejected.length === 0) return;
-  const answers = (rejectedErrors as { response?: string }[] | undefined)?.map((error) => error.response ?? "") ?? [];
-  throw new Failure(
-    `the mail server ${server.name} refused ${rejected.join(", ")}: ${quoteAnswer(answers.join("; "))}`,
-    { hints: ["check EMAIL_TO; the other recipients have got the mail"] },
+interface Refusal {
+  address: string;
+  answer: string;
+}
+
+/** nodemailer's result, as far as its types do not say it. */
+interface Refused {
+  rejected?: string[];
+  rejectedErrors?: { recipient?: string; response?: string }[];
+}
+
+function refusalsOf(info: SentMessageInfo): Refusal[] {
+  const { rejected = [], rejectedErrors = [] } = info as Refused;
+  return rejected.map((address) => ({
+    address,
+    answer: rejectedErrors.find(({ recipient }) => recipient === address)?.response ?? "",
+  }));
+}
+
+function explainRefusals(refused: readonly Refusal[], server: MailServer): Undelivered {
+  const temporary = refused.every(({ answer }) => answer.startsWith("4"));
+  const answers = quoteAnswer(refused.map(({ answer }) => answer).join("; "));
+  const hint = temporary ? "the mail server calls this temporary" : "check EMAIL_TO";
+  return new Undelivered(
+    `the mail server ${server.name} refused ${refused.map(({ address }) => address).join(", ")}: ${answers}`,
+    { hints: [`${hint}; the other recipients got the mail`], again: temporary ? "soon" : "never" },
   );
 }

@@ -1,7 +1,8 @@
 /** The mail of an outcome: subject, plain text and HTML. Pure. */
-import type { Outcome } from "./outcome.ts";
-import { bytesText, durationText } from "../base/text.ts";
 import { layOut } from "./layout.ts";
+import { type DatabaseRow, databaseRows, factsOf, tableHeads } from "./message-facts.ts";
+import type { Outcome } from "./outcome.ts";
+import { subjectOf } from "./subject.ts";
 
 export interface Message {
   /** One line without control characters, whatever the settings hold. */
@@ -13,11 +14,14 @@ export interface Message {
 /** What a notice says, before it gets a form. */
 export interface Content {
   title: string;
-  tone: "success" | "failure" | "test";
+  tone: "success" | "warning" | "failure" | "test";
   /** What happened, or the error. */
   what: string;
+  warnings: readonly string[];
   hints: readonly string[];
   facts: readonly (readonly [label: string, value: string])[];
+  /** A row for each database; empty when the run was about one. */
+  databases: readonly DatabaseRow[];
   /** The last lines of the log; only of a failure. */
   log: readonly string[];
   foot: string;
@@ -35,72 +39,42 @@ function contentOf(outcome: Outcome, zone: string): Content {
     title: subjectOf(outcome),
     tone: outcome.test ? "test" : outcome.status,
     what: error ? error.message : outcome.summary,
+    warnings: outcome.warnings,
     hints: error?.hints ?? [],
     facts: factsOf(outcome, zone),
+    databases: databaseRows(outcome.facts.databases ?? []),
     log: error ? outcome.logTail : [],
     foot: `sent by backup_scripts ${outcome.version}`,
   };
 }
 
-/** `FAILED: shop-production backup of app`: the most important first, for a phone shows little of a subject. */
-export function subjectOf({ script, status, site, facts, test }: Outcome): string {
-  if (test) return oneLine(`TEST: notice from ${site}`);
-  const database = facts.database ? ` of ${facts.database}` : "";
-  return oneLine(`${status === "success" ? "OK" : "FAILED"}: ${site} ${script}${database}`);
-}
-
-/** Foreign text in one line: neither control characters nor line breaks of any alphabet. */
-// eslint-disable-next-line no-control-regex
-const oneLine = (text: string) => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
-
-/** Everything that is known, in the order in which a person asks for it. */
-function factsOf(outcome: Outcome, zone: string): [string, string][] {
-  const { facts } = outcome;
-  const rows: [string, string | undefined][] = [
-    ["Status", outcome.status === "success" ? "success" : `failure (exit status ${outcome.exitStatus})`],
-    ["Site", outcome.site],
-    ["Host", outcome.host],
-    ["Script", outcome.script],
-    ["Started", timeOf(outcome.startedAt, zone)],
-    ["Ended", timeOf(outcome.endedAt, zone)],
-    ["Duration", durationText(outcome.endedAt.getTime() - outcome.startedAt.getTime())],
-    ["Database", facts.database],
-    ["Server", facts.server],
-    ["File", facts.file],
-    ["Size", sizeOf(facts.bytes, facts.previousBytes)],
-    ["Local", facts.localPath],
-    ["S3", facts.remoteLocation],
-  ];
-  return rows.filter((row): row is [string, string] => Boolean(row[1]));
-}
-
-/** `2026-02-03 23:30:00 UTC (2026-02-04 00:30:00 Europe/Berlin)`. */
-export function timeOf(time: Date, zone: string): string {
-  const inZone = (timeZone: string) =>
-    new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(time);
-  const utc = `${inZone("UTC")} UTC`;
-  return ["UTC", "Etc/UTC"].includes(zone) ? utc : `${utc} (${inZone(zone)} ${zone})`;
-}
-
-/** A size in bytes with its change against the last good backup: one that shrank by half deserves a look. */
-export function sizeOf(bytes: number | undefined, previous: number | undefined): string | undefined {
-  if (bytes === undefined) return undefined;
-  if (!previous) return bytesText(bytes);
-  const percent = ((bytes - previous) / previous) * 100;
-  const change = bytes === previous ? "same as" : `${percent > 0 ? "+" : ""}${percent.toFixed(1)} % against`;
-  const alarm = bytes * 2 < previous ? ", LESS THAN HALF: please check" : "";
-  return `${bytesText(bytes)} (${change} the last one, ${bytesText(previous)}${alarm})`;
-}
-
-function asText({ title, what, hints, facts, log, foot }: Content): string {
+function asText({ title, what, warnings, hints, facts, databases, log, foot }: Content): string {
   const width = Math.max(...facts.map(([label]) => label.length)) + 2;
   const blocks = [
     title,
     what,
+    warnings.map((warning) => `Warning: ${warning}`).join("\n"),
     hints.map((hint) => `What to do: ${hint}`).join("\n"),
+    databaseTable(databases),
     facts.map(([label, value]) => `${label.padEnd(width)}${value}`).join("\n"),
     log.length > 0 ? `Last lines of the log:\n${log.join("\n")}` : "",
     foot,
   ];
   return `${blocks.filter(Boolean).join("\n\n")}\n`;
+}
+
+/** Columns as wide as their widest cell; what is to be said of a database stands below its row. */
+function databaseTable(rows: readonly DatabaseRow[]): string {
+  if (rows.length === 0) return "";
+  const lines = [tableHeads, ...rows.map(({ cells }) => cells)];
+  const widths = tableHeads.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return [
+    line(tableHeads),
+    ...rows.flatMap(({ cells, message }) => [line(cells), ...(message ? [`    ${message}`] : [])]),
+  ].join("\n");
 }

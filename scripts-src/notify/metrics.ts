@@ -3,13 +3,14 @@ import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { codeOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
-import type { Outcome } from "./outcome.ts";
+import type { DatabaseOutcome, Outcome } from "./outcome.ts";
 
-/** Every metric with its meaning; each is a gauge with the labels `script` and `site`. */
+/** Every metric with its meaning; each is a gauge with the labels `script`, `site` and `database`. */
 export const metricMeanings = {
   last_run_timestamp_seconds: "When the last run ended, good or not.",
   last_run_duration_seconds: "How long the last run took.",
   last_run_success: "1 when the last run did its job, 0 when it failed.",
+  last_run_warnings: "How many warnings the last run had.",
   last_run_exit_status: "Exit status of the last run.",
   last_success_timestamp_seconds: "When the last good run ended.",
   last_success_duration_seconds: "How long the last good run took.",
@@ -21,16 +22,20 @@ type Metric = keyof typeof metricMeanings;
 type Samples = Map<string, Map<string, number>>;
 
 /**
- * Puts the outcome into the file and leaves the lines of other scripts; what was last good stays when this run was
+ * Puts the outcome into the file and keeps the lines of other scripts and databases; what was last good stays when this run was
  * not. The file is replaced in one go and readable by all. Throws what the file system or the lock throws.
  */
 export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
   const samples = parse(readOld(path));
-  const labels = `script="${escape(outcome.script)}",site="${escape(outcome.site)}"`;
-  for (const [metric, value] of Object.entries(valuesOf(outcome))) {
-    if (!samples.has(metric)) samples.set(metric, new Map());
-    samples.get(metric)?.set(labels, value);
+  for (const one of runsOf(outcome)) {
+    // of a run that did not get as far as its database, or of a version that did not write the label
+    for (const unnamed of [labelsOf(outcome), labelsOf(outcome, "")])
+      if (one.database) for (const values of samples.values()) values.delete(unnamed);
+    for (const [metric, value] of Object.entries(valuesOf(one))) {
+      if (!samples.has(metric)) samples.set(metric, new Map());
+      samples.get(metric)?.set(labelsOf(outcome, one.database), value);
+    }
   }
   const fresh = `${path}.new`;
   writeFileSync(fresh, format(samples));
@@ -38,17 +43,47 @@ export function writeMetrics(path: string, outcome: Outcome): void {
   renameSync(fresh, path);
 }
 
-function valuesOf({ startedAt, endedAt, status, exitStatus, facts }: Outcome): Partial<Record<Metric, number>> {
+const labelsOf = ({ script, site }: Outcome, database?: string) =>
+  `script="${escape(script)}",site="${escape(site)}"${database === undefined ? "" : `,database="${escape(database)}"`}`;
+
+interface Run {
+  database: string;
+  endedAt: Date;
+  durationMs: number;
+  good: boolean;
+  warnings: number;
+  exitStatus: number;
+  bytes: number | undefined;
+}
+
+/** The run, or the part of it that each of several databases was. */
+function runsOf(outcome: Outcome): Run[] {
+  const { facts, endedAt, startedAt, status, exitStatus, warnings } = outcome;
+  const durationMs = endedAt.getTime() - startedAt.getTime();
+  const whole = { database: facts.database ?? "", endedAt, durationMs, good: status !== "failure", exitStatus };
+  if (!facts.databases) return [{ ...whole, warnings: warnings.length, bytes: facts.bytes }];
+  return facts.databases.map((one: DatabaseOutcome) => ({
+    database: one.database,
+    endedAt,
+    durationMs: one.durationMs ?? 0,
+    good: one.status !== "failure",
+    warnings: Number(one.status === "warning"),
+    exitStatus: one.status === "failure" ? exitStatus : 0,
+    bytes: one.bytes,
+  }));
+}
+
+function valuesOf({ endedAt, durationMs, good, warnings, exitStatus, bytes }: Run): Partial<Record<Metric, number>> {
   const end = endedAt.getTime() / 1000;
-  const duration = (endedAt.getTime() - startedAt.getTime()) / 1000;
-  const good = status === "success";
+  const duration = durationMs / 1000;
   return {
     last_run_timestamp_seconds: end,
     last_run_duration_seconds: duration,
     last_run_success: good ? 1 : 0,
+    last_run_warnings: warnings,
     last_run_exit_status: exitStatus,
     ...(good && { last_success_timestamp_seconds: end, last_success_duration_seconds: duration }),
-    ...(good && facts.bytes !== undefined && { last_success_bytes: facts.bytes }),
+    ...(good && bytes !== undefined && { last_success_bytes: bytes }),
   };
 }
 

@@ -1,4 +1,34 @@
-/** What a run learnt about its work so far; filled while it goes, so that a failure can tell it too. */
+/** How a run ended, in the terms of those who hear of it. */
+
+export type Status = "success" | "warning" | "failure";
+
+/** What a run of several databases has to say about one of them. */
+export interface DatabaseOutcome {
+  database: string;
+  status: Status;
+  /** Size of its backup in bytes, and of the last good one before. */
+  bytes?: number;
+  previousBytes?: number;
+  /** Rows of all its tables. */
+  rows?: number;
+  durationMs?: number;
+  localPath?: string;
+  remoteLocation?: string;
+  /** One line: the error, or the warnings. */
+  message?: string;
+}
+
+/** The newest good backup, as far as a failed run could find it. */
+export interface LastGood {
+  /** When it began; absent: none was found. */
+  startedAt?: Date;
+  /** Where it lies: paths and `s3://` locations. */
+  locations: readonly string[];
+  /** Places that hold none, and places that could not be listed, with the cause. */
+  elsewhere: readonly string[];
+}
+
+/** What a run has learnt about its work so far. Filled as the run goes on, so that a notice of a failure has it too. */
 export interface Facts {
   /** Name of the database. */
   database?: string;
@@ -14,15 +44,19 @@ export interface Facts {
   localPath?: string;
   /** Where it lies in S3: `s3://bucket/path/name`. */
   remoteLocation?: string;
+  /** Of a run over several databases: each of them. */
+  databases?: readonly DatabaseOutcome[];
+  /** Only of a failure. */
+  lastGood?: LastGood;
 }
 
 /**
- * How a run of a script ended. Made once, by `shared/run`; log, mail, webhook, health check, metrics and exit
+ * How a run of a script ended. Made once, by `run/run`; log, mail, webhook, health check, metrics and exit
  * status are views of it. Holds no secret: every text in it has passed `redact`.
  */
 export interface Outcome {
   script: string;
-  status: "success" | "failure";
+  status: Status;
   exitStatus: number;
   site: string;
   host: string;
@@ -33,6 +67,8 @@ export interface Outcome {
   facts: Facts;
   /** One line, what happened: the last word of the log. */
   summary: string;
+  /** What is new or getting worse, a line each. A failure has its warnings too. */
+  warnings: readonly string[];
   /** Only of a failure. */
   error?: { message: string; hints: readonly string[]; stack?: string };
   /** The last lines of the log, as they were printed. */

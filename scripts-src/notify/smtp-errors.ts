@@ -1,5 +1,7 @@
 /** What went wrong with a mail, in words that lead to the setting to change. */
-import { Failure, messageOf } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
+
+import { type Again, Undelivered } from "./undelivered.ts";
 
 export interface MailServer {
   host: string;
@@ -24,13 +26,20 @@ interface SmtpError {
 
 type Explanation = readonly [cause: string, ...hints: string[]];
 
-/** A `Failure` with cause and hints for what nodemailer threw. */
-export function explainSmtp(thrown: unknown, server: MailServer, patience: number): Failure {
+/** An error with cause and hints for what nodemailer threw. */
+export function explainSmtp(thrown: unknown, server: MailServer, patience: number): Undelivered {
   const { code, originalCode = code, ...rest } = thrown as SmtpError;
   const error: SmtpError = { ...rest, code, originalCode, message: messageOf(thrown) };
   const explain = [noConnection, silence, noTls, wrongCertificate, refusedLogin, refusedMail];
   const [cause, ...hints] = explain.map((rule) => rule(error, server, patience)).find(Boolean) ?? [error.message];
-  return new Failure(`the mail server ${server.name} ${cause}`, { hints, cause: thrown });
+  const again = againAfter(error);
+  return new Undelivered(`the mail server ${server.name} ${cause}`, { hints, cause: thrown, again });
+}
+
+/** RFC 5321: an answer 4yz is temporary, 5yz is not. */
+function againAfter({ response = "" }: SmtpError): Again {
+  if (response.startsWith("4")) return "soon";
+  return response.startsWith("5") ? "never" : "later";
 }
 
 type Rule = (error: SmtpError, server: MailServer, patience: number) => Explanation | undefined;
@@ -43,7 +52,10 @@ const noConnection: Rule = ({ code, originalCode, command, response }) => {
   if (originalCode === "ENOTFOUND" || originalCode === "EAI_AGAIN")
     return ["cannot be found: its name does not resolve", "check SMTP_HOST and this machine's DNS"];
   if (code === "EPROTOCOL" && /^[45]\d\d/.test(response ?? ""))
-    return [`turned us away: ${quoteAnswer(response)}`, "it may be busy, or not serve this machine: look into its log"];
+    return [
+      `refused the connection: ${quoteAnswer(response)}`,
+      "it may be busy, or not serve this machine; look into its log",
+    ];
   if (code === "EPROTOCOL" && command === "CONN")
     return [
       `does not speak SMTP: ${quoteAnswer(response)}`,
@@ -77,22 +89,19 @@ const noTls: Rule = ({ code, originalCode, command, response }, { security }) =>
     ];
   if (security === "tls" && /WRONG_VERSION_NUMBER|EPROTO|PACKET_LENGTH/.test(originalCode ?? ""))
     return ["does not speak TLS from the first byte", "set SMTP_SECURITY=starttls (usual on port 587)"];
-  if (code === "ETLS") return ["broke off the TLS handshake", "look into the mail server's log"];
+  if (code === "ETLS") return ["ended the TLS handshake", "look into the mail server's log"];
   return undefined;
 };
 
 const wrongCertificate: Rule = ({ originalCode = "", message }, { host }) => {
   if (originalCode === "ERR_TLS_CERT_ALTNAME_INVALID")
-    return [
-      `has a certificate of another name: ${quoteAnswer(message)}`,
-      "set SMTP_HOST to a name that the certificate holds",
-    ];
+    return [`has a certificate of another name: ${quoteAnswer(message)}`, "set SMTP_HOST to a name in the certificate"];
   if (originalCode === "CERT_HAS_EXPIRED") return ["has an expired certificate", "renew the mail server's certificate"];
   if (!/CERT|UNABLE_TO_(GET|VERIFY)/.test(originalCode)) return undefined;
   const here = /^(localhost|127\..*|::1)$/.test(host);
   return [
     `has a certificate that is not trusted: ${quoteAnswer(message)}`,
-    "add its CA certificate to this machine's trusted ones, or name the file in the environment variable NODE_EXTRA_CA_CERTS (not in .env.sh)",
+    "name the file of its certificate authority in CA_FILE",
     ...(here ? ["the mail server is on this machine, so SMTP_SECURITY=none is safe too"] : []),
   ];
 };
@@ -101,7 +110,8 @@ const refusedLogin: Rule = ({ code, command, response }, { user, security }) => 
   const answer = quoteAnswer(response);
   if (/^53[08]/.test(answer) && security === "none")
     return [`wants encryption or a login: ${answer}`, "set SMTP_SECURITY=starttls, and SMTP_USER and SMTP_PASSWORD"];
-  if (code === "EAUTH" && !response) return ["offers no login that we can do", "unset SMTP_USER if it needs no login"];
+  if (code === "EAUTH" && !response)
+    return ["offers no login method we support", "unset SMTP_USER if it needs no login"];
   if (code === "EAUTH")
     return [
       `refused the login of ${user}: ${answer}`,

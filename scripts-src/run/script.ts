@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Logger } from "../base/log.ts";
-import type { Facts } from "../notify/outcome.ts";
+import type { Way } from "../notify/notify.ts";
+import type { Facts, LastGood } from "../notify/outcome.ts";
 import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -24,6 +25,10 @@ export interface Script<Options extends object = object> {
   conflicts?(options: Options, settings: Settings): string[];
   /** `false`: no notice is sent, no health check pinged (a dry run; the scheduler, whose runs report themselves). */
   reports?(options: Options): boolean;
+  /** `true` where `reports` is `false`: its own failure is reported all the same, but once until it succeeds or fails otherwise. */
+  reportsOnce?(options: Options): boolean;
+  /** Finds the newest good backup, for the notice of a failure; takes a few seconds at most. */
+  lastGood?(job: Job): Promise<LastGood | undefined>;
   /** Seconds that a signal leaves it between `asked` and `signal`; absent: none. */
   graceSeconds?(options: Options, settings: Settings): number;
   /** Does the work. What it returns is the last word; what it throws is the failure. */
@@ -38,6 +43,13 @@ export interface Job<Options extends object = object> {
   /** Folder of the executables: relative paths of settings start here. */
   home: string;
   log: Logger;
+  /**
+   * Logs a warning that makes the outcome one "with warnings": something new, or getting worse. What is so for good is a line
+   * of the log alone (`log.warn`).
+   */
+  warn(message: string): void;
+  /** Takes the notices that could not be sent, to try them again; absent: they are lost. */
+  sendLater?: (undelivered: readonly Way[]) => void;
   /** Aborted by the first signal: begin nothing new; its reason is a `Stopped`. */
   asked: AbortSignal;
   /** Aborted when the run must stop, at once or at the end of its grace period; its reason is a `Stopped`. */

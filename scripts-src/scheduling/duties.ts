@@ -1,7 +1,7 @@
 /** What happens at the ticks of a schedule, and what is logged of it. */
 import { messageOf } from "../base/errors.ts";
 import { durationText } from "../base/text.ts";
-import type { Outcome } from "../run/run.ts";
+import type { Outcome } from "../run/attempt.ts";
 import type { Job } from "../run/script.ts";
 import type { State } from "./health.ts";
 import type { Duties } from "./keep-time.ts";
@@ -35,7 +35,7 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { state, p
       save();
       const { status, startedAt, error, exitStatus } = await work();
       state.running = undefined;
-      if (status === "success") state.good = startedAt;
+      if (status !== "failure") state.good = startedAt;
       state.failure = error?.message;
       save();
       failures = error ? failures + 1 : 0;

@@ -1,6 +1,7 @@
 /** backup: dump the database, prove that the dump is complete, keep it. */
 import type { Argv } from "yargs";
 import type { Script } from "../run/script.ts";
+import { lastGood } from "../steps/last-good.ts";
 import { type BackupOptions, runBackup } from "../steps/run-backup.ts";
 
 export const backup: Script<BackupOptions> = {
@@ -24,5 +25,6 @@ export const backup: Script<BackupOptions> = {
       : ["BACKUP_KEEP_LOCAL is false and --upload was not given: the backup would be kept nowhere"],
   reports: ({ dryRun }) => !dryRun,
 
+  lastGood,
   act: runBackup,
 };

@@ -4,7 +4,7 @@ import { newKeyFile } from "../archive/key-pair.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
-import { testNotice as sendTestNotice } from "../notify/notify.ts";
+import { testNotice as sendTestNotice } from "../notify/test-notice.ts";
 import { pageFor, type Page } from "../manual/page.ts";
 import type { Script } from "../run/script.ts";
 import usages from "../manual/usage.json" with { type: "json" };

@@ -14,7 +14,7 @@ import { nextTicks, readTicks, type Ticks, timeText } from "../scheduling/ticks.
 import { type Check, checkAll } from "../run/checklist.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import type { Outcome } from "../notify/outcome.ts";
-import { attempt } from "../run/run.ts";
+import { attempt } from "../run/attempt.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { settingsText } from "../settings/settings-text.ts";

@@ -7,6 +7,7 @@ import type { Job, Script } from "../run/script.ts";
 import { backupFolder } from "../steps/backup-folder.ts";
 import { checkNotices } from "../steps/check-notices.ts";
 import { checkStorage } from "../steps/dry-run-checks.ts";
+import { lastGood } from "../steps/last-good.ts";
 import { listLocal, type LocalFile, requireFolder } from "../steps/local-files.ts";
 import { planWithCli, sendWithCli } from "../steps/send-with-cli.ts";
 import { planWithSdk, sendWithSdk } from "../steps/send-with-sdk.ts";
@@ -39,6 +40,7 @@ export const sync: Script<Options> = {
       ? ["S3_FORCE_PATH_STYLE is false: the AWS CLI cannot do that with S3_URL, set SYNC_CLIENT=sdk"]
       : [],
   reports: ({ dryRun }) => !dryRun,
+  lastGood,
 
   async act(job) {
     const folder = backupFolder(job);

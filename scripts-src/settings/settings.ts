@@ -58,6 +58,12 @@ const url = (...schemes: string[]) =>
       (value) => URL.canParse(value) && schemes.includes(new URL(value).protocol),
       `must be a URL that starts with ${schemes.map((s) => `${s}//`).join(" or ")}`,
     );
+/** Several values separated by spaces. */
+const listOf = <T extends z.ZodType<unknown, string>>(rule: T) =>
+  z
+    .string()
+    .transform((list) => list.split(/\s+/).filter(Boolean))
+    .pipe(z.array(rule));
 const addresses = () =>
   z
     .string()
@@ -118,6 +124,13 @@ const settings = {
       "name use one S3_PATH, when a server is cloned, and before a database is moved to another server.",
     example: "shop-production",
     default: "the host name",
+  }),
+  CA_FILE: about(anyText, {
+    group: "general",
+    meaning:
+      "File (PEM) with additional certificate authorities to trust for S3, mail and webhooks. A relative path starts at the executables' folder.",
+    example: "/etc/ssl/certs/company-ca.pem",
+    default: "what AWS_CA_BUNDLE names, if set",
   }),
 
   DATABASE_URL: about(anyText, {
@@ -376,13 +389,17 @@ const settings = {
     values: "sdk, aws-cli",
   }),
 
-  EMAIL_NOTIFY_MODE: about(() => choice("SUCCESS_AND_FAILURE", "FAILURE_ONLY", "NEVER").default("NEVER"), {
-    group: "mail",
-    meaning: "When to send a mail: after every run, only when one failed, or never. The webhook obeys it too.",
-    example: "FAILURE_ONLY",
-    default: "NEVER",
-    values: "SUCCESS_AND_FAILURE, FAILURE_ONLY, NEVER",
-  }),
+  EMAIL_NOTIFY_MODE: about(
+    () => choice("SUCCESS_AND_FAILURE", "WARNING_AND_FAILURE", "FAILURE_ONLY", "NEVER").default("NEVER"),
+    {
+      group: "mail",
+      meaning:
+        "When to send a mail: after every run, only when something is wrong (recommended), only when a run failed, or never. The webhook obeys it too.",
+      example: "WARNING_AND_FAILURE",
+      default: "NEVER",
+      values: "SUCCESS_AND_FAILURE, WARNING_AND_FAILURE, FAILURE_ONLY, NEVER",
+    },
+  ),
   EMAIL_FROM: about(
     () =>
       addresses()
@@ -431,16 +448,28 @@ const settings = {
     values: "starttls, tls, none",
   }),
 
-  NOTIFY_WEBHOOK_URL: about(() => url("http:", "https:").optional(), {
+  NOTIFY_WEBHOOK_URL: about(() => listOf(url("http:", "https:")).optional(), {
     group: "notices",
-    meaning: "Receives the outcome of a run as JSON by POST, when EMAIL_NOTIFY_MODE would send a mail.",
-    example: "https://hooks.example.com/backup",
+    meaning:
+      "Receives the outcome of a run by POST, when EMAIL_NOTIFY_MODE would send a mail. Several addresses are separated by spaces.",
+    example: "https://hooks.slack.com/services/T000/B000/XXXX",
     secret: true,
   }),
+  NOTIFY_WEBHOOK_FORMAT: about(
+    () => listOf(choice("json", "slack", "discord", "teams", "ntfy", "telegram", "gotify")).optional(),
+    {
+      group: "notices",
+      meaning:
+        "What the webhook receives: the complete outcome (json), or a short message for a chat or push service (Mattermost and Rocket.Chat take slack). For several addresses: one format for all, or one for each, separated by spaces.",
+      example: "slack",
+      default: "the service that the address belongs to, else json",
+      values: "json, slack, discord, teams, ntfy, telegram, gotify",
+    },
+  ),
   HEALTHCHECK_URL: about(() => url("http:", "https:").optional(), {
     group: "notices",
     meaning:
-      "Dead man's switch (healthchecks.io and alike): pinged at /start, on success, and at /fail, by every script that runs with it. Where sync and restore share the settings file, set it for backup alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab.",
+      "Dead man's switch (healthchecks.io, a push monitor of Uptime Kuma, and similar services): pinged when a run starts, succeeds or fails, by every script that runs with it. Where sync and restore share the settings file, set it for backup alone: HEALTHCHECK_URL_FILE=/path in front of the command in its crontab.",
     example: "https://hc-ping.com/00000000-0000-0000-0000-000000000000",
     secret: true,
   }),

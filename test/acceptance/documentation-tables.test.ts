@@ -68,6 +68,7 @@ test("10: the modes and the webhook's keys", () => {
     ...times,
     facts: {},
     summary: "",
+    warnings: [],
     logTail: [],
   });
   const [, keys = ""] = /a POST of JSON with the keys ([\s\S]*?)\. Slack/.exec(documentation) ?? [];

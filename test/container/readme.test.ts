@@ -33,7 +33,17 @@ test("the alert rules ask for metrics that are written", () => {
   const path = `${tempDir("rules")}/all.prom`;
   const [startedAt, endedAt] = [new Date(0), new Date(1)];
   const facts = { bytes: 1 };
-  const rest = { site: "s", host: "h", version: "1", summary: "", logTail: [], startedAt, endedAt, facts };
+  const rest = {
+    site: "s",
+    host: "h",
+    version: "1",
+    summary: "",
+    warnings: [],
+    logTail: [],
+    startedAt,
+    endedAt,
+    facts,
+  };
   writeMetrics(path, { script: "backup", status: "success", exitStatus: 0, ...rest });
   const written = readFileSync(path, "utf8");
   const { groups } = Bun.YAML.parse(rules) as { groups: { rules: { expr: string }[] }[] };

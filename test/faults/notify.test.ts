@@ -9,6 +9,7 @@ import { post } from "../../scripts-src/notify/http.ts";
 import { sendMail } from "../../scripts-src/notify/mail.ts";
 import { notify } from "../../scripts-src/notify/notify.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
+import type { Undelivered } from "../../scripts-src/notify/undelivered.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
 import { selfSigned } from "../support/certificates.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/http.ts";
@@ -170,7 +171,7 @@ describe.concurrent("a mail server that", () => {
   test.each(["starttls", "tls"] as const)("has a self-signed certificate, %s", async (security) => {
     const { sent, server } = await toServer({ security, certificate });
     const words = await told(sent);
-    expect(words).toMatch(/certificate that is not trusted: self.signed certificate\n.*NODE_EXTRA_CA_CERTS/);
+    expect(words).toMatch(/certificate that is not trusted: self.signed certificate\n.*CA_FILE/);
     expect(words).toContain("the mail server is on this machine");
     expect(server.mails).toEqual([]);
   });
@@ -192,25 +193,42 @@ describe.concurrent("a mail server that", () => {
   });
 
   test("refuses the mail itself", async () => {
-    const { sent } = await toServer({ security: "none", refuseMail: "looks like spam" });
+    const { sent } = await toServer({ security: "none", refuseMail: "looks like spam" }, {}, patience.short);
     expect(await told(sent)).toMatch(/refused the mail: 450 looks like spam/);
+  });
+});
+
+describe.concurrent("N9: what a mail server calls temporary is tried again:", () => {
+  test.each(["backup@example.com", "admin@example.com"])("450 for %s", async (address) => {
+    const { sent, server } = await toServer({ security: "none", greyList: { addresses: [address], times: 2 } });
+    expect(await sent).toStartWith("mail sent to");
+    expect(server.mails.flatMap(({ to }) => to).toSorted()).toEqual(["admin@example.com", "oncall@example.com"]);
+  });
+
+  test("421 instead of a greeting", async () => {
+    const { sent, server } = await toServer({ security: "none", busy: 1 });
+    expect(await sent).toStartWith("mail sent to");
+    expect(server.mails).toHaveLength(1);
+  });
+
+  test("450 for longer than our patience is a failure that may pass", async () => {
+    const greyList = { addresses: ["backup@example.com"], times: 99 };
+    const { sent } = await toServer({ security: "none", greyList }, {}, patience.short);
+    expect(await sent.catch((error: unknown) => (error as Undelivered).again)).toBe("soon");
   });
 });
 
 test("mail settings that are not complete are told all at once", async () => {
   const settings = { EMAIL_FROM: "backup@example.com", SMTP_USER: "backup" };
   expect(await told(send(settings))).toMatch(
-    /^the mail settings are not complete: SMTP_HOST, EMAIL_TO, SMTP_PASSWORD not/,
+    /^the mail settings are incomplete: SMTP_HOST, EMAIL_TO, SMTP_PASSWORD not/,
   );
   const unnamed = { ...mailSettings(25, { security: "none" }), SMTP_PASSWORD: "secret" };
-  expect(await told(send(unnamed))).toMatch(/^the mail settings are not complete: SMTP_USER not set, or not valid/);
+  expect(await told(send(unnamed))).toMatch(/^the mail settings are incomplete: SMTP_USER not set, or not valid/);
 });
 
 const webhook = (url: string, total = 30_000, each = 10_000) =>
-  post(
-    { setting: "NOTIFY_WEBHOOK_URL", url: new URL("/T0KEN/hook", url), body: "{}", contentType: "application/json" },
-    { total, each },
-  );
+  post({ setting: "NOTIFY_WEBHOOK_URL", url: new URL("/T0KEN/hook", url), body: "{}" }, { total, each });
 const http = (answer: (asked: Asked, nth: number) => Response | Promise<Response> | undefined): HttpServer =>
   stopLater(startHttpServer(answer));
 
@@ -261,7 +279,7 @@ describe.concurrent("a webhook that", () => {
 
   test("has a certificate that is not trusted", async () => {
     const server = stopLater(startHttpServer(undefined, certificate));
-    expect(await told(webhook(server.url))).toMatch(/certificate that is not trusted: .*\n.*NODE_EXTRA_CA_CERTS/);
+    expect(await told(webhook(server.url))).toMatch(/certificate that is not trusted: .*\n.*CA_FILE/);
   });
 });
 
@@ -279,7 +297,7 @@ test("a secret that got into an outcome leaves it neither as text, as HTML nor a
   hideSecrets([secret]);
   const mail = stopLater(await startMailServer({ security: "none" }));
   const hook = http(() => undefined);
-  const settings = schema.parse({ ...mail.settings, NOTIFY_WEBHOOK_URL: hook.url });
+  const settings = schema.parse({ ...mail.settings, NOTIFY_WEBHOOK_URL: `${hook.url}/hook` });
   const text = `login with ${secret} refused`;
   const now = new Date();
   const outcome: Outcome = {
@@ -293,6 +311,7 @@ test("a secret that got into an outcome leaves it neither as text, as HTML nor a
     endedAt: now,
     facts: { database: text, server: text, localPath: text },
     summary: text,
+    warnings: [text],
     error: { message: text, hints: [text] },
     logTail: [text],
   };

@@ -9,7 +9,7 @@ import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts"
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 import { configureLog } from "../../scripts-src/base/log.ts";
 import { pause } from "../../scripts-src/base/retry.ts";
-import { attempt } from "../../scripts-src/run/run.ts";
+import { attempt } from "../../scripts-src/run/attempt.ts";
 import type { Job, Script } from "../../scripts-src/run/script.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
 
@@ -32,6 +32,7 @@ const job: Job = {
   log: configureLog("schedule", settings),
   signal: new AbortController().signal,
   asked: stop.signal,
+  warn() {},
   facts: {},
 };
 

@@ -26,6 +26,10 @@ export interface MailServerOptions {
   refuse?: readonly string[];
   /** The mail itself is refused, after it was sent. */
   refuseMail?: string;
+  /** So many commands that name one of these addresses are answered 450 (grey-listing) before they are accepted. */
+  greyList?: { addresses: readonly string[]; times: number };
+  /** So many connections are answered 421 before one is served. */
+  busy?: number;
   /** Never answers MAIL FROM. */
   hangs?: boolean;
 }
@@ -91,11 +95,19 @@ function serverOptions({ security, certificate, login }: MailServerOptions): SMT
 }
 
 function handlers(
-  { login, refuse = [], refuseMail, hangs }: MailServerOptions,
+  { login, refuse = [], refuseMail, hangs, greyList, busy = 0 }: MailServerOptions,
   mails: ReceivedMail[],
 ): SMTPServerOptions {
-  const judge = (address: string) => (refuse.includes(address) ? new Error(`${address} is not welcome`) : null);
+  let grey = greyList?.times ?? 0;
+  let turnedAway = 0;
+  const answer = (responseCode: number, text: string) => Object.assign(new Error(text), { responseCode });
+  const judge = (address: string) => {
+    if (greyList?.addresses.includes(address) && grey-- > 0)
+      return answer(450, `${address} is grey-listed, come back later`);
+    return refuse.includes(address) ? new Error(`${address} is not welcome`) : null;
+  };
   return {
+    onConnect: (_, done) => done(turnedAway++ < busy ? answer(421, "too many connections") : null),
     onAuth: ({ username, password }, _, done) =>
       username === login?.user && password === login?.password
         ? done(null, { user: username })

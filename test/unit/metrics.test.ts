@@ -18,8 +18,9 @@ const outcome = (changes: Partial<Outcome>): Outcome => ({
   version: "1",
   startedAt: new Date("2026-05-01T03:00:00Z"),
   endedAt: new Date("2026-05-01T03:00:12.500Z"),
-  facts: { bytes: 4096 },
+  facts: { bytes: 4096, database: "app" },
   summary: "",
+  warnings: [],
   logTail: [],
   ...changes,
 });
@@ -30,10 +31,9 @@ function scrape(): Record<string, number> {
   const samples = lines.filter((line) => !line.startsWith("#"));
   return Object.fromEntries(
     samples.map((line) => {
-      const [, name, script, value] = /^backup_scripts_(\w+)\{script="(\w+)",site="shop \\"one\\""\} (\S+)$/.exec(
-        line,
-      )!;
-      return [`${script} ${name}`, Number(value)];
+      const [, name, script, database, value] =
+        /^backup_scripts_(\w+)\{script="(\w+)",site="shop \\"one\\"",database="(\w*)"\} (\S+)$/.exec(line)!;
+      return [`${script}${database ? ` ${database}` : ""} ${name}`, Number(value)];
     }),
   );
 }
@@ -42,23 +42,58 @@ test("a good run, then a failed one, and another script's in between", () => {
   writeMetrics(path, outcome({}));
   writeMetrics(path, outcome({ script: "sync", facts: {}, endedAt: new Date("2026-05-01T03:00:02Z") }));
   const later = { startedAt: new Date("2026-05-02T03:00:00Z"), endedAt: new Date("2026-05-02T03:00:01Z") };
-  writeMetrics(path, outcome({ status: "failure", exitStatus: 5, facts: { bytes: 1 }, ...later }));
+  writeMetrics(path, outcome({ status: "failure", exitStatus: 5, facts: { bytes: 1, database: "app" }, ...later }));
   const seconds = (text: string) => Date.parse(text) / 1000;
   expect(scrape()).toEqual({
-    "backup last_run_timestamp_seconds": seconds("2026-05-02T03:00:01Z"),
-    "backup last_run_duration_seconds": 1,
-    "backup last_run_success": 0,
-    "backup last_run_exit_status": 5,
-    "backup last_success_timestamp_seconds": seconds("2026-05-01T03:00:12.500Z"),
-    "backup last_success_duration_seconds": 12.5,
-    "backup last_success_bytes": 4096,
+    "backup app last_run_timestamp_seconds": seconds("2026-05-02T03:00:01Z"),
+    "backup app last_run_duration_seconds": 1,
+    "backup app last_run_success": 0,
+    "backup app last_run_warnings": 0,
+    "backup app last_run_exit_status": 5,
+    "backup app last_success_timestamp_seconds": seconds("2026-05-01T03:00:12.500Z"),
+    "backup app last_success_duration_seconds": 12.5,
+    "backup app last_success_bytes": 4096,
     "sync last_run_timestamp_seconds": seconds("2026-05-01T03:00:02Z"),
     "sync last_run_duration_seconds": 2,
     "sync last_run_success": 1,
+    "sync last_run_warnings": 0,
     "sync last_run_exit_status": 0,
     "sync last_success_timestamp_seconds": seconds("2026-05-01T03:00:02Z"),
     "sync last_success_duration_seconds": 2,
   });
+});
+
+test("I5: each database has lines of its own; a run that did not get as far as its database leaves none behind", () => {
+  const site = "many";
+  const named = (database: string, changes: Partial<Outcome> = {}) =>
+    outcome({ site, facts: { database }, ...changes });
+  const failed = { status: "failure", exitStatus: 1 } as const;
+  writeMetrics(path, outcome({ site, facts: {}, ...failed }));
+  writeMetrics(path, named("a", failed));
+  writeMetrics(path, named("b", { status: "warning", warnings: ["smaller"] }));
+  const lines = () =>
+    readFileSync(path, "utf8")
+      .match(/^.*last_run_(success|warnings)\{.*site="many".*$/gm)
+      ?.toSorted();
+  const line = (metric: string, database: string, value: number) =>
+    `backup_scripts_${metric}{script="backup",site="many",database="${database}"} ${value}`;
+  const alone = [
+    line("last_run_success", "a", 0),
+    line("last_run_success", "b", 1),
+    line("last_run_warnings", "a", 0),
+    line("last_run_warnings", "b", 1),
+  ];
+  expect(lines()).toEqual(alone);
+  const databases = [
+    { database: "a", status: "success" as const },
+    { database: "c", status: "failure" as const },
+  ];
+  writeMetrics(path, outcome({ site, facts: { databases }, ...failed }));
+  expect(lines()?.filter((one) => one.includes("success"))).toEqual([
+    line("last_run_success", "a", 1),
+    line("last_run_success", "b", 1),
+    line("last_run_success", "c", 0),
+  ]);
 });
 
 test("the file is for others to read, and nothing else in the folder looks like metrics", () => {

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { composeMessage, sizeOf, subjectOf, timeOf } from "../../scripts-src/notify/message.ts";
-import type { Outcome } from "../../scripts-src/notify/outcome.ts";
+import { composeMessage } from "../../scripts-src/notify/message.ts";
+import { sizeOf, timeOf } from "../../scripts-src/notify/message-facts.ts";
+import type { DatabaseOutcome, Outcome } from "../../scripts-src/notify/outcome.ts";
+import { shortText } from "../../scripts-src/notify/short-text.ts";
+import { subjectOf } from "../../scripts-src/notify/subject.ts";
 
 const good: Outcome = {
   script: "backup",
@@ -22,6 +25,7 @@ const good: Outcome = {
     remoteLocation: "s3://bucket/app_2026-02-03_23-30-00.sql.gz",
   },
   summary: "backed up app",
+  warnings: [],
   logTail: ["a line of the log"],
 };
 const bad: Outcome = {
@@ -32,12 +36,23 @@ const bad: Outcome = {
   summary: "the disk is full",
   error: { message: "the disk is full", hints: ["free some space", "or set LOCAL_RETENTION_DAYS"] },
 };
+const warned: Outcome = { ...good, status: "warning", warnings: ["app is 99.8 % smaller than the last backup"] };
+const databases: DatabaseOutcome[] = [
+  { database: "shop", status: "success", bytes: 2048, previousBytes: 1024, rows: 1_234_567, durationMs: 61_000 },
+  { database: "crm", status: "failure", message: "connection refused" },
+  { database: "wiki", status: "warning", bytes: 10, message: "half the size\nof the last one" },
+];
+const several: Outcome = { ...bad, facts: { databases }, error: { message: "1 of 3 databases failed", hints: [] } };
 
 describe("the subject", () => {
   test.each([
     [good, "OK: shop backup of app"],
     [bad, "FAILED: shop backup of app"],
     [{ ...bad, script: "sync", facts: {} }, "FAILED: shop sync"],
+    [warned, "WARNING: shop backup of app: app is 99.8 % smaller than the last backup"],
+    [{ ...warned, warnings: ["a", "b"] }, "WARNING: shop backup of app: 2 warnings"],
+    [several, "FAILED: shop backup, 1 of 3 databases"],
+    [{ ...good, facts: { databases: databases.slice(0, 1) } }, "OK: shop backup of 1 database"],
     [{ ...good, test: true as const, facts: {} }, "TEST: notice from shop"],
     [{ ...good, site: "a\r\nBcc: x@example.com\u2028\u0085b" }, "OK: a Bcc: x@example.com b backup of app"],
   ])("%#", (outcome, subject) => {
@@ -61,7 +76,7 @@ Duration  4m 5s
 Database  app
 Server    postgresql://db.example.com:5432/app
 File      app_2026-02-03_23-30-00.sql.gz
-Size      1.91 MiB (+25.0 % against the last one, 1.53 MiB)
+Size      1.91 MiB (+25.0 %, previous backup 1.53 MiB)
 Local     /backups/app_2026-02-03_23-30-00.sql.gz
 S3        s3://bucket/app_2026-02-03_23-30-00.sql.gz
 
@@ -94,6 +109,58 @@ sent by backup_scripts 1.2.3
   });
 });
 
+describe("N13: a failure says when and where the last good backup is", () => {
+  const startedAt = new Date("2026-02-03T05:34:05Z");
+  test.each([
+    [
+      { startedAt, locations: ["/backups/a", "s3://b/a"], elsewhere: [] },
+      "2026-02-03 05:34:05 UTC, 18 h ago: /backups/a and s3://b/a",
+    ],
+    [
+      { startedAt, locations: ["s3://b/a"], elsewhere: ["/backups: none"] },
+      "2026-02-03 05:34:05 UTC, 18 h ago: s3://b/a; /backups: none",
+    ],
+    [{ locations: [], elsewhere: ["/backups: none"] }, "none found; /backups: none"],
+  ])("%#", (lastGood, words) => {
+    const outcome = { ...bad, facts: { lastGood } };
+    expect(composeMessage(outcome, "UTC").text).toMatch(new RegExp(`^Last good backup +${RegExp.escape(words)}$`, "m"));
+    expect(shortText(outcome).body).toContain(`Last good backup: ${words}`);
+  });
+});
+
+test("a run over several databases has a row for each, failures first", () => {
+  const { text, html } = composeMessage(several, "UTC");
+  expect(text).toContain(
+    `
+Database  Status   Size                                   Rows       Duration
+crm       failure
+    connection refused
+wiki      warning  10 B
+    half the size of the last one
+shop      success  2 KiB (+100.0 %, previous backup 1 KiB)  1,234,567  1m 1s
+`.replace("Size                                   Rows", "Size                                     Rows"),
+  );
+  for (const words of ["connection refused", "1,234,567", "half the size of the last one"])
+    expect(html).toContain(words);
+});
+
+test("a short text has the failure first, and fits every service", () => {
+  expect(shortText(several).body.split("\n")).toEqual([
+    "1 of 3 databases failed",
+    "crm: connection refused",
+    "wiki: half the size of the last one",
+  ]);
+  const many = Array.from({ length: 200 }, (_, n): DatabaseOutcome => ({
+    database: `db${n}`,
+    status: "failure",
+    message: "💾".repeat(100),
+  }));
+  const { title, body } = shortText({ ...several, facts: { databases: many }, site: "💾".repeat(900) });
+  expect(Array.from(title + body).length).toBeLessThanOrEqual(1_200);
+  expect(Buffer.byteLength(body)).toBeLessThanOrEqual(4_096);
+  expect(body.isWellFormed()).toBe(true);
+});
+
 const tags = (outcome: Outcome) => composeMessage(outcome, "UTC").html.match(/<[^>]*>/g);
 const withText = (text: string): Outcome => ({
   ...bad,
@@ -102,13 +169,14 @@ const withText = (text: string): Outcome => ({
   script: text,
   version: text,
   facts: { database: text, server: text, file: text, localPath: text, remoteLocation: text },
+  warnings: [text],
   error: { message: text, hints: [text] },
   logTail: [text],
 });
 
 describe("the HTML", () => {
   test("holds every fact of the text", () => {
-    for (const outcome of [good, bad]) {
+    for (const outcome of [good, bad, warned]) {
       const { text, html } = composeMessage(outcome, "Europe/Berlin");
       const shown = html.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ");
       for (const line of text.split("\n")) expect(shown).toContain(line.replace(/\s+/g, " ").replace(/:$/, ""));
@@ -137,10 +205,9 @@ test.each([
   [undefined, 5, undefined],
   [1234, undefined, "1.21 KiB"],
   [1234, 0, "1.21 KiB"],
-  [1024, 1024, "1 KiB (same as the last one, 1 KiB)"],
-  [1126.4, 1024, "1.1 KiB (+10.0 % against the last one, 1 KiB)"],
-  [512, 1024, "512 B (-50.0 % against the last one, 1 KiB)"],
-  [511, 1024, "511 B (-50.1 % against the last one, 1 KiB, LESS THAN HALF: please check)"],
+  [1024, 1024, "1 KiB (unchanged, previous backup 1 KiB)"],
+  [1126.4, 1024, "1.1 KiB (+10.0 %, previous backup 1 KiB)"],
+  [512, 1024, "512 B (-50.0 %, previous backup 1 KiB)"],
 ])("the size %p after %p", (bytes, previous, told) => {
   expect(sizeOf(bytes, previous)).toBe(told);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { pingAddress } from "../../scripts-src/notify/healthcheck.ts";
+import { pingRequest } from "../../scripts-src/notify/healthcheck.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 
@@ -14,7 +14,19 @@ test.each([
   ["https://user:p%40ss@example.com:8443/ping", "fail", "https://user:p%40ss@example.com:8443/ping/fail"],
   ["https://example.com", "start", "https://example.com/start"],
 ] as const)("%s pinged with %s", (base, kind, address) => {
-  expect(pingAddress(base, kind).href.replace(/\/$/, "")).toBe(address.replace(/\/$/, ""));
+  expect(pingRequest(base, kind, "")?.url.href.replace(/\/$/, "")).toBe(address.replace(/\/$/, ""));
+});
+
+test.each([
+  ["start", undefined],
+  ["log", undefined],
+  ["success", "https://kuma.example.com/api/push/T0k3n?status=up&msg=all+is+well&ping="],
+  ["fail", "https://kuma.example.com/api/push/T0k3n?status=down&msg=all+is+well&ping="],
+] as const)("N10: Uptime Kuma's address, as it is copied there, pinged with %s", (kind, address) => {
+  const base = "https://kuma.example.com/api/push/T0k3n?status=up&msg=OK&ping=";
+  const request = pingRequest(base, kind, "all is\nwell");
+  expect(request?.url.href).toBe(address);
+  if (request) expect([request.method, request.body]).toEqual(["GET", undefined]);
 });
 
 const least: Outcome = {
@@ -28,6 +40,7 @@ const least: Outcome = {
   endedAt: new Date("2026-02-03T23:30:01.500Z"),
   facts: {},
   summary: "S3_BUCKET is missing",
+  warnings: [],
   error: { message: "S3_BUCKET is missing", hints: ["set it"], stack: "not for others" },
   logTail: ["a", "b"],
 };
@@ -47,6 +60,7 @@ test("the webhook's JSON has every key, null when nothing is known", () => {
     endedAt: "2026-02-03T23:30:01.500Z",
     durationSeconds: 1.5,
     summary: "S3_BUCKET is missing",
+    warnings: [],
     error: { message: "S3_BUCKET is missing", hints: ["set it"] },
     database: null,
     server: null,
@@ -55,6 +69,8 @@ test("the webhook's JSON has every key, null when nothing is known", () => {
     previousBytes: null,
     localPath: null,
     remoteLocation: null,
+    databases: null,
+    lastGood: null,
     logTail: ["a", "b"],
   });
 });

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 
 /** A scheduler with one run in which an error is thrown that nobody awaits. */
 const program = `
-const { attempt } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/run/run.ts"))});
+const { attempt } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/run/attempt.ts"))});
 const { configureLog } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/base/log.ts"))});
 const settings = { LOG_LEVEL: "info", LOG_FORMAT: "text", SITE_NAME: "test", EMAIL_NOTIFY_MODE: "NEVER" };
 const signal = new AbortController().signal;

@@ -1,0 +1,42 @@
+/** Certificate authorities of the user's own, beside those that every program on this machine trusts. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { diskFailure } from "./disk.ts";
+import { usageFailure } from "./errors.ts";
+
+let authorities: string[] | undefined;
+
+/**
+ * From now on trusts the certificates in this PEM file too: for mail, and for requests that `trusted` is given to.
+ * Throws a `Failure` when the file cannot be read or holds no certificate.
+ */
+export function trustAlso(path: string): void {
+  const found = readText(path).match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  if (found.length === 0 || !found.every(isCertificate))
+    throw usageFailure(
+      `CA_FILE ${path}: no certificate in it`,
+      "name a file with certificates in PEM form (-----BEGIN CERTIFICATE-----)",
+    );
+  authorities = [...getCACertificates("default"), ...found];
+  setDefaultCACertificates(authorities);
+}
+
+/** The part of a `fetch` call's options that makes it trust those certificates: Bun's fetch knows no default list. */
+export const trusted = (): { tls?: { ca: string[] } } => (authorities ? { tls: { ca: authorities } } : {});
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw diskFailure(`cannot read CA_FILE ${path}`, error);
+  }
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return Boolean(new X509Certificate(pem));
+  } catch {
+    return false;
+  }
+}

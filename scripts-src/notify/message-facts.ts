@@ -1,0 +1,84 @@
+/** What is known of a run, as labels and values for people. Pure. */
+import { ageText, bytesText, durationText } from "../base/text.ts";
+import { oneLine } from "./subject.ts";
+import type { DatabaseOutcome, LastGood, Outcome, Status } from "./outcome.ts";
+
+/** Everything that is known, in the order in which a person asks for it. */
+export function factsOf(outcome: Outcome, zone: string): [string, string][] {
+  const { facts } = outcome;
+  const rows: [string, string | undefined][] = [
+    ["Status", statusOf(outcome)],
+    ["Site", outcome.site],
+    ["Host", outcome.host],
+    ["Script", outcome.script],
+    ["Started", timeOf(outcome.startedAt, zone)],
+    ["Ended", timeOf(outcome.endedAt, zone)],
+    ["Duration", durationText(outcome.endedAt.getTime() - outcome.startedAt.getTime())],
+    ["Database", facts.database],
+    ["Server", facts.server],
+    ["File", facts.file],
+    ["Size", sizeOf(facts.bytes, facts.previousBytes)],
+    ["Local", facts.localPath],
+    ["S3", facts.remoteLocation],
+    ["Last good backup", facts.lastGood && lastGoodText(facts.lastGood, outcome.endedAt, zone)],
+  ];
+  return rows.filter((row): row is [string, string] => Boolean(row[1]));
+}
+
+function statusOf({ status, exitStatus }: Outcome): string {
+  if (status === "failure") return `failure (exit status ${exitStatus})`;
+  return status === "warning" ? "success, with warnings" : "success";
+}
+
+/** `2026-02-03 23:30:00 UTC (2026-02-04 00:30:00 Europe/Berlin)`. */
+export function timeOf(time: Date, zone: string): string {
+  const inZone = (timeZone: string) =>
+    new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(time);
+  const utc = `${inZone("UTC")} UTC`;
+  return ["UTC", "Etc/UTC"].includes(zone) ? utc : `${utc} (${inZone(zone)} ${zone})`;
+}
+
+/** A size in bytes, compared with the last good backup. */
+export function sizeOf(bytes: number | undefined, previous: number | undefined): string | undefined {
+  if (bytes === undefined) return undefined;
+  if (!previous) return bytesText(bytes);
+  const before = `previous backup ${bytesText(previous)}`;
+  const percent = (((bytes - previous) / previous) * 100).toFixed(1);
+  if (Number(percent) === 0) return `${bytesText(bytes)} (unchanged, ${before})`;
+  return `${bytesText(bytes)} (${bytes > previous ? "+" : ""}${percent} %, ${before})`;
+}
+
+/** When and where the newest good backup is: the first question after a failure. */
+export function lastGoodText({ startedAt, locations, elsewhere }: LastGood, now: Date, zone: string): string {
+  const rest = elsewhere.length > 0 ? `; ${elsewhere.join("; ")}` : "";
+  if (!startedAt) return `none found${rest}`;
+  const age = ageText(now.getTime() - startedAt.getTime());
+  return `${timeOf(startedAt, zone)}, ${age}: ${locations.join(" and ")}${rest}`;
+}
+
+export const tableHeads = ["Database", "Status", "Size", "Rows", "Duration"] as const;
+export interface DatabaseRow {
+  status: Status;
+  /** One for each of `tableHeads`. */
+  cells: readonly string[];
+  message: string | undefined;
+}
+
+const order: readonly Status[] = ["failure", "warning", "success"];
+
+/** A row for each database: failures first, then warnings. */
+export function databaseRows(databases: readonly DatabaseOutcome[]): DatabaseRow[] {
+  return databases
+    .toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status))
+    .map(({ database, status, bytes, previousBytes, rows, durationMs, message }) => ({
+      status,
+      cells: [
+        oneLine(database),
+        status,
+        sizeOf(bytes, previousBytes) ?? "",
+        rows?.toLocaleString("en") ?? "",
+        durationMs === undefined ? "" : durationText(durationMs),
+      ],
+      message: message && oneLine(message),
+    }));
+}

@@ -1,0 +1,143 @@
+/** One run of a script, and everybody who hears how it ended. */
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
+import { logTail } from "../base/log.ts";
+import { redact } from "../base/secrets.ts";
+import { counted } from "../base/text.ts";
+import { version } from "../base/version.ts";
+import { writeMetrics } from "../notify/metrics.ts";
+import { notify, pingHealthcheck } from "../notify/notify.ts";
+import type { Outcome, Status } from "../notify/outcome.ts";
+import { siteOf } from "../settings/site.ts";
+import { failureOf, isUnexpected, lastWords, print, stackOf } from "./last-words.ts";
+import { isFirstReport } from "./report-once.ts";
+import type { Job, Result, Script } from "./script.ts";
+
+export type { Outcome };
+
+/** What a run needs of its script. */
+type Attempted = Pick<Script, "name" | "reports" | "reportsOnce" | "lastGood" | "act">;
+
+/**
+ * Does the job once and reports how it ended: log, metrics, mail, webhook, health check; its result goes to stdout.
+ * Never throws; a notice that fails does not change the outcome.
+ */
+export async function attempt(
+  script: Attempted,
+  given: Omit<Job, "warn">,
+  check: () => void = () => {},
+): Promise<Outcome> {
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    given.log.warn(message);
+    warnings.push(redact(message));
+  };
+  const job: Job = { ...given, warn };
+  const startedAt = new Date();
+  const reports = script.reports?.(job.options) ?? true;
+  if (reports) await pingHealthcheck(job.settings, "start", job.log);
+  const ended = await settle(async () => {
+    check();
+    return script.act(job);
+  }, job.signal);
+  const outcome = makeOutcome(script.name, job, startedAt, ended, warnings);
+  logEnd(job, outcome, ended);
+  if (reports || (script.reportsOnce?.(job.options) && isFirstReport(job, ended)))
+    await report(script, job, outcome, ended);
+  if (ended.output !== undefined) print(ended.output);
+  return outcome;
+}
+
+function logEnd({ log, settings, facts }: Job, outcome: Outcome, ended: Result | Failure): void {
+  if (ended instanceof Failure) return lastWords(log, ended, settings.LOG_LEVEL);
+  if (!ended.summary) return;
+  const { status, warnings, startedAt, endedAt } = outcome;
+  const count = warnings.length > 0 ? ` (${counted(warnings.length, "warning")}, see above)` : "";
+  log.info(ended.summary + count, { ...facts, status, durationMs: Number(endedAt) - Number(startedAt) });
+}
+
+/** A person who declined knows it; only the health check, which was told of the start, hears of that. */
+async function report(script: Attempted, job: Job, outcome: Outcome, ended: Result | Failure): Promise<void> {
+  const { settings, log, facts } = job;
+  const declined = ended instanceof Declined;
+  const failed = ended instanceof Failure && !declined;
+  if (!declined) recordMetrics(job, outcome);
+  if (failed) {
+    const found = await script.lastGood?.(job).catch(() => undefined);
+    if (found) facts.lastGood = found;
+  }
+  outcome.logTail = [...logTail()];
+  const message = [outcome.summary, ...outcome.warnings].join("\n");
+  const [undelivered] = await Promise.all([
+    declined ? [] : notify(outcome, settings, log),
+    pingHealthcheck(settings, failed ? "fail" : "success", log, message),
+  ]);
+  job.sendLater?.(undelivered);
+}
+
+/** A metric that cannot be written does not change the outcome. */
+function recordMetrics({ settings, home, log }: Job, outcome: Outcome): void {
+  if (settings.METRICS_FILE === undefined) return;
+  try {
+    writeMetrics(resolve(home, settings.METRICS_FILE), outcome);
+  } catch (error) {
+    log.warn(`cannot write METRICS_FILE ${settings.METRICS_FILE}: ${messageOf(error)}`);
+  }
+}
+
+/** Who hears of an error that nobody awaited: the innermost run, not the scheduler around it. */
+const strayListeners: ((error: unknown) => void)[] = [];
+const onStray = (error: unknown) => strayListeners.at(-1)?.(error);
+
+/** What the work returned or, as a `Failure`, why it did not; an error nobody awaited counts too. */
+async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise<Result | Failure> {
+  const { promise: stray, reject } = Promise.withResolvers<never>();
+  if (strayListeners.push(reject) === 1) process.on("uncaughtException", onStray).on("unhandledRejection", onStray);
+  try {
+    return await Promise.race([work(), stray]);
+  } catch (error) {
+    if (error instanceof Declined) return error;
+    // whatever broke because we were told to stop, the reason is that we were told to stop
+    return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
+  } finally {
+    if (strayListeners.pop() && strayListeners.length === 0)
+      process.off("uncaughtException", onStray).off("unhandledRejection", onStray);
+  }
+}
+
+function statusOf(failure: Failure | undefined, warnings: readonly string[]): Status {
+  if (failure) return "failure";
+  return warnings.length > 0 ? "warning" : "success";
+}
+
+function makeOutcome(
+  script: string,
+  { settings, facts }: Job,
+  startedAt: Date,
+  ended: Result | Failure,
+  warnings: readonly string[],
+): Outcome {
+  const failure = ended instanceof Failure ? ended : undefined;
+  return {
+    script,
+    status: statusOf(failure, warnings),
+    exitStatus: failure?.status ?? exitStatus.done,
+    site: siteOf(settings),
+    host: hostname(),
+    version,
+    startedAt,
+    endedAt: new Date(),
+    facts,
+    summary: redact(ended instanceof Failure ? ended.message : ended.summary),
+    warnings,
+    ...(failure && {
+      error: {
+        message: redact(failure.message),
+        hints: failure.hints.map(redact),
+        ...(isUnexpected(failure) && { stack: redact(stackOf(failure)) }),
+      },
+    }),
+    logTail: [],
+  };
+}

@@ -1,0 +1,35 @@
+/** What a supervisor starts again and again must not send a notice each time. */
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Declined, Failure, Stopped } from "../base/errors.ts";
+import type { Job, Result } from "./script.ts";
+
+type Place = Pick<Job, "home" | "settings" | "script">;
+
+const folderOf = ({ home, settings }: Place) => resolve(home, settings.BACKUP_DIR);
+const noteOf = (job: Place) => join(folderOf(job), `.${job.script}.reported`);
+
+/**
+ * Whether this is a failure that was not reported yet. A note in BACKUP_DIR keeps which one was reported last; where it cannot be
+ * written, every failure counts as the first.
+ */
+export function isFirstReport(job: Place, ended: Result | Failure): boolean {
+  if (!(ended instanceof Failure) || ended instanceof Stopped || ended instanceof Declined) return false;
+  const digest = createHash("sha256").update(ended.message).digest("hex");
+  try {
+    if (readFileSync(noteOf(job), "utf8") === digest) return false;
+  } catch {
+    // there is no note yet
+  }
+  try {
+    mkdirSync(folderOf(job), { recursive: true, mode: 0o700 });
+    writeFileSync(noteOf(job), digest, { mode: 0o600 });
+  } catch {
+    // reported once too often is better than never
+  }
+  return true;
+}
+
+/** All is well again: the next failure is reported, whatever it is. */
+export const forgetReport = (job: Place): void => rmSync(noteOf(job), { force: true });

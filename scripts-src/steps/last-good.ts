@@ -1,0 +1,73 @@
+/** After a failure: when and where the last good backup is. */
+import { messageOf } from "../base/errors.ts";
+import { ageText } from "../base/text.ts";
+import { openDatabase } from "../database/open.ts";
+import type { LastGood } from "../notify/outcome.ts";
+import { inBucket } from "../places/bucket.ts";
+import { inFolder } from "../places/folder.ts";
+import { listBackups, newestGood, type Place } from "../places/place.ts";
+import type { Job } from "../run/script.ts";
+import { openStorage } from "../storage/open.ts";
+import { backupFolder } from "./backup-folder.ts";
+
+/** How long (ms) S3 can take for its listing: the notice waits for it. */
+const patience = 5_000;
+
+interface Found {
+  /** Folder or bucket. */
+  where: string;
+  startedAt?: Date;
+  /** The backup's path or location. */
+  location?: string;
+  /** Why the place could not be listed. */
+  trouble?: string;
+}
+
+/** Looks into the folder, and into S3 where that is set up and the run was not stopped. Throws when the database is not known. */
+export async function lastGood(job: Job): Promise<LastGood> {
+  const { settings, facts, signal } = job;
+  const database = facts.database ?? openDatabase(settings, job).name;
+  const looks = [
+    newestIn(inFolder(backupFolder(job)), database),
+    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestInBucket(job, database)] : []),
+  ];
+  return summarize(await Promise.all(looks), new Date());
+}
+
+async function newestIn(place: Place, database: string): Promise<Found> {
+  const { where } = place;
+  try {
+    const newest = newestGood(await listBackups(place, database));
+    return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
+  } catch (error) {
+    return { where, trouble: messageOf(error) };
+  }
+}
+
+async function newestInBucket({ settings, log }: Job, database: string): Promise<Found> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
+  try {
+    const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
+    return await newestIn(inBucket(storage), database);
+  } catch (error) {
+    return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function summarize(found: readonly Found[], now: Date): LastGood {
+  const newest = Math.max(...found.map(({ startedAt }) => startedAt?.getTime() ?? -Infinity));
+  const isNewest = ({ startedAt }: Found) => startedAt?.getTime() === newest;
+  return {
+    ...(Number.isFinite(newest) && { startedAt: new Date(newest) }),
+    locations: found.filter(isNewest).flatMap(({ location }) => location ?? []),
+    elsewhere: found.filter((one) => !isNewest(one)).map((one) => describe(one, now)),
+  };
+}
+
+function describe({ where, startedAt, trouble }: Found, now: Date): string {
+  if (trouble !== undefined) return `${where} could not be listed: ${trouble}`;
+  return startedAt ? `${where}: the newest began ${ageText(now.getTime() - startedAt.getTime())}` : `${where}: none`;
+}
