@@ -1,0 +1,71 @@
+/** Lines of a stream, in bounded memory. */
+
+const newline = 0x0a;
+
+/** Rows are held in memory up to this length; of a longer one its beginning, its length and a hash stand for it. */
+const blockBytes = 1 << 20;
+
+/** Lines as they come in pieces that may end anywhere. */
+export class Lines {
+  #carry: Buffer = Buffer.alloc(0);
+  #long: LongRow | undefined;
+  readonly #take: (bytes: Buffer, from: number, to: number) => void;
+  readonly #keepsLong: boolean;
+
+  /** With `keepsLong`, every line is given to `take` in full, however long it is. */
+  constructor(take: (bytes: Buffer, from: number, to: number) => void, keepsLong = false) {
+    this.#take = take;
+    this.#keepsLong = keepsLong;
+  }
+
+  add(bytes: Buffer): void {
+    const text = this.#carry.length > 0 ? Buffer.concat([this.#carry, bytes]) : bytes;
+    let from = 0;
+    for (let to = text.indexOf(newline); to >= 0; to = text.indexOf(newline, from)) {
+      this.#line(text, from, to);
+      from = to + 1;
+    }
+    if (!this.#keepsLong && text.length - from >= blockBytes)
+      from = (this.#long ??= new LongRow()).absorb(text, from, text.length);
+    // a copy: the piece's memory may be large
+    this.#carry = Buffer.from(text.subarray(from));
+  }
+
+  /** The last line, when no newline has followed it. */
+  end(): void {
+    if (this.#carry.length > 0 || this.#long) this.#line(this.#carry, 0, this.#carry.length);
+    this.#carry = Buffer.alloc(0);
+  }
+
+  #line(bytes: Buffer, from: number, to: number): void {
+    if (!this.#long && (this.#keepsLong || to - from < blockBytes)) return this.#take(bytes, from, to);
+    const row = (this.#long ?? new LongRow()).end(bytes, from, to);
+    this.#long = undefined;
+    this.#take(row, 0, row.length);
+  }
+}
+
+/** A row that is not held in memory: hashed in blocks of one length, wherever the pieces end. */
+class LongRow {
+  #hash = 0n;
+  #bytes = 0;
+  #head = "";
+
+  /** Takes as many blocks as there are; returns where the rest begins. */
+  absorb(bytes: Buffer, from: number, to: number): number {
+    let at = from;
+    for (; to - at >= blockBytes; at += blockBytes) this.#block(bytes, at, at + blockBytes);
+    return at;
+  }
+
+  #block(bytes: Buffer, from: number, to: number): void {
+    if (this.#bytes === 0) this.#head = bytes.toString("latin1", from, from + 200);
+    this.#hash = Bun.hash.xxHash3(bytes.subarray(from, to), this.#hash);
+    this.#bytes += to - from;
+  }
+
+  end(bytes: Buffer, from: number, to: number): Buffer {
+    this.#block(bytes, this.absorb(bytes, from, to), to);
+    return Buffer.from(`${this.#head}... (${this.#bytes} bytes, hash ${this.#hash.toString(16)})`, "latin1");
+  }
+}
