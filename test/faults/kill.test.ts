@@ -5,6 +5,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { decrypted, sealing } from "../support/age.ts";
 import { removeBackup, writeBackup } from "../support/backups.ts";
 import { backupName, type Installation, installScripts } from "../support/executables.ts";
 import { expectSuccess, type Folder } from "../support/expect.ts";
@@ -63,6 +64,7 @@ afterAll(async () => {
   await server.stop();
 });
 
+const sealed = sealing();
 const settings = () => ({ ...server.settings("app"), ...s3Settings(s3, bucket) });
 const local = (name: string) => join(scripts.backups, name);
 const place = () => ({ scripts, s3 });
@@ -80,10 +82,10 @@ async function expectRestores(args: string[] = []): Promise<void> {
 }
 
 test(
-  "backup",
+  "backup, encrypted and signed",
   async () => {
     const earlier = placeOld(scripts);
-    scripts.configure(settings());
+    scripts.configure({ ...settings(), ...sealed });
     const usual = await timed(async () => expectSuccess(await scripts.run("backup")));
     await loop(
       "backup",
@@ -104,13 +106,17 @@ test(
   limit,
 );
 
-test.each(["true", "false"])(
-  "backup --upload, BACKUP_KEEP_LOCAL=%s",
-  async (keep) => {
+test.each([
+  ["true", {}],
+  ["false", sealed],
+])(
+  "backup --upload, BACKUP_KEEP_LOCAL=%s (false: encrypted and signed)",
+  async (keep, sealing) => {
     const earlier = placeOld(scripts);
     for (const name of Object.keys(earlier)) store(name, readFileSync(local(name)));
     const objectsBefore = new Map(s3.objects(bucket));
-    scripts.configure({ ...settings(), BACKUP_KEEP_LOCAL: keep, BACKUP_COMPRESSION: "none" });
+    scripts.configure({ ...settings(), ...sealing, BACKUP_KEEP_LOCAL: keep, BACKUP_COMPRESSION: "none" });
+    const open = (body: Buffer) => (keep === "true" ? body : decrypted(body, sealed.AGE_IDENTITY_FILE));
     const usual = await timed(async () => expectSuccess(await scripts.run("backup", ["--upload"])));
     const asks = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject", "PutObject"] as const;
     await loop(
@@ -119,7 +125,7 @@ test.each(["true", "false"])(
       () => killSomewhere(place(), "backup", ["--upload"], usual, asks),
       () => {
         goodFiles(earlier);
-        expectGoodObjects(s3.objects(bucket), objectsBefore, "-- PostgreSQL database dump complete");
+        expectGoodObjects(s3.objects(bucket), objectsBefore, "-- PostgreSQL database dump complete", open);
         if (scripts.list().length > 6) removeNew(scripts.backups, earlier);
         for (const key of [...s3.objects(bucket).keys()].slice(0, -6))
           if (!objectsBefore.has(key) && backupName.test(key)) dropObject(key);
