@@ -61,7 +61,7 @@ export type ManifestFacts = Pick<
 >;
 
 /** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
-const largest = 1 << 20;
+export const largestManifest = 1 << 20;
 const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
 
 /** The text of a manifest file: JSON for people, signed when there is a key (MANIFEST_KEY). */
@@ -114,7 +114,7 @@ function readText(text: string, path: string): Manifest {
 }
 
 const noManifest = (path: string, why: string) => new Failure(`manifest ${path} is damaged: ${why}`, { hints });
-const tooLarge = (path: string) => noManifest(path, `it has more than ${largest} bytes`);
+const tooLarge = (path: string) => noManifest(path, `it has more than ${largestManifest} bytes`);
 
 /** The manifest in a file, undefined when there is none. Throws `Failure` when it cannot be read or is damaged. */
 export async function readManifest(path: string, keys?: ManifestKeys): Promise<Manifest | undefined> {
@@ -123,7 +123,7 @@ export async function readManifest(path: string, keys?: ManifestKeys): Promise<M
     await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const found = await handle.stat();
     if (!found.isFile()) throw noManifest(path, "it is not a file");
-    if (found.size > largest) throw tooLarge(path);
+    if (found.size > largestManifest) throw tooLarge(path);
     return parseManifest(await handle.readFile(), path, keys);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
@@ -141,7 +141,7 @@ export async function receiveManifest(
   let bytes = 0;
   for await (const block of source) {
     bytes += block.byteLength;
-    if (bytes > largest) throw tooLarge(path);
+    if (bytes > largestManifest) throw tooLarge(path);
     blocks.push(block);
   }
   return parseManifest(Buffer.concat(blocks), path, keys);

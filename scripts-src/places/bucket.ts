@@ -1,6 +1,7 @@
 /** Backups in a bucket. */
 import { receiveManifest } from "../archive/manifest.ts";
 import { manifestName, namePrefix, parseBackupName } from "../archive/name.ts";
+import { counted } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { statusOf } from "../storage/explain.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -11,6 +12,7 @@ const staleAge = 86_400_000;
 
 export const inBucket = (storage: Storage): Place => ({
   where: storage.location(""),
+  shared: true,
   locate: storage.location,
   list: (database) => Array.fromAsync(storage.list(database === undefined ? undefined : namePrefix(database))),
   async manifest(name, keys) {
@@ -25,6 +27,7 @@ export const inBucket = (storage: Storage): Place => ({
   read: (name) => storage.get(name),
   create: (name, expectedBytes) => Promise.resolve(createObject(storage, name, expectedBytes)),
   remove: (name) => storage.delete(name),
+  elsewhere: (database) => findElsewhere(storage, database),
   // the parts of an upload that nobody finished are billed for ever
   async sweep(database) {
     await storage.sweepStaleUploads(staleAge, (name) => parseBackupName(name)?.database === database);
@@ -49,4 +52,24 @@ function createObject(storage: Storage, name: string, expectedBytes: number): Si
       if (!committed) await upload.abort();
     },
   };
+}
+
+/** Pages (of 1,000 keys) of the bucket that are looked at for backups in other folders. */
+const pagesElsewhere = 40;
+
+async function findElsewhere(storage: Storage, database: string): Promise<string[]> {
+  const counts = new Map<string, number>();
+  try {
+    for await (const { folder, names } of storage.explore(pagesElsewhere)) {
+      const found = names.filter((name) => parseBackupName(name)?.database === database).length;
+      if (found > 0) counts.set(folder, (counts.get(folder) ?? 0) + found);
+    }
+  } catch {
+    // an access key that can list S3_PATH alone: then it stays unknown
+  }
+  counts.delete(storage.prefix);
+  return [...counts].map(([folder, count]) => {
+    const setting = folder === "" ? "leave S3_PATH empty" : `set S3_PATH=${folder.slice(0, -1)}`;
+    return `${counted(count, "backup")} of ${database} ${count === 1 ? "lies" : "lie"} in ${folder || "the bucket itself"}: ${setting}`;
+  });
 }

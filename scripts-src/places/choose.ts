@@ -1,64 +1,129 @@
 /** Which backup a restore means. */
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { Identity } from "../archive/identity.ts";
+import { parseBackupName } from "../archive/name.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
-import { scriptLog } from "../base/log.ts";
+import { type Logger, scriptLog } from "../base/log.ts";
+import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
-import { inFolder } from "./folder.ts";
-import { findBackups, listBackups, newestGood, type StoredFile } from "./place.ts";
+import { haveOneOrigin, type Owned, readOwners, unknownIsOurs } from "./owners.ts";
+import { findBackups, isAhead, listBackups, type Place, type Stored } from "./place.ts";
 
-const listHint = (folder: string) => `ls ${folder} shows what is there; restore --from-s3 takes one from S3`;
+interface Wanted {
+  database: string;
+  /** Identity of the server at hand; undefined when it could not be asked. */
+  present: Identity | undefined;
+  /** The database is missing or empty: a new machine restores the backups of the one before. */
+  isNew: boolean;
+  log: Logger;
+  now?: Date;
+}
 
 /**
- * Path of the backup to restore: without `wanted`, the newest of `database` in `folder`; a plain name is looked for in
- * `folder` first, then, like every path, from the present folder. Throws a `Failure` with status 4 when there is none.
+ * The newest backup of a database that is not another server's and whose name does not lie in the future. Manifests are read from
+ * the newest on, until one is ours. Throws a `Failure` with status 4 when there is none.
  */
-export async function chooseBackup(folder: string, database: string, wanted?: string): Promise<string> {
-  if (wanted === undefined) {
-    const newest = (await listBackups(inFolder(folder), database)).at(-1);
-    if (newest) return join(folder, newest.name);
-    throw new Failure(`no backups of ${database} are available in ${folder}`, {
-      status: exitStatus.noSuchBackup,
-      hints: ["take one with backup, name a file to restore, or use restore --from-s3"],
+export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
+  const { database, present, log, now = new Date() } = wanted;
+  // in a bucket, a backup without a manifest may never have been finished
+  const all = (await listBackups(place, database)).filter(({ committed }) => committed || !place.shared);
+  const ahead = all.filter(({ backup }) => isAhead(backup, now));
+  for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
+  const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
+  const read: Owned[] = [];
+  do {
+    const next = newestFirst.slice(read.length, read.length + (read.length === 0 ? 1 : 32));
+    read.push(...(await readOwners(place, next, present)));
+    const chosen = pick(place, read, read.length === newestFirst.length, wanted.isNew);
+    if (!chosen) continue;
+    const others = read.slice(0, read.indexOf(chosen));
+    if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
+    if (chosen.error) throw chosen.error;
+    return chosen;
+  } while (read.length < newestFirst.length);
+  throw await noneOfOurs(place, database, read[0], ahead);
+}
+
+/** Pure. `read` from the newest on; undefined: none of these, as far as they were read. */
+export function pick<T extends Owned>(
+  place: Pick<Place, "shared">,
+  read: readonly T[],
+  isComplete: boolean,
+  isNew: boolean,
+): T | undefined {
+  const ours = read.findIndex(({ owner }) => owner === "ours");
+  if (place.shared && ours < 0 && !isComplete) return undefined;
+  const concerned = ours < 0 ? read : read.slice(0, ours + 1);
+  const chosen = unknownIsOurs(place, concerned) ? concerned.find(({ owner }) => owner !== "other") : read[ours];
+  return chosen ?? (isComplete && isNew && haveOneOrigin(read) ? read[0] : undefined);
+}
+
+async function noneOfOurs(
+  place: Place,
+  database: string,
+  other: Owned | undefined,
+  ahead: readonly Stored[],
+): Promise<Failure> {
+  const status = exitStatus.noSuchBackup;
+  const { where } = place;
+  const named = other ?? ahead.at(-1);
+  if (other?.identity)
+    return new Failure(
+      `no backup of ${database} in ${where} is of this server: ${other.name} is of ${originText(other.identity)}`,
+      {
+        status,
+        hints: [`to restore that one all the same, name it: restore ${place.shared ? "--from-s3 " : ""}${other.name}`],
+      },
+    );
+  if (named)
+    return new Failure(`no backup of ${database} in ${where} can be chosen without its name`, {
+      status,
+      hints: [`name the one to restore, for example ${named.name}`],
     });
-  }
-  const places = wanted.includes("/") ? [resolve(wanted)] : [join(folder, wanted), resolve(wanted)];
-  for (const path of places)
+  return new Failure(`no backups of ${database} are available in ${where}`, {
+    status,
+    hints: await hintsFor(place, database),
+  });
+}
+
+const hintsFor = async (place: Place, database: string | undefined): Promise<string[]> =>
+  place.shared
+    ? [
+        ...(database === undefined ? [] : await place.elsewhere(database)),
+        "check S3_BUCKET and S3_PATH; backup --upload and sync put backups there",
+      ]
+    : ["take one with backup, name a file to restore, or use restore --from-s3"];
+
+/** For people: which server and site a backup comes from. */
+export const originText = ({ server, site }: Identity): string => `another server (${server}, site ${site})`;
+
+/** The backup of this name in a place. Throws a `Failure` with status 4 when there is none. */
+export async function chooseNamed(place: Place, name: string): Promise<Stored> {
+  const found = findBackups(await place.list()).find((backup) => backup.name === name);
+  if (found) return found;
+  throw new Failure(`no backup ${name} in ${place.where}`, {
+    status: exitStatus.noSuchBackup,
+    hints: await hintsFor(place, parseBackupName(name)?.database),
+  });
+}
+
+/**
+ * Path of the file that is named: a plain name is looked for in `folder` first, then, like every path, from the present folder.
+ * Throws a `Failure` with status 4 when there is none.
+ */
+export async function chooseFile(folder: string, wanted: string): Promise<string> {
+  const paths = wanted.includes("/") ? [resolve(wanted)] : [join(folder, wanted), resolve(wanted)];
+  for (const path of paths)
     if (await exists(path)) {
       const why = distrust(path);
       if (why) scriptLog().warn(`${path} is restored because it was named, though ${why.cause}`);
       return path;
     }
-  throw new Failure(`backup file not found: ${places.join(", and no ")}`, {
+  throw new Failure(`backup file not found: ${paths.join(", and no ")}`, {
     status: exitStatus.noSuchBackup,
-    hints: [listHint(folder)],
+    hints: [`ls ${folder} shows the backups there; restore --from-s3 takes one from S3`],
   });
-}
-
-/**
- * The same among the objects in S3. The newest is one that has its manifest, for others may never have been finished; one
- * that is named (or given as a location, `where` and its name) need not: `sync` sends files that never had one.
- */
-export function chooseRemote<T extends StoredFile>(
-  objects: readonly T[],
-  database: string,
-  wanted: string | undefined,
-  where: string,
-): T & { committed: boolean } {
-  const name = wanted?.startsWith(where) ? wanted.slice(where.length) : wanted;
-  const backups = findBackups(objects);
-  const found =
-    name === undefined
-      ? newestGood(backups.filter(({ backup }) => backup.database === database))
-      : backups.find((object) => object.name === name);
-  if (found) return found;
-  throw new Failure(
-    name === undefined ? `no backups of ${database} are available in ${where}` : `no backup ${name} in ${where}`,
-    {
-      status: exitStatus.noSuchBackup,
-      hints: ["check S3_BUCKET and S3_PATH; backup --upload and sync put backups there"],
-    },
-  );
 }
 
 const exists = (path: string): Promise<boolean> =>

@@ -96,12 +96,14 @@ export async function isReadOnly(path: string): Promise<boolean> {
 /** Backups in a folder, which need not exist. */
 export const inFolder = (dir: string): Place => ({
   where: dir,
+  shared: false,
   locate: (name) => join(dir, name),
   list: async () => (await survey(dir)).filter((file) => !file.distrust),
   manifest: (name, keys) => readManifest(join(dir, manifestName(name)), keys),
   read: (name) => readFile(join(dir, name)),
   create: (name) => createFile(dir, name),
   remove: (name) => removeFile(join(dir, name)),
+  elsewhere: () => Promise.resolve([]),
   sweep: (database) => sweepPartials(dir, database),
 });
 

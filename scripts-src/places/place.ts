@@ -27,6 +27,8 @@ export interface Stored extends StoredFile {
 export interface Place {
   /** For people: the folder, or `s3://bucket/path/`. */
   readonly where: string;
+  /** Whether several servers may keep backups here (a bucket). */
+  readonly shared: boolean;
   /** Path or address of a file. */
   locate(name: string): string;
   /** Its files; with `database`, at least those whose names begin like the backups of that database. */
@@ -39,6 +41,8 @@ export interface Place {
   create(name: string, expectedBytes: number): Promise<Sink | undefined>;
   /** Deletes a file; one that does not exist is no error. */
   remove(name: string): Promise<void>;
+  /** Where else backups of this database lie, each place with the setting that leads there. */
+  elsewhere(database: string): Promise<string[]>;
   /** Removes what a run that died left of this database. Only under the lock of the database. */
   sweep(database: string): Promise<void>;
 }

@@ -1,11 +1,11 @@
 /** restore: check a backup to its last byte, compare it with the target, then load it. */
 import { dirname, resolve } from "node:path";
 import type { Argv } from "yargs";
-import { chooseBackup, chooseRemote } from "../places/choose.ts";
+import { findLocal, findRemote, warnOfOwner } from "../steps/find-backup.ts";
 import { checkFolder, inFolder, isReadOnly, lookAtFolder, prepareFolder } from "../places/folder.ts";
-import { type Manifest, receiveManifest } from "../archive/manifest.ts";
-import { type Keys, keysFrom } from "../archive/keys.ts";
-import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
+import type { Manifest } from "../archive/manifest.ts";
+import { keysFrom } from "../archive/keys.ts";
+import { formatBackupName, parseBackupName } from "../archive/name.ts";
 import { openBackup, type OpenBackup } from "../archive/read.ts";
 import { spool } from "../places/spool.ts";
 import { watched } from "../archive/tally.ts";
@@ -26,8 +26,6 @@ import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
 import type { Job, Script } from "../run/script.ts";
 import { takeSafetyBackup } from "../steps/safety-backup.ts";
-import { openStorage } from "../storage/open.ts";
-import type { Storage } from "../storage/storage.ts";
 
 interface Options {
   file: string | undefined;
@@ -117,11 +115,12 @@ export const restore: Script<Options> = {
     using lock = await lockFolder(job, database, folder);
     if (lock) await inFolder(folder).sweep(database.name);
 
-    await using copy = options.fromS3 ? await fetchBackup(job, database, folder) : undefined;
-    await using file = await openChosen(job, database, folder, copy);
-    Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
-    const contents = await checkBackup(job, database, file);
     const connected = await database.connect();
+    const target: Target = { database, connected };
+    await using copy = options.fromS3 ? await fetchBackup(job, target, folder) : undefined;
+    await using file = await openChosen(job, target, folder, copy);
+    Object.assign(job.facts, { file: file.name, bytes: file.bytes, ...(!copy && { localPath: file.path }) });
+    const contents = await checkBackup(job, target, file);
     const plan = await planLoad(job, connected, file, contents);
     const replaced = describePlan(database, file, plan, options);
 
@@ -153,9 +152,9 @@ function restoreChecks(job: Job<Options>, target: Target, folder: string): Check
       async look() {
         // BACKUP_DIR is not made for it
         const place = fromS3 ? (await lookAtFolder(folder)).nearest : folder;
-        await using copy = fromS3 ? await fetchBackup(job, database, place) : undefined;
-        await using file = await openChosen(job, database, folder, copy);
-        const contents = await checkBackup(job, database, file);
+        await using copy = fromS3 ? await fetchBackup(job, target, place) : undefined;
+        await using file = await openChosen(job, target, folder, copy);
+        const contents = await checkBackup(job, target, file);
         if (!target.connected) return `${file.name} is whole; not compared with the database`;
         const plan = await planLoad(job, target.connected, file, contents);
         return `${file.name} is whole; ${describePlan(database, file, plan, job.options)}`;
@@ -166,10 +165,10 @@ function restoreChecks(job: Job<Options>, target: Target, folder: string): Check
 }
 
 /** The file that was asked for: the copy, the named one, or the newest of the folder. */
-async function openChosen(job: Job<Options>, database: Database, folder: string, copy?: Copy) {
+async function openChosen(job: Job<Options>, target: Target, folder: string, copy?: Copy) {
   const { options, facts } = job;
   const opening = { keys: keysFrom(job), unsigned: options.unsigned };
-  if (!copy) return openBackup(await chooseBackup(folder, database.name, options.file), opening);
+  if (!copy) return openBackup(await findLocal(job, target, folder, options.file), opening);
   const { path, name, manifest } = copy;
   try {
     return await openBackup(path, { ...opening, origin: { name, manifest } });
@@ -225,21 +224,20 @@ interface Copy {
   manifest: Manifest | undefined;
 }
 
-/** The newest committed backup in S3, or the named one, as a copy in `folder` that goes when it is disposed of. */
-async function fetchBackup(job: Job<Options>, database: Database, folder: string): Promise<Copy & AsyncDisposable> {
-  const { settings, log, options } = job;
-  const storage = await openStorage(settings, job);
-  const objects = await Array.fromAsync(storage.list());
-  const chosen = chooseRemote(objects, database.name, options.file, storage.location(""));
-  job.facts.remoteLocation = storage.location(chosen.name);
+/** The backup in S3 as a copy in `folder` that goes when it is disposed of. */
+async function fetchBackup(job: Job<Options>, target: Target, folder: string): Promise<Copy & AsyncDisposable> {
+  const { log, options } = job;
+  const { place, backup } = await findRemote(job, target, options.file);
+  const { name } = backup;
+  job.facts.remoteLocation = place.locate(name);
   const keys = keysFrom(job);
-  const manifest = chosen.committed ? await fetchManifest(storage, chosen.name, keys) : undefined;
-  if (!options.unsigned) requireSigned(chosen.name, manifest, keys);
-  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(chosen.bytes)}`);
-  const progress = showProgress("fetch", chosen.bytes);
+  const manifest = backup.committed ? await place.manifest(name, keys.manifestKeys) : undefined;
+  if (!options.unsigned) requireSigned(name, manifest, keys);
+  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(backup.bytes)}`);
+  const progress = showProgress("fetch", backup.bytes);
   try {
-    const bytes = watched(storage.get(chosen.name), (block) => progress.add(block.byteLength));
-    return { name: chosen.name, manifest, ...(await spool(folder, spoolName(chosen.name, database), bytes)) };
+    const bytes = watched(place.read(name), (block) => progress.add(block.byteLength));
+    return { name, manifest, ...(await spool(folder, spoolName(name, target.database), bytes)) };
   } finally {
     progress.stop();
   }
@@ -251,14 +249,14 @@ function spoolName(name: string, database: Database): string {
   return backup ? formatBackupName({ ...backup, database: database.name }) : name;
 }
 
-const fetchManifest = (storage: Storage, name: string, { manifestKeys }: Keys): Promise<Manifest> =>
-  receiveManifest(storage.get(manifestName(name)), storage.location(manifestName(name)), manifestKeys);
-
 /** First reading: nothing has been touched, and nothing will be unless the whole file is good. */
-async function checkBackup({ log, facts }: Job, database: Database, file: OpenBackup): Promise<Contents> {
+async function checkBackup(job: Job, target: Target, file: OpenBackup): Promise<Contents> {
+  const { log, facts } = job;
+  const { database } = target;
   const { manifest } = file;
   log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
   if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
+  warnOfOwner(job, target, file.name, manifest);
   if (manifest && !database.takes.includes(manifest.engine)) {
     throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
       hints: ["name a backup of this database, or set DATABASE_URL to the other one"],

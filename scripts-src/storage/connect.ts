@@ -5,7 +5,7 @@ import { connectBucket } from "./bucket.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
-import { listObjects, sweepStaleUploads } from "./list.ts";
+import { explore, listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
 import type { Storage, StorageContext } from "./storage.ts";
 import { Upload } from "./upload.ts";
@@ -17,6 +17,8 @@ export function connect(settings: Settings, bucketName: string, context: Storage
   return {
     location,
     list: (prefix) => listObjects(bucket, prefix),
+    prefix: bucket.prefix,
+    explore: (pages) => explore(bucket, pages),
     head: (name) =>
       explained(`look at ${location(name)}`, "s3:GetObject", () =>
         tried(`look at ${name}`, (stop) => headObject(bucket, name, stop)),

@@ -13,14 +13,37 @@ import type { RemoteObject } from "./storage.ts";
 
 /** See `Storage.list`. */
 export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<RemoteObject> {
+  for await (const { objects } of listPages(bucket, start)) yield* objects;
+}
+
+/** See `Storage.explore`. */
+export async function* explore(bucket: Bucket, pages: number): AsyncGenerator<{ folder: string; names: string[] }> {
+  let left = pages;
+  for (const waiting = [""]; waiting.length > 0;) {
+    const folder = waiting.shift() ?? "";
+    for await (const { objects, folders } of listPages({ ...bucket, prefix: folder }, "")) {
+      yield { folder, names: objects.map(({ name }) => name) };
+      waiting.push(...folders);
+      if (--left <= 0) return;
+    }
+  }
+}
+
+/** The objects directly below the bucket's prefix, and the prefixes of those that lie deeper. */
+async function* listPages(
+  bucket: Bucket,
+  start: string,
+): AsyncGenerator<{ objects: RemoteObject[]; folders: string[] }> {
   let token: string | undefined;
   do {
     const { page, entries } = await listPage(bucket, start, token);
-    for (const entry of entries) {
+    const objects = entries.map((entry) => {
       const key = decodeKey(field(entry, "Key"), page.EncodingType);
       const [bytes, modified] = [Number(field(entry, "Size")), new Date(field(entry, "LastModified"))];
-      yield { name: key.slice(bucket.prefix.length), bytes, modified };
-    }
+      return { name: key.slice(bucket.prefix.length), bytes, modified };
+    });
+    const folders = (page.CommonPrefixes ?? []).map(({ Prefix = "" }) => decodeKey(Prefix, page.EncodingType));
+    yield { objects, folders };
     const next = page.IsTruncated ? page.NextContinuationToken : undefined;
     // half a listing must not pass for a whole one
     if (page.IsTruncated && (!next || next === token)) throw cutShort(bucket);

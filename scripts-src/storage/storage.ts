@@ -41,6 +41,10 @@ export interface Storage {
   location: (name: string) => string;
   /** The objects directly below S3_PATH whose name starts with `prefix`, in pages of 1,000. */
   list(prefix?: string): AsyncIterable<RemoteObject>;
+  /** `S3_PATH/`, or empty. */
+  readonly prefix: string;
+  /** Names of the objects anywhere in the bucket, folder (`a/b/`) by folder, the upper ones first; at most so many pages of 1,000. */
+  explore(pages: number): AsyncIterable<{ folder: string; names: string[] }>;
   /** Size and time of one object; undefined when there is none. */
   head(name: string): Promise<{ bytes: number; modified: Date } | undefined>;
   /** Stores a small object in one request. */

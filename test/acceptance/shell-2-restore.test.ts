@@ -108,6 +108,7 @@ test("shell 2.4 without any backup the message says that none are available", as
 });
 
 test("shell 2.4 backups of another database are none of this one", async () => {
+  await server.createDatabase("ap");
   const other = installScripts({ ...server.settings("app"), DB_NAME: "ap" });
   expectFailure(await other.run("restore", [], { env: { BACKUP_DIR: scripts.backups } }), /no backups of ap are/, 4);
 });

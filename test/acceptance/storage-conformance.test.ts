@@ -147,6 +147,13 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     expect(found.every(({ bytes, name }) => bytes === Buffer.byteLength(name))).toBe(true);
     expect(await namesOf(storage, "n0000")).toEqual(names.slice(0, 10));
     expect(await namesOf(storage, "none")).toEqual([]);
+
+    const folders = new Map<string, number>();
+    for await (const { folder: one, names } of storage.explore(2_000))
+      folders.set(one, (folders.get(one) ?? 0) + names.length);
+    expect(folders.get(`${path}/`)).toBe(1_050);
+    expect([folders.get(`${path}/deep/`), folders.get(`${path}x/`)]).toEqual([1, 1]);
+    expect(await Array.fromAsync(storage.explore(1))).toHaveLength(1);
   });
 
   const odd = [

@@ -125,6 +125,7 @@ async function runPrune(world: World, one: Extract<Step, { kind: "prune" }>, now
 /** A store as the scripts see it. */
 const placeOf = (store: Store, change: (act: () => unknown) => void): Place => ({
   where: "there",
+  shared: false,
   locate: (name) => name,
   list: async () => [...store].map(([name, content]) => ({ name, bytes: content.length })),
   manifest: async () => undefined,
@@ -133,6 +134,7 @@ const placeOf = (store: Store, change: (act: () => unknown) => void): Place => (
   },
   create: async () => undefined,
   remove: async (name) => change(() => store.delete(name)),
+  elsewhere: async () => [],
   sweep: async () => {},
 });
 

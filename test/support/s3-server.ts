@@ -349,15 +349,21 @@ function listObjects(state: State, asks: Asks): Done {
   const after = query.get("continuation-token") ?? query.get("start-after") ?? "";
   const code = (key: string) =>
     query.get("encoding-type") === "url" ? encodeURIComponent(key).replaceAll("%20", "+") : escape(key);
-  const all = [...objectsOf(state, asks)]
-    .filter(([key]) => key.startsWith(prefix) && !(delimiter && key.slice(prefix.length).includes(delimiter)))
-    .toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const inside = [...objectsOf(state, asks)].filter(([key]) => key.startsWith(prefix));
+  // what lies deeper than the delimiter is one entry
+  const folderOf = (key: string) => {
+    const end = delimiter ? key.indexOf(delimiter, prefix.length) : -1;
+    return end < 0 ? undefined : key.slice(0, end + delimiter.length);
+  };
+  const entries = new Map(inside.map(([key, object]) => [folderOf(key) ?? key, folderOf(key) ? undefined : object]));
+  const all = [...entries].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const rest = all.filter(([key]) => after === "" || Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0);
   const page = rest.slice(0, Math.min(state.behaviour.pageSize, Number(query.get("max-keys") ?? 1000)));
   const more = page.length < rest.length;
-  const contents = page.map(
-    ([key, { body, etag, modified }]) =>
-      `<Contents><Key>${code(key)}</Key><LastModified>${modified.toISOString()}</LastModified><ETag>${escape(etag)}</ETag><Size>${body.length}</Size></Contents>`,
+  const contents = page.map(([key, object]) =>
+    object
+      ? `<Contents><Key>${code(key)}</Key><LastModified>${object.modified.toISOString()}</LastModified><ETag>${escape(object.etag)}</ETag><Size>${object.body.length}</Size></Contents>`
+      : `<CommonPrefixes><Prefix>${code(key)}</Prefix></CommonPrefixes>`,
   );
   const next = more ? `<NextContinuationToken>${escape(page.at(-1)![0])}</NextContinuationToken>` : "";
   const encoding = query.has("encoding-type") ? `<EncodingType>${query.get("encoding-type")}</EncodingType>` : "";

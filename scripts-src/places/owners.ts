@@ -1,0 +1,63 @@
+/** Whose the backups of a place are, by their manifests. */
+import { type Identity, identityIn, type Owner, ownerOf } from "../archive/identity.ts";
+import { largestManifest } from "../archive/manifest.ts";
+import { manifestName } from "../archive/name.ts";
+import { together } from "../storage/together.ts";
+import type { Place, Stored } from "./place.ts";
+
+/** A backup with what its manifest says of its origin. */
+export type Owned<T extends Stored = Stored> = T & {
+  identity: Identity | undefined;
+  owner: Owner;
+  /** Why its manifest could not be read. */
+  error?: unknown;
+};
+
+const limits = { atOnce: 32, budget: Infinity, cost: () => 0 };
+
+/** Reads the manifests of these backups, and compares them with the present identity. Does not throw. */
+export async function readOwners<T extends Stored>(
+  place: Place,
+  backups: readonly T[],
+  present: Identity | undefined,
+): Promise<Owned<T>[]> {
+  const owned: Owned<T>[] = [];
+  await together([...backups.entries()], limits, async ([index, backup]) => {
+    owned[index] = await readOwner(place, backup, present);
+  });
+  return owned;
+}
+
+async function readOwner<T extends Stored>(place: Place, backup: T, present: Identity | undefined): Promise<Owned<T>> {
+  if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown" };
+  try {
+    const identity = identityIn(await readStart(place.read(manifestName(backup.name))));
+    return { ...backup, identity, owner: ownerOf(identity, present) };
+  } catch (error) {
+    return { ...backup, identity: undefined, owner: "unknown", error };
+  }
+}
+
+async function readStart(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const blocks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const block of source) {
+    blocks.push(block);
+    bytes += block.byteLength;
+    if (bytes > largestManifest) break;
+  }
+  return Buffer.concat(blocks).toString();
+}
+
+/** Whether none of them is known to come from another server than the rest. */
+export function haveOneOrigin(owned: readonly Owned[]): boolean {
+  const known = owned.find(({ identity }) => identity)?.identity;
+  return owned.every(({ identity }) => ownerOf(identity, known) !== "other");
+}
+
+/**
+ * Whether backups that do not say whose they are count as ours: always in a folder; in a bucket, which servers may share, only
+ * as long as nobody else's are known to be there.
+ */
+export const unknownIsOurs = (place: Pick<Place, "shared">, owned: readonly Owned[]): boolean =>
+  !place.shared || (owned.every(({ owner }) => owner !== "other") && haveOneOrigin(owned));

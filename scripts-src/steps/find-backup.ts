@@ -1,0 +1,57 @@
+/** Finds the backup that is to be restored: the one that is named, or the newest of this server. */
+import { join } from "node:path";
+import { ownerOf } from "../archive/identity.ts";
+import type { Manifest } from "../archive/manifest.ts";
+import { exitStatus, Failure } from "../base/errors.ts";
+import { inBucket } from "../places/bucket.ts";
+import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
+import { inFolder } from "../places/folder.ts";
+import type { Place, Stored } from "../places/place.ts";
+import type { Job } from "../run/script.ts";
+import { openStorage } from "../storage/open.ts";
+import type { Target } from "./dry-run-checks.ts";
+import { identityOf } from "./identity.ts";
+
+/** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
+export async function findLocal(job: Job, target: Target, folder: string, file: string | undefined): Promise<string> {
+  if (file !== undefined) return chooseFile(folder, file);
+  return join(folder, (await chooseNewest(inFolder(folder), wantedBy(job, target))).name);
+}
+
+/** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
+export async function findRemote(
+  job: Job,
+  target: Target,
+  file: string | undefined,
+): Promise<{ place: Place; backup: Stored }> {
+  const { settings } = job;
+  const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
+  if (bucket !== settings.S3_BUCKET)
+    throw new Failure(`${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`, {
+      status: exitStatus.noSuchBackup,
+      hints: [`set S3_BUCKET=${bucket}, and the keys that can read it`],
+    });
+  const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
+  const backup = name === undefined ? await chooseNewest(place, wantedBy(job, target)) : await chooseNamed(place, name);
+  return { place, backup };
+}
+
+/** A location (`s3://bucket/path/name`) or a plain name, taken apart. */
+function partsOf(file: string): { bucket?: string; path?: string; name: string } {
+  const [, bucket, path, name] = /^s3:\/\/([^/]+)\/(?:(.+)\/)?([^/]+)$/.exec(file) ?? [];
+  return bucket === undefined || name === undefined ? { name: file } : { bucket, path: path ?? "", name };
+}
+
+const wantedBy = ({ settings, log }: Job, { database, connected }: Target) => ({
+  database: database.name,
+  present: connected && identityOf(settings, connected),
+  isNew: connected?.server.dataBytes === 0,
+  log,
+});
+
+/** Warns when the backup, which somebody named, is another server's. */
+export function warnOfOwner({ settings, log }: Job, { connected }: Target, name: string, manifest?: Manifest): void {
+  if (!manifest?.identity || !connected) return;
+  if (ownerOf(manifest.identity, identityOf(settings, connected)) === "other")
+    log.warn(`${name} is a backup of ${originText(manifest.identity)}`);
+}

@@ -1,0 +1,166 @@
+/** I1, I2, I4: two servers with a database of one name and one bucket: each keeps to its own backups. */
+import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Identity } from "../../scripts-src/archive/identity.ts";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
+import { formatBackupName } from "../../scripts-src/archive/name.ts";
+import { manifestFacts } from "../support/backups.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect.ts";
+import { readManifest } from "../support/files.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { noise, s3Settings, sha256 } from "../support/storage.ts";
+
+setDefaultTimeout(180_000);
+
+let a: PostgresServer;
+let b: PostgresServer;
+let s3: S3Server;
+/** Of both servers' scripts: with one bucket and one S3_PATH. */
+let onA: Installation;
+let onB: Installation;
+let bucket: string;
+/** What backups of the servers say of their origin. */
+const origin: Record<string, Identity> = {};
+const oneDay = 86_400_000;
+
+beforeAll(async () => {
+  // two majors: servers of one are made from one template, and cannot be told apart
+  [a, b] = await Promise.all([startPostgres(15), startPostgres(14)]);
+  s3 = startS3Server();
+  for (const server of [a, b]) await server.createDatabase("shop");
+  onA = installScripts();
+  onB = installScripts();
+});
+afterAll(() => Promise.all([a.stop(), b.stop(), s3.stop()]));
+beforeEach(async () => {
+  bucket = await s3.newBucket();
+  for (const [scripts, server] of [
+    [onA, a],
+    [onB, b],
+  ] as const)
+    scripts.configure({ ...server.settings("shop"), ...s3Settings(s3, bucket, "prod"), BACKUP_KEEP_LOCAL: "false" });
+  await write(a, "A");
+  await write(b, "B");
+});
+
+const write = (server: PostgresServer, word: string) =>
+  server.sql("shop", `DROP TABLE IF EXISTS mine; CREATE TABLE mine AS SELECT '${word}' AS server`);
+const state = (server: PostgresServer) => server.sql("shop", "SELECT server FROM mine");
+const spoil = (server: PostgresServer) => write(server, "spoilt");
+
+/** Backs up and returns the backup's name. */
+async function backUp(scripts: Installation, env: Record<string, string> = {}): Promise<string> {
+  const ran = await scripts.run("backup", ["--upload"], { env });
+  expectSuccess(ran);
+  const key = ran.stdout.trim().slice(`s3://${bucket}/`.length);
+  const manifest = s3.objects(bucket).get(`${key}.json`)?.body.toString() ?? "";
+  origin[scripts === onA ? "A" : "B"] = (JSON.parse(manifest) as { identity: Identity }).identity;
+  return key.replace(/^.*\//, "");
+}
+
+/** Puts a backup of so many days ago into the bucket, with an origin or as version 0.1 made them; returns its key. */
+function plant(days: number, identity: Identity | undefined, path = "prod/"): string {
+  const time = new Date(Date.now() - days * oneDay);
+  const name = formatBackupName({ database: "shop", time, sequence: 1, compression: "gzip", encrypted: false });
+  const data = noise(100);
+  const facts = { ...manifestFacts, database: "shop", bytes: data.length, sha256: sha256(data) };
+  const put = (key: string, body: Buffer) =>
+    s3.objects(bucket).set(key, { body, etag: '"0"', modified: new Date(), metadata: {} });
+  put(`${path}${name}`, data);
+  put(`${path}${name}.json`, Buffer.from(formatManifest({ ...facts, ...(identity && { identity }) })));
+  return `${path}${name}`;
+}
+
+test("I1: restore --from-s3 takes the newest of this server, and says that newer ones were passed over", async () => {
+  await backUp(onA);
+  await Bun.sleep(1_000); // names have seconds
+  const ofB = await backUp(onB);
+  await spoil(a);
+  const ran = await onA.run("restore", ["--from-s3"]);
+  expectSuccess(ran);
+  expect(await state(a)).toBe("A");
+  expect(ran.stderr).toContain("passed over 1 newer backup: not of this server");
+
+  const named = await onA.run("restore", ["--from-s3", ofB]);
+  expectSuccess(named);
+  expect(await state(a)).toBe("B");
+  expect(named.stderr).toMatch(
+    new RegExp(`WARN .*${ofB} is a backup of another server \\(127\\.0\\.0\\.1:${b.port}, site .+\\)`),
+  );
+});
+
+test("I1: where only another server's backups lie, it says so and asks for the name; a new machine takes them", async () => {
+  const ofB = await backUp(onB);
+  await spoil(a);
+  const ran = await onA.run("restore", ["--from-s3"]);
+  expectFailure(
+    ran,
+    new RegExp(`no backup of shop in s3://${bucket}/prod/ is of this server: ${ofB} is of another`),
+    4,
+  );
+  expect(ran.stderr).toContain(`name it: restore --from-s3 ${ofB}`);
+  expect(await state(a)).toBe("spoilt");
+
+  await a.sql("shop", "DROP TABLE mine");
+  expectSuccess(await onA.run("restore", ["--from-s3"]));
+  expect(await state(a)).toBe("B");
+
+  // of several servers a new machine chooses none
+  plant(1, { ...origin.B!, system: "of a third server" });
+  await a.sql("shop", "DROP TABLE mine");
+  expectFailure(await onA.run("restore", ["--from-s3"]), /is of this server/, 4);
+  expectSuccess(await onA.run("restore", ["--from-s3", ofB]));
+});
+
+test("I1: equal SITE_NAMEs make one of two servers, different ones make two of one", async () => {
+  await backUp(onB, { SITE_NAME: "shop" });
+  await spoil(a);
+  expectFailure(await onA.run("restore", ["--from-s3"], { env: { SITE_NAME: "crm" } }), /is of this server/, 4);
+  expectSuccess(await onA.run("restore", ["--from-s3"], { env: { SITE_NAME: "shop" } }));
+  expect(await state(a)).toBe("B");
+});
+
+test("I1: in BACKUP_DIR too the newest of this server is restored; files of version 0.1 count as ours", async () => {
+  const local = { BACKUP_KEEP_LOCAL: "true" };
+  const env = { ...local, BACKUP_DIR: join(onA.dir, "shared") };
+  expectSuccess(await onA.run("backup", [], { env }));
+  await Bun.sleep(1_000);
+  expectSuccess(await onB.run("backup", [], { env }));
+  await spoil(a);
+  expectSuccess(await onA.run("restore", [], { env }));
+  expect(await state(a)).toBe("A");
+
+  const newest = readdirSync(env.BACKUP_DIR)
+    .filter((name) => name.endsWith(".gz"))
+    .toSorted()
+    .at(-1)!;
+  const path = join(env.BACKUP_DIR, newest);
+  const { identity, ...old } = readManifest(path);
+  expect(identity).toMatchObject({ system: origin.B!.system });
+  await Bun.write(`${path}.json`, JSON.stringify(old));
+  expectSuccess(await onA.run("restore", [], { env }));
+  expect(await state(a)).toBe("B");
+});
+
+test("I4: a location in another folder of the bucket is found", async () => {
+  const name = await backUp(onA);
+  await spoil(a);
+  const location = `s3://${bucket}/prod/${name}`;
+  expectSuccess(await onA.run("restore", ["--from-s3", location], { env: { S3_PATH: "elsewhere" } }));
+  expect(await state(a)).toBe("A");
+});
+
+test.each(["", "prod/shop/wrong", "other"])("I4: with S3_PATH=%p the message says where backups lie", async (path) => {
+  for (let days = 1; days <= 12; days++) plant(days, origin.A, "prod/shop/");
+  plant(1, origin.A, "old/");
+  for (let i = 0; i < 30; i++) plant(1, origin.A, `much/${i}/else/`);
+  const ran = await onA.run("restore", ["--from-s3"], { env: { S3_PATH: path } });
+  expectFailure(ran, /no backups of shop are available in s3:/, 4);
+  expect(ran.stderr).toContain("hint: 12 backups of shop lie in prod/shop/: set S3_PATH=prod/shop\n");
+  expect(ran.stderr).toContain("hint: 1 backup of shop lies in old/: set S3_PATH=old\n");
+  const asked = s3.asked.filter(({ bucket: one, operation }) => one === bucket && operation.startsWith("List"));
+  expect(asked.length).toBeLessThan(60);
+});
