@@ -54,6 +54,7 @@ const client = (family: Family, ...options: string[]): Client => ({
   name: "client",
   family,
   version: "1.0.0",
+  setsAside: undefined,
   knows: (option) => options.includes(option),
 });
 
@@ -99,7 +100,7 @@ describe("the option file", () => {
   test("S4: the client takes no commands and gives the server no files, by every switch that it knows", () => {
     const locks = (...options: string[]) => {
       const text = formatOptions(fromUrl("mysql://u@h/d"), client("mysql", ...options));
-      return text.slice(text.indexOf("[mysql]")).trim().split("\n").slice(1);
+      return text.slice(text.indexOf("[mysql]"), text.indexOf("[mysqldump]")).trim().split("\n").slice(1);
     };
     const always = ["connect-timeout=10", "binary-mode", "local-infile=0"];
     expect(locks()).toEqual(always);

@@ -20,6 +20,7 @@ const client = (family: Family, version: string, options: string[] = []): Client
   name: family === "mysql" ? "mysqldump" : "mariadb-dump",
   family,
   version,
+  setsAside: undefined,
   knows: (option) => options.includes(option),
 });
 const header = (version: string, database = "app") =>
@@ -177,6 +178,15 @@ describe("what a load leaves out or changes", () => {
   ])("--no-owner leaves out the definer of %p", async (sql, wanted) => {
     expect(await load(sql, { noOwner: true })).toBe(wanted);
     expect(await load(sql)).toBe(sql);
+  });
+
+  test("a trigger that was created with its database's name goes into the target", async () => {
+    const trigger = (database: string) =>
+      `/*!50003 CREATE*/ /*!50017 DEFINER=\`a\`@\`%\`*/ /*!50003 trigger ${database}q before insert on ${database}t for each row set @a=1 */;`;
+    const wanted = trigger("").replace("trigger", "TRIGGER");
+    expect(await load(trigger("app . "), { dumped: "app", database: "new" })).toBe(wanted);
+    expect(await load(trigger("`app`."), { dumped: "app", database: "new" })).toBe(wanted);
+    expect(load(trigger("other."), { dumped: "app" })).rejects.toThrow("a trigger of another database: other");
   });
 
   test.each([
@@ -359,6 +369,7 @@ describe("a dump and its target", () => {
     "ALTER DATABASE other CHARACTER SET utf8mb4",
     "RENAME TABLE t TO other.t",
     "CREATE TRIGGER tr BEFORE INSERT ON other.t FOR EACH ROW SET @a = 1",
+    "CREATE TRIGGER other.tr BEFORE INSERT ON app.t FOR EACH ROW SET @a = 1",
     "CREATE VIEW other.v AS SELECT 1",
     "CREATE EVENT other.e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
     "XA START 'x'",

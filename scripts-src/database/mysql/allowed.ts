@@ -13,6 +13,7 @@ const account = String.raw`(?:\`\`|''|[\w$]+)(?: ?@ ?(?:\`\`|''|[\w.$%-]+)|\(\))
 const optional = "(?: IF (?:NOT )?EXISTS)?";
 const definer = `(?:DEFINER ?= ?${account} )?`;
 const create = `^CREATE (?:OR REPLACE )?`;
+const inDatabase = String.raw`(?:(?:\`\`|[\w$\x80-\xff]+) ?\. ?)?${name}`;
 const assignment = [
   String.raw`@[\w$]+ ?:?= ?@@(?:(?:SESSION|GLOBAL|LOCAL) ?\. ?)?\w+`,
   String.raw`(?:@@)?(?:(?:SESSION|LOCAL) ?[. ] ?)?(?!PASSWORD\b)\w+ ?:?= ?(?:-?[\d.]+|''|\w+|@[\w$]+|@@(?:(?:SESSION|GLOBAL) ?\. ?)?\w+)`,
@@ -31,7 +32,8 @@ const loaded = patterns(
   `^CREATE (?:UNIQUE |FULLTEXT |SPATIAL )?INDEX ${name} (?:USING \\w+ )?ON ${name} ?\\(`,
   String.raw`${create}(?:ALGORITHM ?= ?\w+ )?${definer}(?:SQL SECURITY \w+ )?VIEW${optional} ${name}`,
   String.raw`${create}${definer}(?:AGGREGATE )?(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE)${optional} ${name} ?(?:\(|(?:AS|IS|RETURN|COMMENT|SQL)\b)`,
-  `${create}${definer}TRIGGER${optional} ${name} (?:BEFORE|AFTER) [A-Z ]+ ON ${name} FOR EACH ROW\\b`,
+  // which database it names is looked at by those who know the name
+  String.raw`${create}${definer}TRIGGER${optional} ${inDatabase} (?:BEFORE|AFTER) [A-Z ]+ ON ${inDatabase} FOR EACH ROW\b`,
   `${create}${definer}EVENT${optional} ${name} ON SCHEDULE\\b`,
   `^ANALYZE TABLE ${name} UPDATE HISTOGRAM ON [\\s\\S]* BUCKETS$`,
   `^TRUNCATE (?:TABLE )?${name}$`,
@@ -57,6 +59,14 @@ const leftOut = patterns(
 
 /** What is left of a statement for a server that skips its first `/*!` comments, and then refuses the rest. */
 const remainder = /^(?:DEFINER|SQL SECURITY|VIEW|TRIGGER|ALGORITHM|EVENT|PROCEDURE|FUNCTION)\b/i;
+
+const qualified =
+  /\bTRIGGER (?:IF NOT EXISTS )?(?:\S+ ?\. ?\S+ (?:BEFORE|AFTER)|\S+ (?:BEFORE|AFTER) [A-Z ]+ ON \S+ ?\.)/i;
+
+/** Whether a statement creates a trigger and names a database with it. */
+export const namesDatabase = (text: string, rules: QuoteRules): boolean =>
+  /\bTRIGGER\b/i.test(text) &&
+  readings(bare(text, rules)).some((reading) => /^CREATE\b/i.test(reading) && qualified.test(reading));
 
 /** Whether a load runs the statement or leaves it out. Throws `Failure` on one that no dump program writes; `text` is latin1. */
 export function judge(text: string, rules: QuoteRules): "load" | "leave out" {

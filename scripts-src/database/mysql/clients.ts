@@ -13,6 +13,8 @@ export interface Client {
   family: Family;
   /** "10.11.19"; empty when it does not tell. */
   version: string;
+  /** How it is told what to set in its session, before anything else; undefined: not at all. */
+  setsAside: "by option" | "by host" | undefined;
   /** Whether it has that long option (without dashes). */
   knows(option: string): boolean;
 }
@@ -44,16 +46,24 @@ export async function findClients(kind: keyof typeof programNames, folder: strin
     [...different.values()].map(async (path) => {
       const said = await firstOutput([path, "--version"], 1_000);
       const help = await firstOutput([path, "--no-defaults", "--help"], 200_000);
+      const family = /mariadb/i.test(said) ? "mariadb" : "mysql";
+      const knows = (option: string) => new RegExp(`^ +(-\\w, )?--${option}(?![\\w-])`, "m").test(help);
       return {
         path,
         name: path.slice(path.lastIndexOf("/") + 1),
-        family: /mariadb/i.test(said) ? "mariadb" : "mysql",
+        family,
         // "Ver 9.7.4 for Linux", "Ver 10.13 Distrib 5.7.44, for …", "from 11.8.9-MariaDB, client 15.2 for …"
         version: /\b(?:Ver|Distrib|from) (\d+\.\d+\.\d+)/.exec(said)?.[1] ?? "",
-        knows: (option: string) => new RegExp(`^ +(-\\w, )?--${option}(?![\\w-])`, "m").test(help),
+        knows,
+        setsAside: setsAside(family, knows),
       };
     }),
   );
+}
+
+function setsAside(family: Family, knows: Client["knows"]): Client["setsAside"] {
+  if (knows("init-command")) return "by option";
+  return family === "mariadb" ? "by host" : undefined;
 }
 
 /** Numbers of a version for comparing: MySQL changes with the first number, MariaDB with the first two. */

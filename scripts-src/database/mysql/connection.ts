@@ -28,8 +28,13 @@ export interface LoggedIn extends Program {
   loggedIn: () => void;
 }
 
-export function startClient({ target, signal }: Connection, client: Client, words: readonly string[]): LoggedIn {
-  const file = writeOptionFile(target, client);
+export function startClient(
+  { target, signal }: Connection,
+  client: Client,
+  words: readonly string[],
+  session: { setsAside?: boolean } = {},
+): LoggedIn {
+  const file = writeOptionFile(target, client, session);
   const loggedIn = () => file[Symbol.dispose]();
   try {
     const program = start([client.path, file.argument, ...words], { env: file.env, signal });

@@ -3,6 +3,7 @@ import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
 import { features } from "./features.ts";
 import { type Piece, unquote } from "./statements.ts";
+import { triggerName, withoutDatabase } from "./triggers.ts";
 import { bare } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
@@ -18,8 +19,8 @@ export interface DumpContents extends Contents {
   views: Set<string>;
   /** "PROCEDURE work", "EVENT cleanup", … */
   programs: Set<string>;
-  /** It creates triggers. */
-  triggers: boolean;
+  /** Triggers it creates. */
+  triggers: Set<string>;
   /** Accounts in whose name views and programs run: "root@localhost". */
   definers: Set<string>;
   collations: Set<string>;
@@ -42,7 +43,7 @@ export const emptyContents = (): Omit<DumpContents, "family"> => ({
   qualified: new Set(),
   views: new Set(),
   programs: new Set(),
-  triggers: false,
+  triggers: new Set(),
   definers: new Set(),
   collations: new Set(),
   engines: new Map(),
@@ -85,7 +86,8 @@ export function readStatement(contents: Omit<DumpContents, "family">, piece: Pie
   const unowned = text.replace(definer, "$1");
   const [, kind, program] = createProgram.exec(unowned) ?? [];
   if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
-  contents.triggers ||= createTrigger.test(unowned);
+  if (piece.namesDatabase) withoutDatabase(unowned, contents.database);
+  if (createTrigger.test(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
   const words = bare(text, { backslashes: true, ansiQuotes: piece.ansiQuotes });
   for (const [, collation = ""] of words.matchAll(/\bCOLLATE[ =](\w+)/gi))
     contents.collations.add(collation.toLowerCase());

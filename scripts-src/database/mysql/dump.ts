@@ -3,11 +3,12 @@ import { Failure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText } from "../../base/text.ts";
 import { unpackCommand } from "../stock.ts";
-import { type Connection, startClient } from "./connection.ts";
+import { type Connection, query, startClient } from "./connection.ts";
 import { dumpWords } from "./dump-options.ts";
 import { endOf, isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
 import type { Contact } from "./probe.ts";
+import { watchLocks } from "./waiting.ts";
 
 /** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
 export async function* dump(
@@ -18,17 +19,22 @@ export async function* dump(
   const { target, signal, log } = connection;
   checkSight(contact, options, target.database);
   const client = contact.dump;
-  const program = startClient(connection, client, dumpWords(contact, options, target.database));
-  await program.stdin.end();
+  using locks = watchLocks(connection, contact.client);
+  const { program, output, first } = await begin(
+    connection,
+    contact,
+    dumpWords(contact, options, target.database),
+    locks,
+  );
   const lines = measureLines();
   let tail: Buffer = Buffer.alloc(0);
   let ended = false;
   try {
-    for await (const chunk of program.stdout) {
+    for (let next = first; !next.done; next = await locks.reads(output.read())) {
       program.loggedIn();
-      tail = endOf(tail, chunk);
-      lines.add(chunk);
-      yield chunk;
+      tail = endOf(tail, next.value);
+      lines.add(next.value);
+      yield next.value;
     }
     ended = true;
   } finally {
@@ -49,6 +55,40 @@ export async function* dump(
         `(${bytesText(contact.maxPacket)}): a restore needs SET GLOBAL max_allowed_packet = 1073741824 before`,
     );
   }
+}
+
+/** Starts the dump program and waits for its first output: a program that does not know how to be told its settings ends before that. */
+async function begin(
+  connection: Connection,
+  contact: Contact,
+  words: readonly string[],
+  locks: ReturnType<typeof watchLocks>,
+) {
+  const attempt = async (setsAside: boolean) => {
+    const program = startClient(connection, contact.dump, words, { setsAside });
+    await program.stdin.end();
+    const output = program.stdout.getReader();
+    return { program, output, first: await locks.reads(output.read()) };
+  };
+  if (contact.dump.setsAside === undefined) await refuseCut(connection, contact);
+  const begun = await attempt(true);
+  const unknown =
+    begun.first.done && contact.dump.setsAside === "by host" && /init-command/.test(await begun.program.stderr);
+  if (!unknown) return begun;
+  await refuseCut(connection, contact);
+  return attempt(false);
+}
+
+const unlimited = "18446744073709551615";
+
+/** A server can cut every result, also those of a dump. Throws `Failure`. */
+async function refuseCut(connection: Connection, { client, dump }: Contact): Promise<void> {
+  const [[limit = ""] = []] = await query(connection, client, "SELECT @@global.sql_select_limit");
+  if (limit === unlimited) return;
+  throw new Failure(
+    `the server's sql_select_limit is ${limit}, and ${dump.name} ${dump.version} cannot set it aside: every table of the backup would end there`,
+    { hints: [`SET GLOBAL sql_select_limit = ${unlimited}, or use a newer ${dump.name}`] },
+  );
 }
 
 /**

@@ -24,7 +24,11 @@ export function dumpReader(): DumpReader<DumpContents> {
   /** Bytes of the INSERT so far. */
   let insert = 0;
   const scanner = new Scanner();
-  const contents = emptyContents();
+  const contents: DumpContents = { ...emptyContents(), family: "mysql" };
+  const begin = (text: Buffer) => {
+    checkHead(text);
+    Object.assign(contents, readHead(text.toString("utf8", 0, headLength)));
+  };
   const read = (chunk: Uint8Array, last = false) => {
     scanner.add(chunk);
     for (const piece of scanner.pieces(last)) {
@@ -41,18 +45,18 @@ export function dumpReader(): DumpReader<DumpContents> {
       // by its head it is seen what the file is: only a dump of ours is read as one
       head = Buffer.concat([head, chunk]);
       if (head.length < headLength) return;
-      checkHead(head);
+      begin(head);
       read(head);
     },
     end() {
-      if (head.length < headLength) checkHead(head);
+      if (head.length < headLength) begin(head);
       read(head.length < headLength ? head : Buffer.alloc(0), true);
       if (!isComplete(tail)) {
         throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
           hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
         });
       }
-      return { ...contents, bytes, rows: scanner.rows, ...readHead(head.toString("utf8", 0, headLength)) };
+      return { ...contents, bytes, rows: scanner.rows };
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
 import { definer } from "./contents.ts";
 import type { Piece } from "./statements.ts";
+import { withoutDatabase } from "./triggers.ts";
 
 export interface LoadRules {
   /** Name of the target. */
@@ -30,7 +31,7 @@ export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined
   if (piece.kind === "between" || piece.bytes.length === 0) return undefined;
   if (piece.leftOut) return undefined;
   const head = piece.bytes.toString("latin1", 0, headLength);
-  const changed = change(head, rules);
+  const changed = change(piece.namesDatabase ? withoutDatabase(head, rules.dumped) : head, rules);
   const rest = piece.bytes.subarray(headLength);
   const ending = Buffer.from(`${piece.delimiter}\n`, "latin1");
   return Buffer.concat([

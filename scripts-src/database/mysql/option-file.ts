@@ -20,9 +20,9 @@ const [prefix, fileName] = ["backup_scripts-", "client.cnf"];
  * Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. Throws
  * `Failure`.
  */
-export function writeOptionFile(target: Target, client: Client): OptionFile {
+export function writeOptionFile(target: Target, client: Client, { setsAside = true } = {}): OptionFile {
   try {
-    return createOptionFile(formatOptions(target, client));
+    return createOptionFile(formatOptions(target, client, setsAside));
   } catch (error) {
     throw diskFailure(`cannot write an option file below ${tmpdir()}`, error);
   }
@@ -74,11 +74,14 @@ function namesIn(folder: string): string[] {
 }
 
 /** The text of the file for that client program. */
-export function formatOptions(target: Target, client: Pick<Client, "family" | "knows">): string {
+export function formatOptions(target: Target, client: Omit<Client, "path" | "version">, setsAside = true): string {
   const { host, port, socket, user, password = "" } = target;
   const login: [string, string | number | undefined][] = [
     // also with a socket: without the line MYSQL_HOST would count
-    ["host", host ?? "localhost"],
+    [
+      "host",
+      setsAside && client.setsAside === "by host" && !host?.includes("}") ? hostWith(host) : (host ?? "localhost"),
+    ],
     ["port", port],
     ["socket", socket],
     // for "localhost" the programs would take the socket and forget the port
@@ -89,8 +92,25 @@ export function formatOptions(target: Target, client: Pick<Client, "family" | "k
     ...tlsOptions(target.options, client.family),
   ];
   const lines = login.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(String(value))}`]));
-  return ["[client]", ...lines, "[mysql]", "connect-timeout=10", ...locks(client), ""].join("\n");
+  const first = setsAside && client.setsAside === "by option" ? [`init-command=${quote(sessionSettings)}`] : [];
+  const ofClient = ["[mysql]", "connect-timeout=10", ...locks(client), ...first];
+  return ["[client]", ...lines, ...ofClient, "[mysqldump]", ...first, ""].join("\n");
 }
+
+/**
+ * Settings of the server that would cut what a session reads, or let it wait for ever for another session's lock (MySQL's default is a
+ * year). Versions that lack one of them take it for a comment.
+ */
+const always = "SET SESSION sql_select_limit=18446744073709551615, sql_big_selects=1, lock_wait_timeout=300";
+const sessionSettings =
+  `${always} /*!50708 , max_execution_time=0 */ /*!80030 , show_gipk_in_create_table_and_information_schema=1 */` +
+  " /*M!100101 , max_statement_time=0 */";
+
+/**
+ * mariadb-dump has no option for a first command, but its library reads one from a host that is a connection string. It writes the host
+ * into the dump's head, so this is short; max_statement_time it sets by itself.
+ */
+const hostWith = (host = "localhost"): string => `host={${host}};init-command={${always}}`;
 
 /**
  * What keeps the command-line client from doing anything but sending SQL to the server. It stands in the option file, so that no

@@ -45,7 +45,7 @@ const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables
     !isOn("super_read_only") &&
     (!isOn("read_only") || grants.hasGlobally("SUPER", "READ_ONLY ADMIN", "CONNECTION_ADMIN"));
   if (!mayWrite) problems.push("the server is read-only: it may be a replica; restore into the primary");
-  const functions = triggers || [...programs].some((program) => program.startsWith("FUNCTION "));
+  const functions = triggers.size > 0 || [...programs].some((program) => program.startsWith("FUNCTION "));
   const distrusts = isOn("log_bin") && !isOn("log_bin_trust_function_creators");
   if (functions && distrusts && !grants.hasGlobally("SUPER")) {
     problems.push(
@@ -75,7 +75,7 @@ const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, s
     ...(views.size > 0 ? ["CREATE VIEW"] : []),
     ...(kinds.some((program) => !program.startsWith("EVENT ")) ? ["CREATE ROUTINE", "ALTER ROUTINE"] : []),
     ...(kinds.some((program) => program.startsWith("EVENT ")) ? ["EVENT"] : []),
-    ...(triggers ? ["TRIGGER"] : []),
+    ...(triggers.size > 0 ? ["TRIGGER"] : []),
   ];
   const lacking = needed.filter((privilege) => !grants.has(privilege));
   if (lacking.length === 0) return [];

@@ -4,13 +4,20 @@
  * and must never touch what only looks like one. What dump programs never write is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { judge } from "./allowed.ts";
+import { judge, namesDatabase } from "./allowed.ts";
 import { insertHead, Rows } from "./rows.ts";
 import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
 
 export type Piece =
   /** A complete statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. A load can leave it out. */
-  | { kind: "statement"; bytes: Buffer; delimiter: string; leftOut: boolean; ansiQuotes: boolean }
+  | {
+      kind: "statement";
+      bytes: Buffer;
+      delimiter: string;
+      leftOut: boolean;
+      ansiQuotes: boolean;
+      namesDatabase: boolean;
+    }
   /** An INSERT or a part of one, with its delimiter. */
   | { kind: "rows"; bytes: Buffer; first: boolean; last: boolean; table: string }
   /** A DELIMITER line. */
@@ -231,8 +238,16 @@ export class Scanner {
     const text = bytes.toString("latin1");
     if (halves && /[\x81-\xfe][\\`]/.test(text)) throw unreadable();
     const leftOut = judge(text, this.rules) === "leave out";
+    const piece: Piece = {
+      kind: "statement",
+      bytes,
+      delimiter,
+      leftOut,
+      ansiQuotes,
+      namesDatabase: namesDatabase(text, this.rules),
+    };
     if (!leftOut) this.rules = changeModes(this.rules, text);
-    return { kind: "statement", bytes, delimiter, leftOut, ansiQuotes };
+    return piece;
   }
 
   /** Fewer than `count` bytes are there, and more will come. */

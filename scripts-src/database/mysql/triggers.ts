@@ -1,0 +1,27 @@
+/** MariaDB writes triggers as their authors did, also with the database's name in front of the names of trigger and table. */
+import { Failure } from "../../base/errors.ts";
+import { unquote } from "./statements.ts";
+
+const name = '`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+';
+const head = new RegExp(
+  `\\bTRIGGER\\s+(?:IF NOT EXISTS\\s+)?(?:(${name})\\s*\\.\\s*)?(${name})(\\s+(?:BEFORE|AFTER)\\s+[A-Z ]+?\\s+ON\\s+)(?:(${name})\\s*\\.\\s*)?(?=${name})`,
+  "i",
+);
+
+/** The name of the trigger that a statement (in latin1, without its definer) creates. */
+export function triggerName(text: string): string | undefined {
+  const found = head.exec(text)?.[2];
+  return found === undefined ? undefined : unquote(found);
+}
+
+/** The statement without the name of the database that was dumped. Throws `Failure` when it names another one. */
+export function withoutDatabase(text: string, database: string | undefined): string {
+  const found = head.exec(text);
+  const [whole = "", before, trigger = "", between = "", table] = found ?? [];
+  const others = [before, table].filter((one) => one !== undefined && unquote(one) !== database);
+  if (!found || others.length > 0)
+    throw new Failure(`the dump holds a trigger of another database: ${others.join(", ") || text.slice(0, 60)}`, {
+      hints: ["look at the file: a restore touches only its own database"],
+    });
+  return text.replace(whole, () => `TRIGGER ${trigger}${between}`);
+}
