@@ -1,7 +1,7 @@
 /** A line on the terminal that shows how far a run is; nothing at all where there is no terminal. */
 import { writeSync } from "node:fs";
 import { onLogLine } from "./log.ts";
-import { bytesText } from "./text.ts";
+import { bytesText, visibleName } from "./text.ts";
 
 export interface Progress {
   /** Adds bytes that are done. */
@@ -67,7 +67,7 @@ export function progressLine(state: {
   const percent = `${estimated ? "~" : ""}${Math.floor(share * 100)} %`;
   const left = share > 0.01 && share < 1 ? `, ${clock((elapsedMs / share) * (1 - share))} left` : "";
   const bar = "█".repeat(filled) + "░".repeat(width - filled);
-  return `${label} ${bar} ${percent}  ${bytesText(done)}  ${rate}/s  ${clock(elapsedMs)}${left}`;
+  return `${visibleName(label)} ${bar} ${percent}  ${bytesText(done)}  ${rate}/s  ${clock(elapsedMs)}${left}`;
 }
 
 function show(text: string): void {

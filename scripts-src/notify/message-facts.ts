@@ -1,5 +1,5 @@
 /** What is known of a run, as labels and values for people. Pure. */
-import { ageText, bytesText, durationText } from "../base/text.ts";
+import { ageText, bytesText, durationText, visibleName } from "../base/text.ts";
 import { oneLine } from "./subject.ts";
 import type { DatabaseOutcome, LastGood, Outcome, Status } from "./outcome.ts";
 
@@ -22,7 +22,7 @@ export function factsOf(outcome: Outcome, zone: string): [string, string][] {
     ["S3", facts.remoteLocation],
     ["Last good backup", facts.lastGood && lastGoodText(facts.lastGood, outcome.endedAt, zone)],
   ];
-  return rows.filter((row): row is [string, string] => Boolean(row[1]));
+  return rows.flatMap(([label, value]) => (value ? [[label, visibleName(value)] as [string, string]] : []));
 }
 
 function statusOf({ status, exitStatus }: Outcome): string {

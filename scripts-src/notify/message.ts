@@ -1,4 +1,5 @@
 /** The mail of an outcome: subject, plain text and HTML. Pure. */
+import { visible } from "../base/text.ts";
 import { layOut } from "./layout.ts";
 import { type DatabaseRow, databaseRows, factsOf, tableHeads } from "./message-facts.ts";
 import type { Outcome } from "./outcome.ts";
@@ -38,12 +39,12 @@ function contentOf(outcome: Outcome, zone: string): Content {
   return {
     title: subjectOf(outcome),
     tone: outcome.test ? "test" : outcome.status,
-    what: error ? error.message : outcome.summary,
-    warnings: outcome.warnings,
-    hints: error?.hints ?? [],
+    what: visible(error ? error.message : outcome.summary),
+    warnings: outcome.warnings.map(visible),
+    hints: (error?.hints ?? []).map(visible),
     facts: factsOf(outcome, zone),
     databases: databaseRows(outcome.facts.databases ?? []),
-    log: error ? outcome.logTail : [],
+    log: error ? outcome.logTail.map(visible) : [],
     foot: `sent by backup_scripts ${outcome.version}`,
   };
 }

@@ -1,6 +1,7 @@
 /** What went wrong with a mail, in words that lead to the setting to change. */
 import { messageOf } from "../base/errors.ts";
-
+import { redact } from "../base/secrets.ts";
+import { visibleName } from "../base/text.ts";
 import { type Again, Undelivered } from "./undelivered.ts";
 
 export interface MailServer {
@@ -134,7 +135,7 @@ const refusedMail: Rule = ({ command, response }) => {
 
 /** A server's own words in a message of ours: one printable line, not too long. */
 export function quoteAnswer(text = ""): string {
-  // eslint-disable-next-line no-control-regex
-  const line = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
+  // before it is cut: half a secret would not be recognized
+  const line = visibleName(redact(text).trim().replaceAll(/\s+/g, " "));
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }

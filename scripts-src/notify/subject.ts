@@ -1,5 +1,5 @@
 /** The first line of every notice. Pure. */
-import { counted } from "../base/text.ts";
+import { counted, visibleName } from "../base/text.ts";
 import type { Facts, Outcome } from "./outcome.ts";
 
 const words = { success: "OK", warning: "WARNING", failure: "FAILED" };
@@ -22,9 +22,8 @@ function subjectsOf({ database, databases }: Facts): string {
   return failed === 0 ? ` of ${counted(databases.length, "database")}` : `, ${failed} of ${databases.length} databases`;
 }
 
-/** Foreign text in one line: neither control characters nor line breaks of any alphabet. */
-// eslint-disable-next-line no-control-regex
-export const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+/** Foreign text in one line, its control characters visible. */
+export const oneLine = (text: string): string => visibleName(text.replaceAll(/\s+/g, " ").trim());
 
 /** At most `length` characters; what is cut off is marked. No character is cut in two. */
 export function clip(text: string, length: number): string {

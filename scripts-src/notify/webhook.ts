@@ -1,5 +1,6 @@
 /** The outcome as a POST: as JSON for programs, or as the message that a chat or push service takes. */
 import type { Settings } from "../settings/settings.ts";
+import { visible } from "../base/text.ts";
 import { buildChat, chatFormatOf } from "./chat.ts";
 import { post } from "./http.ts";
 import type { DatabaseOutcome, Outcome, Status } from "./outcome.ts";
@@ -50,7 +51,7 @@ export function webhookBody(outcome: Outcome): WebhookBody {
   const { startedAt: lastStart, locations = [] } = facts.lastGood ?? {};
   return {
     format: 1,
-    text: `${subjectOf(outcome)}\n${error?.message ?? outcome.summary}`,
+    text: `${subjectOf(outcome)}\n${visible(error?.message ?? outcome.summary)}`,
     status: outcome.status,
     exitStatus: outcome.exitStatus,
     test: outcome.test ?? false,

@@ -1,6 +1,8 @@
 /** Asks a person on the terminal. */
 import { createInterface } from "node:readline/promises";
 import { Declined, Stopped } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
+import { visible } from "../base/text.ts";
 
 /** Whether somebody sits there to be asked. */
 export const isAnyoneThere = (): boolean => process.stdin.isTTY;
@@ -12,7 +14,10 @@ export async function confirm(question: string, signal: AbortSignal): Promise<vo
   terminal.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
-    const answer = await Promise.race([terminal.question(`${question}Type yes to go on: `, { signal }), closed]);
+    const answer = await Promise.race([
+      terminal.question(`${visible(redact(question))}Type yes to go on: `, { signal }),
+      closed,
+    ]);
     signal.throwIfAborted();
     if (answer.trim().toLowerCase() === "yes") return;
     throw new Declined("not confirmed: nothing was changed", { hints: ["--yes goes on without asking"] });

@@ -189,7 +189,7 @@ describe.concurrent("shell 4.5 a mail server that fails changes nothing but the 
         mailSettings(later(await startTcpServer((socket) => void socket.end("\u0007<html>\r\n"))).port, {
           security: "none",
         }),
-      /does not speak SMTP: <html>\n.*hint: check SMTP_HOST and SMTP_PORT/,
+      /does not speak SMTP: \\x07<html>\n.*hint: check SMTP_HOST and SMTP_PORT/,
     ],
     [
       "lacks STARTTLS",

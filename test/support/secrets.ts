@@ -13,13 +13,21 @@ function formsOf(secret: string): Set<string> {
   ]);
 }
 
+/** What is written in base64 in a text, with anything before and behind the secret. */
+const decoded = (text: string) =>
+  (text.match(/[\w+/-]{8,}/g) ?? []).map((word) => Buffer.from(word, "base64").toString()).join("\n");
+
 /** The secrets that a text shows in any form. */
-export const leakedIn = (text: string, secrets: Iterable<string>): string[] =>
-  [...secrets].filter((secret) =>
-    formsOf(secret)
-      .values()
-      .some((form) => text.includes(form)),
+export const leakedIn = (text: string, secrets: Iterable<string>): string[] => {
+  const inBase64 = decoded(text);
+  return [...secrets].filter(
+    (secret) =>
+      inBase64.includes(secret) ||
+      formsOf(secret)
+        .values()
+        .some((form) => text.includes(form)),
   );
+};
 
 /** Fails when one of the secrets, plain or as it stands in a URL or a libpq string, is in the text. */
 export function expectNoSecrets(text: string, secrets: readonly string[]): void {

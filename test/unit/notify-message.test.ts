@@ -54,7 +54,7 @@ describe("the subject", () => {
     [several, "FAILED: shop backup, 1 of 3 databases"],
     [{ ...good, facts: { databases: databases.slice(0, 1) } }, "OK: shop backup of 1 database"],
     [{ ...good, test: true as const, facts: {} }, "TEST: notice from shop"],
-    [{ ...good, site: "a\r\nBcc: x@example.com\u2028\u0085b" }, "OK: a Bcc: x@example.com b backup of app"],
+    [{ ...good, site: "a\r\nBcc: x@example.com\u2028\u0085b" }, "OK: a Bcc: x@example.com \\x85b backup of app"],
   ])("%#", (outcome, subject) => {
     expect(subjectOf(outcome)).toBe(subject);
   });

@@ -1,0 +1,129 @@
+/** What comes from others in our messages: names with control characters, answers that hold a secret, lines of Windows. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { copyFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { type Installation, installScripts, startOnTerminal } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { expectNoSecrets } from "../support/secrets.ts";
+import { type MailServer, mailSettings, startMailServer } from "../support/smtp.ts";
+import { tempDir } from "../support/temp.ts";
+
+let server: PostgresServer;
+let mail: MailServer;
+let scripts: Installation;
+let backup: string;
+
+beforeAll(async () => {
+  server = await startPostgres(15);
+  await server.createDatabase("app", "CREATE TABLE t AS SELECT 1 AS a");
+  mail = await startMailServer({ security: "none" });
+  scripts = installScripts(server.settings("app"));
+  const made = await scripts.run("backup");
+  expectSuccess(made);
+  backup = made.stdout.trim();
+});
+beforeEach(() => {
+  mail.mails.splice(0);
+  scripts.configure(server.settings("app"));
+});
+afterAll(async () => {
+  await mail.stop();
+  await server.stop();
+});
+
+describe("S9: control characters in names are shown, not obeyed", () => {
+  /** Sets a terminal's title, clears it, turns the text around, and begins a line of the log. */
+  const nasty = "dump\u001b]0;owned\u0007\u009b2J\u202egz\n2026-01-01T00:00:00.000Z INFO restore: all is well";
+  const shown = String.raw`dump\x1b]0;owned\x07\x9b2J\u202egz`;
+  const file = () => {
+    const path = join(tempDir("nasty"), `${nasty}.sql.gz`);
+    copyFileSync(backup, path);
+    return path;
+  };
+  // eslint-disable-next-line no-control-regex
+  const raw = /\u001b\]|\u0007|\u009b|\u202e/;
+
+  test("at a terminal, also in its question", async () => {
+    const terminal = startOnTerminal([join(scripts.dir, "restore"), file()]);
+    await terminal.sees("Type yes");
+    terminal.type("no\n");
+    await terminal.exited;
+    expect(terminal.shown()).toContain(shown);
+    expect(terminal.shown()).not.toMatch(raw);
+  });
+
+  test("in the log, in a dry run, in a mail", async () => {
+    scripts.configure({ ...server.settings("app"), ...mail.settings });
+    const [real, dry] = [await scripts.run("restore", [file()]), await scripts.run("restore", [file(), "--dry-run"])];
+    const missing = await scripts.run("restore", [`/no/${nasty}`]);
+    for (const text of [
+      real.stderr,
+      dry.stdout,
+      missing.stderr,
+      ...mail.mails.map(({ parsed }) => parsed.text ?? ""),
+    ]) {
+      expect(text).toContain(shown);
+      expect(text).not.toMatch(raw);
+    }
+    for (const text of [real.stderr, dry.stdout, missing.stderr])
+      expect(text, "a forged line").not.toMatch(/^2026-01-01T00:00:00.000Z/m);
+    expect(mail.mails).toHaveLength(2);
+    expect(mail.mails.map(({ raw: source }) => source).join("")).not.toMatch(raw);
+  });
+
+  test("a log of JSON is exact for a program and harmless at a terminal", async () => {
+    scripts.configure({ ...server.settings("app"), LOG_FORMAT: "json" });
+    const { stderr } = await scripts.run("restore", [`/no/${nasty}`]);
+    expect(stderr).not.toMatch(raw);
+    const messages = stderr
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { message: string }).message);
+    expect(messages[0]).toContain(nasty);
+  });
+});
+
+describe("S10: a mail server that gives the login back leaks nothing", () => {
+  const [user, password] = ["backup@example.com", "smtp-pa$$ w%rd/4711"];
+
+  /** Speaks SMTP as far as a login by `method`, and answers that with all it was told. */
+  async function startEcho(method: "PLAIN" | "LOGIN") {
+    const heard: string[] = [];
+    const echo = createServer((socket) => {
+      const say = (line: string) => socket.write(`${line}\r\n`);
+      say("220 echo ESMTP");
+      socket.on("error", () => {});
+      socket.on("data", (data) => {
+        const line = data.toString().trim();
+        heard.push(line);
+        if (/^EHLO/i.test(line)) return say(`250-echo\r\n250 AUTH ${method}`);
+        if (/^AUTH LOGIN$/i.test(line)) return say("334 VXNlcm5hbWU6");
+        if (line === Buffer.from(user).toString("base64")) return say("334 UGFzc3dvcmQ6");
+        if (/^QUIT/i.test(line)) return socket.end("221 bye\r\n");
+        return say(`535 5.7.8 cannot log in with ${"very ".repeat(20)}wrong words: ${line}`);
+      });
+    });
+    await new Promise<void>((resolve) => void echo.listen(0, "127.0.0.1", resolve));
+    const { port } = echo.address() as AddressInfo;
+    return { port, heard, stop: () => new Promise((resolve) => echo.close(resolve)) };
+  }
+
+  test.each(["PLAIN", "LOGIN"] as const)("AUTH %s: in the log and in a dry run", async (method) => {
+    const echo = await startEcho(method);
+    const login = { user, password };
+    scripts.configure({ ...server.settings("app"), ...mailSettings(echo.port, { security: "none", login }) });
+    const [real, dry] = [await scripts.run("backup"), await scripts.run("backup", ["--dry-run"])];
+    await echo.stop();
+    // the password was sent, and came back
+    expect(echo.heard.some((line) => Buffer.from(line.split(" ").at(-1) ?? "", "base64").includes(password))).toBe(
+      true,
+    );
+    for (const text of [real.stderr, dry.stdout]) {
+      expect(text).toContain("cannot log in with very");
+      expect(text).toContain("***");
+    }
+    expectNoSecrets(real.stdout + real.stderr + dry.stdout + dry.stderr, [password]);
+  });
+});
