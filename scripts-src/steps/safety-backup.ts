@@ -54,10 +54,11 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
 }
 
 /** The command that restores it with the settings of this run. */
-function wayBackTo(path: string, { home, options }: Job): string {
+function wayBackTo(path: string, { home, options, settings: { AGE_RECIPIENTS, AGE_IDENTITY_FILE } }: Job): string {
   const { envFile } = options as { envFile?: string };
   const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
-  return [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
+  const key = AGE_RECIPIENTS && AGE_IDENTITY_FILE === undefined ? "AGE_IDENTITY_FILE=KEYFILE " : "";
+  return key + [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
 }
 
 async function backUpInto(folder: string, job: Job): Promise<string> {

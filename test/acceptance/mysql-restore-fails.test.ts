@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
+import { sealing } from "../support/age.ts";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
 import { expectState, stateOf } from "../support/mysql-oracle.ts";
@@ -66,7 +67,9 @@ function write(change: (text: string) => string, name = dumpName): string {
 const withEnd = (sql: string) => (text: string) => text.replace(/(?=\n-- Dump completed)/, `\n${sql}\n`);
 const safetyBackups = () => {
   const folder = join(scripts.backups, "before-restore");
-  return existsSync(folder) ? readdirSync(folder).filter((name) => /\.sql(\.gz)?$/.test(name) && name[0] !== ".") : [];
+  return existsSync(folder)
+    ? readdirSync(folder).filter((name) => /\.sql(\.gz)?(\.age)?$/.test(name) && name[0] !== ".")
+    : [];
 };
 
 async function expectRefused(ran: Ran, status: number, message: RegExp): Promise<void> {
@@ -202,13 +205,18 @@ test("a restore into a database of another name leaves the first one's sequences
   await server.dropDatabase("copy");
 });
 
-test("--keep-safety-backup keeps it also after success, with a manifest", async () => {
-  const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup"]);
+test.each([
+  ["", {}],
+  [", encrypted and signed where backups are", sealing()],
+])("--keep-safety-backup keeps it also after success, with a manifest%s", async (_, sealed) => {
+  scripts.configure({ ...server.settings("app"), ...sealed });
+  const ran = await scripts.run("restore", [write((text) => text), "--keep-safety-backup", "--unsigned"]);
   expect(ran.status, ran.stderr).toBe(0);
   const [kept = ""] = safetyBackups();
   const path = join(scripts.backups, "before-restore", kept);
   expect(ran.stderr).toContain(`its state before lies in ${path}`);
   expect(existsSync(`${path}.json`)).toBe(true);
+  expect(path.endsWith(".age")).toBe("AGE_RECIPIENTS" in sealed);
   const back = await scripts.run("restore", [path, "--no-safety-backup"]);
   expect(back.status, back.stderr).toBe(0);
   await expectState(server, "app", before);
