@@ -7,7 +7,9 @@ import {
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
 } from "@aws-sdk/client-s3";
+import { protectingPolicy } from "../../scripts-src/storage/exposure.ts";
 import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
+import { blocks } from "../support/documentation.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
@@ -15,6 +17,11 @@ import { s3Settings } from "../support/storage.ts";
 import { describeWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
+
+test("DOCUMENTATION.md shows the policy that the dry run prints", () => {
+  const shown = blocks.find(({ mark }) => mark === "a bucket policy")?.text ?? "";
+  expect(JSON.parse(shown)).toEqual(JSON.parse(protectingPolicy("my-backups")));
+});
 
 describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("protection in S3", () => {
   let ceph: Ceph;

@@ -1,8 +1,9 @@
 /** Encrypted backups: what AGE_RECIPIENTS makes, who can decrypt it, and what works without the private key. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AgeKey, newAgeKey } from "../support/age.ts";
+import { blocks } from "../support/documentation.ts";
 import { backupName, type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
@@ -234,13 +235,16 @@ test.each([
   expect(scripts.everything()).toEqual(before);
 });
 
-test("help --new-key makes a key file that we and age use; it works without settings", async () => {
+test("help --new-key makes a key file that we and age use, as documented; it works without settings", async () => {
   scripts.configure({ EMAIL_NOTIFY_MODE: "nonsense" });
-  const ran = await scripts.run("help", ["--new-key"]);
-  expectSuccess(ran);
-  expect(ran.stdout).toMatch(/without it nobody can decrypt the backups/);
-  const [recipient = ""] = /(?<=# public key: )age1\w+/.exec(ran.stdout) ?? [];
-  const file = keyFile("new.txt", ran.stdout);
+  const commands = blocks
+    .find(({ mark }) => mark === "a pair of keys")
+    ?.text.replace("/opt/backup_scripts", scripts.dir);
+  const shown = shell(`cd ${dir}\n${commands}`);
+  expect(shown).toMatch(/without it nobody can decrypt the backups/);
+  const [recipient = ""] = /(?<=# public key: )age1\w+/.exec(shown) ?? [];
+  const file = join(dir, "backup-key.txt");
+  expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(shell(`age-keygen -y ${file}`).trim()).toBe(recipient);
   expect((await scripts.run("help", ["--new-key"])).stdout).not.toContain(recipient);
   const path = await backUp({ AGE_RECIPIENTS: recipient });

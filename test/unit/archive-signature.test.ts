@@ -7,6 +7,7 @@ import { formatManifest, isSigned, parseManifest } from "../../scripts-src/archi
 import { openBackup } from "../../scripts-src/archive/read.ts";
 import { isSignedWith, signed } from "../../scripts-src/archive/signature.ts";
 import { doubtOf } from "../../scripts-src/archive/trust.ts";
+import { blocks } from "../support/documentation.ts";
 import { manifestFacts } from "../support/backups.ts";
 import { sha256 } from "../support/storage.ts";
 import { removeDir, tempDir } from "../support/temp.ts";
@@ -35,14 +36,16 @@ describe("a signature", () => {
 
   test("is that of python3's hmac, as DOCUMENTATION.md checks it, with odd characters too", () => {
     const odd = formatManifest({ ...facts, database: 'a\u007f"\ud83d\ude00\u2028ü', host: "\b\\" }, [key]);
-    const program =
-      'import hmac,os,sys;print(hmac.new(os.environb[b"KEY"],sys.stdin.buffer.read(),"sha256").hexdigest())';
-    const command = `sed -E '2{/^  "signature": "[0-9a-f]{64}",$/d}' | python3 -c '${program}'`;
-    const { stdout } = Bun.spawnSync(["sh", "-c", command], {
-      stdin: Buffer.from(odd),
-      env: { PATH: process.env.PATH, KEY: key },
-    });
-    expect(JSON.parse(odd).signature).toBe(stdout.toString().trim());
+    const folder = tempDir("by-hand");
+    const { text: commands = "" } = blocks.find(({ mark }) => mark === "a signature by hand") ?? {};
+    const file = /^file=(.*)$/m.exec(commands)?.[1] ?? "";
+    writeFileSync(join(folder, "key"), `${key}\n`);
+    writeFileSync(join(folder, file), data);
+    writeFileSync(join(folder, `${file}.json`), odd);
+    const { stdout } = Bun.spawnSync(["sh", "-euc", commands.replace("/root/manifest_key", "key")], { cwd: folder });
+    const [signature, sum] = stdout.toString().split("\n");
+    const manifest = JSON.parse(odd) as Record<"signature" | "sha256", string>;
+    expect([signature, sum]).toEqual([manifest.signature, `${manifest.sha256}  ${file}`]);
   });
 
   test("by the first of two keys; each of the two is accepted (rotation)", () => {
