@@ -45,6 +45,35 @@ export class Lines {
   }
 }
 
+/** Something that comes in parts, put together again: in full, or, when it is long, as `Lines` has long lines. */
+export class Joined {
+  #parts: Buffer = Buffer.alloc(0);
+  #long: LongRow | undefined;
+
+  get isEmpty(): boolean {
+    return this.#parts.length === 0 && !this.#long;
+  }
+
+  /** Takes the part `bytes[from, to)`, of which more will come. */
+  add(bytes: Buffer, from: number, to: number): void {
+    this.#parts = Buffer.concat([this.#parts, bytes.subarray(from, to)]);
+    if (this.#parts.length < blockBytes) return;
+    this.#long ??= new LongRow();
+    const rest = this.#long.absorb(this.#parts, 0, this.#parts.length);
+    this.#parts = Buffer.from(this.#parts.subarray(rest));
+  }
+
+  /** With the last part: all of it. */
+  end(bytes: Buffer, from: number, to: number): Buffer {
+    this.add(bytes, from, to);
+    const parts = this.#parts;
+    const joined = this.#long ? this.#long.end(parts, 0, parts.length) : parts;
+    this.#parts = Buffer.alloc(0);
+    this.#long = undefined;
+    return joined;
+  }
+}
+
 /** A row that is not held in memory: hashed in blocks of one length, wherever the pieces end. */
 class LongRow {
   #hash = 0n;

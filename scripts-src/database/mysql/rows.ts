@@ -1,5 +1,7 @@
 /** The rows of an INSERT: only literal values, so that clients and servers of every kind see in them what we see. */
 import { Failure } from "../../base/errors.ts";
+import { Joined } from "../lines.ts";
+import type { RowSink } from "../row-digest.ts";
 
 const [quote, backslash, opening, closing, comma, semicolon, minus] = [0x27, 0x5c, 0x28, 0x29, 0x2c, 0x3b, 0x2d];
 const name = '(?:`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+)';
@@ -13,6 +15,8 @@ export const insertHead = new RegExp(
 /** What dump programs call in a row; phpMyAdmin does. */
 const call = /(?:geom\w*from\w+|unhex|from_base64|current_timestamp|now)\s*$/i;
 const callLength = 40;
+/** Longer rows go through `Joined`, so that their form does not depend on where chunks end. */
+const longRow = 1 << 20;
 
 /** Bytes that mean something in a row. */
 const special = new Uint8Array(256);
@@ -32,15 +36,22 @@ export class Rows {
 
   /** A backslash in a string escapes. */
   private readonly backslashes: boolean;
+  /** Gets every row, parentheses included. */
+  private readonly sink: RowSink | undefined;
+  /** Where the row at hand begins in the text. */
+  private start = 0;
+  private readonly earlier = new Joined();
 
-  constructor(backslashes: boolean) {
+  constructor(backslashes: boolean, sink?: RowSink) {
     this.backslashes = backslashes;
+    this.sink = sink;
   }
 
   /** Reads on from `from`; returns how far: behind the end of the statement, or as far as is certain. Throws `Failure`. */
   read(text: Buffer, from: number): number {
     let at = from + this.skip;
     this.skip = 0;
+    this.start = from;
     const { length } = text;
     while (at < length) {
       if (this.inString) at = this.string(text, at);
@@ -57,6 +68,7 @@ export class Rows {
     }
     if (at > length) this.skip = at - length;
     const end = Math.min(at, length);
+    if (this.depth > 0 && this.sink) this.earlier.add(text, this.start, end);
     this.before = text.toString("latin1", Math.max(from, end - callLength), end);
     return end;
   }
@@ -79,17 +91,26 @@ export class Rows {
     if (byte === opening) {
       this.depth = 1;
       this.count++;
+      this.start = from;
     } else if (byte === semicolon) this.ended = true;
     else if (byte !== comma && byte !== 0x20 && (byte < 0x09 || byte > 0x0d)) throw unusual(text, from);
     return from + 1;
+  }
+
+  private pass(sink: RowSink, text: Buffer, end: number): void {
+    if (this.earlier.isEmpty && end - this.start < longRow) return sink.add(text, this.start, end);
+    const row = this.earlier.end(text, this.start, end);
+    sink.add(row, 0, row.length);
   }
 
   /** A byte that means something; `at` itself when more text is needed to know what. */
   private mark(text: Buffer, at: number): number {
     const byte = text[at];
     if (byte === quote) this.inString = true;
-    else if (byte === closing) this.depth--;
-    else if (byte === opening) {
+    else if (byte === closing) {
+      this.depth--;
+      if (this.depth === 0 && this.sink) this.pass(this.sink, text, at + 1);
+    } else if (byte === opening) {
       const before = this.before + text.toString("latin1", Math.max(0, at - callLength), at);
       if (!call.test(before)) throw unusual(text, at);
       this.depth++;

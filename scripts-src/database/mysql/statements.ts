@@ -5,6 +5,7 @@
  */
 import { Failure } from "../../base/errors.ts";
 import { judge, namesDatabase } from "./allowed.ts";
+import type { RowSink } from "../row-digest.ts";
 import { insertHead, Rows } from "./rows.ts";
 import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
 
@@ -61,6 +62,12 @@ export class Scanner {
   private rules: QuoteRules = firstRules;
   /** Rows of each table so far. */
   readonly rows = new Map<string, number>();
+  private readonly sinkOf: (table: string) => RowSink | undefined;
+
+  /** Every row of a table goes to the sink that `sinkOf` names. */
+  constructor(sinkOf: (table: string) => RowSink | undefined = () => undefined) {
+    this.sinkOf = sinkOf;
+  }
 
   add(chunk: Uint8Array): void {
     const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -95,7 +102,8 @@ export class Scanner {
     const found = short ?? insertHead.exec(this.text.toString("latin1", 0, longestHead));
     if (!found) return true;
     if (this.rules.halves) throw this.refuse();
-    this.insert = { rows: new Rows(this.rules.backslashes), table: unquote(found[1] ?? ""), first: true };
+    const table = unquote(found[1] ?? "");
+    this.insert = { rows: new Rows(this.rules.backslashes, this.sinkOf(table)), table, first: true };
     this.at = found[0].length;
     return false;
   }

@@ -1,0 +1,74 @@
+/** What a dump of mysqldump or mariadb-dump says, in a form in which the dumps of two equal databases are equal. */
+import { type Comparing, digestOf, type Fingerprint, type FingerprintReader, type TableSink } from "../fingerprint.ts";
+import { definer } from "./contents.ts";
+import { Scanner } from "./statements.ts";
+
+export const comparing: Comparing = {
+  reader: ({ sinkOf } = {}) => new Reader(sinkOf),
+  loosen,
+  objectOf,
+};
+
+class Reader implements FingerprintReader {
+  readonly #scanner: Scanner;
+  readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
+  #database: string | undefined;
+
+  constructor(sinkOf: (table: string) => TableSink | undefined = () => undefined) {
+    this.#scanner = new Scanner((table) => sinkOf(table) ?? digestOf(this.#print.tables, table, []));
+  }
+
+  add(chunk: Uint8Array): void {
+    this.#scanner.add(chunk);
+    this.#read(false);
+  }
+
+  end(): Fingerprint {
+    this.#read(true);
+    return this.#print;
+  }
+
+  #read(last: boolean): void {
+    for (const piece of this.#scanner.pieces(last)) {
+      if (piece.kind === "between") this.#database ??= ownName(piece.bytes);
+      if (piece.kind === "statement" && !piece.leftOut) this.#statement(piece.bytes.toString());
+    }
+  }
+
+  #statement(text: string): void {
+    const { statements } = this.#print;
+    const neutral = withoutName(asleep(text), this.#database);
+    statements.set(neutral, (statements.get(neutral) ?? 0) + 1);
+  }
+}
+
+const ownName = (between: Buffer): string | undefined =>
+  /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(between.toString("utf8", 0, 4096))?.[1];
+
+/** MariaDB names the database in a default that draws from a sequence. */
+function withoutName(text: string, database: string | undefined): string {
+  if (database === undefined) return text;
+  const quoted = `\`${database.replaceAll("`", "``")}\`.`;
+  return text.replaceAll(quoted, "");
+}
+
+/** A copy's events are kept from running: whether and how long they run is not compared. */
+function asleep(text: string): string {
+  if (!/^(?:\/\*!\d+ )?CREATE\b[^;]{0,300}?\bEVENT `/.test(text)) return text;
+  return text
+    .replace(/\bON COMPLETION (?:NOT )?PRESERVE\b ?/, "")
+    .replace(/\b(?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b ?(?=COMMENT|DO)/, "");
+}
+
+/** MySQL remembers whether a column was declared with its character set or with the collation alone, which implies it. */
+function loosen(statement: string): string {
+  return statement.replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "").replaceAll(/[()\s]+/g, "");
+}
+
+const made =
+  /^(?:\/\*!\d+ )?CREATE\b(?:[^`(]*?)\b(TABLE|VIEW|SEQUENCE|PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?(`(?:[^`]|``)*`)/;
+
+function objectOf(statement: string): string | undefined {
+  const [, kind, name] = made.exec(statement.replace(definer, "$1")) ?? [];
+  return kind && `${kind} ${name}`;
+}
