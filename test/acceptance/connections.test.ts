@@ -1,6 +1,6 @@
 /** The ways to name a database, with passwords that have broken other tools; and no secret in anything that is said. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pausingDump } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
@@ -113,6 +113,35 @@ test("no secret is on a command line of ours or of what we start", async () => {
   expectNoSecrets(processes, [server.password]);
 });
 
+test("S10: options= reaches the server, but no command line", async () => {
+  const seen = join(tempDir("environment"), "environment");
+  const dump = pausingDump(server.clientDir, 100, undefined, `tr '\\0' '\\n' < /proc/$$/environ > '${seen}'`);
+  const url = `${server.url("app")}?options=-c%20app.key%3Dsecret-in-options%20-c%20work_mem%3D7MB`;
+  const scripts = installScripts({ DATABASE_URL: url, DB_CLIENT_DIR: dump.clientDir, LOG_LEVEL: "debug" });
+  const running = scripts.start("backup");
+  await dump.paused();
+  const processes = Bun.spawnSync(["ps", "-eww", "-o", "args"]).stdout.toString();
+  dump.resume();
+  const ran = await running.done;
+  expectSuccess(ran);
+  expect(processes).toContain("pg_dump");
+  expectNoSecrets(processes + ran.stderr, ["secret-in-options"]);
+  expect(readFileSync(seen, "utf8")).toContain("PGOPTIONS=-c app.key=secret-in-options -c work_mem=7MB\n");
+});
+
+test("S10: a keyword that libpq does not know is refused by its name, and no value is repeated", async () => {
+  for (const [parameters, words] of [
+    ["passwrd=SECRET", "there is no keyword passwrd; did you mean password?"],
+    ["sslmood=SECRET", "there is no keyword sslmood; did you mean sslmode?"],
+    ["pgbouncer=SECRET", "libpq knows no keyword pgbouncer"],
+    ["password=SECRET&SECRET=x", "what follows password holds a keyword that libpq does not know"],
+  ] as const) {
+    const ran = await installScripts({ DATABASE_URL: `${server.url("app")}?${parameters}` }).run("backup");
+    expectFailure(ran, new RegExp(RegExp.escape(words)), 2);
+    expect(ran.stderr).not.toContain("SECRET");
+  }
+});
+
 test("a Unix socket: DB_HOST, a URL's host parameter, an encoded host, and host= name it", async () => {
   const { socketDir, port, user, password: plain } = server;
   const socket = encodeURIComponent(socketDir);
@@ -137,7 +166,7 @@ test("sslmode and the other options of libpq are passed through", async () => {
   const tls = installScripts({ DATABASE_URL: `${url}?sslmode=require` });
   expectFailure(await tls.run("backup"), /server does not support SSL, but SSL was required/);
   const unknown = installScripts({ DATABASE_URL: `${url}?sslmood=require` });
-  expectFailure(await unknown.run("backup"), /sslmood/);
+  expectFailure(await unknown.run("backup"), /sslmood/, 2);
   const twoHosts = `host=127.0.0.1,127.0.0.1 port=1,${server.port} dbname=app user=postgres password=${server.password}`;
   await expectWorks({ POSTGRES_CONNECTION_STRING: twoHosts });
 });

@@ -8,6 +8,7 @@ import {
   targetFromSettings,
 } from "../../scripts-src/database/postgres/conninfo.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
+import { knownKeywords, unknownKeyword } from "../../scripts-src/database/postgres/keywords.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
 import { openLibpq } from "../support/libpq.ts";
 
@@ -96,6 +97,30 @@ describe("what cannot be read is refused with the cause and the remedy, and noth
       expect(failure.hints.join()).toContain(remedy);
       expect(failure.message + failure.hints.join()).not.toMatch(/SEC|RET/);
     });
+});
+
+describe("S10: unknown keywords", () => {
+  test("all that are known are those of some libpq, and libpq's own are known", () => {
+    for (const keyword of knownKeywords)
+      expect([keyword, libpq15(`${keyword}=x`) ?? libpq18(`${keyword}=x`) ?? isOlder(keyword)]).not.toEqual([
+        keyword,
+        undefined,
+      ]);
+    for (const keyword of ["passwrd", "sslmood", "schema", "pgbouncer", "connection_limit"])
+      expect([keyword, libpq15(`${keyword}=x`), libpq18(`${keyword}=x`)]).toEqual([keyword, undefined, undefined]);
+  });
+  const isOlder = (keyword: string) => keyword === "requiressl" || undefined;
+
+  test.each([
+    [["host", "user"], undefined],
+    [["host", "passwrd"], "there is no keyword passwrd; did you mean password?"],
+    [["PASSWORD"], "there is no keyword PASSWORD; did you mean password?"],
+    [["schema", "password"], "libpq knows no keyword schema"],
+    [["password", "SECRET"], "what follows password holds a keyword that libpq does not know"],
+    [["password", "host", "SECRET"], "what follows password holds a keyword that libpq does not know"],
+  ])("%j", (keywords, cause) => {
+    expect(unknownKeyword(keywords)?.cause).toBe(cause as string);
+  });
 });
 
 const word = fc.string({

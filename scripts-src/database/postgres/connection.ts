@@ -11,7 +11,7 @@ export interface Connection extends DatabaseContext {
   where: string;
   /** The keywords as an argument, `--dbname=…`. */
   dbname: string;
-  /** Password and time limit, for the environment of the client programs. */
+  /** Password, time limit and options of the session, for the environment of the client programs. */
   env: Record<string, string>;
   /** DB_CLIENT_DIR. */
   folder: string | undefined;
@@ -27,6 +27,7 @@ export function connectionFrom(settings: Settings, context: DatabaseContext): Co
     env: {
       PGCONNECT_TIMEOUT: process.env.PGCONNECT_TIMEOUT ?? "10",
       ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
+      ...(target.options === undefined ? {} : { PGOPTIONS: target.options }),
     },
     folder: settings.DB_CLIENT_DIR,
   };

@@ -6,14 +6,17 @@
 import { usageFailure } from "../../base/errors.ts";
 import { hideSecrets } from "../../base/secrets.ts";
 import type { Settings } from "../../settings/settings.ts";
+import { unknownKeyword } from "./keywords.ts";
 
 /** Keywords of libpq with their values, in the order in which they were first named; none comes twice. */
 export type Keywords = (readonly [keyword: string, value: string])[];
 
 /** How to reach a PostgreSQL database. */
 export interface Target {
-  /** Everything but the password. */
+  /** Everything but the password and the options. */
   keywords: Keywords;
+  /** For PGOPTIONS: a setting of a session may be a secret, and arguments are seen by every user of the machine. */
+  options?: string | undefined;
   /** For PGPASSWORD. */
   password?: string;
   database: string;
@@ -27,7 +30,7 @@ export function targetFromSettings(settings: Settings): Target {
   const name = settings.DATABASE_URL === undefined ? "POSTGRES_CONNECTION_STRING" : "DATABASE_URL";
   const text = settings[name];
   const all = text === undefined ? fromParts(settings) : parseConninfo(text, name);
-  const keywords = all.filter(([keyword]) => keyword !== "password");
+  const keywords = all.filter(([keyword]) => keyword !== "password" && keyword !== "options");
   const value = (wanted: string) => all.find(([keyword]) => keyword === wanted)?.[1];
   const password = value("password") || undefined;
   hideSecrets(password === undefined ? [] : [password]);
@@ -45,7 +48,7 @@ export function targetFromSettings(settings: Settings): Target {
         ? "set DB_NAME"
         : "add its name: postgres://user:password@host:5432/NAME, or dbname=NAME in the keyword form",
     );
-  return { keywords, password, database };
+  return { keywords, password, options: value("options"), database };
 }
 
 function fromParts(settings: Settings): Keywords {
@@ -94,6 +97,10 @@ export function parseConninfo(text: string, setting: string): Keywords {
   else readUri(uri, found, refuse);
   if ([...found.keys()].some((keyword) => !/^\w+$/.test(keyword)))
     refuse("a keyword has other characters than letters, digits and _", uri === undefined ? quoteHint : encodeHint);
+  // nothing runs over from the password before the @
+  const ends = uri !== undefined && !/[?&]password=/.test(uri);
+  const unknown = unknownKeyword([...found.keys()].filter((keyword) => !(ends && keyword === "password")));
+  if (unknown) refuse(unknown.cause, unknown.hint);
   for (const port of found.get("port")?.split(",") ?? [])
     if (port !== "" && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
       refuse("the port is not a number from 1 to 65535", uri === undefined ? quoteHint : encodeHint);
