@@ -1,5 +1,5 @@
 /** A session of psql that carries out SQL in order while the caller goes on. */
-import { codeOf } from "../../base/errors.ts";
+import { codeOf, Failure } from "../../base/errors.ts";
 import { type Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { endOf } from "./contents.ts";
@@ -12,8 +12,11 @@ export interface Session {
   room(): Promise<void>;
   /** Hands SQL over. */
   write(...sql: (string | Uint8Array)[]): void;
-  /** Resolves when all that was handed over has been carried out. */
-  settled(): Promise<void>;
+  /**
+   * Resolves when all that was handed over has been carried out, with the whole number that `expression` then is ("" without one).
+   * Throws also when psql waits for more input instead: when a comment or quotation is open.
+   */
+  settled(expression?: string): Promise<string>;
   /** Ends the session in good order. */
   end(): Promise<void>;
   /** Ends it at once; what was not committed never happened. */
@@ -23,17 +26,22 @@ export interface Session {
 /** More than this is not "little". */
 const roomBytes = 262_144;
 
-/** Starts psql. `what` gives the beginning of a failure's message, for what psql wrote to its stderr. */
-export function openSession(connection: Connection, psql: Client, what: (stderr: string) => string): Session {
+/** How long (ms) psql may take for an answer before it is looked whether it reads on instead. */
+const patience = 5_000;
+
+/** More than a pipe and psql's own buffer hold. */
+const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
+
+/** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. */
+export function openSession(connection: Connection, psql: Client, what: () => string | Promise<string>): Session {
   const program = startPsql(connection, psql);
-  // unlike anything that a dump may print
-  const token = crypto.randomUUID();
-  const marks: { text: string; reached: PromiseWithResolvers<void> }[] = [];
+  const marks: { text: string; reached: PromiseWithResolvers<string> }[] = [];
   const waiting: PromiseWithResolvers<void>[] = [];
-  let count = 0;
   let waitingBytes = 0;
   let written = Promise.resolve();
   let ending = false;
+  /** psql was ended because it waits for more input. */
+  let stuck = false;
   let failure: { error: unknown } | undefined;
 
   // no Promise.race with one promise of the failure: it would keep something of every call until the end
@@ -48,7 +56,8 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
     let tail: Buffer = Buffer.alloc(0);
     for await (const chunk of program.stdout) {
       const said = Buffer.concat([tail, chunk]);
-      while (marks[0] && said.includes(marks[0].text)) marks.shift()?.reached.resolve();
+      for (let answer = answerTo(marks[0]?.text, said); answer !== undefined; answer = answerTo(marks[0]?.text, said))
+        marks.shift()?.reached.resolve(answer);
       tail = endOf(tail, chunk);
     }
   };
@@ -56,7 +65,8 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
     await read();
     const [status, stderr] = [await program.exited, await program.stderr];
     if (status === 0 && ending && marks.length === 0) return;
-    fail(connection.signal.aborted ? connection.signal.reason : clientFailure(what(stderr), status, stderr));
+    if (connection.signal.aborted) return fail(connection.signal.reason);
+    fail(stuck ? unanswered(await what()) : clientFailure(await what(), status, stderr));
   })();
 
   async function pass(sql: readonly (string | Uint8Array)[], flush: boolean): Promise<void> {
@@ -78,6 +88,15 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
     for (const bytes of sql) waitingBytes += bytes.length;
     written = written.then(() => pass(sql, flush));
   }
+  /** psql reads on only when it has nothing to do: once it has read this much more, it never answers. */
+  async function lookWhether(mark: (typeof marks)[number]): Promise<void> {
+    write([blanks]);
+    await written;
+    await Bun.sleep(2_000);
+    if (!marks.includes(mark)) return;
+    stuck = true;
+    program.stop();
+  }
   return {
     write: (...sql) => write(sql),
     async room() {
@@ -87,14 +106,20 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
       waiting.push(room);
       await room.promise;
     },
-    async settled() {
+    async settled(expression = "''") {
       check();
-      const reached = Promise.withResolvers<void>();
-      const text = `backup_scripts ${token} ${++count}.`;
-      marks.push({ text, reached });
-      // not by \echo, which a dump's \restrict forbids
-      write([`\nSELECT '${text}';\n`], true);
-      await reached.promise;
+      const reached = Promise.withResolvers<string>();
+      // unlike anything that a dump may print, and nothing in it can know it
+      const mark = { text: `backup_scripts ${crypto.randomUUID()}`, reached };
+      marks.push(mark);
+      // not by \echo, which our \restrict forbids; without operators, which may be the dump's own
+      write([`\nSELECT '${mark.text}', ${expression}, '.';\n`], true);
+      const timer = setTimeout(() => void lookWhether(mark), patience);
+      try {
+        return await reached.promise;
+      } finally {
+        clearTimeout(timer);
+      }
     },
     async end() {
       await written;
@@ -108,6 +133,19 @@ export function openSession(connection: Connection, psql: Client, what: (stderr:
       await program.exited;
     },
   };
+}
+
+const unanswered = (what: string) =>
+  new Failure(`${what}: psql waits for the end of a comment or quotation`, {
+    hints: ["look at the file: this is not what pg_dump writes; or take another backup"],
+  });
+
+/** What psql wrote between the mark and the dot, undefined when it has not come. */
+function answerTo(mark: string | undefined, said: Buffer): string | undefined {
+  const at = mark === undefined ? -1 : said.indexOf(mark);
+  if (mark === undefined || at < 0) return undefined;
+  const rest = said.toString("latin1", at + mark.length);
+  return /^\s*\|\s*(\d*)\s*\|\s*\./.exec(rest)?.[1];
 }
 
 /**
