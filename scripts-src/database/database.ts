@@ -109,6 +109,12 @@ export interface Connected extends Omit<Database, "connect"> {
    */
   dump(): AsyncIterable<Uint8Array>;
 
+  /**
+   * Compares what the last dump holds with what the server listed as it began. Throws a `Failure` that names what is missing. Absent
+   * where the dump program leaves out nothing without an error.
+   */
+  checkDumped?(contents: Contents): Promise<void>;
+
   /** A command of stock tools that restores `file` without this program. */
   stockRestore(file: string, compression: "gzip" | "zstd" | "none"): string;
 

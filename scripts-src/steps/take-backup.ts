@@ -59,7 +59,8 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
       await destination.write(block);
     // what a restore would refuse fails tonight
-    reader.end();
+    const contents = reader.end();
+    await database.checkDumped?.(contents);
     const manifest: ManifestFacts = {
       database: database.name,
       engine: database.engine,

@@ -100,9 +100,50 @@ describe("privileges", () => {
     ["GRANT SELECT ON `a\\_p`.* TO `u`@`%`", "SELECT", false],
     ["GRANT SELECT ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*AB'", "SELECT", true],
     ["GRANT USAGE ON *.* TO `u`@`%`", "SELECT", false],
-    ["GRANT `backup_role`@`%` TO `u`@`%`", "SELECT", true],
+    ["GRANT `backup_role`@`%` TO `u`@`%`", "SELECT", false],
   ])("%s: %s is %p", (line, privilege, wanted) => {
     expect(has(line, privilege)).toBe(wanted);
+  });
+});
+
+describe("M4: every line of SHOW GRANTS", () => {
+  const lines = [
+    "GRANT SELECT, SHOW VIEW ON *.* TO `u`@`%`",
+    "GRANT SHOW_ROUTINE,BACKUP_ADMIN ON *.* TO `u`@`%`",
+    "GRANT EVENT ON `app`.* TO `u`@`%`",
+    "GRANT SELECT (`a`, `b`), INSERT (`a`) ON `app`.`t` TO `u`@`%`",
+    "GRANT TRIGGER ON `app`.`t` TO `u`@`%`",
+    "GRANT SELECT ON `mysql`.`proc` TO `u`@`%`",
+    "REVOKE SHOW VIEW ON `app`.* FROM `u`@`%`",
+    "GRANT EXECUTE ON PROCEDURE `app`.`p` TO `u`@`%`",
+    "GRANT `r`@`%` TO `u`@`%`",
+    "GRANT PROXY ON ''@'%' TO 'u'@'%'",
+  ];
+  const grants = readGrants(lines, "app");
+  test.each([
+    ["SELECT", true],
+    ["EVENT", true],
+    // only on one table
+    ["TRIGGER", false],
+    ["INSERT", false],
+    // taken away from this database (partial_revokes)
+    ["SHOW VIEW", false],
+    ["EXECUTE", false],
+  ])("%s on the database: %p", (privilege, wanted) => {
+    expect(grants.has(privilege)).toBe(wanted);
+  });
+
+  test("on the whole server, on a table, and what a role that is not active gives: nothing", () => {
+    expect([grants.hasGlobally("SHOW_ROUTINE"), grants.hasGlobally("EVENT"), grants.roles]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(
+      readGrants(["GRANT SELECT ON `mysql`.`time_zone_name` TO `u`@`%`"], "app").hasOn("mysql", "proc", "SELECT"),
+    ).toBe(false);
+    expect(grants.hasOn("mysql", "proc", "SELECT")).toBe(true);
+    expect(readGrants(["GRANT SELECT ON `a_p`.* TO `u`@`%`"], "app", { literal: true }).has("SELECT")).toBe(false);
   });
 });
 

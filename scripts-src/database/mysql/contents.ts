@@ -62,7 +62,7 @@ export const definer = new RegExp(String.raw`^((?:/\*!\d+ )?CREATE\b[^'"\x60;]*?
 const createProgram = new RegExp(
   String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
 );
-const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/;
+const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/i;
 /** What leads into a database; any of these is left out of a load. */
 const ofDatabase =
   /^(?:\/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:\/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;

@@ -104,7 +104,12 @@ export function checkSight({ grants }: Contact, options: readonly string[], data
   throw new Failure(
     `the database user lacks ${lacking.join(", ")} on the whole database ${database}: ` +
       "what it may not see would be missing from the backup without a word",
-    { hints: [`GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${database.replaceAll("`", "``")}\`.* TO the user`] },
+    {
+      hints: [
+        `GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${database.replaceAll("`", "``")}\`.* TO the user`,
+        ...(grants.roles ? ["a role counts when it is active at login: SET DEFAULT ROLE"] : []),
+      ],
+    },
   );
 }
 

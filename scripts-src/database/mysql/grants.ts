@@ -1,39 +1,75 @@
-/** What the database user may do, from SHOW GRANTS. */
+/**
+ * What the database user may do, from SHOW GRANTS: with that, both servers list what holds in the session, also by the roles that are
+ * active in it. The dump program's session begins with the same roles.
+ */
 
 export interface Grants {
-  /**
-   * Whether the user has that privilege on the whole database. A role may hold more than is shown: then true.
-   */
+  /** Whether the user has one of those privileges on the whole database. */
   has(...anyOf: string[]): boolean;
-  /** The same for the whole server. */
+  /** Whether the user has one of them on the whole server. */
   hasGlobally(...anyOf: string[]): boolean;
+  /** Whether the user has one of them on that table (of any database), by whatever grant. */
+  hasOn(database: string, table: string, ...anyOf: string[]): boolean;
+  /** The user has roles; those that are not active give no privileges. */
+  readonly roles: boolean;
+}
+
+interface Line {
+  revoked: boolean;
+  words: ReadonlySet<string>;
+  /** A pattern; undefined: all databases. */
+  database: string | undefined;
+  /** Undefined: all tables. */
+  table: string | undefined;
 }
 
 const quoted = "`((?:[^`]|``)*)`";
-const grantOn = new RegExp(String.raw`^GRANT (.+) ON (?:\*|${quoted})\.(\*|${quoted}) TO `);
+const pattern = new RegExp(String.raw`^(GRANT|REVOKE) (.+) ON (?:\*|${quoted})\.(?:\*|${quoted}) (?:TO|FROM) `);
 
-/** `lines` are those of SHOW GRANTS, with names in backticks. */
-export function readGrants(lines: readonly string[], database: string): Grants {
-  const everywhere = new Set<string>();
-  const here = new Set<string>();
-  let roles = false;
-  for (const line of lines) {
-    const [, words = "", pattern, table] = grantOn.exec(line) ?? [];
-    if (words === "") roles ||= line.startsWith("GRANT ");
-    else if (table === "*" && (pattern === undefined || isLike(database, pattern.replaceAll("``", "`"))))
-      for (const word of words.split(", ")) (pattern === undefined ? everywhere : here).add(word.toUpperCase());
-  }
-  const hasGlobally = (...anyOf: string[]) =>
-    roles || everywhere.has("ALL PRIVILEGES") || anyOf.some((word) => everywhere.has(word));
+function readLine(line: string): Line[] {
+  const [, verb, words = "", database, table] = pattern.exec(line) ?? [];
+  if (verb === undefined) return [];
+  return [
+    {
+      revoked: verb === "REVOKE",
+      // without those of single columns: "SELECT (`a`, `b`)"
+      words: new Set(
+        words
+          .replaceAll(/\w+ \([^)]*\)/g, "")
+          .split(/, */)
+          .map((word) => word.trim().toUpperCase()),
+      ),
+      database: database?.replaceAll("``", "`"),
+      table: table?.replaceAll("``", "`"),
+    },
+  ];
+}
+
+/** `text` are the lines of SHOW GRANTS, with names in backticks. `literal`: `_` and `%` in names of databases mean themselves. */
+export function readGrants(text: readonly string[], database: string, { literal = false } = {}): Grants {
+  const lines = text.flatMap(readLine);
+  const holds = ({ words }: Line, word: string) => words.has(word) || words.has("ALL PRIVILEGES");
+  const on = (where: string | undefined, table: string | undefined, word: string) => {
+    const about = lines.filter(
+      (line) =>
+        (line.table === undefined || line.table === table) &&
+        (line.database === undefined || (where !== undefined && isLike(where, line.database, literal || line.revoked))),
+    );
+    const taken = about.some((line) => line.revoked && holds(line, word));
+    return about.some((line) => !line.revoked && holds(line, word) && !(taken && line.database === undefined));
+  };
   return {
-    hasGlobally,
-    has: (...anyOf) => hasGlobally(...anyOf) || here.has("ALL PRIVILEGES") || anyOf.some((word) => here.has(word)),
+    has: (...anyOf) => anyOf.some((word) => on(database, undefined, word)),
+    hasGlobally: (...anyOf) => anyOf.some((word) => on(undefined, undefined, word)),
+    hasOn: (where, table, ...anyOf) => anyOf.some((word) => on(where, table, word)),
+    roles: text.some((line) => line.startsWith("GRANT ") && !/ ON /.test(line)),
   };
 }
 
 /** GRANT's names of databases are patterns: `%` and `_`, escaped by a backslash. */
-function isLike(name: string, pattern: string): boolean {
-  const source = pattern.replaceAll(/\\?[\s\S]/g, (sign) => {
+function isLike(name: string, like: string, literal: boolean): boolean {
+  if (literal) return name === like;
+  const source = like.replaceAll(/\\?[\s\S]/g, (sign) => {
     if (sign === "%") return ".*";
     if (sign === "_") return ".";
     return RegExp.escape(sign.replace(/^\\/, "") || "\\");

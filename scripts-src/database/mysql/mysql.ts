@@ -6,6 +6,7 @@ import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
+import { checkListed, type Listed, listObjects } from "./listed.ts";
 import { load } from "./load.ts";
 import { comparePlan, type MysqlPlan } from "./plan.ts";
 import { probe } from "./probe.ts";
@@ -27,6 +28,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
 
   async function connect(): Promise<Connected> {
     const contact = await probe(connection);
+    let listed: Listed = new Map();
     return {
       ...database,
       engine: contact.kind.family,
@@ -34,7 +36,11 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       async checkReading() {
         checkSight(contact, options, target.database);
       },
-      dump: () => dump(connection, contact, options),
+      async *dump() {
+        listed = await listObjects(connection, contact.client);
+        yield* dump(connection, contact, options);
+      },
+      checkDumped: (contents) => checkListed(connection, contact.client, contents as DumpContents, listed, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, contact),
       plan: async (contents, { noOwner }) =>
         comparePlan(contents as DumpContents, contact, await askTarget(connection, contact), {

@@ -45,6 +45,7 @@ const question = `
   SELECT 'versioned', table_name FROM information_schema.tables
     WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED';
   SHOW SESSION STATUS LIKE 'Ssl_cipher';
+  SHOW GLOBAL VARIABLES LIKE 'partial_revokes';
   SHOW GRANTS`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
@@ -72,7 +73,8 @@ export async function probe(connection: Connection): Promise<Contact> {
   const [client = first] = rankClients(clients, kind);
   const dump = await fittingDump(connection, client, dumps, kind);
   const grantLines = rows.flatMap((row) => (row.length === 1 ? row : []));
-  const grants = readGrants(grantLines, target.database);
+  const literal = tagged("partial_revokes")[0]?.[0] === "ON";
+  const grants = readGrants(grantLines, target.database, { literal });
   const versioned = tagged("versioned").map(([name = ""]) => name);
   return {
     kind,
@@ -92,7 +94,7 @@ export async function probe(connection: Connection): Promise<Contact> {
         ...looseWarnings(tagged("loose")),
         ...clientWarnings(dump, kind),
         ...historyWarnings(versioned, dump, kind),
-        ...routineWarnings(grants, grantLines),
+        ...routineWarnings(grants, kind),
       ],
     },
   };
@@ -178,11 +180,11 @@ function historyWarnings(versioned: string[], dump: Client, kind: ServerKind): s
 }
 
 /** Routines that a user may not see are left out without a word. */
-function routineWarnings(grants: Grants, lines: readonly string[]): string[] {
+function routineWarnings(grants: Grants, { family }: ServerKind): string[] {
   const seen =
     grants.has("EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE") ||
     grants.hasGlobally("SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTINE") ||
-    lines.some((line) => /^GRANT .*SELECT.* ON `mysql`\./.test(line));
+    (family === "mariadb" && grants.hasOn("mysql", "proc", "SELECT"));
   if (seen) return [];
   return [
     "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +

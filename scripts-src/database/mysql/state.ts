@@ -57,7 +57,7 @@ export async function askTarget(connection: Connection, { client, grants }: Cont
     programs: tagged("program"),
     collations: new Set(tagged("collation")),
     engines: new Set(tagged("engine")),
-    accounts: grants.hasGlobally("SELECT") ? await askAccounts(connection, client) : undefined,
+    accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection, client) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
     sessions: Number(sessions),
     loadLock: lock,
@@ -80,6 +80,6 @@ async function askAccounts(connection: Connection, client: Contact["client"]): P
     return new Set(rows.map(([account = ""]) => account));
   } catch {
     connection.signal.throwIfAborted();
-    return undefined; // a role was said to allow it and does not
+    return undefined;
   }
 }

@@ -3,8 +3,11 @@ import { Failure } from "../../base/errors.ts";
 import { unquote } from "./statements.ts";
 
 const name = '`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+';
+/** White space and comments. */
+const gap = "(?:\\s|/\\*(?!M?!)[\\s\\S]*?\\*/|--\\s[^\\n]*\\n|#[^\\n]*\\n)";
+const inDatabase = `(?:(${name})${gap}*\\.${gap}*)?`;
 const head = new RegExp(
-  `\\bTRIGGER\\s+(?:IF NOT EXISTS\\s+)?(?:(${name})\\s*\\.\\s*)?(${name})(\\s+(?:BEFORE|AFTER)\\s+[A-Z ]+?\\s+ON\\s+)(?:(${name})\\s*\\.\\s*)?(?=${name})`,
+  `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${name})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=${name})`,
   "i",
 );
 

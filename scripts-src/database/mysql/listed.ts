@@ -1,0 +1,72 @@
+/** What the server lists in the database, against what a dump holds: dump programs leave out silently what their user cannot see. */
+import { Failure } from "../../base/errors.ts";
+import type { Client } from "./clients.ts";
+import { type Connection, query } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+
+/** "table customers", "trigger audit", "procedure work", with the table that it belongs to. */
+export type Listed = ReadonlyMap<string, { name: string; table: string }>;
+
+const question = `
+  SELECT if(table_type LIKE '%VIEW', 'view', 'table'), table_name, table_name FROM information_schema.tables
+    WHERE table_schema = database();
+  SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = database();
+  SELECT lower(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = database();
+  SELECT 'event', event_name, '' FROM information_schema.events WHERE event_schema = database()`;
+
+/** Asks the server. Throws `Failure`. */
+export async function listObjects(connection: Connection, client: Client): Promise<Listed> {
+  const rows = await query(connection, client, question);
+  return new Map(rows.map(([kind = "", name = "", table = ""]) => [`${kind} ${name}`, { name, table }]));
+}
+
+/** What is listed and not in the dump; `options` of the dump program may have left it out on purpose. */
+export function missingIn(
+  contents: DumpContents,
+  listed: Listed,
+  options: readonly string[],
+  database: string,
+): string[] {
+  const programs = [...contents.programs].map((program) => program.replace(/^[A-Z ]+ /, (kind) => kind.toLowerCase()));
+  const dumped = new Set([
+    ...contents.tables.map((name) => `table ${name}`),
+    ...[...contents.views].map((name) => `view ${name}`),
+    ...[...contents.triggers].map((name) => `trigger ${name}`),
+    ...programs,
+  ]);
+  const ignored = (table: string) =>
+    options.some((option) => /^--ignore-(?:table|view)/.test(option) && option.endsWith(`=${database}.${table}`));
+  const leftOut = (object: string) => options.some((option) => leaves(object)?.test(option));
+  return [...listed]
+    .filter(([object, { table }]) => !dumped.has(object) && !ignored(table) && !leftOut(object))
+    .map(([object]) => object);
+}
+
+/** Options of the dump program that leave out objects of that kind. */
+const leaves = (object: string): RegExp | undefined =>
+  ([/^table /, /^view /, /^trigger /, /^event /, /^(?:procedure|function|package)/] as const)
+    .map((kind, at) => (kind.test(object) ? leavesOut[at] : undefined))
+    .find((options) => options !== undefined);
+const leavesOut = [/no-create-info/, /no-create-info|ignore-views/, /triggers/, /events/, /routines/] as const;
+
+/** Throws a `Failure` when the dump lacks what the server lists; what has been dropped since is warned of. */
+export async function checkListed(
+  connection: Connection,
+  client: Client,
+  contents: DumpContents,
+  listed: Listed,
+  options: readonly string[],
+): Promise<void> {
+  const missing = missingIn(contents, listed, options, connection.target.database);
+  if (missing.length === 0) return;
+  const now = await listObjects(connection, client);
+  const there = missing.filter((object) => now.has(object));
+  const gone = missing.filter((object) => !now.has(object));
+  if (gone.length > 0) connection.log.warn(`dropped while the backup ran, and not in it: ${gone.join(", ")}`);
+  if (there.length === 0) return;
+  throw new Failure(`the dump lacks what the server lists: ${there.join(", ")}`, {
+    hints: [
+      "look at the privileges of the database user and at DB_DUMP_OPTIONS; the dump program left it out without a message",
+    ],
+  });
+}
