@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { sealing } from "../support/age.ts";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
@@ -35,10 +36,12 @@ afterAll(async () => {
 const settings = () => ({ ...server.settings("app"), ...s3Settings(s3, bucket) });
 
 describeWhere(process.platform === "linux", "Linux")("what other processes see", () => {
-  const secretNames = ["DB_PASSWORD", "S3_SECRET_KEY", "SMTP_PASSWORD", "NOTIFY_WEBHOOK_URL"];
+  const secretNames = ["DB_PASSWORD", "S3_SECRET_KEY", "SMTP_PASSWORD", "NOTIFY_WEBHOOK_URL", "MANIFEST_KEY"];
+  const sealed = sealing();
   /** With some that no client program has any use for. */
   const all = (): Record<string, string> => ({
     ...settings(),
+    ...sealed,
     SMTP_USER: "mailer",
     SMTP_PASSWORD: "smtp-secret-4711",
     NOTIFY_WEBHOOK_URL: "http://127.0.0.1:9/webhook-secret-4712",

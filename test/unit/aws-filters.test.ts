@@ -11,9 +11,15 @@ interface File {
   named: Named;
 }
 
-function backup(database: string, time: string, compression: "gzip" | "zstd" | "none" = "gzip", sequence = 1): File {
+function backup(
+  database: string,
+  time: string,
+  compression: "gzip" | "zstd" | "none" = "gzip",
+  sequence = 1,
+  encrypted = false,
+): File {
   const when = new Date(time);
-  const name = formatBackupName({ database, time: when, compression, sequence, encrypted: false });
+  const name = formatBackupName({ database, time: when, compression, sequence, encrypted });
   return { name, named: { backup: name, database, time: when } };
 }
 const manifest = ({ name, named }: File): File => ({ name: manifestName(name), named });
@@ -41,6 +47,7 @@ const here = [
   backup("app", "2026-03-09T01:00:00Z"),
   backup("app", "2026-03-09T03:00:00Z", "zstd"),
   backup("app", "2026-03-08T03:00:00Z", "none", 2),
+  backup("app", "2026-03-08T04:00:00Z", "zstd", 1, true),
   backup(odd, "2025-12-31T23:59:59Z"),
 ].flatMap((file) => [file, manifest(file)]);
 const alone = backup("app", "2026-03-07T03:00:00Z");
@@ -96,8 +103,9 @@ describe("filters", () => {
         fc.oneof(day, near),
         fc.boolean(),
         fc.integer({ min: 1, max: 99 }),
-        (name, time, json, sequence) => {
-          const whole = backup(name, time.toISOString(), "gzip", sequence);
+        fc.boolean(),
+        (name, time, json, sequence, encrypted) => {
+          const whole = backup(name, time.toISOString(), "gzip", sequence, encrypted);
           const file = json ? manifest(whole) : whole;
           const goes = passes(filters, file.name) && !local.some((one) => one.name === file.name);
           const allowed = reasonToKeep(file.named, indexLocal(local), true) === undefined;
