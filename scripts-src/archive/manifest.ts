@@ -39,6 +39,10 @@ const schema = z.lazy(() => {
     site: z.string(),
     /** Absent in files of version 0.1. */
     identity: identitySchema.optional(),
+    /** Rows of all tables; absent in files of version 0.1. */
+    rows: count.optional(),
+    /** Rows of each table; of an encrypted backup only those who can decrypt it can read them (`sealJson`). */
+    tables: z.union([z.record(z.string(), count), z.string()]).optional(),
     /** Extra words given to the dump program. */
     dumpOptions: z.array(z.string()),
     /** Character set of the database. */
@@ -60,8 +64,8 @@ export type ManifestFacts = Pick<
   Exclude<keyof ReturnType<typeof schema.unwrap>["shape"], "formatVersion" | "signature">
 >;
 
-/** Bytes. A manifest has about one thousand; what is larger than this is none and is not read. */
-export const largestManifest = 1 << 20;
+/** Bytes. Most have some thousand, and a line for each table; a larger file is no manifest and is not read. */
+export const largestManifest = 1 << 24;
 const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
 
 /** The text of a manifest file: JSON for people, signed when there is a key (MANIFEST_KEY). */

@@ -64,6 +64,15 @@ export function parseBackupName(name: string): BackupName | undefined {
 /** The manifest's name beside its backup. */
 export const manifestName = (name: string): string => `${name}.json`;
 
+/** The name of the proof beside its backup: that it was restored and compared. */
+export const proofName = (name: string): string => `${name}.proof.json`;
+
+/** The backup that a manifest or a proof belongs to; any other name itself. */
+export const backupNameOf = (name: string): string => {
+  const backup = name.replace(/(?:\.proof)?\.json$/, "");
+  return parseBackupName(backup) ? backup : name;
+};
+
 /** The name a backup has while it is written: hidden, and never taken for a backup. */
 export const partialName = (name: string): string => `.${name}.partial`;
 

@@ -26,6 +26,7 @@ export const inBucket = (storage: Storage): Place => ({
   },
   read: (name) => storage.get(name),
   create: (name, expectedBytes) => Promise.resolve(createObject(storage, name, expectedBytes)),
+  put: (name, content) => storage.put(name, Buffer.from(content)),
   remove: (name) => storage.delete(name),
   elsewhere: (database) => findElsewhere(storage, database),
   // the parts of an upload that nobody finished are billed for ever

@@ -91,6 +91,23 @@ export async function writeAll(handle: FileHandle, block: Uint8Array): Promise<v
     rest = rest.subarray((await handle.write(rest, 0, rest.byteLength)).bytesWritten);
 }
 
+/** Writes a small file, complete or not at all. Throws `Failure`. */
+export async function replaceFile(dir: string, name: string, content: string): Promise<void> {
+  const partial = join(dir, partialName(name));
+  const forget = atExit(() => removeSync(partial));
+  try {
+    removeSync(partial);
+    await writeNew(partial, content);
+    renameSync(partial, join(dir, name));
+    flushFolder(dir);
+  } catch (error) {
+    removeSync(partial);
+    throw diskFailure(`cannot write ${join(dir, name)}`, error);
+  } finally {
+    forget();
+  }
+}
+
 async function writeNew(path: string, text: string): Promise<void> {
   const handle = await open(path, newFile, 0o600);
   try {

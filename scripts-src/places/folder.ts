@@ -7,8 +7,8 @@ import { diskFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
 import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
 import { readManifest } from "../archive/manifest.ts";
-import { manifestName, parseBackupName } from "../archive/name.ts";
-import { createFile } from "./file.ts";
+import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
+import { replaceFile, createFile } from "./file.ts";
 import type { Place, StoredFile } from "./place.ts";
 
 /**
@@ -102,6 +102,7 @@ export const inFolder = (dir: string): Place => ({
   manifest: (name, keys) => readManifest(join(dir, manifestName(name)), keys),
   read: (name) => readFile(join(dir, name)),
   create: (name) => createFile(dir, name),
+  put: (name, content) => replaceFile(dir, name, content),
   remove: (name) => removeFile(join(dir, name)),
   elsewhere: () => Promise.resolve([]),
   sweep: (database) => sweepPartials(dir, database),
@@ -126,13 +127,10 @@ export async function survey(dir: string): Promise<Surveyed[]> {
   const reasons = new Map<string, Distrust>();
   for (const { name, file } of found) {
     const why = folder && distrustFile(join(dir, name), file, folder);
-    if (why) reasons.set(backupOf(name), why);
+    if (why) reasons.set(backupNameOf(name), why);
   }
-  return found.map(({ name, file }) => ({ name, bytes: file.size, distrust: reasons.get(backupOf(name)) }));
+  return found.map(({ name, file }) => ({ name, bytes: file.size, distrust: reasons.get(backupNameOf(name)) }));
 }
-
-/** The backup that a manifest belongs to; any other name itself. */
-const backupOf = (name: string) => (parseBackupName(name) ? name : name.replace(/\.json$/, ""));
 
 async function* readFile(path: string): AsyncGenerator<Uint8Array> {
   try {
@@ -170,7 +168,8 @@ async function sweepPartials(dir: string, database: string): Promise<void> {
   for (const name of [...orphans, ...stale]) await removeFile(join(dir, name));
 }
 
-const backupOfPartial = (name: string) => parseBackupName(/^\.(.+?)(?:\.json)?\.partial$/.exec(name)?.[1] ?? "");
+const backupOfPartial = (name: string) =>
+  parseBackupName(/^\.(.+?)(?:(?:\.proof)?\.json)?\.partial$/.exec(name)?.[1] ?? "");
 
 /** Deletes a file; one that is gone already is fine. Throws `Failure`. */
 export async function removeFile(path: string): Promise<void> {

@@ -6,6 +6,7 @@ import {
   formatBackupName,
   manifestName,
   partialName,
+  proofName,
   parseBackupName,
 } from "../archive/name.ts";
 
@@ -21,6 +22,8 @@ export interface Stored extends StoredFile {
   backup: BackupName;
   /** Its manifest exists: it was finished by us. */
   committed: boolean;
+  /** A proof exists: it was restored and compared. */
+  proved: boolean;
 }
 
 /** All methods throw an explained `Failure`. */
@@ -39,6 +42,8 @@ export interface Place {
   read(name: string): AsyncIterable<Uint8Array>;
   /** Begins a backup of about so many bytes; undefined when the name is taken. */
   create(name: string, expectedBytes: number): Promise<Sink | undefined>;
+  /** Writes a small file, in place of the one of that name. */
+  put(name: string, content: string): Promise<void>;
   /** Deletes a file; one that does not exist is no error. */
   remove(name: string): Promise<void>;
   /** Where else backups of this database lie, each place with the setting that leads there. */
@@ -64,7 +69,9 @@ export function findBackups<T extends StoredFile>(files: readonly T[], database?
     .flatMap((file) => {
       const backup = parseBackupName(file.name);
       if (!backup || (database !== undefined && backup.database !== database)) return [];
-      return [{ ...file, backup, committed: names.has(manifestName(file.name)) }];
+      return [
+        { ...file, backup, committed: names.has(manifestName(file.name)), proved: names.has(proofName(file.name)) },
+      ];
     })
     .toSorted(oldestFirst);
 }

@@ -1,7 +1,7 @@
 /** Carries out retention in one place. */
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { manifestName } from "../archive/name.ts";
+import { manifestName, proofName } from "../archive/name.ts";
 import { findBackups, type Place } from "./place.ts";
 import { decideRetention, lonelyManifests } from "./retention.ts";
 
@@ -27,11 +27,11 @@ export async function prune(place: Place, wanted: Retention): Promise<void> {
   const { expired, refusal } = decideRetention(findBackups(files, database), rule);
   if (refusal) log.warn(`retention in ${place.where}: ${refusal}`);
   // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one
-  const gone = expired.map(({ name }) => [name, manifestName(name)] as const);
+  const gone = expired.map(({ name, proved }) => [name, manifestName(name), ...(proved ? [proofName(name)] : [])]);
   const names = files.map(({ name }) => name);
-  const rest = (refusal ? [] : lonelyManifests(names, rule)).map((name) => [name] as const);
+  const rest = (refusal ? [] : lonelyManifests(names, rule)).map((name) => [name]);
   for (const files of [...gone, ...rest]) {
-    const [name] = files;
+    const [name = ""] = files;
     try {
       for (const file of files) await place.remove(file);
       log.info(`deleted ${name} from ${place.where}: older than ${days} days (${setting})`, { deleted: name });

@@ -1,11 +1,13 @@
 /** Which backups have outlived their days. Pure: decides by names alone, for the local folder and for S3. */
-import { byAge, manifestName, parseBackupName, type BackupName } from "../archive/name.ts";
+import { backupNameOf, byAge, parseBackupName, type BackupName } from "../archive/name.ts";
 import { isAhead } from "./place.ts";
 
 export interface Candidate {
   name: string;
   /** Its manifest is there. */
   committed: boolean;
+  /** A proof is there: it was restored and compared. */
+  proved?: boolean;
 }
 
 export interface RetentionRule {
@@ -35,14 +37,18 @@ const day = 86_400_000;
  */
 export function decideRetention<T extends Candidate>(candidates: readonly T[], rule: RetentionRule): Verdict<T> {
   const named = candidates.map((candidate) => ({ candidate, backup: parseBackupName(candidate.name) }));
-  const newest = named
+  const good = named
     .filter(
       ({ candidate, backup }) => candidate.committed && backup && isOurs(backup, rule) && !isAhead(backup, rule.now),
     )
-    .flatMap(({ backup }) => backup ?? [])
-    .toSorted(byAge)
-    .at(-1);
-  const judged = named.map((one) => ({ ...one, why: reasonToKeep(one.candidate, one.backup, newest, rule) }));
+    .flatMap(({ candidate, backup }) => (backup ? [{ candidate, backup }] : []))
+    .toSorted((a, b) => byAge(a.backup, b.backup));
+  const newest = good.at(-1)?.backup;
+  const newestProved = good.findLast(({ candidate }) => candidate.proved)?.backup;
+  const judged = named.map((one) => ({
+    ...one,
+    why: reasonToKeep(one.candidate, one.backup, { newest, newestProved }, rule),
+  }));
   const kept = judged.flatMap(({ candidate, why }) => (why === undefined ? [] : [{ candidate, why }]));
   const expired = judged
     .flatMap(({ candidate, backup, why }) => (why === undefined && backup ? [{ candidate, backup }] : []))
@@ -55,14 +61,14 @@ export function decideRetention<T extends Candidate>(candidates: readonly T[], r
   return { expired: [], kept: [...kept, ...expired.map((candidate) => ({ candidate, why: refusal }))], refusal };
 }
 
-/** Manifests as old as that, of this database, whose backup is gone: a run died between the two deletions. */
+/** Manifests and proofs as old as that, of this database, whose backup is gone: a run died between the two deletions. */
 export function lonelyManifests(names: readonly string[], rule: RetentionRule): string[] {
   const there = new Set(names);
   return names.filter((name) => {
-    const backup = parseBackupName(name.replace(/\.json$/, ""));
+    const file = backupNameOf(name);
+    const backup = parseBackupName(file);
     if (!backup || !isOurs(backup, rule) || age(backup, rule) <= rule.days * day) return false;
-    const file = name.slice(0, -".json".length);
-    return name === manifestName(file) && !there.has(file);
+    return file !== name && !there.has(file);
   });
 }
 
@@ -70,7 +76,7 @@ export function lonelyManifests(names: readonly string[], rule: RetentionRule): 
 function reasonToKeep(
   candidate: Candidate,
   backup: BackupName | undefined,
-  newest: BackupName | undefined,
+  { newest, newestProved }: Record<"newest" | "newestProved", BackupName | undefined>,
   rule: RetentionRule,
 ): string | undefined {
   if (!backup) return "not named like a backup";
@@ -78,6 +84,7 @@ function reasonToKeep(
   if (!candidate.committed) return "it has no manifest: not a finished backup";
   if (isAhead(backup, rule.now)) return "its name lies in the future";
   if (newest && byAge(backup, newest) === 0) return "the newest good backup";
+  if (newestProved && byAge(backup, newestProved) === 0) return "the newest proved backup";
   return age(backup, rule) > rule.days * day ? undefined : young(rule);
 }
 

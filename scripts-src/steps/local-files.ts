@@ -1,9 +1,8 @@
 /** The local side of sync: backups of BACKUP_DIR with their manifests, and which of them cannot be sent. */
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { faultOf } from "../archive/manifest.ts";
-import { manifestName } from "../archive/name.ts";
+import { manifestName, proofName } from "../archive/name.ts";
 import { counted } from "../base/text.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Distrust } from "../base/trust.ts";
@@ -25,18 +24,18 @@ export async function requireFolder(folder: string): Promise<void> {
     });
 }
 
-/** The backups of the folder and their manifests. */
+/** The backups of the folder with their manifests and proofs. */
 export async function listLocal(folder: string): Promise<LocalFile[]> {
-  const files = findBackups(await survey(folder)).map(async ({ name, bytes, committed, backup, distrust }) => {
+  const all = await survey(folder);
+  const sizes = new Map(all.map(({ name, bytes }) => [name, bytes]));
+  return findBackups(all).flatMap(({ name, bytes, backup, distrust }) => {
     const named = { backup: name, database: backup.database, time: backup.time };
-    const path = join(folder, name);
-    const manifest = manifestName(path);
-    return [
-      { name, bytes, path, named, distrust },
-      ...(committed ? [{ name: manifestName(name), bytes: (await stat(manifest)).size, path: manifest, named }] : []),
-    ];
+    const beside = [manifestName(name), proofName(name)].flatMap((file) => {
+      const size = sizes.get(file);
+      return size === undefined ? [] : [{ name: file, bytes: size, path: join(folder, file), named }];
+    });
+    return [{ name, bytes, path: join(folder, name), named, distrust }, ...beside];
   });
-  return (await Promise.all(files)).flat();
 }
 
 /** What there is to say when nothing was left out; otherwise a `Failure` that says it too. */

@@ -1,6 +1,6 @@
 /** sync with the AWS SDK: plans, uploads what is missing in S3, checks sizes, deletes what the delete rule allows. */
 import { existsSync } from "node:fs";
-import { parseBackupName } from "../archive/name.ts";
+import { backupNameOf, parseBackupName } from "../archive/name.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
@@ -82,9 +82,9 @@ async function listRemote(storage: Storage): Promise<RemoteFile[]> {
   return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
 }
 
-/** What the name of a backup or of a manifest says. */
+/** What the name of a backup, a manifest or a proof says. */
 function nameOf(name: string): Named | undefined {
-  const backup = parseBackupName(name) ? name : name.replace(/\.json$/, "");
+  const backup = backupNameOf(name);
   const parsed = parseBackupName(backup);
   return parsed && { backup, database: parsed.database, time: parsed.time };
 }

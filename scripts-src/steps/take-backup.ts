@@ -3,13 +3,13 @@ import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
-import { seal } from "../archive/seal.ts";
+import { seal, sealJson } from "../archive/seal.ts";
 import { startTally, watched } from "../archive/tally.ts";
 import { messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
-import type { Connected } from "../database/database.ts";
+import type { Connected, Contents } from "../database/database.ts";
 import { findBackups, newestGood, type Place, type StoredFile } from "../places/place.ts";
 import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
@@ -78,6 +78,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
       restoreCommand: database.stockRestore(destination.name, compression),
+      ...(await describeRows(contents, recipients)),
       ...(recipients && { encryptedTo: recipients }),
     };
     await destination.commit(manifest);
@@ -93,6 +94,19 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
   } finally {
     progress.stop();
   }
+}
+
+/** Rows of every table, hidden from those who cannot read the backup. */
+async function describeRows(
+  { tables, rows }: Contents,
+  recipients: readonly string[] | undefined,
+): Promise<Pick<ManifestFacts, "tables" | "rows">> {
+  if (!rows) return {};
+  const counts = Object.fromEntries(
+    [...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]),
+  );
+  const total = [...rows.values()].reduce((sum, count) => sum + count, 0);
+  return { rows: total, tables: recipients ? await sealJson(counts, recipients) : counts };
 }
 
 /** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */

@@ -17,7 +17,11 @@ const anyClock = `${digits(2)}-${digits(2)}-${digits(2)}`;
 const endings = ["", "-[1-9]", "-[1-9][0-9]"].flatMap((sequence) =>
   [".sql", ".sql.gz", ".sql.zst"]
     .flatMap((extension) => [extension, `${extension}.age`])
-    .flatMap((extension) => [`${sequence}${extension}`, `${sequence}${extension}.json`]),
+    .flatMap((extension) => [
+      `${sequence}${extension}`,
+      `${sequence}${extension}.json`,
+      `${sequence}${extension}.proof.json`,
+    ]),
 );
 
 /**
@@ -46,12 +50,16 @@ const stem = ({ backup }: Named) => backup.replace(/_\d{4}-\d\d-\d\d_\d\d-\d\d-\
 function guards(database: string, files: readonly LocalFile[]): string[][] {
   const newest = new Date(Math.max(...files.map(({ named }) => named.time.getTime()))).toISOString().slice(0, 10);
   const names = new Set(files.map(({ name }) => name));
-  const alone = files.filter(({ name, named }) => name === named.backup && !names.has(`${name}.json`));
+  const missing = files.flatMap(({ name, named }) =>
+    name === named.backup
+      ? [".json", ".proof.json"].map((ending) => name + ending).filter((beside) => !names.has(beside))
+      : [],
+  );
   return [
     ...fromDayOn(newest).map((day) => ["--exclude", `${database}_${day}_*`]),
     ...files.filter(({ named }) => named.time.toISOString().startsWith(newest)).map(({ name }) => ["--include", name]),
-    // the backup is still here, only its manifest is not
-    ...alone.map(({ name }) => ["--exclude", `${name}.json`]),
+    // the backup is still here, only its manifest or its proof is not
+    ...missing.map((name) => ["--exclude", name]),
   ];
 }
 

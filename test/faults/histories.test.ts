@@ -133,6 +133,7 @@ const placeOf = (store: Store, change: (act: () => unknown) => void): Place => (
     yield Buffer.from(store.get(name) ?? "");
   },
   create: async () => undefined,
+  put: async () => {},
   remove: async (name) => change(() => store.delete(name)),
   elsewhere: async () => [],
   sweep: async () => {},
