@@ -2,7 +2,9 @@
  * Back up, damage, restore: the dump of the restored database is the dump of the original. On every server version, with
  * the clients that fit: Debian's for 13 to 15, newer ones by DB_CLIENT_DIR for 16 to 18.
  */
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "bun:test";
+import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
 import { createNasty } from "../support/nasty.ts";
@@ -20,6 +22,11 @@ const damage = `
   REVOKE ALL ON public.secrets FROM nasty_reader;
   SELECT lo_unlink(424242);`;
 
+const everyCount = `
+  SELECT nspname || '.' || relname || E'\\t' || (xpath('/row/c/text()', query_to_xml(
+    format('SELECT count(*) AS c FROM ONLY %I.%I', nspname, relname), false, true, '')))[1]
+  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind = 'r' AND nspname !~ '^pg_|^information_schema$'`;
+
 describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) => {
   let server: PostgresServer | undefined;
   let scripts: Installation;
@@ -36,6 +43,46 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
     expectSuccess(await scripts.run("backup"));
     return server;
   }
+
+  test.each([
+    [[]],
+    [
+      [
+        "--column-inserts",
+        "--rows-per-insert=3",
+        "--on-conflict-do-nothing",
+        "--quote-all-identifiers",
+        "--use-set-session-authorization",
+      ],
+    ],
+    [
+      [
+        "--data-only",
+        "--disable-triggers",
+        "--superuser=postgres",
+        "--enable-row-security",
+        "--load-via-partition-root",
+      ],
+    ],
+    [["--schema-only", "--no-owner", "--no-privileges", "--disable-dollar-quoting"]],
+    ...(major >= 18 ? [[["--statistics"]]] : []),
+  ])("S12a: what pg_dump writes with %j is read, row for row", async (options) => {
+    const there = await ready();
+    const clean = options.includes("--data-only") ? [] : ["--clean", "--if-exists"];
+    const dump = Bun.spawn([join(there.clientDir, "pg_dump"), ...clean, ...options], {
+      env: there.env("app"),
+      stderr: "ignore",
+    });
+    const reader = dumpReader();
+    for await (const chunk of dump.stdout) reader.add(chunk);
+    const { rows, tables } = reader.end();
+    expect(await dump.exited).toBe(0);
+    if (options.includes("--schema-only") || options.includes("--load-via-partition-root")) return;
+    const counted = (await there.sql("app", everyCount)).split("\n").map((line) => line.split("\t"));
+    expect(counted.length).toBeGreaterThan(20);
+    for (const [table = "", count] of counted)
+      if (tables.includes(table)) expect([table, `${rows?.get(table) ?? 0}`]).toEqual([table, count ?? ""]);
+  });
 
   test("the backup changes nothing", async () => {
     await expectState(await ready(), "app", original);

@@ -124,7 +124,8 @@ export function chooseHostile(by: Chance, file: string): string {
   return by.pick(settings) + parts.join("\n");
 }
 
-const harmless = words.filter((word) => !/^:|\\|--/.test(word));
+/** psql leaves comments of this kind out of what it sends. */
+const odd = [...words.filter((word) => word !== "--"), "E'\\'", "E'\\\\'", "E'\\''", "'\\'", "U&'\\'", "b'\\'"];
 const routine = [
   "CREATE FUNCTION f() ",
   "CREATE OR REPLACE PROCEDURE p(begin int, ",
@@ -138,6 +139,6 @@ export function chooseOdd(by: Chance): string {
   const pick = (all: readonly string[]) => all[by.below(all.length)] ?? "";
   const spaced = (all: readonly string[], most: number) =>
     Array.from({ length: by.below(most) }, () => pick(all) + pick(["", " ", "\n", " ", ", "])).join("");
-  const statement = () => `${pick(["SELECT ", "", ...routine])}${spaced(harmless, 9)}${spaced(closings, 4)};`;
+  const statement = () => `${pick(["SELECT ", "", ...routine])}${spaced(odd, 9)}${spaced(closings, 4)};`;
   return Array.from({ length: 1 + by.below(3) }, statement).join("\n");
 }

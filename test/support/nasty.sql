@@ -19,6 +19,11 @@ CREATE SCHEMA "select";
 CREATE SCHEMA empty_schema;
 COMMENT ON SCHEMA sales IS E'it''s a "comment" with a \\ backslash\nand a second line;\n\\connect evil\nCOPY sales.x FROM stdin;\n-- PostgreSQL database dump complete\n';
 
+-- Words that psql looks for in the beginning of a routine
+CREATE FUNCTION sales.days(begin date, "end" date) RETURNS int LANGUAGE sql AS 'SELECT $2 - $1';
+CREATE FUNCTION sales.spans() RETURNS TABLE(begin date, "case" int) LANGUAGE sql AS 'SELECT date ''2026-01-01'', 1';
+CREATE PROCEDURE sales.note(IN begin int) LANGUAGE sql AS 'SELECT $1';
+
 -- Types ---------------------------------------------------------------------------------------------------------------
 CREATE TYPE sales.mood AS ENUM ('sad', 'o''k', 'häppy', 'with space', '');
 CREATE TYPE sales.address AS (street text, "Hausnummer" int, tags text[], "dropped?" date);
