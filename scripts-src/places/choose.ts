@@ -2,6 +2,7 @@
 import { access } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Identity } from "../archive/identity.ts";
+import type { ManifestKeys } from "../archive/manifest.ts";
 import { parseBackupName } from "../archive/name.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { type Logger, scriptLog } from "../base/log.ts";
@@ -16,6 +17,8 @@ interface Wanted {
   present: Identity | undefined;
   /** The database is missing or empty: a new machine restores the backups of the one before. */
   isNew: boolean;
+  /** MANIFEST_KEY. */
+  keys?: ManifestKeys;
   log: Logger;
   now?: Date;
 }
@@ -25,7 +28,7 @@ interface Wanted {
  * the newest on, until one is ours. Throws a `Failure` with status 4 when there is none.
  */
 export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
-  const { database, present, log, now = new Date() } = wanted;
+  const { database, present, keys, log, now = new Date() } = wanted;
   // in a bucket, a backup without a manifest may never have been finished
   const all = (await listBackups(place, database)).filter(({ committed }) => committed || !place.shared);
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
@@ -34,7 +37,7 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
   const read: Owned[] = [];
   do {
     const next = newestFirst.slice(read.length, read.length + (read.length === 0 ? 1 : 32));
-    read.push(...(await readOwners(place, next, present)));
+    read.push(...(await readOwners(place, next, present, keys)));
     const chosen = pick(place, read, read.length === newestFirst.length, wanted.isNew);
     if (!chosen) continue;
     const others = read.slice(0, read.indexOf(chosen));

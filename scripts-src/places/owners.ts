@@ -1,7 +1,8 @@
 /** Whose the backups of a place are, by their manifests. */
 import { type Identity, identityIn, type Owner, ownerOf } from "../archive/identity.ts";
-import { largestManifest } from "../archive/manifest.ts";
+import { largestManifest, type ManifestKeys } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
+import { isSignedWith } from "../archive/signature.ts";
 import { together } from "../storage/together.ts";
 import type { Place, Stored } from "./place.ts";
 
@@ -15,30 +16,40 @@ export type Owned<T extends Stored = Stored> = T & {
 
 const limits = { atOnce: 32, budget: Infinity, cost: () => 0 };
 
-/** Reads the manifests of these backups, and compares them with the present identity. Does not throw. */
+/**
+ * Reads the manifests of these backups, and compares them with the present identity. With `keys` a manifest that is not signed says
+ * nothing: else somebody could make the newest backup pass for another server's. Does not throw.
+ */
 export async function readOwners<T extends Stored>(
   place: Place,
   backups: readonly T[],
   present: Identity | undefined,
+  keys?: ManifestKeys,
 ): Promise<Owned<T>[]> {
   const owned: Owned<T>[] = [];
   await together([...backups.entries()], limits, async ([index, backup]) => {
-    owned[index] = await readOwner(place, backup, present);
+    owned[index] = await readOwner(place, backup, present, keys);
   });
   return owned;
 }
 
-async function readOwner<T extends Stored>(place: Place, backup: T, present: Identity | undefined): Promise<Owned<T>> {
+async function readOwner<T extends Stored>(
+  place: Place,
+  backup: T,
+  present: Identity | undefined,
+  keys: ManifestKeys,
+): Promise<Owned<T>> {
   if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown" };
   try {
-    const identity = identityIn(await readStart(place.read(manifestName(backup.name))));
+    const manifest = await readStart(place.read(manifestName(backup.name)));
+    const identity = keys && !isSignedWith(manifest, keys) ? undefined : identityIn(manifest.toString());
     return { ...backup, identity, owner: ownerOf(identity, present) };
   } catch (error) {
     return { ...backup, identity: undefined, owner: "unknown", error };
   }
 }
 
-async function readStart(source: AsyncIterable<Uint8Array>): Promise<string> {
+async function readStart(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const blocks: Uint8Array[] = [];
   let bytes = 0;
   for await (const block of source) {
@@ -46,7 +57,7 @@ async function readStart(source: AsyncIterable<Uint8Array>): Promise<string> {
     bytes += block.byteLength;
     if (bytes > largestManifest) break;
   }
-  return Buffer.concat(blocks).toString();
+  return Buffer.concat(blocks);
 }
 
 /** Whether none of them is known to come from another server than the rest. */

