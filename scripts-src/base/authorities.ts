@@ -29,7 +29,8 @@ function readText(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw diskFailure(`cannot read CA_FILE ${path}`, error);
+    const { message, hints } = diskFailure(`cannot read CA_FILE ${path}`, error);
+    throw usageFailure(message, ...hints);
   }
 }
 

@@ -11,6 +11,8 @@ export interface State {
   running?: Date | undefined;
   /** Why the last run failed; absent when it did not. */
   failure?: string | undefined;
+  /** What was found at the start that would make a run fail, and when; absent when all worked, or a run has ended since. */
+  trouble?: { since: Date; cause: string } | undefined;
 }
 
 /** A run that ends with the tick, or fails and is seen to: not yet a reason to wake a person. */

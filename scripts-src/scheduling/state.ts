@@ -2,6 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { messageOf } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
 import type { State } from "./health.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
@@ -10,6 +12,7 @@ const schema = z.object({
   good: instant.optional(),
   running: instant.optional(),
   failure: z.string().optional(),
+  trouble: z.object({ since: instant, cause: z.string() }).optional(),
 });
 
 /** One schedule a database, as with the lock. */
@@ -24,8 +27,12 @@ export function readState(path: string): State | undefined {
   }
 }
 
-/** Replaces the state in one go. Throws what the file system throws. */
-export function writeState(path: string, state: State): void {
-  writeFileSync(`${path}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
-}
+/** Returns a function that writes the state as it is then, in one go. That it cannot be written is logged only. */
+export const stateKeeper = (path: string, state: State, log: Logger) => (): void => {
+  try {
+    writeFileSync(`${path}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    log.warn(`cannot keep the state of the schedule in ${path}, for the health check: ${messageOf(error)}`);
+  }
+};

@@ -56,6 +56,17 @@ export function nextTicks(ticks: Ticks, time: Date, count: number): Date[] {
   return times;
 }
 
+/** The zone in the variable TZ where that is another one than `zone`; undefined when it is none that can be compared. */
+export function otherZone(variable: string | undefined, zone: string): string | undefined {
+  try {
+    const nameOf = (timeZone: string) => new Intl.DateTimeFormat("en", { timeZone }).resolvedOptions().timeZone;
+    const same = !variable || nameOf(variable).replace("Etc/", "") === nameOf(zone).replace("Etc/", "");
+    return same ? undefined : variable;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A point in time for people: UTC, and the schedule's own zone where that is another one. */
 export function timeText(time: Date, zone: string): string {
   const utc = `${time.toISOString().slice(0, 19)}Z`;

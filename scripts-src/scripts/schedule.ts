@@ -1,24 +1,27 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL. */
 import type { Argv } from "yargs";
-import { inBucket } from "../places/bucket.ts";
-import { prepareFolder } from "../places/folder.ts";
-import { listBackups, newestGood } from "../places/place.ts";
-import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
-import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
-import { openDatabase } from "../database/open.ts";
-import { overdueSince, type State } from "../scheduling/health.ts";
-import { dutiesOf } from "../scheduling/duties.ts";
-import { keepTime } from "../scheduling/keep-time.ts";
-import { readState, stateFile } from "../scheduling/state.ts";
-import { nextTicks, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
-import { type Check, checkAll } from "../run/checklist.ts";
 import { Failure, messageOf } from "../base/errors.ts";
+import { openDatabase } from "../database/open.ts";
 import type { Outcome } from "../notify/outcome.ts";
+import { prepareFolder } from "../places/folder.ts";
 import { attempt } from "../run/attempt.ts";
-import type { Job, Result, Script } from "../run/script.ts";
+import { type Check, checkAll } from "../run/checklist.ts";
+import { forgetReport } from "../run/report-once.ts";
+import type { Job, Script } from "../run/script.ts";
+import { dutiesOf } from "../scheduling/duties.ts";
+import type { State } from "../scheduling/health.ts";
+import { keepTime } from "../scheduling/keep-time.ts";
+import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
+import { nextTicks, otherZone, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { settingsText } from "../settings/settings-text.ts";
-import { openStorage } from "../storage/open.ts";
+import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
+import { checkHealth } from "../steps/check-health.ts";
+import { lastGood } from "../steps/last-good.ts";
+import { newestInBucket } from "../steps/newest-in-bucket.ts";
+import { openOutbox, type Outbox } from "../steps/outbox.ts";
+import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
+import { tryOut } from "../steps/try-out.ts";
 
 interface Options {
   check: boolean;
@@ -31,8 +34,8 @@ export const schedule: Script<Options> = {
   usage: "[--check] [--dry-run]",
   examples: [
     ["schedule", "keep backing up; what the container does"],
-    ["schedule --check", "is the last good backup as recent as BACKUP_INTERVAL wants it? exit status 0 or 1"],
-    ["schedule --dry-run", "check all that a run needs; change nothing"],
+    ["schedule --check", "is the last good backup as recent as it should be? exit status 0 or 1"],
+    ["schedule --dry-run", "check everything a run needs; change nothing"],
   ],
   options: (yargs: Argv) =>
     yargs
@@ -45,6 +48,7 @@ export const schedule: Script<Options> = {
   needs: () => ["database", "storage", "schedule"],
   conflicts: (_, settings) => (settings.BACKUP_INTERVAL === undefined ? [] : problemsOf(() => readTicks(settings))),
   reports: () => false,
+  reportsOnce: ({ check, dryRun }) => !check && !dryRun,
   graceSeconds: ({ check, dryRun }, settings) => (check || dryRun ? 0 : settings.BACKUP_GRACE_SECONDS),
 
   async act(job) {
@@ -58,16 +62,20 @@ export const schedule: Script<Options> = {
       return { summary: "", output: await checkAll([checkTicks(settings, ticks), ...checks]) };
     }
     const path = stateFile(folder, lockName(database));
-    if (job.options.check) return check(job, ticks, readState(path));
+    if (job.options.check) return checkHealth(job, ticks, readState(path));
 
     log.info(`settings:\n${settingsText(settings)}`);
     log.info(`schedule of ${database.where}`, { database: database.name, server: database.where });
     await prepareFolder(folder);
-    const state: State = { since: new Date(), ...readState(path), running: undefined };
-    state.good = await newestBackup(job, state.good);
+    forgetReport(job);
+    const state: State = { since: new Date(), ...readState(path), running: undefined, trouble: undefined };
+    const save = stateKeeper(path, state, log);
+    state.good = await newestInBucket(job, state.good);
     announce(job, ticks, state);
+    void tryAtStart(job, state, save);
+    const outbox = openOutbox(log, asked);
     const start = new Date(Math.min(Date.now(), Number(state.good ?? state.since)));
-    const duties = dutiesOf(job, ticks, { state, path, work: () => backUp(job) });
+    const duties = dutiesOf(job, ticks, { state, save, work: () => backUp(job, outbox) });
     await keepTime({ ticks, start, duties }, asked);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
@@ -100,55 +108,37 @@ function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
   const [zone, now] = [settings.BACKUP_TIMEZONE, new Date()];
   const times = nextTicks(ticks, now, 3);
   const last = good ? `the last good backup began ${timeText(good, zone)}` : "there is no backup in S3 yet";
-  log.info(`BACKUP_INTERVAL ${settings.BACKUP_INTERVAL}: ${last}; next runs:\n${listTimes(times, zone)}`, {
+  const list = times.map((time) => timeText(time, zone)).join("\n");
+  log.info(`BACKUP_INTERVAL ${settings.BACKUP_INTERVAL}: ${last}; next runs:\n${list}`, {
     interval: settings.BACKUP_INTERVAL,
     timezone: zone,
     lastGood: good?.toISOString(),
     nextRuns: times.map((time) => time.toISOString()),
   });
+  const other = otherZone(process.env["TZ"], zone);
+  if (other)
+    log.warn(`TZ is ${other}, but BACKUP_INTERVAL is read in BACKUP_TIMEZONE, which is ${zone}; set both to the same`);
 }
 
-const listTimes = (times: Date[], zone: string) => times.map((time) => timeText(time, zone)).join("\n");
-
-/** Start of the newest committed backup in S3, but for names from the future; when that cannot be asked, as far as is known here. */
-async function newestBackup(job: Job, known: Date | undefined): Promise<Date | undefined> {
-  const { settings, log, asked } = job;
+/** Says now what would make the first run fail, not in the night. The schedule does not wait for it, and goes on whatever is found. */
+async function tryAtStart(job: Job, state: State, save: () => void): Promise<void> {
+  const { log, asked } = job;
   try {
-    const storage = await openStorage(settings, { log, signal: asked });
-    return newestGood(await listBackups(inBucket(storage), job.facts.database))?.backup.time;
+    const { lines, trouble } = await tryOut(job, asked);
+    if (!trouble) return log.info(`tried what a run needs:\n${lines}`);
+    state.trouble = { since: new Date(), cause: trouble };
+    save();
+    log.error(`a run would fail now; the schedule goes on:\n${lines}`);
   } catch (error) {
-    if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
-    return known;
+    if (!asked.aborted) log.error(`cannot try what a run needs: ${messageOf(error)}`);
   }
 }
 
 /** `backup --upload` once; what a person would get on stdout stands in the log. */
-function backUp(job: Job): Promise<Outcome> {
+function backUp(job: Job, outbox: Outbox): Promise<Outcome> {
   // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
   const signal = AbortSignal.any([job.signal]);
-  const run: Job<BackupOptions> = { ...job, script: "backup", options: scheduled, facts: {}, signal };
-  return attempt({ name: run.script, act: async () => ({ summary: (await runBackup(run)).summary }) }, run);
-}
-
-/** Says whether all is well; throws a `Failure` when a backup is overdue, by the state on disk and by what lies in S3. */
-async function check(job: Job, ticks: Ticks, known: State | undefined): Promise<Result> {
-  const now = new Date();
-  const text = (time: Date) => timeText(time, job.settings.BACKUP_TIMEZONE);
-  let state = known;
-  if (!state || overdueSince(ticks, state, now)) {
-    // a backup taken by hand counts as well
-    const good = await newestBackup(job, state?.good);
-    const since = state?.since ?? good;
-    if (!since)
-      throw new Failure("unhealthy: no schedule has run here, and no good backup is known", {
-        hints: ["start schedule, or take a backup: backup --upload"],
-      });
-    state = { ...state, since, good };
-  }
-  const last = state.good ? `the last good backup began ${text(state.good)}` : "there is no good backup yet";
-  const overdue = overdueSince(ticks, state, now);
-  const failure = state.failure === undefined ? [] : [`the last run failed: ${state.failure}`];
-  if (overdue)
-    throw new Failure(`unhealthy: a backup has been due since ${text(overdue)}; ${last}`, { hints: failure });
-  return { summary: "", output: [`healthy: ${last}`, ...failure].join("; ") };
+  const run = { ...job, script: "backup", options: scheduled, facts: {}, signal, sendLater: outbox };
+  const act = async (given: Job) => ({ summary: (await runBackup({ ...given, options: scheduled })).summary });
+  return attempt({ name: run.script, lastGood, act }, run);
 }

@@ -40,7 +40,7 @@ async function newestIn(place: Place, database: string): Promise<Found> {
     const newest = newestGood(await listBackups(place, database));
     return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
   } catch (error) {
-    return { where, trouble: messageOf(error) };
+    return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
   }
 }
 

@@ -10,10 +10,8 @@ const usualWaits = [minute, 5 * minute, 15 * minute, 60 * minute];
 /** After so many tries, about two days, it is given up. */
 const usualTries = 50;
 
-export interface Outbox {
-  /** Takes notices; never waits for them. */
-  add(ways: readonly Way[]): void;
-}
+/** Takes notices, and never waits for them. */
+export type Outbox = (ways: readonly Way[]) => void;
 
 /** Tries each notice again until it is sent, `signal` is aborted, or the tries are used up. */
 export function openOutbox(log: Logger, signal: AbortSignal, waits = usualWaits, tries = usualTries): Outbox {
@@ -24,12 +22,10 @@ export function openOutbox(log: Logger, signal: AbortSignal, waits = usualWaits,
     }
     log.error(`a notice could not be sent: gave up after ${counted(tries, "more try", "more tries")}`);
   }
-  return {
-    add(ways) {
-      if (ways.length > 0)
-        log.info(`${counted(ways.length, "notice")} will be sent again in ${(waits[0] ?? 0) / 1000} s`);
-      // a signal ends the wait: what is not sent by then is lost
-      for (const way of ways) void send(way).catch(() => {});
-    },
+  return (ways) => {
+    if (ways.length > 0)
+      log.info(`${counted(ways.length, "notice")} will be sent again in ${(waits[0] ?? 0) / 1000} s`);
+    // a signal ends the wait: what is not sent by then is lost
+    for (const way of ways) void send(way).catch(() => {});
   };
 }

@@ -24,9 +24,18 @@ export function describeError(error: unknown): string {
     / (For more information, pass|Is the computer able|Does the server speak TLS).*$/s,
     "",
   );
-  const words = /^(UnknownError|Unknown|\d+|)$/.test(message) || message === nameOf(error) ? "" : message;
+  // of the SDK's XML parser, about a page that a proxy sent
+  const inner = /Deserialization error|^(UnknownError|Unknown|\d+|)$/.test(message);
+  const words = inner || message === nameOf(error) ? "" : message;
   return [facts, words.startsWith(`${facts}:`) ? words.slice(facts.length + 2) : words].filter(Boolean).join(": ");
 }
+
+/** An answer that no S3 server gives: a proxy or a login page said 200 in its place. `words` are its first ones. */
+export const notS3 = (status: number, words: string): Error =>
+  Object.assign(new Error(words.trim().slice(0, 60).replaceAll(/\s+/g, " ") || "an empty answer"), {
+    name: "NotS3",
+    $metadata: { httpStatusCode: status },
+  });
 
 const transientNames = new Set([
   "RequestTimeout", // the server waited for our bytes
@@ -41,7 +50,7 @@ const tlsProblem = /CERT|SIGNATURE|EPROTO|_TLS_|SSL/;
 /** True when the same request can succeed later: the network, an overloaded or restarting server. */
 export function isTransient(error: unknown): boolean {
   const status = statusOf(error);
-  if (error instanceof Failure) return false;
+  if (error instanceof Failure || nameOf(error) === "NotS3") return false;
   if (error instanceof Error && error.name === "TimeoutError") return true;
   if (status === undefined) return codeOf(error) !== undefined && !tlsProblem.test(nameOf(error));
   if (transientNames.has(nameOf(error))) return true;
@@ -128,6 +137,30 @@ const meanings: Readonly<Record<string, (where: Where & { host: string; right: s
     says: "an object of this name exists already, another run wrote it",
     hints: ["nothing was replaced; run the backup again"],
   }),
+  NotS3: ({ host }) => ({
+    says: `the answer does not come from an S3 server`,
+    hints: [
+      `check S3_URL (${host}): a proxy, a login page or another service answers there; NO_PROXY=${host.replace(/:\d+$/, "")} goes past a proxy`,
+    ],
+  }),
+  302: ({ host }) => ({
+    says: `${host} redirects elsewhere`,
+    hints: ["check S3_URL: a proxy or a login page may answer there; redirects are not followed"],
+  }),
+  407: () => ({
+    says: "the proxy wants a login",
+    hints: [
+      "write it into HTTPS_PROXY and HTTP_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY",
+    ],
+  }),
+  413: ({ host }) => ({
+    says: `${host}, or a proxy in front of it, does not accept a request of this size`,
+    hints: ["allow bodies of 100 MB and more there (nginx: client_max_body_size 0)"],
+  }),
+  ERR_PROXY_TUNNEL: ({ host }) => ({
+    says: `the proxy does not connect us to ${host}`,
+    hints: ["check HTTPS_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY"],
+  }),
   ECONNREFUSED: (where) => ({
     says: `${where.host} refuses the connection`,
     hints: [`${reach(where)} (host and port), and that the server runs`],
@@ -146,7 +179,7 @@ const meanings: Readonly<Record<string, (where: Where & { host: string; right: s
   }),
   untrusted: ({ host }) => ({
     says: `the TLS certificate of ${host} is not trusted`,
-    hints: ["check S3_URL; name a private certificate authority with NODE_EXTRA_CA_CERTS=/path/ca.pem"],
+    hints: ["check S3_URL; name the file of a private certificate authority in CA_FILE"],
   }),
 };
 
@@ -167,6 +200,8 @@ const sameAs: Readonly<Record<string, string>> = {
   503: "SlowDown",
   InsufficientStorage: "QuotaExceeded",
   XMinioStorageFull: "QuotaExceeded",
+  303: "302",
+  307: "302",
   507: "QuotaExceeded",
   412: "PreconditionFailed",
   EAI_AGAIN: "ENOTFOUND",

@@ -2,7 +2,9 @@
  * The SDK's way to the network, on Bun's own HTTP client instead of node:http: half the CPU time and 80 MB less memory
  * for a 1 GiB upload.
  */
+import { trusted } from "../base/authorities.ts";
 import type { HttpHandlerOptions, HttpRequest, HttpResponse, RequestHandler } from "@smithy/types";
+import { notS3 } from "./explain.ts";
 
 /** How long (ms) an answer may take; CompleteMultipartUpload of a large object takes the server minutes. */
 const answerTime = { POST: 900_000, other: 120_000 };
@@ -36,8 +38,11 @@ async function send(request: HttpRequest, signal?: AbortSignal): Promise<{ respo
       redirect: "manual",
       decompress: false,
       timeout: limit === undefined,
+      ...trusted(),
       signal: either,
     } as RequestInit);
+    if (answer.ok && request.method !== "GET" && answer.headers.get("content-type")?.startsWith("text/html"))
+      throw notS3(answer.status, await answer.text());
     const streamed = request.method === "GET" && request.query?.["x-id"] === "GetObject" && answer.ok;
     return {
       response: {

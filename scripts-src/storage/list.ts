@@ -8,7 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
-import { describeError } from "./explain.ts";
+import { describeError, notS3 } from "./explain.ts";
 import type { RemoteObject } from "./storage.ts";
 
 /** See `Storage.list`. */
@@ -67,9 +67,11 @@ function listPage(bucket: Bucket, start: string, token: string | undefined) {
   command.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);
-      const response = result.response as { body: Uint8Array };
+      const response = result.response as { statusCode: number; body: Uint8Array };
       entries = [];
       const text = Buffer.from(response.body).toString();
+      // a listing without entries is empty, so a web page must not pass for one
+      if (response.statusCode === 200 && !text.includes("<ListBucketResult")) throw notS3(200, text);
       response.body = Buffer.from(text.replace(/<Contents>.*?<\/Contents>/gs, (entry) => (entries.push(entry), "")));
       return result;
     },

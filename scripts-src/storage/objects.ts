@@ -2,7 +2,7 @@
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
-import { isTransient, lacksConditions, statusOf } from "./explain.ts";
+import { isTransient, lacksConditions, notS3, statusOf } from "./explain.ts";
 
 /** An object that an upload makes. */
 export interface Target {
@@ -24,6 +24,7 @@ export async function headObject(bucket: Bucket, name: string, signal: AbortSign
   try {
     const command = new HeadObjectCommand({ Bucket: bucket.name, Key: bucket.key(name) });
     const head = await bucket.client.send(command, { abortSignal: signal });
+    if (head.ETag === undefined && head.LastModified === undefined) throw notS3(200, "no object's headers");
     return { bytes: head.ContentLength ?? 0, modified: head.LastModified ?? new Date(0), id: head.Metadata?.upload };
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
@@ -41,12 +42,11 @@ export const attributes = (bucket: Bucket, { name, id }: Target) => ({
 
 /** Stores bytes in one request. Throws the SDK's error when trying on is no use. */
 export async function putObject(bucket: Bucket, target: Target, body: Uint8Array, signal: AbortSignal): Promise<void> {
-  await store(bucket, target, body.byteLength, signal, (condition) =>
-    bucket.client.send(
-      new PutObjectCommand({ ...attributes(bucket, target), Body: body, ContentLength: body.byteLength, ...condition }),
-      { abortSignal: signal },
-    ),
-  );
+  await store(bucket, target, body.byteLength, signal, async (condition) => {
+    const object = { ...attributes(bucket, target), Body: body, ContentLength: body.byteLength, ...condition };
+    const { ETag } = await bucket.client.send(new PutObjectCommand(object), { abortSignal: signal });
+    if (ETag === undefined) throw notS3(200, "no ETag");
+  });
 }
 
 /**

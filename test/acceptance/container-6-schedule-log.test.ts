@@ -89,8 +89,12 @@ test("METRICS_FILE: is written after every run, good or not", async () => {
   const scripts = installScripts();
   const METRICS_FILE = join(scripts.dir, "backup.prom");
   const env = { ...settings, METRICS_FILE, SITE_NAME: "test" };
-  const sample = (name: string) =>
-    Number(new RegExp(`^backup_scripts_${name}{script="backup",site="test"} (.*)$`, "m").exec(metrics())?.[1]);
+  const sample = (name: string, database = "shop") =>
+    Number(
+      new RegExp(`^backup_scripts_${name}{script="backup",site="test",database="${database}"} (.*)$`, "m").exec(
+        metrics(),
+      )?.[1],
+    );
   const metrics = () => readFileSync(METRICS_FILE, "utf8");
   const before = Date.now() / 1000 - 1;
   expect((await scripts.run("backup", ["--upload"], { env })).status).toBe(0);
@@ -99,7 +103,8 @@ test("METRICS_FILE: is written after every run, good or not", async () => {
   expect([sample("last_run_success"), sample("last_success_bytes") > 500]).toEqual([1, true]);
   const broken = { ...env, DATABASE_URL: world.postgres.url("nowhere") };
   expect((await scripts.run("backup", ["--upload"], { env: broken })).status).toBe(1);
-  expect([sample("last_run_success"), sample("last_run_exit_status")]).toEqual([0, 1]);
+  expect([sample("last_run_success", "nowhere"), sample("last_run_exit_status", "nowhere")]).toEqual([0, 1]);
+  expect([sample("last_run_success"), sample("last_run_warnings")]).toEqual([1, 0]);
   expect(sample("last_success_timestamp_seconds")).toBe(good);
   const nowhere = { ...env, METRICS_FILE: join(scripts.dir, "no/such/folder/backup.prom") };
   const ran = await scripts.run("backup", ["--upload"], { env: nowhere });
@@ -145,6 +150,6 @@ test("schedule --check: a backup that is named in the future does not make up fo
   scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(3)}`);
   expect(await check()).toMatchObject({ status: 1, stderr: expect.stringMatching(/unhealthy: a backup has been due/) });
   // two machines' clocks need not agree
-  scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(-1 / 48)}`);
+  scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(-1 / 288)}`);
   expect(await check()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^healthy/) });
 });

@@ -39,7 +39,7 @@ describe("over TLS", () => {
     const { status, stderr } = await sync();
     expect(status).toBe(1);
     expect(stderr).toContain("the TLS certificate of 127.0.0.1");
-    expect(stderr).toContain("hint: check S3_URL; name a private certificate authority with NODE_EXTRA_CA_CERTS");
+    expect(stderr).toContain("hint: check S3_URL; name the file of a private certificate authority in CA_FILE");
     expect(server.asked).toEqual([]);
   });
 

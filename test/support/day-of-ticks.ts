@@ -5,6 +5,7 @@
 import { heapStats } from "bun:jsc";
 import { join } from "node:path";
 import { dutiesOf } from "../../scripts-src/scheduling/duties.ts";
+import { stateKeeper } from "../../scripts-src/scheduling/state.ts";
 import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 import { configureLog } from "../../scripts-src/base/log.ts";
@@ -77,8 +78,9 @@ async function work() {
 
 const ticks = readTicks(settings);
 const path = join(folder, "state.json");
+const state = { since: start };
 await keepTime(
-  { ticks, start, duties: dutiesOf(job, ticks, { state: { since: start }, path, work }) },
+  { ticks, start, duties: dutiesOf(job, ticks, { state, save: stateKeeper(path, state, job.log), work }) },
   stop.signal,
   clock,
 );

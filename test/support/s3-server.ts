@@ -77,6 +77,8 @@ export interface Behaviour {
  */
 export interface Fault {
   operation: Operation;
+  /** Only for keys like this. */
+  key?: RegExp;
   /** How often; always when absent. */
   times?: number;
   /** Only from so many requests of the operation on (0: from the first). */
@@ -150,7 +152,8 @@ export function startS3Server(changes: Partial<Behaviour> = {}, where: Partial<A
     asked.push(log);
     const count = counts.get(asks.operation) ?? 0;
     counts.set(asks.operation, count + 1);
-    const fault = faults.find((f) => f.operation === asks.operation && count >= (f.after ?? 0) && (f.times ?? 1) > 0);
+    const fits = (f: Fault) => f.operation === asks.operation && (f.key?.test(asks.key) ?? true);
+    const fault = faults.find((f) => fits(f) && count >= (f.after ?? 0) && (f.times ?? 1) > 0);
     if (fault?.times !== undefined) fault.times--;
     const response = await respond(request, target, asks, fault);
     log.status = response.status;
