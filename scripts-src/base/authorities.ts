@@ -7,6 +7,15 @@ import { usageFailure } from "./errors.ts";
 
 let authorities: string[] | undefined;
 
+const uncheckedBy = "NODE_TLS_REJECT_UNAUTHORIZED";
+
+/** Certificates are checked whatever this variable of Node.js says. Returns whether it said something else. */
+export function alwaysCheck(): boolean {
+  const ignored = process.env[uncheckedBy] === "0";
+  delete process.env[uncheckedBy];
+  return ignored;
+}
+
 /**
  * From now on trusts the certificates in this PEM file too: for mail, and for requests that `trusted` is given to.
  * Throws a `Failure` when the file cannot be read or holds no certificate.

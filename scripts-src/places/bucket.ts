@@ -24,7 +24,7 @@ export const inBucket = (storage: Storage): Place => ({
       throw error;
     }
   },
-  read: (name) => storage.get(name),
+  read: (name, bytes) => storage.get(name, bytes === undefined ? {} : { bytes }),
   create: (name, expectedBytes) => Promise.resolve(createObject(storage, name, expectedBytes)),
   put: (name, content) => storage.put(name, Buffer.from(content)),
   remove: (name) => storage.delete(name),

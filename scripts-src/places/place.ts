@@ -38,8 +38,8 @@ export interface Place {
   list(database?: string): Promise<StoredFile[]>;
   /** The manifest of a backup, its signature checked with `keys`; undefined when there is none. Throws when it is damaged. */
   manifest(name: string, keys?: ManifestKeys): Promise<Manifest | undefined>;
-  /** The bytes of a file. */
-  read(name: string): AsyncIterable<Uint8Array>;
+  /** The bytes of a file; in a bucket never more than `bytes`, its size in the listing. */
+  read(name: string, bytes?: number): AsyncIterable<Uint8Array>;
   /** Begins a backup of about so many bytes; undefined when the name is taken. */
   create(name: string, expectedBytes: number): Promise<Sink | undefined>;
   /** Writes a small file, in place of the one of that name. */

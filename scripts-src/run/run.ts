@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { Failure } from "../base/errors.ts";
 import { configureLog } from "../base/log.ts";
-import { trustAlso } from "../base/authorities.ts";
+import { alwaysCheck, trustAlso } from "../base/authorities.ts";
 import { type ReadSettings, readSettings } from "../settings/env.ts";
 import { attempt } from "./attempt.ts";
 import { checkSettings } from "./check-settings.ts";
@@ -20,8 +20,10 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
     const home = dirname(process.execPath);
     const answer = parsed.wrong ? undefined : await script.answer?.(parsed.options, home);
     if (answer !== undefined) return print(answer);
+    const ignored = alwaysCheck();
     const read = readSettings({ home, envFile: parsed.envFile, environment: process.env });
     log = configureLog(script.name, read.settings);
+    if (ignored) log.warn("NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect; name your own authority in CA_FILE");
     // whoever set a mode that cannot be read wanted to hear of trouble
     if (read.broken.has("EMAIL_NOTIFY_MODE")) read.settings.EMAIL_NOTIFY_MODE = "FAILURE_ONLY";
     const job: Omit<Job, "warn"> = {

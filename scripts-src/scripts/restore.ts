@@ -233,10 +233,15 @@ async function fetchBackup(job: Job<Options>, target: Target, folder: string): P
   const keys = keysFrom(job);
   const manifest = backup.committed ? await place.manifest(name, keys.manifestKeys) : undefined;
   if (!options.unsigned) requireSigned(name, manifest, keys);
+  if (manifest && manifest.bytes !== backup.bytes)
+    throw new Failure(
+      `${job.facts.remoteLocation} is damaged: it has ${backup.bytes} bytes, its manifest says ${manifest.bytes}`,
+      { hints: ["nothing was fetched; restore another backup"] },
+    );
   log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(backup.bytes)}`);
   const progress = showProgress("fetch", backup.bytes);
   try {
-    const bytes = watched(place.read(name), (block) => progress.add(block.byteLength));
+    const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
     return { name, manifest, ...(await spool(folder, spoolName(name, target.database), bytes)) };
   } finally {
     progress.stop();

@@ -75,10 +75,11 @@ export const checkStorage = (job: Job, { writes }: { writes: boolean }): Check =
   what: `storage s3://${job.settings.S3_BUCKET}/${job.settings.S3_PATH}`,
   async look() {
     const storage = await openStorage(job.settings, job);
-    if (!writes) return probeListing(storage).then(() => "can be listed");
+    const where = storage.elsewhere ? `; at ${storage.elsewhere}, by AWS_ENDPOINT_URL or ~/.aws/config` : "";
+    if (!writes) return probeListing(storage).then(() => `can be listed${where}`);
     const lacks = await probeWriting(storage);
-    return lacks.length === 0
-      ? `can be listed, written, read and deleted (tried with an object ${probeName}, which is gone again)`
-      : `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}`;
+    if (lacks.length > 0)
+      return `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}${where}`;
+    return `can be listed, written, read and deleted (tried with an object ${probeName}, which is gone again)${where}`;
   },
 });

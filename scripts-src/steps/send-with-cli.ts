@@ -32,6 +32,8 @@ async function callCli(
   const { settings, options } = job;
   if (settings.REMOTE_S3_DELETE && local.length === 0)
     throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
+  // says where requests go, if that is neither AWS nor S3_URL
+  if (settings.S3_URL === undefined) await openStorage(settings, job);
   const unfit = await findUnfit(folder, local);
   const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(unfit.keys()) });
   const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Settings } from "../settings/settings.ts";
 import { connectBucket } from "./bucket.ts";
 import { download } from "./download.ts";
+import { endpointElsewhere } from "./endpoint.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
 import { explore, listObjects, sweepStaleUploads } from "./list.ts";
@@ -11,10 +12,12 @@ import type { Storage, StorageContext } from "./storage.ts";
 import { Upload } from "./upload.ts";
 
 /** See `openStorage`. No request is sent yet. */
-export function connect(settings: Settings, bucketName: string, context: StorageContext): Storage {
+export async function connect(settings: Settings, bucketName: string, context: StorageContext): Promise<Storage> {
+  const elsewhere = await endpointElsewhere(settings, bucketName, context.log);
   const bucket = connectBucket(settings, bucketName, context);
   const { explained, tried, location, signal } = bucket;
   return {
+    elsewhere,
     location,
     list: (prefix) => listObjects(bucket, prefix),
     prefix: bucket.prefix,
@@ -29,7 +32,7 @@ export function connect(settings: Settings, bucketName: string, context: Storage
       ),
     upload: (name, options) => new Upload(bucket, name, options),
     uploadFile: (path, name, options = {}) => uploadFile(bucket, path, name, options),
-    get: (name, { from } = {}) => download(bucket, name, from),
+    get: (name, { from, bytes } = {}) => download(bucket, name, from, bytes),
     delete: (name) => explained(`delete ${location(name)}`, "s3:DeleteObject", () => deleteObject(bucket, name)),
     exposure: (name, body) =>
       explained(`try versions of ${location(name)}`, "s3:PutObject", () => findExposure(bucket, name, body)),

@@ -10,22 +10,25 @@ const idleTime = 60_000;
 /** How far a download is; size and ETag are known from its first answer on. */
 interface State {
   position: number;
+  /** Size in the listing. */
+  expected: number | undefined;
   size?: number;
   etag?: string | undefined;
 }
 
 /** See `Storage.get`. */
-export async function* download(bucket: Bucket, name: string, from = 0): AsyncGenerator<Uint8Array> {
+export async function* download(bucket: Bucket, name: string, from = 0, expected?: number): AsyncGenerator<Uint8Array> {
   const what = `download of ${name}`;
   const explained = <T>(work: () => Promise<T>) =>
     bucket.explained(`read ${bucket.location(name)}`, "s3:GetObject", work);
-  const state: State = { position: from };
+  const state: State = { position: from, expected };
   while (state.size === undefined || state.position < state.size) {
     // with its first block: a server that always breaks off at once runs out of tries
     const stream = await explained(() => bucket.tried(what, (signal) => openAt(bucket, name, state, signal)));
     try {
       for (let block = stream.first; block; block = await nextBlock(stream.reader, bucket.signal)) {
         state.position += block.byteLength;
+        if (state.size && state.position > state.size) throw tooLong(bucket, name, state.size);
         yield block;
       }
     } catch (error) {
@@ -57,8 +60,9 @@ async function openAt(bucket: Bucket, name: string, state: State, signal: AbortS
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(answer.ContentRange ?? "") ?? [];
   if (position > 0 && Number(start) !== position)
     throw new Failure(`cannot read ${bucket.location(name)} from byte ${position}: the server does not know ranges`);
-  const size = Number(total ?? answer.ContentLength ?? 0);
+  const size = Number(total ?? answer.ContentLength ?? state.expected ?? 0);
   if (state.size !== undefined && state.size !== size) throw changed(bucket, name);
+  if (state.expected !== undefined && state.expected !== size) throw otherSize(bucket, name, state.expected, size);
   Object.assign(state, { size, etag: answer.ETag });
   const reader: Reader = (answer.Body as unknown as ReadableStream<Uint8Array>).getReader();
   const first = await nextBlock(reader, signal);
@@ -67,6 +71,12 @@ async function openAt(bucket: Bucket, name: string, state: State, signal: AbortS
 }
 
 const changed = (bucket: Bucket, name: string) => new Failure(`${bucket.location(name)} changed while it was read`);
+const otherSize = (bucket: Bucket, name: string, listed: number, sent: number) =>
+  new Failure(`${bucket.location(name)}: the server lists ${listed} bytes, but would send ${sent}`, {
+    hints: ["try again; if it stays so, look into the bucket: the object was replaced, or the server is faulty"],
+  });
+const tooLong = (bucket: Bucket, name: string, size: number) =>
+  new Failure(`${bucket.location(name)}: the server sends more than the ${size} bytes that it announced`);
 const broken = (why: string) => Object.assign(new Error(why), { code: "ECONNRESET" });
 
 /** The next bytes, undefined at the end. Throws when none come in time, or the reason of `signal`. */

@@ -39,6 +39,8 @@ export interface UploadSink {
 export interface Storage {
   /** Where an object lies, for people: `s3://bucket/path/name`. */
   location: (name: string) => string;
+  /** The host of the requests, where neither AWS nor S3_URL but AWS_ENDPOINT_URL or ~/.aws/config decides it. */
+  readonly elsewhere: string | undefined;
   /** The objects directly below S3_PATH whose name starts with `prefix`, in pages of 1,000. */
   list(prefix?: string): AsyncIterable<RemoteObject>;
   /** `S3_PATH/`, or empty. */
@@ -52,8 +54,11 @@ export interface Storage {
   upload(name: string, options?: UploadOptions): UploadSink;
   /** Stores a file; throws when it changes meanwhile. The size of a small one is for the caller to compare (a listing is cheaper than a HEAD each). */
   uploadFile(path: string, name: string, options?: UploadOptions): Promise<void>;
-  /** The bytes of an object from offset `from` on; a broken connection is resumed where it broke. */
-  get(name: string, options?: { from?: number }): AsyncIterable<Uint8Array>;
+  /**
+   * The bytes of an object from offset `from` on; a broken connection is resumed where it broke. With `bytes`, an object of
+   * another size is refused before any of it is read; more than the announced size is never returned.
+   */
+  get(name: string, options?: { from?: number; bytes?: number }): AsyncIterable<Uint8Array>;
   /** Deletes one object; one that is not there is no error. */
   delete(name: string): Promise<void>;
   /** What a thief of the access key could do; tried with an object of this name, which is deleted again. */

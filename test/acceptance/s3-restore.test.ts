@@ -5,7 +5,7 @@ import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, folderState } from "../support/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
+import { open, s3Settings } from "../support/storage.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { describeWhere } from "../support/where.ts";
 
@@ -128,6 +128,38 @@ test.each([
       expectNoCopy();
     },
   );
+});
+
+test("S13: an object of another size than its manifest says is refused before it is fetched", async () => {
+  const whole = object(names[1]!);
+  await changed(
+    names[1]!,
+    (objects, key) => objects.set(key, { ...whole, body: Buffer.alloc(100_000_000) }),
+    async () => {
+      s3.asked.splice(0);
+      const size = object(names[1]!).body.length;
+      expectFailure(
+        await restore(),
+        new RegExp(`${names[1]} is damaged: it has ${size} bytes, its manifest says ${whole.body.length}`),
+      );
+      const fetched = s3.asked.filter(({ operation }) => operation === "GetObject").map(({ key }) => key);
+      expect(fetched).toContain(`x/${names[1]}.json`);
+      expect(fetched).not.toContain(`x/${names[1]}`);
+    },
+  );
+});
+
+test("S13: an object that is larger than the server listed it is not read", async () => {
+  const { storage } = await open(s3, bucket, { S3_PATH: "x" });
+  const [name = ""] = names;
+  const { length } = object(name).body;
+  expect((await Array.fromAsync(storage.get(name, { bytes: length }))).length).toBeGreaterThan(0);
+  const seen: Uint8Array[] = [];
+  const read = async () => {
+    for await (const block of storage.get(name, { bytes: length - 1 })) seen.push(block);
+  };
+  await expect(read()).rejects.toThrow(`the server lists ${length - 1} bytes, but would send ${length}`);
+  expect(seen).toEqual([]);
 });
 
 test("a connection that breaks is taken up where it broke", async () => {

@@ -6,6 +6,7 @@ import { writeBackup } from "../support/backups.ts";
 import { type Certificate, selfSigned } from "../support/certificates.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { startMailServer } from "../support/smtp.ts";
 import { s3Settings } from "../support/storage.ts";
 
 setDefaultTimeout(180_000);
@@ -43,6 +44,21 @@ describe("over TLS", () => {
     expect(server.asked).toEqual([]);
   });
 
+  test("S13: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect: on S3, mail and webhook; and that is said once", async () => {
+    const mail = await startMailServer({ security: "tls", certificate });
+    const webhook = Bun.serve({ port: 0, tls: certificate, fetch: () => new Response("ok") });
+    const notices = { ...mail.settings, NOTIFY_WEBHOOK_URL: `https://127.0.0.1:${webhook.port}/` };
+    const { status, stderr } = await sync({ NODE_TLS_REJECT_UNAUTHORIZED: "0", ...notices });
+    await mail.stop();
+    await webhook.stop(true);
+    expect(status).toBe(1);
+    expect(stderr).toContain("the TLS certificate of 127.0.0.1");
+    expect(stderr.match(/the notice was not sent: .* has a certificate/g)).toHaveLength(2);
+    expect(stderr.match(/WARN sync: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect/g)).toHaveLength(1);
+    expect(stderr).not.toContain("insecure");
+    expect([server.asked, mail.mails]).toEqual([[], []]);
+  });
+
   test("a private certificate authority: NODE_EXTRA_CA_CERTS, as the hint says", async () => {
     const { status, stderr } = await sync({ NODE_EXTRA_CA_CERTS: certificate.file });
     expect([status, stderr.match(/ERROR.*/)]).toEqual([0, null]);
@@ -68,6 +84,29 @@ describe("what AWS asks for", () => {
     const again = await sync({ HOME: scripts.dir, AWS_SHARED_CREDENTIALS_FILE: profile, AWS_PROFILE: "backup" });
     expect(again.status).toBe(0);
     expect(again.stderr).toContain("2 already there");
+  });
+
+  test("S13: an endpoint from AWS_ENDPOINT_URL or ~/.aws/config is used, and said in the log and in the dry run", async () => {
+    const { S3_URL: _, ...rest } = s3Settings(server, bucket);
+    scripts.configure(rest);
+    const config = join(scripts.dir, "config");
+    writeFileSync(config, `[default]\nendpoint_url = ${server.url}\n`);
+    const host = new URL(server.url).host;
+    const ways: Record<string, string>[] = [
+      { AWS_ENDPOINT_URL: server.url },
+      { AWS_ENDPOINT_URL_S3: server.url },
+      { AWS_CONFIG_FILE: config },
+    ];
+    for (const env of ways) {
+      const { status, stderr } = await sync(env);
+      expect(status, stderr).toBe(0);
+      expect(stderr.match(new RegExp(`INFO sync: S3 requests go to ${host}: S3_URL is not set`, "g"))).toHaveLength(1);
+      const dry = await scripts.run("sync", ["--dry-run"], { env });
+      expect(dry.stdout).toMatch(new RegExp(`✓ storage .*; at ${host}, by AWS_ENDPOINT_URL or ~/.aws/config`));
+    }
+    expect(stored()).toEqual(files);
+    scripts.configure(s3Settings(server, bucket));
+    expect((await sync({ AWS_ENDPOINT_URL: "http://127.0.0.1:9" })).stderr).not.toContain("S3 requests go to");
   });
 
   test("a profile on the machine does not disturb the keys that are set", async () => {
