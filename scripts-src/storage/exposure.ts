@@ -19,25 +19,26 @@ export type Exposure = "unversioned" | "versions deletable" | "protected";
 /** Stores an object, deletes it, and tries to delete its version too. Leaves nothing where it can. Throws the SDK's error. */
 export async function findExposure(bucket: Bucket, name: string, body: Uint8Array): Promise<Exposure> {
   const target = { Bucket: bucket.name, Key: bucket.key(name) };
-  const put = await bucket.tried(`upload of ${name}`, (abortSignal) =>
+  const put = (abortSignal: AbortSignal) =>
     bucket.client.send(new PutObjectCommand({ ...target, Body: body, ContentLength: body.byteLength }), {
       abortSignal,
-    }),
-  );
-  const versioned = put.VersionId !== undefined && put.VersionId !== "null";
-  await remove(bucket, target);
-  if (!versioned) return "unversioned";
-  if (!(await remove(bucket, { ...target, VersionId: put.VersionId }))) return "protected";
+    });
+  const { VersionId } = await bucket.tried(`upload of ${name}`, put);
+  const isDeleted = await mayDelete(bucket, target);
+  if (VersionId === undefined || VersionId === "null")
+    return isDeleted || (await may(bucket, put)) ? "unversioned" : "protected";
+  const version = { ...target, VersionId };
+  const isDestroyed =
+    (await mayDelete(bucket, version)) || (await mayDelete(bucket, { ...version, BypassGovernanceRetention: true }));
+  if (!isDestroyed) return "protected";
   await removeVersions(bucket, target);
   return "versions deletable";
 }
 
-/** False when the access key may not. */
-async function remove(bucket: Bucket, target: DeleteObjectCommandInput): Promise<boolean> {
+/** False when the access key may not, or the bucket locks its objects. Throws the SDK's error. */
+async function may(bucket: Bucket, work: (abortSignal: AbortSignal) => Promise<unknown>): Promise<boolean> {
   try {
-    await bucket.tried("deletion of a version", (abortSignal) =>
-      bucket.client.send(new DeleteObjectCommand(target), { abortSignal }),
-    );
+    await bucket.tried("probe of the bucket", work);
     return true;
   } catch (error) {
     if (statusOf(error) === 403) return false;
@@ -45,13 +46,16 @@ async function remove(bucket: Bucket, target: DeleteObjectCommandInput): Promise
   }
 }
 
+const mayDelete = (bucket: Bucket, object: DeleteObjectCommandInput) =>
+  may(bucket, (abortSignal) => bucket.client.send(new DeleteObjectCommand(object), { abortSignal }));
+
 /** Those of earlier tries, and the mark that a deletion leaves; as far as the access key can list them. */
 async function removeVersions(bucket: Bucket, target: { Bucket: string; Key: string }): Promise<void> {
   const { Versions = [], DeleteMarkers = [] } = await bucket.client
     .send(new ListObjectVersionsCommand({ Bucket: target.Bucket, Prefix: target.Key }), { abortSignal: bucket.signal })
     .catch(() => ({}) as ListObjectVersionsCommandOutput);
   for (const { Key, VersionId } of [...Versions, ...DeleteMarkers])
-    if (Key === target.Key) await remove(bucket, { ...target, VersionId });
+    if (Key === target.Key) await mayDelete(bucket, { ...target, VersionId });
 }
 
 /** A policy for the bucket under which the access key can still back up and prune, but destroy nothing. */
