@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { parseEnvFile } from "./env-file.ts";
 import { isKnown } from "./env-names.ts";
 import { codeOf, messageOf } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
 
 /** A value and where it was found: "environment", or file and line. */
@@ -71,7 +72,9 @@ function refuseOthers(path: string, warnings: string[]): string | undefined {
 }
 
 function readLines(path: string, environment: Environment, warnings: string[]): Partial<FileSource> {
-  const { assignments, refusals, referenced } = parseEnvFile(readFileSync(path), environment);
+  const content = readFileSync(path);
+  const unix = withoutCarriageReturns(content);
+  const { assignments, refusals, referenced } = parseEnvFile(unix, environment);
   const source = new Map<string, Given>();
   for (const { name, value, line } of assignments) {
     const earlier = source.get(name);
@@ -84,6 +87,13 @@ function readLines(path: string, environment: Environment, warnings: string[]): 
     const place = `${path} line ${line}`;
     return `${name !== undefined && isKnown(name) ? `${name} (${place})` : place}: ${cause}; ${remedy}`;
   });
+  // one line for all of them; the settings are known, so that a mail can say so
+  if (unix.length < content.length)
+    problems.unshift(`${path}: its lines end as on Windows (carriage return); run: sed -i 's/\\r$//' ${quote(path)}`);
   const refused = refusals.flatMap(({ name }) => name ?? []);
   return { readable: true, source, referenced, refused, problems };
 }
+
+/** Byte for byte: the encoding is judged later. */
+const withoutCarriageReturns = (content: Buffer) =>
+  Buffer.from(content.toString("latin1").replaceAll(/\r$/gm, ""), "latin1");

@@ -1,6 +1,6 @@
 /** What comes from others in our messages: names with control characters, answers that hold a secret, lines of Windows. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type Installation, installScripts, startOnTerminal } from "../support/executables.ts";
@@ -126,4 +126,19 @@ describe("S10: a mail server that gives the login back leaks nothing", () => {
     }
     expectNoSecrets(real.stdout + real.stderr + dry.stdout + dry.stderr, [password]);
   });
+});
+
+test("N2: a .env.sh with the line ends of Windows: one line with the command that mends it, and the mail goes out", async () => {
+  const file = join(scripts.dir, ".env.sh");
+  scripts.configure({ ...server.settings("app"), ...mail.settings });
+  writeFileSync(file, readFileSync(file, "utf8").replaceAll("\n", "\r\n"));
+  const { status, stdout, stderr } = await scripts.run("backup");
+  expect([status, stdout]).toEqual([2, ""]);
+  const command = `sed -i 's/\\r$//' ${file}`;
+  expect(stderr.split("\n").filter((line) => line.includes("Windows"))).toHaveLength(1);
+  expect(stderr).toContain(`run: ${command}`);
+  expect(stderr).not.toMatch(/missing|no such setting/);
+  expect(mail.only().parsed.text).toContain(command);
+  expect(Bun.spawnSync(["sh", "-c", command]).exitCode).toBe(0);
+  expectSuccess(await scripts.run("backup"));
 });
