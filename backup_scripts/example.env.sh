@@ -148,13 +148,53 @@ SMTP_PASSWORD=''
 # Optional: retention
 # --------------------------------------------------------------------------------------------------
 
-# After a good backup, delete local backups of this database that are older than this many days.
-# Values: 1 or more. Default: keep all.
+# After a good backup, delete local backups of this database that are older than this many days,
+# unless another rule keeps them. Values: 1 or more. Default: keep all.
 #LOCAL_RETENTION_DAYS='14'
 
-# After a good upload, delete backups of this database in S3 that are older than this many days.
-# Values: 1 or more. Default: keep all.
+# After a good backup, keep this many of the newest of this database among the local backups.
+# Values: 1 or more.
+#LOCAL_KEEP_LAST='3'
+
+# After a good backup, keep the newest of each of this many days (UTC) that have one of this
+# database among the local backups. Values: 1 or more.
+#LOCAL_KEEP_DAILY='7'
+
+# After a good backup, keep the newest of each of this many weeks (Monday to Sunday, UTC) that have
+# one of this database among the local backups. Values: 1 or more.
+#LOCAL_KEEP_WEEKLY='4'
+
+# After a good backup, keep the newest of each of this many months that have one of this database
+# among the local backups. Values: 1 or more.
+#LOCAL_KEEP_MONTHLY='12'
+
+# After a good backup, keep the newest of each of this many years that have one of this database
+# among the local backups. Values: 1 or more.
+#LOCAL_KEEP_YEARLY='3'
+
+# After a good upload, delete backups in S3 of this database that are older than this many days,
+# unless another rule keeps them. Values: 1 or more. Default: keep all.
 #BACKUP_RETENTION_DAYS='90'
+
+# After a good upload, keep this many of the newest of this database among the backups in S3.
+# Values: 1 or more.
+#BACKUP_KEEP_LAST='3'
+
+# After a good upload, keep the newest of each of this many days (UTC) that have one of this
+# database among the backups in S3. Values: 1 or more.
+#BACKUP_KEEP_DAILY='7'
+
+# After a good upload, keep the newest of each of this many weeks (Monday to Sunday, UTC) that have
+# one of this database among the backups in S3. Values: 1 or more.
+#BACKUP_KEEP_WEEKLY='4'
+
+# After a good upload, keep the newest of each of this many months that have one of this database
+# among the backups in S3. Values: 1 or more.
+#BACKUP_KEEP_MONTHLY='12'
+
+# After a good upload, keep the newest of each of this many years that have one of this database
+# among the backups in S3. Values: 1 or more.
+#BACKUP_KEEP_YEARLY='3'
 
 # --------------------------------------------------------------------------------------------------
 # Optional: encryption and signatures

@@ -28,6 +28,7 @@ export const inBucket = (storage: Storage): Place => ({
   create: (name, expectedBytes) => Promise.resolve(createObject(storage, name, expectedBytes)),
   put: (name, content) => storage.put(name, Buffer.from(content)),
   remove: (name) => storage.delete(name),
+  clockAhead: () => storage.clockAhead(),
   elsewhere: (database) => findElsewhere(storage, database),
   // the parts of an upload that nobody finished are billed for ever
   async sweep(database) {

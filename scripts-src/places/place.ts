@@ -6,8 +6,8 @@ import {
   formatBackupName,
   manifestName,
   partialName,
-  proofName,
   parseBackupName,
+  proofName,
 } from "../archive/name.ts";
 
 export interface StoredFile {
@@ -48,6 +48,8 @@ export interface Place {
   remove(name: string): Promise<void>;
   /** Where else backups of this database lie, each place with the setting that leads there. */
   elsewhere(database: string): Promise<string[]>;
+  /** How far (ms) this machine's clock is ahead of the place's own, as far as known; 0 where it has none. */
+  clockAhead(): number;
   /** Removes what a run that died left of this database. Only under the lock of the database. */
   sweep(database: string): Promise<void>;
 }

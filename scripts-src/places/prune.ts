@@ -1,42 +1,116 @@
 /** Carries out retention in one place. */
+import type { Identity } from "../archive/identity.ts";
+import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { manifestName, proofName } from "../archive/name.ts";
-import { findBackups, type Place } from "./place.ts";
-import { decideRetention, lonelyManifests } from "./retention.ts";
+import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
+import { findBackups, type Place, type Stored, type StoredFile } from "./place.ts";
+import { type Candidate, type Fate, type Plan, planRetention, type Rule } from "./retention.ts";
 
-interface Retention {
+export interface Retention {
   database: string;
-  /** Undefined: all backups are kept. */
-  days: number | undefined;
-  /** Name of the setting that gives the days, for the log. */
-  setting: string;
-  log: Logger;
+  rules: readonly Rule[];
+  /** Whose backups are ours. */
+  present: Identity | undefined;
   now?: Date;
 }
 
 /**
- * Deletes the backups of `database` that are older than `days` by `decideRetention`, each with its manifest. Logs every deletion;
- * one that fails is logged and the next one tried. Throws only when the place cannot be listed.
+ * What retention would do with each backup of the database among `files`. Manifests are read only when something would be deleted,
+ * and only where the owner matters. Does not throw.
  */
-export async function prune(place: Place, wanted: Retention): Promise<void> {
-  const { database, days, setting, log, now = new Date() } = wanted;
-  if (days === undefined) return;
-  const files = await place.list(database);
-  const rule = { database, days, now };
-  const { expired, refusal } = decideRetention(findBackups(files, database), rule);
-  if (refusal) log.warn(`retention in ${place.where}: ${refusal}`);
+export async function planPrune(
+  place: Place,
+  files: readonly StoredFile[],
+  { database, rules, present, now = new Date() }: Retention,
+): Promise<Plan<Candidate>> {
+  let backups: Candidate[] = findBackups(files, database);
+  for (;;) {
+    const read = backups.filter(isRead);
+    const plan = planRetention(backups, { rules, now, unknownIsOurs: unknownIsOurs(place, read) });
+    const unread = toRead(plan, rules);
+    if (unread.size === 0) return plan;
+    const owned = new Map((await readOwners(place, [...unread], present)).map((one) => [one.name, one]));
+    backups = backups.map((backup) => owned.get(backup.name) ?? backup);
+  }
+}
+
+const isRead = (backup: Candidate): backup is Owned => backup.owner !== undefined;
+
+/** Backups whose owner can still change the plan; none while nothing is deleted. */
+function toRead({ fates }: Plan<Candidate>, rules: readonly Rule[]): Set<Candidate> {
+  const open = fates.filter(({ backup, matters }) => matters && !isRead(backup));
+  const isDeleted = ({ kept }: Fate<Candidate>) => kept.length === 0;
+  if (!fates.some(isDeleted)) return new Set();
+  // what is young counts for no rule, but the newest of ours has to be known
+  const counts = rules.some(({ kind }) => kind !== "days");
+  const newest = fates.findLast(({ matters }) => matters);
+  return new Set(
+    open
+      .filter((fate) => isDeleted(fate) || fate === newest || counts || fate.backup.proved)
+      .map(({ backup }) => backup),
+  );
+}
+
+/**
+ * Deletes what no rule keeps, each backup with its manifest and its proof. Logs every deletion with its rule; one that fails is
+ * logged and the next one tried. Throws only when the place cannot be listed.
+ */
+export async function prune(
+  place: Place,
+  { log, warn, ...wanted }: Retention & { log: Logger; warn: (message: string) => void },
+): Promise<void> {
+  if (wanted.rules.length === 0) return;
+  const files = await place.list(wanted.database);
+  const { fates, refusal } = await planPrune(place, files, wanted);
+  const unreadable = fates.filter(({ backup }) => backup.error);
+  for (const { backup } of unreadable.slice(0, 1))
+    warn(`retention in ${place.where}: cannot read the manifest of ${backup.name}: ${messageOf(backup.error)}`);
+  if (refusal !== undefined) return warn(`retention in ${place.where}: ${refusal}`);
+  const names = new Set(files.map(({ name }) => name));
   // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one
-  const gone = expired.map(({ name, proved }) => [name, manifestName(name), ...(proved ? [proofName(name)] : [])]);
-  const names = files.map(({ name }) => name);
-  const rest = (refusal ? [] : lonelyManifests(names, rule)).map((name) => [name]);
-  for (const files of [...gone, ...rest]) {
-    const [name = ""] = files;
+  const gone = fates.flatMap(({ kept, backup: { name } }) =>
+    kept.length > 0 ? [] : [[name, ...companions(name, names)]],
+  );
+  const lonely = await lonelyOnes(place, files, fates, wanted);
+  for (const [name = "", ...others] of [...gone, ...lonely.map((name) => [name])]) {
     try {
-      for (const file of files) await place.remove(file);
-      log.info(`deleted ${name} from ${place.where}: older than ${days} days (${setting})`, { deleted: name });
+      for (const one of [name, ...others]) await place.remove(one);
+      log.info(`deleted ${name} from ${place.where}: ${whyDeleted(wanted.rules)}`, { deleted: name });
     } catch (error) {
       log.error(`cannot delete ${name} from ${place.where}: ${messageOf(error)}`, { file: name });
     }
   }
+}
+
+const companions = (name: string, names: ReadonlySet<string>) =>
+  [proofName(name), manifestName(name)].filter((one) => names.has(one));
+
+/** What no rule keeps, for people: "older than 7 days (LOCAL_RETENTION_DAYS)". */
+export function whyDeleted(rules: readonly Rule[]): string {
+  const [rule] = rules;
+  if (rule?.kind === "days" && rules.length === 1) return `older than ${rule.count} days (${rule.setting})`;
+  return `kept by none of ${rules.map(({ setting, count }) => `${setting}=${count}`).join(", ")}`;
+}
+
+/** Manifests and proofs whose backup is missing, older than the days and than all that is kept: a run died between two deletions. */
+async function lonelyOnes(
+  place: Place,
+  files: readonly StoredFile[],
+  fates: readonly Fate<Candidate>[],
+  { database, present, rules, now = new Date() }: Retention,
+): Promise<string[]> {
+  const names = new Set(files.map(({ name }) => name));
+  const days = rules.find(({ kind }) => kind === "days")?.count ?? 1;
+  const kept = fates.find((fate) => fate.kept.length > 0)?.backup.backup.time ?? now;
+  const oldest = Math.min(kept.getTime(), now.getTime() - days * 86_400_000);
+  const lonely = files.flatMap(({ name, bytes }): Stored[] => {
+    const file = backupNameOf(name);
+    const backup = file === name || names.has(file) ? undefined : parseBackupName(file);
+    if (backup?.database !== database || backup.time.getTime() >= oldest) return [];
+    return [{ name: file, bytes, backup, committed: names.has(manifestName(file)), proved: false }];
+  });
+  const owned = await readOwners(place, [...new Map(lonely.map((one) => [one.name, one])).values()], present);
+  const ours = owned.filter(({ owner, error }) => owner !== "other" && !error);
+  return ours.flatMap(({ name }) => companions(name, names));
 }

@@ -1,93 +1,125 @@
-/** Which backups have outlived their days. Pure: decides by names alone, for the local folder and for S3. */
-import { backupNameOf, byAge, parseBackupName, type BackupName } from "../archive/name.ts";
-import { isAhead } from "./place.ts";
+/** Which backups are deleted, and what keeps the others. Pure. */
+import type { Owner } from "../archive/identity.ts";
+import { isAhead, oldestFirst, type Stored } from "./place.ts";
 
-export interface Candidate {
-  name: string;
-  /** Its manifest is there. */
-  committed: boolean;
-  /** A proof is there: it was restored and compared. */
-  proved?: boolean;
+/** A rule of a setting: keeps backups that are not older than so many days, or one for each of so many days, weeks, … */
+export interface Rule {
+  kind: "days" | "last" | "daily" | "weekly" | "monthly" | "yearly";
+  count: number;
+  /** Name of the setting. */
+  setting: string;
 }
 
-export interface RetentionRule {
-  /** Only backups of exactly this database are looked at. */
-  database: string;
+/** A backup of the database; without `owner`, its manifest was not read yet, and it is taken for ours. */
+export type Candidate = Stored & { owner?: Owner; error?: unknown };
+
+export interface Circumstances {
+  rules: readonly Rule[];
   now: Date;
-  /** Backups older than this go. */
-  days: number;
+  /** Whether backups that do not say whose they are count as ours. */
+  unknownIsOurs: boolean;
 }
 
-export interface Verdict<T extends Candidate> {
-  /** To be deleted, oldest first. */
-  expired: T[];
-  /** All others, and why they stay. */
-  kept: { candidate: T; why: string }[];
-  /** Why nothing is deleted although backups have expired; a person should hear of it. */
+export interface Fate<T extends Candidate> {
+  backup: T;
+  /** What keeps it; empty when it is deleted. */
+  kept: string[];
+  /** Its owner decides: by the rules it counts, or it would be deleted. */
+  matters: boolean;
+}
+
+export interface Plan<T extends Candidate> {
+  /** Of every backup, oldest first. */
+  fates: Fate<T>[];
+  /** Why nothing is deleted although no rule keeps some; a person should hear of it. */
   refusal?: string;
 }
 
-const day = 86_400_000;
+const dayMs = 86_400_000;
 
 /**
- * Decides what is deleted: finished backups of this database whose name's time is more than `days` ago, never the newest
- * good one. Names from the future neither go nor count as the newest (a clock that was wrong then would cost the real
- * ones). When all but one would go and even that one is twice as old as allowed, nothing goes: retention follows a good
- * backup, so the clock has jumped meanwhile.
+ * A backup of ours stays when any rule keeps it. What is not ours, not finished, or named in the future neither is deleted nor
+ * counts; the newest good and the newest proved backup stay always. Without a rule everything stays.
  */
-export function decideRetention<T extends Candidate>(candidates: readonly T[], rule: RetentionRule): Verdict<T> {
-  const named = candidates.map((candidate) => ({ candidate, backup: parseBackupName(candidate.name) }));
-  const good = named
-    .filter(
-      ({ candidate, backup }) => candidate.committed && backup && isOurs(backup, rule) && !isAhead(backup, rule.now),
-    )
-    .flatMap(({ candidate, backup }) => (backup ? [{ candidate, backup }] : []))
-    .toSorted((a, b) => byAge(a.backup, b.backup));
-  const newest = good.at(-1)?.backup;
-  const newestProved = good.findLast(({ candidate }) => candidate.proved)?.backup;
-  const judged = named.map((one) => ({
-    ...one,
-    why: reasonToKeep(one.candidate, one.backup, { newest, newestProved }, rule),
-  }));
-  const kept = judged.flatMap(({ candidate, why }) => (why === undefined ? [] : [{ candidate, why }]));
-  const expired = judged
-    .flatMap(({ candidate, backup, why }) => (why === undefined && backup ? [{ candidate, backup }] : []))
-    .toSorted((a, b) => byAge(a.backup, b.backup))
-    .map(({ candidate }) => candidate);
-  const othersStay = kept.some(({ why }) => why === young(rule));
-  if (expired.length === 0 || othersStay || !newest || age(newest, rule) <= 2 * rule.days * day)
-    return { expired, kept };
-  const refusal = `the newest good backup is ${Math.floor(age(newest, rule) / day)} days old: has the clock jumped, or do backups fail? nothing is deleted`;
-  return { expired: [], kept: [...kept, ...expired.map((candidate) => ({ candidate, why: refusal }))], refusal };
-}
-
-/** Manifests and proofs as old as that, of this database, whose backup is gone: a run died between the two deletions. */
-export function lonelyManifests(names: readonly string[], rule: RetentionRule): string[] {
-  const there = new Set(names);
-  return names.filter((name) => {
-    const file = backupNameOf(name);
-    const backup = parseBackupName(file);
-    if (!backup || !isOurs(backup, rule) || age(backup, rule) <= rule.days * day) return false;
-    return file !== name && !there.has(file);
+export function planRetention<T extends Candidate>(backups: readonly T[], wanted: Circumstances): Plan<T> {
+  const newestFirst = backups.toSorted(oldestFirst).toReversed();
+  const ours = newestFirst.filter((backup) => exemption(backup, wanted) === undefined);
+  const reasons = new Map(ours.map((backup) => [backup, new Set<string>()]));
+  const keep = (backup: T | undefined, why: string) => backup && reasons.get(backup)?.add(why);
+  keep(ours[0], "the newest good backup");
+  keep(
+    ours.find(({ proved }) => proved),
+    "the newest proved backup",
+  );
+  for (const rule of wanted.rules) for (const backup of keptBy(rule, ours, wanted.now)) keep(backup, textOf(rule));
+  if (wanted.rules.length === 0) for (const backup of ours) keep(backup, "no rule deletes backups");
+  const fates = newestFirst.map((backup): Fate<T> => {
+    const why = exemption(backup, wanted);
+    return why === undefined
+      ? { backup, kept: [...(reasons.get(backup) ?? [])], matters: true }
+      : { backup, kept: [why], matters: false };
   });
+  const refusal = jump(fates, ours, wanted);
+  return { fates: fates.toReversed(), ...(refusal !== undefined && { refusal }) };
 }
 
-/** Undefined: it goes. */
-function reasonToKeep(
-  candidate: Candidate,
-  backup: BackupName | undefined,
-  { newest, newestProved }: Record<"newest" | "newestProved", BackupName | undefined>,
-  rule: RetentionRule,
-): string | undefined {
-  if (!backup) return "not named like a backup";
-  if (!isOurs(backup, rule)) return `a backup of another database (${backup.database})`;
-  if (!candidate.committed) return "it has no manifest: not a finished backup";
-  if (isAhead(backup, rule.now)) return "its name lies in the future";
-  if (newest && byAge(backup, newest) === 0) return "the newest good backup";
-  if (newestProved && byAge(backup, newestProved) === 0) return "the newest proved backup";
-  return age(backup, rule) > rule.days * day ? undefined : young(rule);
+/** Why the rules do not apply to a backup. */
+function exemption(backup: Candidate, { now, unknownIsOurs }: Circumstances): string | undefined {
+  if (!backup.committed) return "it has no manifest: not a finished backup";
+  if (isAhead(backup.backup, now)) return "its name lies in the future";
+  if (backup.error) return "its manifest cannot be read";
+  if (backup.owner === "other") return "a backup of another server";
+  return backup.owner === "unknown" && !unknownIsOurs ? "its manifest does not say whose it is" : undefined;
 }
 
-const isOurs = (backup: BackupName, rule: RetentionRule) => backup.database === rule.database;
-const age = (backup: BackupName, rule: RetentionRule) => rule.now.getTime() - backup.time.getTime();
-const young = (rule: RetentionRule) => `not older than ${rule.days} days`;
+/** As restic counts: of each day (ISO week, month, year; UTC) that has backups the newest, and the oldest one while the count is not used up. */
+function keptBy<T extends Candidate>({ kind, count }: Rule, newestFirst: readonly T[], now: Date): T[] {
+  if (kind === "days")
+    return newestFirst.filter(({ backup }) => now.getTime() - backup.time.getTime() <= count * dayMs);
+  if (kind === "last") return newestFirst.slice(0, count);
+  const kept: T[] = [];
+  let last: string | undefined;
+  for (const one of newestFirst) {
+    const period = periods[kind](one.backup.time);
+    if (kept.length === count) break;
+    if (period !== last || one === newestFirst.at(-1)) kept.push(one);
+    last = period;
+  }
+  return kept;
+}
+
+const periods = {
+  daily: (time: Date) => time.toISOString().slice(0, 10),
+  weekly: isoWeek,
+  monthly: (time: Date) => time.toISOString().slice(0, 7),
+  yearly: (time: Date) => time.toISOString().slice(0, 4),
+};
+
+/** The Thursday of a week decides to which year it belongs. */
+function isoWeek(time: Date): string {
+  const weekday = (time.getUTCDay() + 6) % 7;
+  return new Date(time.getTime() + (3 - weekday) * dayMs).toISOString().slice(0, 10);
+}
+
+/** For people, with the setting. */
+export const textOf = ({ kind, count, setting }: Rule): string =>
+  kind === "days" ? `not older than ${count} days (${setting})` : `${kind} (${setting}=${count})`;
+
+/**
+ * A clock that jumps makes all backups old at once. So nothing is deleted when the newest itself is twice as old as the days allow;
+ * nor when all others are to be deleted at once and the newest came after a pause as none before: the next run deletes them.
+ */
+function jump<T extends Candidate>(fates: readonly Fate<T>[], ours: readonly T[], { rules, now }: Circumstances) {
+  const days = rules.find(({ kind }) => kind === "days")?.count;
+  const times = ours.map(({ backup }) => backup.time.getTime());
+  const [newest] = times;
+  if (days === undefined || newest === undefined) return undefined;
+  const gone = fates.filter(({ kept }) => kept.length === 0).length;
+  if (gone === 0 || gone < ours.length - 1) return undefined;
+  const age = Math.floor((now.getTime() - newest) / dayMs);
+  if (age >= 2 * days)
+    return `the newest good backup is ${age} days old: has the clock jumped, or do backups fail? nothing is deleted`;
+  const [pause = 0, ...before] = times.slice(1).map((time, index) => (times[index] ?? time) - time);
+  if (pause <= 2 * days * dayMs || pause <= 3 * Math.max(0, ...before)) return undefined;
+  return `the newest backup came ${Math.floor(pause / dayMs)} days after the one before: has the clock jumped? nothing is deleted in this run`;
+}

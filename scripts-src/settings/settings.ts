@@ -94,7 +94,6 @@ const manifestKeys = () =>
       (keys) => keys.length <= 2 && keys.every((key) => key.length >= shortestKey),
       `must be one key, or two separated by one space, of at least ${shortestKey} characters each`,
     );
-const days = () => whole(1, 36_500).optional();
 
 function isTimeZone(name: string): boolean {
   try {
@@ -115,6 +114,45 @@ const pathInBucket = () =>
       "must be the path within the bucket alone, such as production/app; the bucket's name stands in S3_BUCKET",
     )
     .transform((path) => path.replace(/^\/+|\/+$/g, ""));
+
+const many = () => whole(1, 36_500).optional();
+type RuleName = "RETENTION_DAYS" | "KEEP_LAST" | "KEEP_DAILY" | "KEEP_WEEKLY" | "KEEP_MONTHLY" | "KEEP_YEARLY";
+type RetentionRules<Place extends "LOCAL" | "BACKUP"> = {
+  [Name in RuleName as `${Place}_${Name}`]: { rule: typeof many; facts: About };
+};
+
+/** What keeps the backups of one place: days, and numbers with restic's words and meaning. */
+function retention<Place extends "LOCAL" | "BACKUP">(
+  place: Place,
+  backups: string,
+  after: string,
+  days: string,
+): RetentionRules<Place> {
+  const keep = (what: string, example: string) =>
+    about(many, {
+      group: "retention",
+      meaning: `After a good ${after}, keep ${what} of this database among the ${backups}.`,
+      example,
+      values: "1 or more",
+    });
+  const rules = {
+    RETENTION_DAYS: about(many, {
+      group: "retention",
+      meaning: `After a good ${after}, delete ${backups} of this database that are older than this many days, unless another rule keeps them.`,
+      example: days,
+      default: "keep all",
+      values: "1 or more",
+    }),
+    KEEP_LAST: keep("this many of the newest", "3"),
+    KEEP_DAILY: keep("the newest of each of this many days (UTC) that have one", "7"),
+    KEEP_WEEKLY: keep("the newest of each of this many weeks (Monday to Sunday, UTC) that have one", "4"),
+    KEEP_MONTHLY: keep("the newest of each of this many months that have one", "12"),
+    KEEP_YEARLY: keep("the newest of each of this many years that have one", "3"),
+  };
+  return Object.fromEntries(
+    Object.entries(rules).map(([name, rule]) => [`${place}_${name}`, rule]),
+  ) as unknown as RetentionRules<Place>;
+}
 
 const settings = {
   SITE_NAME: about(() => text().optional(), {
@@ -241,20 +279,8 @@ const settings = {
     values: "true, false",
   }),
 
-  LOCAL_RETENTION_DAYS: about(days, {
-    group: "retention",
-    meaning: "After a good backup, delete local backups of this database that are older than this many days.",
-    example: "14",
-    default: "keep all",
-    values: "1 or more",
-  }),
-  BACKUP_RETENTION_DAYS: about(days, {
-    group: "retention",
-    meaning: "After a good upload, delete backups of this database in S3 that are older than this many days.",
-    example: "90",
-    default: "keep all",
-    values: "1 or more",
-  }),
+  ...retention("LOCAL", "local backups", "backup", "14"),
+  ...retention("BACKUP", "backups in S3", "upload", "90"),
 
   AGE_RECIPIENTS: about(() => recipients().optional(), {
     group: "security",

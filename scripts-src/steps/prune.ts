@@ -1,8 +1,12 @@
-/** Deletes backups that the settings no longer keep. */
-import type { Database } from "../database/database.ts";
-import type { Place } from "../places/place.ts";
+/** Deletes backups that the settings no longer keep, unless a clock is wrong. */
+import { durationText } from "../base/text.ts";
+import type { Connected } from "../database/database.ts";
+import { clockTolerance, type Place } from "../places/place.ts";
 import { prune } from "../places/prune.ts";
+import type { Rule } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
+import type { Settings } from "../settings/settings.ts";
+import { identityOf } from "./identity.ts";
 
 /** Where backups of a run lie. */
 export interface Places {
@@ -11,10 +15,45 @@ export interface Places {
   remote: Place | undefined;
 }
 
+const kinds = [
+  ["days", "RETENTION_DAYS"],
+  ["last", "KEEP_LAST"],
+  ["daily", "KEEP_DAILY"],
+  ["weekly", "KEEP_WEEKLY"],
+  ["monthly", "KEEP_MONTHLY"],
+  ["yearly", "KEEP_YEARLY"],
+] as const;
+
+/** What keeps backups in BACKUP_DIR (LOCAL) or in S3 (BACKUP); without a rule, all are kept. */
+export const rulesFrom = (settings: Settings, place: "LOCAL" | "BACKUP"): Rule[] =>
+  kinds.flatMap(([kind, end]) => {
+    const setting = `${place}_${end}` as const;
+    const count = settings[setting];
+    return count === undefined ? [] : [{ kind, count, setting }];
+  });
+
 /** Deletes backups of this database, locally and in S3. */
-export async function pruneAll({ settings, log }: Job, { name: database }: Pick<Database, "name">, places: Places) {
-  const { LOCAL_RETENTION_DAYS, BACKUP_RETENTION_DAYS } = settings;
-  await prune(places.local, { database, log, setting: "LOCAL_RETENTION_DAYS", days: LOCAL_RETENTION_DAYS });
-  if (places.remote)
-    await prune(places.remote, { database, log, setting: "BACKUP_RETENTION_DAYS", days: BACKUP_RETENTION_DAYS });
+export async function pruneAll(job: Job, database: Connected, { local, remote }: Places): Promise<void> {
+  const { settings, log } = job;
+  const wrong = [
+    clockText(database.server.clockAhead, "the database server"),
+    ...(remote ? [clockText(remote.clockAhead(), "the S3 server")] : []),
+  ].flatMap((text) => text ?? []);
+  for (const text of wrong) job.warn(`${text}; retention deletes nothing until the clocks agree`);
+  if (wrong.length > 0) return;
+  const wanted = {
+    database: database.name,
+    present: identityOf(settings, database),
+    log,
+    warn: (text: string) => job.warn(text),
+  };
+  await prune(local, { ...wanted, rules: rulesFrom(settings, "LOCAL") });
+  if (remote) await prune(remote, { ...wanted, rules: rulesFrom(settings, "BACKUP") });
+}
+
+/** What is wrong with this machine's clock, which is so far (ms) ahead; undefined when the two differ by minutes only. */
+function clockText(ahead: number, of: string): string | undefined {
+  if (!(Math.abs(ahead) > clockTolerance)) return undefined;
+  const difference = durationText(Math.round(Math.abs(ahead) / 60_000) * 60_000);
+  return `this machine's clock is ${difference} ${ahead > 0 ? "ahead of" : "behind"} that of ${of}`;
 }

@@ -33,8 +33,9 @@ export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
     remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
   };
   for (const place of [places.local, places.remote]) await place?.sweep(database.name);
-  const where = await takeBackup(job, await database.connect(), places);
-  await pruneAll(job, database, places);
+  const connected = await database.connect();
+  const where = await takeBackup(job, connected, places);
+  await pruneAll(job, connected, places);
   return { summary: summaryOf(job), output: where };
 }
 

@@ -47,6 +47,8 @@ export interface Storage {
   readonly prefix: string;
   /** Names of the objects anywhere in the bucket, folder (`a/b/`) by folder, the upper ones first; at most so many pages of 1,000. */
   explore(pages: number): AsyncIterable<{ folder: string; names: string[] }>;
+  /** How far (ms) this machine's clock is ahead of the server's, by its last answer; 0 while they differ by a few minutes or nothing was asked. */
+  clockAhead(): number;
   /** Size and time of one object; undefined when there is none. */
   head(name: string): Promise<{ bytes: number; modified: Date } | undefined>;
   /** Stores a small object in one request. */

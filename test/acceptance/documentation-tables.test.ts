@@ -1,34 +1,50 @@
 /** The tables of DOCUMENTATION.md that say what the program does: checked against what it does. */
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { decideRetention } from "../../scripts-src/places/retention.ts";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Identity } from "../../scripts-src/archive/identity.ts";
+import type { Logger } from "../../scripts-src/base/log.ts";
+import { inFolder } from "../../scripts-src/places/folder.ts";
+import { prune } from "../../scripts-src/places/prune.ts";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
 import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 import { documentation, tableAfter } from "../support/documentation.ts";
+import { tempDir } from "../support/temp.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const now = new Date("2026-06-30T12:00:00Z");
+const identity: Identity = { system: "1", server: "db:5432", site: "db", siteIsSet: false };
 const ofDay = (day: string, database = "app") => `${database}_${day}_12-00-00.sql.gz`;
 
-test("8: retention deletes what the table says, and nothing else", () => {
-  const young = { name: ofDay("2026-06-29"), committed: true };
-  const cases: Record<string, { name: string; committed: boolean }[]> = {
-    "older than the days": [{ name: "app_2026-06-16_11-59-59.sql.gz", committed: true }, young],
-    "exactly the days old, or younger": [{ name: ofDay("2026-06-16"), committed: true }, young],
-    "the newest good backup, however old": [{ name: ofDay("2026-06-10"), committed: true }],
-    "a backup of another database": [{ name: ofDay("2026-01-01", "app-staging"), committed: true }, young],
-    "without a manifest": [{ name: ofDay("2026-01-01"), committed: false }, young],
-    "with a name from the future": [{ name: ofDay("2027-01-01"), committed: true }, young],
-    "not named like a backup": [{ name: "notes_2026-01-01.txt", committed: true }, young],
+test("8: retention deletes what the table says, and nothing else", async () => {
+  const young = [ofDay("2026-06-29")];
+  const cases: Record<string, { files: string[]; bare?: boolean; identity?: Identity; proof?: boolean }> = {
+    "kept by no rule": { files: ["app_2026-06-16_11-59-59.sql.gz", ...young] },
+    "exactly the days old, or younger": { files: [ofDay("2026-06-16"), ...young] },
+    "the newest good backup of this server, however old": { files: [ofDay("2026-01-01")] },
+    "the newest proved backup": { files: [ofDay("2026-01-01"), ...young], proof: true },
+    "a backup of another database": { files: [ofDay("2026-01-01", "shop"), ...young] },
+    "a backup of another server": { files: [ofDay("2026-01-01"), ...young], identity: { ...identity, system: "2" } },
+    "without a manifest": { files: [ofDay("2026-01-01"), ...young], bare: true },
+    "with a name from the future": { files: [ofDay("2027-01-01"), ...young] },
+    "not named like a backup": { files: ["notes_2026-01-01.txt", ...young] },
   };
-  const goes = Object.entries(cases).map(([text, files]) => {
-    const { expired } = decideRetention(files, { database: "app", now, days: 14 });
-    return [text, expired.includes(files[0]!) ? "yes" : "no"];
+  const rules = [{ kind: "days" as const, count: 14, setting: "LOCAL_RETENTION_DAYS" }];
+  const goes = Object.entries(cases).map(async ([text, { files, bare, proof, identity: origin = identity }]) => {
+    const dir = tempDir("retention");
+    for (const [index, file] of files.entries()) {
+      writeFileSync(join(dir, file), "");
+      if (!bare || index > 0)
+        writeFileSync(join(dir, `${file}.json`), JSON.stringify({ identity: index > 0 ? identity : origin }));
+      if (proof && index === 0) writeFileSync(join(dir, `${file}.proof.json`), "{}");
+    }
+    const log = { info() {}, error() {} } as unknown as Logger;
+    await prune(inFolder(dir), { database: "app", rules, present: identity, now, log, warn() {} });
+    return [text, existsSync(join(dir, files[0]!)) ? "no" : "yes"];
   });
-  expect(tableAfter("<!-- a table that the tests check: retention -->")).toEqual(goes);
+  expect(tableAfter("<!-- a table that the tests check: retention -->")).toEqual(await Promise.all(goes));
 });
 
 test("8: sync deletes what the table says, and nothing else", () => {

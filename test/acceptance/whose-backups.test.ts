@@ -46,6 +46,7 @@ beforeEach(async () => {
   await write(b, "B");
 });
 
+const names = () => [...s3.objects(bucket).keys()].filter((key) => !key.endsWith(".json")).toSorted();
 const write = (server: PostgresServer, word: string) =>
   server.sql("shop", `DROP TABLE IF EXISTS mine; CREATE TABLE mine AS SELECT '${word}' AS server`);
 const state = (server: PostgresServer) => server.sql("shop", "SELECT server FROM mine");
@@ -143,6 +144,50 @@ test("I1: in BACKUP_DIR too the newest of this server is restored; files of vers
   await Bun.write(`${path}.json`, JSON.stringify(old));
   expectSuccess(await onA.run("restore", [], { env }));
   expect(await state(a)).toBe("B");
+});
+
+test("I2: retention in S3 deletes only this server's; what version 0.1 made as long as nobody else's lies there", async () => {
+  await backUp(onA);
+  await backUp(onB);
+  const mine = [400, 40].map((days) => plant(days, origin.A));
+  const others = [401, 41].map((days) => plant(days, origin.B));
+  const old = plant(402, undefined);
+  const env = { BACKUP_RETENTION_DAYS: "30" };
+  const ran = await onA.run("backup", ["--upload"], { env });
+  expectSuccess(ran);
+  expect(names()).not.toContain(mine[0]!);
+  expect(names()).not.toContain(mine[1]!);
+  expect(names()).toEqual(expect.arrayContaining([...others, old]));
+
+  for (const key of others) for (const one of [key, `${key}.json`]) s3.objects(bucket).delete(one);
+  expectSuccess(await onA.run("backup", ["--upload"], { env }));
+  expect(names()).not.toContain(old);
+});
+
+test("I2: retention by number counts only this server's backups", async () => {
+  await backUp(onA);
+  await backUp(onB);
+  const mine = [400, 40].map((days) => plant(days, origin.A));
+  const others = [39, 38, 37].map((days) => plant(days, origin.B));
+  expectSuccess(await onA.run("backup", ["--upload"], { env: { BACKUP_KEEP_LAST: "3" } }));
+  expect(names()).toContain(mine[1]!);
+  expect(names()).not.toContain(mine[0]!);
+  expect(names()).toEqual(expect.arrayContaining(others));
+});
+
+test("I3: nothing is deleted while this machine's clock and the bucket's differ, and that is a warning", async () => {
+  await backUp(onA);
+  const old = plant(40, origin.A);
+  s3.behaviour.clockAhead = -3_600_000;
+  const ran = await onA.run("backup", ["--upload"], {
+    env: { BACKUP_RETENTION_DAYS: "30", BACKUP_KEEP_LOCAL: "true" },
+  });
+  s3.behaviour.clockAhead = 0;
+  expectSuccess(ran);
+  expect(ran.stderr).toMatch(
+    /WARN .*this machine's clock is 1h.* ahead of that of the S3 server; retention deletes nothing/,
+  );
+  expect(names()).toContain(old);
 });
 
 test("I4: a location in another folder of the bucket is found", async () => {

@@ -46,6 +46,24 @@ for (const offset of ["+3000d", "-3000d"])
     expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
   });
 
+fake("I3: a clock that is 400 days ahead deletes nothing and says so; its backup is never the newest", async () => {
+  scripts.configure({ ...server.settings("app"), LOCAL_RETENTION_DAYS: "7" });
+  await server.sql("app", "UPDATE t SET a = 1");
+  expectSuccess(await scripts.run("backup"));
+  const [good = ""] = scripts.list();
+  await server.sql("app", "UPDATE t SET a = 400");
+  const ran = await runAt("+400d", "backup");
+  expectSuccess(ran);
+  expect(ran.stderr).toMatch(/WARN .*this machine's clock is 1y 35d .*ahead of that of the database server; retention/);
+  expect(scripts.list()).toHaveLength(2);
+
+  const restored = await scripts.run("restore");
+  expectSuccess(restored);
+  expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
+  expect(restored.stderr).toMatch(/WARN .*passed over app_.*: its name lies in the future; name it to restore it/);
+  expect(scripts.list()).toContain(good);
+});
+
 fake("a clock that was set back: retention takes none of the newer ones, then or later", async () => {
   scripts.configure({ ...server.settings("app"), LOCAL_RETENTION_DAYS: "30" });
   expectSuccess(await scripts.run("backup"));

@@ -115,9 +115,10 @@ async function runPrune(world: World, one: Extract<Step, { kind: "prune" }>, now
   const change = mortal(one.dies);
   await prune(placeOf(store, change), {
     database: one.database,
-    days: keepDays,
-    setting: "DAYS",
+    rules: [{ kind: "days", count: keepDays, setting: "DAYS" }],
+    present: undefined,
     log: quiet,
+    warn: () => {},
     now: new Date(now + one.skew),
   });
 }
@@ -136,6 +137,7 @@ const placeOf = (store: Store, change: (act: () => unknown) => void): Place => (
   put: async () => {},
   remove: async (name) => change(() => store.delete(name)),
   elsewhere: async () => [],
+  clockAhead: () => 0,
   sweep: async () => {},
 });
 
