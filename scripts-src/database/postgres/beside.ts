@@ -47,12 +47,9 @@ const unfinished = (database: string) => literal(`backup_scripts: unfinished res
  * Creates it, empty, with the encoding, locale, owner, privileges and settings of the present one. What a killed run has left is
  * dropped. Throws `Failure`.
  */
-export async function createBeside(
-  present: Connection,
-  { psql, dump: pgDump }: Clients,
-  { major }: Server,
-): Promise<NewDatabase> {
+export async function createBeside(present: Connection, clients: Clients, { major }: Server): Promise<NewDatabase> {
   const { log } = present;
+  const { psql } = clients;
   const maintenance = await openMaintenance(present, psql);
   /** For what is done in seconds, and could not be told when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
@@ -60,7 +57,7 @@ export async function createBeside(
   const time = await freeTime(maintenance, psql, present.database);
   const fresh = besideName(present.database, "new", time);
   const connection = inDatabase(present, fresh);
-  const properties = await readProperties(present, pgDump, fresh, major);
+  const properties = await readProperties(present, clients, fresh, major);
   let wanted = true;
 
   async function discard(): Promise<void> {
@@ -194,10 +191,15 @@ const about = new RegExp(
 );
 
 /** What makes a database like the present one, under the name `fresh`, as pg_dump of its version knows it. */
-async function readProperties(present: Connection, pgDump: Client, fresh: string, major: number): Promise<Properties> {
+async function readProperties(
+  present: Connection,
+  clients: Clients,
+  fresh: string,
+  major: number,
+): Promise<Properties> {
   const statements: string[] = [];
   const options = ["--create", "--schema-only", "--exclude-schema=*"];
-  for await (const piece of splitStatements(dump(present, pgDump, options))) {
+  for await (const piece of splitStatements(dump(present, clients, options))) {
     if (piece.kind !== "statement") continue;
     const found = about.exec(piece.text);
     const old = found?.at(-1);

@@ -3,11 +3,12 @@ import parseWords from "string-argv";
 import { Failure, usageFailure } from "../../base/errors.ts";
 import { quote, start } from "../../base/process.ts";
 import { unpackCommand } from "../stock.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { endOf, isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
+import { lockPatience, watchLocks } from "./lock-watch.ts";
+import type { Clients } from "./probe.ts";
 
 /** Options that would break what a backup promises, or that are ours to set. */
 const refused =
@@ -24,17 +25,28 @@ export function dumpOptionsFrom(text: string | undefined): string[] {
   );
 }
 
-/** The dump's SQL; ends normally only when pg_dump exited 0 and its last line has come. */
-export async function* dump(connection: Connection, client: Client, options: string[]): AsyncGenerator<Uint8Array> {
+/** A table that another session has locked is not waited for longer. What the user sets comes later, and wins. */
+const locks = `--lock-wait-timeout=${lockPatience}`;
+
+/**
+ * The dump's SQL; ends normally only when pg_dump exited 0 and its last line has come. While it waits for a lock, the log says which.
+ */
+export async function* dump(
+  connection: Connection,
+  { dump: client, psql }: Clients,
+  options: string[],
+): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;
-  const words = ["--format=plain", "--clean", "--if-exists", "--no-password", ...options, dbname];
+  const words = ["--format=plain", "--clean", "--if-exists", "--no-password", locks, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
+  using watch = watchLocks(connection, psql, "pg_dump");
   await program.stdin.end();
   let tail: Buffer = Buffer.alloc(0);
   let ended = false;
   try {
     for await (const chunk of program.stdout) {
       tail = endOf(tail, chunk);
+      watch.moved();
       yield chunk;
     }
     ended = true;

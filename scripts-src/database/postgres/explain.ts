@@ -92,6 +92,10 @@ const explanations: readonly Explanation[] = [
     hint: "install client programs of the server's major version, or set DB_CLIENT_DIR to their folder",
   },
   {
+    pattern: /canceling statement due to (statement|lock) timeout[^]*LOCK TABLE/,
+    hint: "another session holds a lock on the table: end it (the log names it), or wait longer with DB_DUMP_OPTIONS=--lock-wait-timeout=MILLISECONDS",
+  },
+  {
     pattern: /canceling statement due to|deadlock detected/,
     hint: "another session was in the way: stop the applications that use the database and try again",
   },

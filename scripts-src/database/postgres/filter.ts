@@ -62,6 +62,8 @@ function cleansSafely(text: string, { defaults, views }: LoadRules): boolean {
 function isLeftOut(text: string, rules: LoadRules): boolean {
   // pg_dump wraps the data of large objects in a transaction: its COMMIT would end ours in the middle
   if (rules.oneTransaction && (text === "BEGIN;" || text === "COMMIT;")) return true;
+  // our own limit holds: nobody waits for another session's lock for ever
+  if (rules.oneTransaction && text === "SET lock_timeout = 0;") return true;
   // written by pg_dump 17 and later whatever the server
   if (rules.major < 17 && text === "SET transaction_timeout = 0;") return true;
   if (rules.noOwner && isOwnership(text)) return true;

@@ -4,6 +4,7 @@ import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { loadFilter } from "./filter.ts";
 import { statementCheck } from "./kinds.ts";
+import { lockPatience, watchLocks } from "./lock-watch.ts";
 import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
 import type { PostgresPlan } from "./plan.ts";
 import { openSession, type Session } from "./session.ts";
@@ -32,13 +33,18 @@ export async function load(
     outcome = await outcomeOf(connection, psql, ours);
     return `the restore into ${connection.where} ${words[outcome]}`;
   });
+  using watch = watchLocks(connection, psql, "psql");
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
     // input ends early, as it does when this process is killed
-    session.write("BEGIN;\n");
+    session.write(`BEGIN;\nSET LOCAL lock_timeout = ${lockPatience};\n`);
     ours = await session.settled(transactionNumber);
     session.write(`${plan.prelude.join("\n")}\n`);
-    await feed(session, sql, loadFilter({ ...plan.rules, noOwner, oneTransaction: true }));
+    await feed(
+      session,
+      watched(sql, () => watch.moved()),
+      loadFilter({ ...plan.rules, noOwner, oneTransaction: true }),
+    );
     // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
     if ((await session.settled(transactionNumber)) !== ours) throw endedByDump(connection);
     committing = true;
@@ -49,6 +55,13 @@ export async function load(
     await session.stop();
     if (!committing || outcome !== "committed") throw error;
     connection.log.warn("the connection broke while the restore was committed; the server says that all of it was");
+  }
+}
+
+async function* watched(sql: AsyncIterable<Uint8Array>, see: () => void) {
+  for await (const chunk of sql) {
+    see();
+    yield chunk;
   }
 }
 

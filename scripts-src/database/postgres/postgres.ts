@@ -39,7 +39,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       ...database,
       server,
       checkReading: () => checkReading(connection, psql, options),
-      dump: () => dump(connection, clients.dump, options),
+      dump: () => dump(connection, clients, options),
       stockRestore: (file, compression) =>
         stockRestore(file, compression, {
           database: connection.database,
