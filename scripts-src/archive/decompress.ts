@@ -1,4 +1,5 @@
 /** Decompression by what the bytes say, not the name; everything that is not whole is an error. */
+import { ReadableStream } from "node:stream/web";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import type { Compression } from "./name.ts";
 
@@ -78,14 +79,7 @@ function explain(error: unknown): string {
  * for a whole one.
  */
 async function* unpack(source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd"): AsyncGenerator<Uint8Array> {
-  const reader = source[Symbol.asyncIterator]();
-  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    async pull(controller) {
-      const { done, value } = await reader.next();
-      if (done) controller.close();
-      else controller.enqueue(value as Uint8Array<ArrayBuffer>);
-    },
-  });
+  const stream = ReadableStream.from(source as AsyncIterable<Uint8Array<ArrayBuffer>>);
   const output = stream.pipeThrough(new DecompressionStream(format)).getReader();
   try {
     for (let piece = await output.read(); !piece.done; piece = await output.read()) yield piece.value;

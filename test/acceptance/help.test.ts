@@ -117,7 +117,7 @@ describe("how it looks", () => {
       return terminal.shown().replaceAll("\r\n", "\n");
     };
     const styled = await shownWith({});
-    expect(styled).toContain("\x1b[1mSETTINGS\x1b[0m");
+    expect(styled).toContain("\x1b[1mSETTINGS\x1b[22m");
     const plain = await shownWith({ NO_COLOR: "1" });
     expect(plain).not.toContain("\x1b");
     expect(Math.max(...plain.split("\n").map((line) => line.length))).toBeGreaterThan(85);
