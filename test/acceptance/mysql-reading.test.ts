@@ -1,8 +1,11 @@
 /** Shell 1.4 with MariaDB and MySQL: what a backup reads is all there is, whatever the server's settings, locks and privileges. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran } from "../support/executables.ts";
 import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
+import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
 
 const rows = Array.from({ length: 9 }, (_, at) => `(${at})`).join(", ");
@@ -85,6 +88,39 @@ describe.each([...families])("%s", (family) => {
     expect(tolerated.stderr).toContain("dropped while the backup ran, and not in it: table gone");
   });
 
+  test("M5, M6: the dry run notes FLOAT; views over other databases are named; the nightly log is silent", async () => {
+    await server.createDatabase("other", "CREATE TABLE o (id int PRIMARY KEY); INSERT INTO o VALUES (1)");
+    await server.createDatabase("views", "CREATE TABLE f (id int PRIMARY KEY, weight float, price double)");
+    await server.sql("views", "CREATE VIEW away AS SELECT o.id FROM f JOIN other.o ON o.id = f.id");
+    const env = server.settings("views");
+    const note = /note: .*FLOAT .*: f\.weight;/;
+    const dry = await scripts.run("backup", ["--dry-run"], { env });
+    expect([dry.status, dry.stderr]).toEqual([0, expect.stringMatching(note)]);
+    const ran = await scripts.run("backup", [], { env });
+    expect(ran.stderr).not.toContain("FLOAT");
+    const restored = await scripts.run("restore", ["--dry-run", ran.stdout.trim()], { env });
+    expect([restored.status, restored.stderr]).toEqual([0, expect.stringContaining("keep reading them: away (other)")]);
+  });
+
+  test("M8: a dump with rows alone, or with none, is refused with the numbers", async () => {
+    const dump = async (...words: string[]) => {
+      const file = join(tempDir("half"), "dump.sql");
+      await server.client(dumpName(family), [`--result-file=${file}`, "--skip-triggers", ...words, "app"]);
+      return scripts.run("restore", [file]);
+    };
+    const rowsOnly = await dump("--no-create-info");
+    expect([rowsOnly.status, rowsOnly.stderr]).toEqual([
+      1,
+      expect.stringContaining("rows of 5 tables that it does not create (a, b, c, d, e)"),
+    ]);
+    const noRows = await dump("--no-data");
+    expect([noRows.status, noRows.stderr]).toEqual([
+      1,
+      expect.stringContaining("creates 5 tables (a, b, c, d, e) and holds rows of none"),
+    ]);
+    expect(await server.sql("app", "SELECT count(*) FROM e")).toBe("9");
+  });
+
   test("S11: a dump that waits for a lock says for which table and whose, while it waits", async () => {
     const holder = server.sql("app", "LOCK TABLES b WRITE; SELECT sleep(120)").catch(() => "");
     const session = await until("the table is locked", async () => {
@@ -103,4 +139,22 @@ describe.each([...families])("%s", (family) => {
     await holder;
     expect(count(await sqlOf(await running.done), /^CREATE TABLE/gm)).toBe(5);
   });
+});
+
+test("M2: tables that differ in capital letters alone are not put into one another", async () => {
+  const server = await startMysql("mariadb", { "lower-case-table-names": "1" });
+  try {
+    await server.createDatabase("app", "CREATE TABLE kept (a int)");
+    const scripts = installScripts(server.settings("app"));
+    const file = join(tempDir("case"), "dump.sql");
+    const table = (name: string) => `CREATE TABLE \`${name}\` (a int);\nINSERT INTO \`${name}\` VALUES (1);\n`;
+    const head = "-- MariaDB dump 10.19\n--\n-- Host: h    Database: app\n-- Server version\t10.11.1-MariaDB\n";
+    writeFileSync(file, `${head}${table("Customers")}${table("customers")}\n-- Dump completed\n`);
+    const ran = await scripts.run("restore", [file]);
+    expect([ran.status, ran.stderr]).toEqual([1, expect.stringContaining("Customers and customers")]);
+    expect(await server.sql("app", "SHOW TABLES")).toBe("kept");
+    scripts.remove();
+  } finally {
+    await server.stop();
+  }
 });

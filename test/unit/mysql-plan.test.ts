@@ -25,7 +25,8 @@ const client = (family: Family, version: string, options: string[] = []): Client
 });
 const header = (version: string, database = "app") =>
   `-- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)\n--\n-- Host: localhost    Database: ${database}\n-- Server version\t${version}\n`;
-const dumpOf = (version: string, sql: string) => `${header(version)}${sql}\n-- Dump completed on 2026-01-31  3:00:00\n`;
+const dumpOf = (version: string, sql: string) =>
+  `${header(version)}${sql}\n--\n-- Dumping data for table \`t\`\n--\n-- Dump completed on 2026-01-31  3:00:00\n`;
 
 describe("which client program fits", () => {
   const all = [
@@ -324,7 +325,7 @@ describe("a dump and its target", () => {
     expect((await problemsOf(table("ENGINE=RocksDB")))[0]).toContain("RocksDB (table t)");
     const poor = contact(maria, "GRANT SELECT, INSERT ON `app`.* TO `u`@`%`");
     expect((await problemsOf(table(""), { to: poor }))[0]).toContain("lacks CREATE, DROP, ALTER, CREATE ROUTINE");
-    const long = `INSERT INTO \`t\` VALUES ('${"x".repeat(20_000_000)}');`;
+    const long = `${table("")}INSERT INTO \`t\` VALUES ('${"x".repeat(20_000_000)}');`;
     expect((await problemsOf(long))[0]).toContain("SET GLOBAL max_allowed_packet = 33554432");
     const replica = { ...state, variables: new Map([["read_only", "ON"]]) };
     const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
@@ -445,6 +446,46 @@ describe("a dump and its target", () => {
     "CREATE PROCEDURE p AS x int := 1; BEGIN SELECT x; END",
   ])("programs of every shape are one statement: %s", async (sql) => {
     expect(await problemsOf(`DELIMITER ;;\n${sql} ;;\nDELIMITER ;`)).toEqual([]);
+  });
+
+  test("M2: names that differ in capital letters alone, on a server that does not tell them apart", async () => {
+    const sql = "CREATE TABLE `Customers` (a int); CREATE TABLE `customers` (a int); CREATE TABLE `t` (a int);";
+    const folding = { ...state, variables: new Map([["lower_case_table_names", "1"]]) };
+    expect(await problemsOf(sql)).toEqual([]);
+    expect((await problemsOf(sql, { target: folding })).join()).toMatch(
+      /differ in nothing else: Customers and customers;/,
+    );
+  });
+
+  test.each([
+    [`${header("8.0.1")}INSERT INTO \`a\` VALUES (1);`, "holds rows of 1 table that it does not create (a)"],
+    [
+      `${header("8.0.1")}CREATE TABLE \`a\` (a int); CREATE TABLE \`b\` (a int);`,
+      "creates 2 tables (a, b) and holds rows of none",
+    ],
+  ])("M8: half a dump is refused with the numbers: %#", async (text, words) => {
+    const contents = await readDump(dumpReader(), stream(`${text}\n-- Dump completed on 2026-01-31  3:00:00\n`));
+    const { problems } = comparePlan(contents, contact(mysql8), state, { database: "app", noOwner: false });
+    expect(problems.join()).toContain(words);
+  });
+
+  test("M6: a view over another database is named", async () => {
+    const view = (name: string, text: string) => `/*!50001 CREATE */\n/*!50001 VIEW \`${name}\` AS ${text} */;`;
+    const sql = [
+      view("own", "select `t`.`a` AS `a` from `t`"),
+      view("away", "select `o`.`a` AS `a` from (`app`.`t` join `prod`.`o` on(`app`.`t`.`a` = `prod`.`o`.`a`))"),
+      view("calls", "select `prod`.`f`(`t`.`a`) AS `a` from `t`"),
+    ].join("\n");
+    const contents = await readDump(dumpReader(), stream(dumpOf("10.11.1-MariaDB", sql)));
+    const warned = (database: string) =>
+      comparePlan(contents, contact(maria), state, { database, noOwner: false }).warnings.join();
+    expect(warned("app")).toContain("read other databases and will keep reading them: away (prod), calls (prod)");
+    expect(warned("new")).toContain("away (app, prod), calls (prod)");
+  });
+
+  test("M11: a definer that is a role is created as one", async () => {
+    const definer = view.replace("`gone`@`10.%`", "`keepers`@``");
+    expect((await problemsOf(definer)).join()).toContain("create them (CREATE ROLE `keepers`;)");
   });
 
   test("what both have goes from one to the other", async () => {

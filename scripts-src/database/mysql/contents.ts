@@ -17,6 +17,10 @@ export interface DumpContents extends Contents {
   /** Databases that its tables name (a foreign key, the sequence of a default). */
   qualified: Set<string>;
   views: Set<string>;
+  /** Views that name databases, also the dumped one, with those. */
+  viewDatabases: Map<string, Set<string>>;
+  /** Tables for which it has a place for rows, with rows or without. */
+  filled: Set<string>;
   /** "PROCEDURE work", "EVENT cleanup", … */
   programs: Set<string>;
   /** Triggers it creates. */
@@ -42,6 +46,8 @@ export const emptyContents = (): Omit<DumpContents, "family"> => ({
   databases: new Set(),
   qualified: new Set(),
   views: new Set(),
+  viewDatabases: new Map(),
+  filled: new Set(),
   programs: new Set(),
   triggers: new Set(),
   definers: new Set(),
@@ -67,6 +73,12 @@ const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/i;
 const ofDatabase =
   /^(?:\/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:\/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;
 
+const disableKeys = new RegExp(String.raw`^/\*!40000 ALTER TABLE ${name} DISABLE KEYS`);
+/** The last word on a view; before it a placeholder was created. */
+const finalView = new RegExp(String.raw`\bVIEW ${name}(?: \([^)]*\))? AS `, "i");
+/** A table or function of a named database. */
+const elsewhereInView = new RegExp(String.raw`\b(?:from|join)\s*\(*${name}\.${name}|${name}\.${name}\(`, "gi");
+
 const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
 
 /** Adds what a statement says. */
@@ -77,8 +89,13 @@ export function readStatement(contents: Omit<DumpContents, "family">, piece: Pie
   if (used !== undefined) contents.databases.add(unquote(used));
   if (piece.leftOut || /^DROP /i.test(text)) return;
   if (/^(?:\/\*!\d+ )?SET /.test(text)) return readSetting(contents, text);
-  const table = createTable.exec(text)?.[1] ?? createSequence.exec(text)?.[1];
+  const sequence = createSequence.exec(text)?.[1];
+  if (sequence) contents.filled.add(unquote(sequence));
+  const table = createTable.exec(text)?.[1] ?? sequence;
   if (table) contents.tables.push(unquote(table));
+  const keys = disableKeys.exec(text)?.[1];
+  if (keys) contents.filled.add(unquote(keys));
+  readView(contents, text);
   const view = createView.exec(text)?.[1];
   if (view) contents.views.add(unquote(view));
   const account = definer.exec(text);
@@ -104,4 +121,21 @@ function readSetting(contents: Omit<DumpContents, "family">, text: string): void
   contents.names ??= /\bSET NAMES (\w+)/i.exec(text)?.[1]?.toLowerCase();
   const collation = /\bcollation_connection\s*=\s*(\w+)/i.exec(text)?.[1];
   if (collation) contents.collations.add(collation.toLowerCase());
+}
+
+const dataOf = /^-- Dumping data for table `((?:[^`]|``)*)`/gm;
+
+/** Dump programs head the place for a table's rows, also of a table without any. */
+export function readComment({ filled }: Omit<DumpContents, "family">, bytes: Buffer): void {
+  if (bytes.length < 30) return;
+  for (const [, table = ""] of bytes.toString("latin1").matchAll(dataOf)) filled.add(unquote(`\`${table}\``));
+}
+
+function readView({ viewDatabases }: Omit<DumpContents, "family">, text: string): void {
+  const view = finalView.exec(text)?.[1];
+  if (view === undefined) return;
+  const named = [...text.replaceAll(strings, "").matchAll(elsewhereInView)].map((found) =>
+    unquote(found[1] ?? found[3] ?? ""),
+  );
+  if (named.length > 0) viewDatabases.set(unquote(view), new Set(named));
 }

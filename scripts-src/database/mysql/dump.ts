@@ -113,6 +113,21 @@ export function checkSight({ grants }: Contact, options: readonly string[], data
   );
 }
 
+const floats = `
+  SELECT c.table_name, c.column_name FROM information_schema.columns c JOIN information_schema.tables t
+    ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+    WHERE c.table_schema = database() AND c.data_type = 'float' AND t.table_type NOT LIKE '%VIEW'`;
+
+/** Both servers write a FLOAT with six digits, and nothing can be set against that. */
+export async function noteFloats(connection: Connection, { client }: Contact): Promise<void> {
+  const columns = (await query(connection, client, floats)).map((row) => row.join("."));
+  if (columns.length === 0) return;
+  const shown = columns.slice(0, 5).join(", ") + (columns.length > 5 ? ` and ${columns.length - 5} more` : "");
+  connection.log.info(
+    `note: dumps hold FLOAT columns with six digits (16777216 comes back as 16777200): ${shown}; DOUBLE keeps all`,
+  );
+}
+
 /** Bytes of the longest line; rows are one line each, or shorter than the client's buffer (1 MiB) together. */
 function measureLines(): { add(chunk: Uint8Array): void; longest(): number } {
   let current = 0;

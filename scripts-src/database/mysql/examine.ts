@@ -1,7 +1,7 @@
 /** Reads a dump from its first line to its last. */
 import { Failure } from "../../base/errors.ts";
 import type { DumpReader } from "../database.ts";
-import { type DumpContents, emptyContents, readStatement } from "./contents.ts";
+import { type DumpContents, emptyContents, readComment, readStatement } from "./contents.ts";
 import { Scanner } from "./statements.ts";
 
 /** The programs' last words. */
@@ -33,6 +33,7 @@ export function dumpReader(): DumpReader<DumpContents> {
     scanner.add(chunk);
     for (const piece of scanner.pieces(last)) {
       if (piece.kind === "statement") readStatement(contents, piece);
+      if (piece.kind === "between") readComment(contents, piece.bytes);
       if (piece.kind === "rows") insert = (piece.first ? 0 : insert) + piece.bytes.length;
       contents.longest = Math.max(contents.longest, piece.kind === "rows" ? insert : piece.bytes.length);
     }

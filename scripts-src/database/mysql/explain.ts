@@ -51,7 +51,7 @@ const explanations: readonly Explanation[] = [
   },
   {
     pattern: code(2026, 3159, 1043),
-    hint: "TLS failed: check ssl-mode and ssl-ca in DATABASE_URL, and the host name in the server's certificate",
+    hint: "TLS failed: check ssl-mode and ssl-ca in DATABASE_URL, and the host name in the server's certificate; for a server without TLS write ?ssl-mode=DISABLED behind DATABASE_URL (which takes the place of DB_HOST, DB_USER and so on)",
     permanent: true,
   },
   {

@@ -3,7 +3,7 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Connected, Database, DatabaseContext } from "../database.ts";
 import { connectionFrom } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import { checkSight, dump, stockRestore } from "./dump.ts";
+import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
 import { checkListed, type Listed, listObjects } from "./listed.ts";
@@ -35,6 +35,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       server: contact.server,
       async checkReading() {
         checkSight(contact, options, target.database);
+        await noteFloats(connection, contact);
       },
       async *dump() {
         listed = await listObjects(connection, contact.client);

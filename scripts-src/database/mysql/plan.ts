@@ -68,6 +68,12 @@ function warnings(contents: DumpContents, { kind, server }: Contact, state: Targ
   const others = [...qualified].filter((name) => name !== database && name !== contents.database);
   if (others.length > 0)
     said.push(`tables of the dump name other databases and go on to use them: ${others.join(", ")}`);
+  const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
+    const away = [...named].filter((name) => name !== database);
+    return away.length > 0 ? [`${view} (${away.join(", ")})`] : [];
+  });
+  if (reading.length > 0)
+    said.push(`these views read other databases and will keep reading them: ${reading.join(", ")}`);
   if (state.sessions > 0)
     said.push(
       `${counted(state.sessions, "other session")} in the database: it will be seen half restored, and locks held there can end the restore`,

@@ -2,6 +2,7 @@
 import { bytesText } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 import { isOnlyIn } from "./features.ts";
+import { partialReasons } from "./partial.ts";
 import { type Contact, familyNames } from "./probe.ts";
 import type { TargetState } from "./state.ts";
 
@@ -11,6 +12,8 @@ type Compare = (contents: DumpContents, contact: Contact, state: TargetState) =>
 export function findProblems(...[contents, contact, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
   const checks: Compare[] = [
     databaseProblems,
+    partialReasons,
+    caseProblems,
     serverProblems,
     loadProblems,
     privilegeProblems,
@@ -36,6 +39,18 @@ const databaseProblems: Compare = ({ databases, names }) => {
   if (names && /^(big5|cp932|gbk|gb18030|sjis)$/.test(names))
     problems.push(`the dump is written in ${names}: take it again with --default-character-set=utf8mb4`);
   return problems;
+};
+
+/** Such a server would put both into one table, the second one in place of the first. */
+const caseProblems: Compare = ({ tables, views }, _contact, { variables }) => {
+  if ((variables.get("lower_case_table_names") ?? "0") === "0") return [];
+  const same = Map.groupBy([...tables, ...views], (name) => name.toLowerCase());
+  const pairs = [...same.values()].filter((names) => names.length > 1);
+  if (pairs.length === 0) return [];
+  return [
+    "the server does not tell capital from small letters in names (lower_case_table_names), and the dump has tables that differ in " +
+      `nothing else: ${pairs.map((names) => names.join(" and ")).join(", ")}; restore it into a server like the one that was dumped`,
+  ];
 };
 
 const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables }) => {
@@ -140,7 +155,9 @@ const definerProblems: Compare = ({ definers }, { grants }, { user, accounts }) 
   }
   const absent = others.filter((account) => accounts && !accounts.has(account)).map(quoteAccount);
   if (absent.length === 0) return [];
-  const create = absent.map((account) => `CREATE USER ${account};`).join(" ");
+  const create = absent
+    .map((account) => (account.endsWith("@``") ? `CREATE ROLE ${account.slice(0, -3)};` : `CREATE USER ${account};`))
+    .join(" ");
   return [`accounts not on the server: ${absent.join(", ")}; create them (${create}) or restore with --no-owner`];
 };
 

@@ -39,7 +39,8 @@ const question = `
   SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = database();
   SELECT 'collation', lower(collation_name) FROM information_schema.collations;
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
-  SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators')`;
+  SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
+    'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
 export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<TargetState> {
