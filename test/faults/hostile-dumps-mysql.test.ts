@@ -71,8 +71,7 @@ const statements = (outfile: string, infile: string) =>
 /** What lexers could disagree about. */
 const odd: readonly [string, ...string[]] = [
   "'",
-  ..."'\"`\\;#*/-\n\r\0\t ",
-  ..."';\\'\"`",
+  ..."'\"`\\;#*/-\n\r\0\t ';\\'\"`".split(""),
   "''",
   "\\'",
   "\\\\",
