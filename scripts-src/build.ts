@@ -1,5 +1,5 @@
 /**
- * Makes backup_scripts/: one self-contained executable under every script's name.
+ * Makes backup_scripts/: one self-contained executable under every script's name, and its own for a PATH.
  *   bun scripts-src/build.ts                     build
  *   bun scripts-src/build.ts --generate          write the files that are generated from the settings
  *   bun scripts-src/build.ts --check-generated   fail when one of them is out of date
@@ -14,7 +14,7 @@ import { scripts } from "./scripts/scripts.ts";
 
 const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");
-const names = ["backup", "restore", "sync", "help", "schedule"];
+const names = ["backup_scripts", "backup", "restore", "sync", "help", "schedule"];
 
 async function build(): Promise<void> {
   const first = join(deployed, ".build");

@@ -1,4 +1,5 @@
 /** The command line of a script, by yargs. */
+import { distance } from "fastest-levenshtein";
 import yargs from "yargs";
 import { type Failure, usageFailure } from "../base/errors.ts";
 import type { Script } from "./script.ts";
@@ -91,8 +92,26 @@ export async function parseOptions(script: Script, argv: readonly string[]): Pro
   return {
     options: parsed,
     envFile: typeof envFile === "string" ? envFile : undefined,
-    wrong: problem === undefined ? undefined : usageFailure(problem, `${script.name} --help shows the usage`),
+    wrong: problem === undefined ? undefined : usageFailure(problem, ...(await hintsFor(script, problem))),
   };
+}
+
+/** The option that a mistyped one was probably meant to be, and where all of them are shown. */
+async function hintsFor(script: Script, problem: string): Promise<string[]> {
+  const usage = `${script.name} --help shows the usage`;
+  const words = /^unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ") ?? [];
+  const options = [...new Set((await parserOf(script).getHelp()).match(/--[a-z][\w-]+/g))];
+  const likely = words.flatMap((word) => likelyOption(word, options) ?? [])[0];
+  return likely ? [`did you mean ${likely}?`, usage] : [usage];
+}
+
+/** `--uplod`, `--UPLOAD`, `--up` and `upload` mean `--upload`; a word without dashes only when it is exactly an option's. */
+function likelyOption(word: string, options: readonly string[]): string | undefined {
+  if (!word.startsWith("-")) return options.find((option) => option === `--${word}`);
+  const typed = word.toLowerCase().replace(/^-*/, "--");
+  const isLikely = (option: string) =>
+    option !== word && (distance(option, typed) <= 2 || (typed.length > 3 && option.startsWith(typed)));
+  return typed.length < 4 ? undefined : options.find(isLikely);
 }
 
 /** yargs tells an unknown option without its dashes, and some twice (`no-yes, noYes`). A value may be a secret. */

@@ -28,10 +28,28 @@ export interface FileSource {
   warnings: string[];
 }
 
-/** An empty value counts as not set. */
-export function fromEnvironment(environment: Environment): Source {
+/** `tcp://10.0.0.1:5432`. */
+const serviceLink = /^(tcp|udp|sctp):\/\/\S+:\d+$/;
+
+/**
+ * The variables that are set; an empty value counts as not set. Kubernetes sets `DB_PORT=tcp://10.0.0.1:5432` and others for each
+ * Service (here one named `db`): they are left out, those that look like a setting with a warning in `ignored`.
+ */
+export function fromEnvironment(environment: Environment): { source: Source; ignored: string[] } {
   const set = Object.entries(environment).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  return new Map(set.map(([name, value]) => [name, { value, where: "environment" }]));
+  const services = set.flatMap(([name, value]) => (serviceLink.test(value) && /^(\w+_)PORT$/.exec(name)?.[1]) || []);
+  const isLink = ([name]: [string, string]) =>
+    services.some((service) => name.startsWith(service) && /^(PORT|SERVICE)(_|$)/.test(name.slice(service.length)));
+  return {
+    source: new Map(set.filter((one) => !isLink(one)).map(([name, value]) => [name, { value, where: "environment" }])),
+    ignored: set
+      .filter((one) => isLink(one) && isKnown(one[0]))
+      .map(
+        ([name, value]) =>
+          `${name} (environment): ${value} is ignored: Kubernetes sets it for a Service named ${name.replace(/_PORT$/, "").toLowerCase()}; ` +
+          "set enableServiceLinks: false in the pod, and the port in the settings where it is not the usual one",
+      ),
+  };
 }
 
 /** Reads a settings file. That it is absent is a problem only when it was `named` explicitly. */

@@ -1,12 +1,10 @@
 /** Reads the settings: `.env.sh` beside the executable, and the environment, which wins. */
-import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { isFileOfPlain, isKnown, isOthers, likelyName, settingOf } from "./env-names.ts";
 import { contradictions, databaseNames } from "./env-rules.ts";
 import { type Environment, type FileSource, fromEnvironment, fromFile, type Given, type Source } from "./env-source.ts";
-import { messageOf } from "../base/errors.ts";
-import { distrust } from "../base/trust.ts";
 import { hideSecrets } from "../base/secrets.ts";
+import { readSecretFile, secretsOf } from "./env-secrets.ts";
 import { aboutSetting, schema, type SettingName, settingNames, type Settings } from "./settings.ts";
 
 export { missingSettings } from "./env-rules.ts";
@@ -39,11 +37,12 @@ interface Reading extends Omit<ReadSettings, "settings"> {
  * environment. Never throws for wrong settings: all problems are collected, so that a mail can still tell of them.
  */
 export function readSettings(from: { home: string; envFile?: string; environment: Environment }): ReadSettings {
-  const environment = fromEnvironment(from.environment);
+  const { source: environment, ignored } = fromEnvironment(from.environment);
   const named = from.envFile ?? environment.get("BACKUP_ENV_FILE")?.value;
   const file = named === undefined ? resolve(from.home, ".env.sh") : resolve(named);
   const inFile = fromFile(file, named !== undefined, from.environment);
   const { problems, warnings, exists: fileExists, refused } = inFile;
+  warnings.push(...ignored);
   const broken = new Set(refused.filter(isKnown).map(settingOf));
   const given = new Map<SettingName, Given>();
   const reading = {
@@ -84,59 +83,22 @@ function choose(name: SettingName, reading: Reading): void {
       if (inFile.source.get(over)?.value !== environment.get(over)?.value)
         notes.push(`${over} (${inFile.source.get(over)?.where}): overridden by ${way} of the environment`);
   }
-  if (second !== undefined) {
+  if (second !== undefined && source === environment)
+    notes.push(`${second} (environment): overridden by ${way} of the environment`);
+  if (second !== undefined && source !== environment) {
     problems.push(`${name} (${value.where}): ${second} is set too; keep one of them`);
     broken.add(name);
   } else if (way === name) given.set(name, value);
   else readSecret(name, value, reading);
 }
 
-/** Puts the content of the file that NAME_FILE names in the place of the setting, without its last line end. */
+/** Puts the content of the file that NAME_FILE names in the place of the setting. */
 function readSecret(name: SettingName, path: Given, { home, given, broken, problems }: Reading): void {
-  const refuse = (cause: string) => {
-    broken.add(name);
-    problems.push(`${name}_FILE (${path.where}): ${cause}`);
-  };
-  try {
-    const file = resolve(home, path.value);
-    const content = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
-    // a pipe is nobody's file
-    const why = statSync(file).isFile() ? distrust(file) : undefined;
-    if (why) return refuse(`other users can change the file: ${why.cause}; ${why.hint}`);
-    const value = content.replace(/\r?\n$/, "");
-    hideSecrets(secretsOf(name, value));
-    if (value === "") refuse("the file is empty; write the value into it");
-    // eslint-disable-next-line no-control-regex
-    else if (/[\0\r\n]/.test(value)) refuse("the file has more than one line; leave only the value in it");
-    else given.set(name, { value, where: `${name}_FILE, ${path.where}` });
-  } catch (error) {
-    refuse(`the file cannot be read: ${messageOf(error)}; name a text file that this user may read`);
-  }
-}
-
-/** What must not be printed of a secret setting: the value, and the passwords within URLs and connection strings. */
-function secretsOf(name: SettingName, value: string | undefined): string[] {
-  if (value === undefined || !aboutSetting(name).secret) return [];
-  const login = /:\/\/[^:/]*:(.*)@/s.exec(value)?.[1] ?? "";
-  const words = [...value.matchAll(/password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]*))/g)].map((m) => m[1] ?? m[2] ?? "");
-  // A password that was not encoded ends up as the host or the port in other programs' messages, piece by piece.
-  const pieces = [login, ...login.split(/[@:/?#]/), ...words];
-  const keys = name === "MANIFEST_KEY" ? value.split(" ") : [];
-  return [
-    value,
-    ...keys,
-    ...pieces,
-    ...pieces.map((piece) => piece.replaceAll(/\\(.)/g, "$1")),
-    ...pieces.map(percentDecode),
-  ];
-}
-
-function percentDecode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  const { value = "", refused } = readSecretFile(resolve(home, path.value));
+  hideSecrets(secretsOf(name, value));
+  if (refused === undefined) return void given.set(name, { value, where: `${name}_FILE, ${path.where}` });
+  broken.add(name);
+  problems.push(`${name}_FILE (${path.where}): ${refused}`);
 }
 
 /** Misspelt settings are problems; other names in the settings file earn a warning. */

@@ -74,9 +74,38 @@ describe("an executable finds out which script it is", () => {
     const { status, stderr } = await run([join(place.dir, "tool")]);
     expect(status).toBe(2);
     expect(stderr.trim().split("\n")).toEqual([
-      expect.stringMatching(/^\S+Z ERROR backup_scripts: called as tool, which is none of backup, /),
+      expect.stringMatching(/^\S+Z ERROR backup_scripts: unknown script tool; known: backup, /),
       expect.stringMatching(/^\S+Z ERROR backup_scripts: hint: \S/),
     ]);
+  });
+});
+
+describe("the program's own name always takes the first argument", () => {
+  const shown = async (argv: string[]) => {
+    const { status, stdout, stderr } = await run(argv);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    return stdout;
+  };
+  for (const name of ["backup_scripts", "backup_scripts-0.2.0-linux-x64"])
+    test(name, async () => {
+      const program = join(place.dir, name);
+      if (!existsSync(program)) linkSync(join(place.dir, "help"), program);
+      expect(await shown([program, "restore", "--help"])).toStartWith("Usage: restore ");
+      expect(await shown([program, "--version"])).toMatch(/^\d+\.\d+\.\d+\n$/);
+      for (const words of [[], ["--help"], ["-h"]]) expect(await shown([program, ...words])).toMatch(helpStart);
+    });
+
+  test("one that is mistyped is named with the likely one, and nothing runs", async () => {
+    for (const [word, hint] of [
+      ["bakup", "did you mean backup?"],
+      ["toString", "rename the file, or name the script as the first argument"],
+      ["--dry-run", "rename the file, or name the script as the first argument"],
+    ] as const) {
+      const { status, stdout, stderr } = await run([join(place.dir, "backup_scripts"), word]);
+      expect([status, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(`unknown script ${word}; known: backup, restore, `);
+      expect(stderr).toContain(`hint: ${hint}`);
+    }
   });
 });
 
@@ -102,7 +131,7 @@ describe("what lies in the current folder is neither run nor read", () => {
       if (script === "help") expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
       else {
         expect(status).toBe(2);
-        expect(stderr).toMatch(/ ERROR \w+: the settings are not complete/);
+        expect(stderr).toMatch(/ ERROR \w+: the settings are incomplete or wrong/);
         expect(stderr).toContain("missing: DATABASE_URL");
       }
     });
@@ -155,6 +184,22 @@ test.each([
   expect(stderr).toContain(cause);
   expect(stderr).toContain(`hint: ${script} --help shows the usage`);
   expect(stderr).not.toContain("hunter22");
+});
+
+test.each([
+  ["backup", ["--uplod"], "--upload"],
+  ["backup", ["--up"], "--upload"],
+  ["backup", ["--UPLOAD=true"], "--upload"],
+  ["backup", ["dry-run"], "--dry-run"],
+  ["restore", ["--from_s3"], "--from-s3"],
+  ["restore", ["file", "x", "--dryrun"], "--dry-run"],
+  ["schedule", ["--chek"], "--check"],
+  ["backup", ["--password"], undefined],
+  ["backup", ["extra"], undefined],
+  ["backup", ["--", "--dry-run"], undefined],
+] as const)("%s %j: did you mean %s?", async (script, args, likely) => {
+  const { stderr } = await place.run(script, [...args]);
+  expect(/did you mean (\S+)\?/.exec(stderr)?.[1]).toBe(likely);
 });
 
 test("what stands behind -- is a name, whatever it looks like", async () => {

@@ -32,6 +32,38 @@ describe("sources", () => {
     expect(settings.S3_URL).toBeUndefined();
   });
 
+  test("N7: what Kubernetes sets for its Services is no setting, and no misspelt one", () => {
+    const links = (service: string) => ({
+      [`${service}_PORT`]: "tcp://10.0.0.1:5432",
+      [`${service}_PORT_5432_TCP`]: "tcp://10.0.0.1:5432",
+      [`${service}_PORT_5432_TCP_ADDR`]: "10.0.0.1",
+      [`${service}_SERVICE_HOST`]: "10.0.0.1",
+      [`${service}_SERVICE_PORT`]: "5432",
+    });
+    const environment = {
+      ...links("DB"),
+      ...links("SMTP"),
+      ...links("S3"),
+      ...links("LOG"),
+      DB_HOST: "db",
+      DB_NAME: "app",
+    };
+    const { settings, problems, warnings } = read("SMTP_PORT=2525\n", environment);
+    expect(problems).toEqual([]);
+    expect(settings).toMatchObject({ DB_HOST: "db", SMTP_PORT: 2525 });
+    expect(settings.DB_PORT).toBeUndefined();
+    expect(warnings).toEqual(
+      ["DB", "SMTP"].map((service) =>
+        expect.stringMatching(
+          new RegExp(
+            `^${service}_PORT \\(environment\\): tcp://10.0.0.1:5432 is ignored: .* Service named ${service.toLowerCase()}; .*enableServiceLinks: false`,
+          ),
+        ),
+      ),
+    );
+    expect(read("", { DB_PORT: "tcp:5432" }).problems).toHaveLength(1);
+  });
+
   test("the environment wins, and a note names what it overrides; an empty variable overrides nothing", () => {
     const content = "DB_NAME='app'\nDB_HOST='db'\nLOG_LEVEL='warn'\nDB_USER=same\n";
     const { settings, notes } = read(content, { DB_NAME: "other", DB_HOST: "", LOG_LEVEL: undefined, DB_USER: "same" });
@@ -300,7 +332,14 @@ describe("secrets from files", () => {
     expect(read("DB_PASSWORD=direct\n", { DB_PASSWORD_FILE: secretFile }).settings.DB_PASSWORD).toBe("from-a-file");
   });
 
-  test("both in the same place are a problem", () => {
+  test("N6: in the environment the value itself overrides the file, as docker compose run -e means it; a note says so", () => {
+    const image = { DATABASE_URL_FILE: "/run/secrets/database_url" };
+    const { settings, notes, problems } = read("", { ...image, DATABASE_URL: "postgres://me@other/app" });
+    expect([problems, settings.DATABASE_URL]).toEqual([[], "postgres://me@other/app"]);
+    expect(notes).toEqual(["DATABASE_URL_FILE (environment): overridden by DATABASE_URL of the environment"]);
+  });
+
+  test("both in the file are a problem", () => {
     const { problems, broken } = read(`DB_PASSWORD=a\nDB_PASSWORD_FILE=${secretFile}\n`);
     expect(problems).toEqual([`DB_PASSWORD (${file} line 1): DB_PASSWORD_FILE is set too; keep one of them`]);
     expect(broken).toEqual(new Set(["DB_PASSWORD"]));
@@ -309,7 +348,7 @@ describe("secrets from files", () => {
   test("a file that is absent, a folder, empty, of several lines or not text is a problem that names it", () => {
     const wrong: [path: string, content: string | Uint8Array | undefined, cause: string][] = [
       [join(home, "absent"), undefined, "cannot be read: ENOENT"],
-      [home, undefined, "cannot be read: EISDIR"],
+      [home, undefined, `${home} is a folder, not a file. Docker makes one`],
       [join(home, "empty"), "\n", "is empty"],
       [join(home, "two"), "topsecret\nb\n", "more than one line"],
       [join(home, "binary"), Uint8Array.of(255, 254), "cannot be read"],
