@@ -9,7 +9,7 @@ import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
 import { haveOneOrigin, type Owned, readOwners, unknownIsOurs } from "./owners.ts";
-import { findBackups, isAhead, listBackups, type Place, type Stored } from "./place.ts";
+import { findBackups, isAhead, listBackups, oldestFirst, type Place, type Stored } from "./place.ts";
 
 interface Wanted {
   database: string;
@@ -30,7 +30,7 @@ interface Wanted {
 export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
   const { database, present, keys, log, now = new Date() } = wanted;
   // in a bucket, a backup without a manifest may never have been finished
-  const all = (await listBackups(place, database)).filter(({ committed }) => committed || !place.shared);
+  const [all, unfinished] = split(await listBackups(place, database), (one) => one.committed || !place.shared);
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
   const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
@@ -42,10 +42,16 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
     if (!chosen) continue;
     const others = read.slice(0, read.indexOf(chosen));
     if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
+    for (const { name } of unfinished.filter((one) => oldestFirst(chosen, one) < 0))
+      log.warn(`passed over ${name}: it has no manifest, so it may be incomplete; name it to restore it`);
     if (chosen.error) throw chosen.error;
     return chosen;
   } while (read.length < newestFirst.length);
   throw await noneOfOurs(place, database, read[0], ahead);
+}
+
+function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(test), all.filter((one) => !test(one))];
 }
 
 /** Pure. `read` from the newest on; undefined: none of these, as far as they were read. */

@@ -87,7 +87,9 @@ test.each([
     `${names[1]}.json`,
     (objects, key) => objects.delete(key),
     async () => {
-      expect((await restore()).status).toBe(0);
+      const passedOver = await restore();
+      expect(passedOver.status).toBe(0);
+      expect(passedOver.stderr).toContain(`WARN restore: passed over ${names[1]}: it has no manifest`);
       expect(await noted()).toBe("1");
       const { status, stderr } = await restore([word(names[1]!)]);
       expect(status, stderr).toBe(0);
