@@ -5,7 +5,7 @@ import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { seal, sealJson } from "../archive/seal.ts";
 import { startTally, watched } from "../archive/tally.ts";
-import { messageOf } from "../base/errors.ts";
+import { Failure, messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
@@ -50,7 +50,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     const sql = watched(database.dump(), (chunk) => {
       sqlBytes += chunk.byteLength;
       progress.add(chunk.byteLength);
-      reader.add(chunk);
+      restorable(() => reader.add(chunk));
     });
     const level = settings.BACKUP_COMPRESSION_LEVEL;
     const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
@@ -59,7 +59,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
       await destination.write(block);
     // what a restore would refuse fails tonight
-    const contents = reader.end();
+    const contents = restorable(() => reader.end());
     await database.checkDumped?.(contents);
     const manifest: ManifestFacts = {
       database: database.name,
@@ -122,5 +122,15 @@ async function listRemote(
     if (!settings.BACKUP_KEEP_LOCAL) throw trouble;
     log.error(`S3 cannot be used, the backup goes on locally: ${messageOf(trouble)}`);
     return { files: [], trouble };
+  }
+}
+
+/** Our own reader must understand what is written: what it refuses, a restore would refuse. */
+function restorable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(`a restore would refuse this backup: ${error.message}`, { hints: error.hints, cause: error });
   }
 }

@@ -86,6 +86,12 @@ const explanations: readonly Explanation[] = [
     pattern: /cannot execute .* (in a read-only transaction|during recovery)/,
     hint: "nothing can be written there: a standby (restore on its primary), or default_transaction_read_only is on: ALTER DATABASE, or ALTER ROLE of the login, ... RESET default_transaction_read_only",
   },
+  {
+    pattern: /invalid byte sequence for encoding|has no equivalent in encoding/,
+    hint:
+      "the backup holds bytes that the database's encoding does not know (a database with SQL_ASCII checks none): restore it into a database with " +
+      "the encoding of the backup (CREATE DATABASE … ENCODING 'SQL_ASCII' TEMPLATE template0), or convert it: gunzip -c FILE | iconv -f LATIN1 -t UTF-8 > dump.sql",
+  },
   { pattern: /No space left on device|could not extend file/, hint: "the database server's disk is full" },
   {
     pattern: /aborting because of server version mismatch/,

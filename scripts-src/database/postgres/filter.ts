@@ -27,6 +27,12 @@ const dropConstraint = new RegExp(String.raw`${alterTable}DROP CONSTRAINT (?:IF 
 const dropDefault = new RegExp(String.raw`${alterTable}ALTER COLUMN (${name}) DROP DEFAULT;$`);
 const emptyView = new RegExp(String.raw`^CREATE OR REPLACE VIEW ${qualified} AS\s+SELECT\s+NULL::`);
 
+/** Under this encoding of the client, PostgreSQL 14 and later take any bytes of a COPY into any database. */
+const unchecked = /^SET client_encoding = 'SQL_ASCII';$/;
+const databaseEncoding = Buffer.from(
+  "\nSELECT pg_catalog.set_config('client_encoding', pg_catalog.getdatabaseencoding(), false);",
+);
+
 /** Gives each piece of one dump, in order, as it is to be loaded; undefined when it is left out. */
 export function loadFilter(rules: LoadRules): (piece: Piece) => Uint8Array | undefined {
   let cleaning = true;
@@ -39,6 +45,7 @@ export function loadFilter(rules: LoadRules): (piece: Piece) => Uint8Array | und
     if (text.startsWith("CREATE ") && !emptyView.test(text)) cleaning = false;
     if (cleaning && !cleansSafely(text, rules)) return undefined;
     if (isLeftOut(text, rules)) return undefined;
+    if (unchecked.test(text)) return databaseEncoding;
     const created = createSchema.exec(text)?.[1];
     if (!created || !rules.keptSchemas.has(unquote(created))) return bytes;
     return Buffer.from(`\nCREATE SCHEMA IF NOT EXISTS ${created};`);

@@ -206,7 +206,7 @@ function versionProblems(contents: DumpContents, server: Server): string[] {
 
 function encodingProblems(contents: DumpContents, server: Server): string[] {
   const from = contents.encoding;
-  if (!from || from === server.encoding || server.encoding === "UTF8") return [];
+  if (!from || [from, "UTF8", "SQL_ASCII"].includes(server.encoding) || from === "SQL_ASCII") return [];
   return [
     `the dump is in ${from}, the database in ${server.encoding}, which cannot hold it all: ` +
       `create the database with ENCODING '${from}' TEMPLATE template0`,

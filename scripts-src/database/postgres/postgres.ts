@@ -18,6 +18,11 @@ import { loadSpread } from "./spread.ts";
 /** More than this one dump cannot feed. */
 const enoughSessions = 8;
 
+/** Functions, checks and triggers of a dump run while it is loaded. */
+const allRights =
+  "the login is a superuser, so SQL that the file holds can do anything on the server, and the file is not known to be our own: " +
+  "better restore as the owner of the database (DB_USER)";
+
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openPostgres(settings: Settings, context: DatabaseContext): Database {
   const connection = connectionFrom(settings, context);
@@ -48,12 +53,9 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
         }),
       async plan(contents, options) {
         checkLock(psql, options.trusted);
-        return comparePlan(
-          contents as DumpContents,
-          server,
-          await query<Target>(connection, psql, targetQuery),
-          options,
-        );
+        const target = await query<Target>(connection, psql, targetQuery);
+        const plan = comparePlan(contents as DumpContents, server, target, options);
+        return { ...plan, warnings: [...plan.warnings, ...(target.superuser && !options.trusted ? [allRights] : [])] };
       },
       async load(sql, plan, { noOwner, trusted }) {
         checkLock(psql, trusted);

@@ -383,6 +383,7 @@ export class Scanner {
   }
 
   private command(last: boolean): Piece | undefined {
+    if (this.blocks > 0) throw openBody();
     if (this.start >= 0 || this.partial) {
       throw new Failure("the dump holds a psql command in the middle of a statement", {
         hints: ["this is not what pg_dump writes: look at the file before you restore it"],
