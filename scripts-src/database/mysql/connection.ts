@@ -22,6 +22,15 @@ export const connectionFrom = (settings: Settings, { log, signal }: DatabaseCont
   folder: settings.DB_CLIENT_DIR,
 });
 
+/** A database that every server has and every user may use. */
+export const everywhere = "information_schema";
+
+/** The same login, in another database. */
+export const inDatabase = (connection: Connection, database: string): Connection => ({
+  ...connection,
+  target: { ...connection.target, database, where: connection.target.where.replace(/[^/?]*(?=$|\?)/, () => database) },
+});
+
 /** A client program with its login in an option file, which is gone when it has logged in or ended. */
 export interface LoggedIn extends Program {
   /** Its first output has come: it needs the option file no more. */
@@ -68,5 +77,5 @@ export async function query({ target, signal }: Connection, client: Client, sql:
 const escaped: Record<string, string> = { t: "\t", n: "\n", "0": "\0" };
 
 /** --batch writes tab, newline, NUL and backslash in fields as `\t`, `\n`, `\0` and `\\`. */
-const unescapeField = (field: string): string =>
+export const unescapeField = (field: string): string =>
   field.replaceAll(/\\(.)/g, (_, letter: string) => escaped[letter] ?? letter);

@@ -4,13 +4,17 @@ import type { Piece } from "./statements.ts";
 import { withoutDatabase } from "./triggers.ts";
 
 export interface LoadRules {
-  /** Name of the target. */
+  /** Name of the database that is loaded. */
   database: string;
+  /** Name of the database in which it will be used: a default names its sequence together with that. */
+  home: string;
   /** Name of the database that was dumped, where the dump says so. */
   dumped: string | undefined;
   noOwner: boolean;
   /** The target is MySQL 8 or later, which refuses modes of sql_mode that earlier ones and MariaDB have. */
   forgetModes: boolean;
+  /** Events are created disabled: a copy must not act on the world. */
+  asleep: boolean;
 }
 
 const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
@@ -22,34 +26,42 @@ const ownSequence = /\b(?:nextval|lastval|setval)\((`(?:[^`]|``)*`)(?=\.)/gi;
 /** What is longer is data, or changed in its beginning alone. */
 const headLength = 1 << 16;
 
-/** The bytes of a piece as they are to be loaded; undefined when it is left out. */
-export function loadable(piece: Piece, rules: LoadRules): Uint8Array | undefined {
-  if (piece.kind === "rows") return piece.last ? Buffer.concat([piece.bytes, Buffer.from("\n")]) : piece.bytes;
-  // a line of its own, whatever came before
-  if (piece.kind === "delimiter") return Buffer.concat([Buffer.from("\n"), piece.bytes]);
+/** How the state of an event ends, before its comment and body; a quoted name in front of it may say anything. */
+const eventState =
+  /^((?:\/\*!\d+ )?CREATE\b(?:[^'"`]|'[^']*'|`[^`]*`)*?\bEVENT\b(?:[^'"`]|'[^']*'|`[^`]*`)*?ON COMPLETION )(?:NOT )?PRESERVE (?:ENABLE|DISABLE(?: ON \w+)?)/;
+
+/** SQL that is to be loaded for a piece; undefined when it is left out. Behind a complete one the client's delimiter is `;`. */
+export function loadable(piece: Piece, rules: LoadRules): Buffer | undefined {
+  if (piece.kind === "rows") return piece.last ? Buffer.concat([piece.bytes, newline]) : piece.bytes;
   // comments between statements would be sent to the server one by one
-  if (piece.kind === "between" || piece.bytes.length === 0) return undefined;
-  if (piece.leftOut) return undefined;
+  if (piece.kind !== "statement" || piece.leftOut || piece.bytes.length === 0) return undefined;
   const head = piece.bytes.toString("latin1", 0, headLength);
-  const changed = change(piece.namesDatabase ? withoutDatabase(head, rules.dumped) : head, rules);
+  const text = piece.namesDatabase ? withoutDatabase(head, rules.dumped) : head;
+  const changed = Buffer.from(change(text, rules), "latin1");
   const rest = piece.bytes.subarray(headLength);
-  const ending = Buffer.from(`${piece.delimiter}\n`, "latin1");
-  return Buffer.concat([
-    changed === head ? piece.bytes.subarray(0, headLength) : Buffer.from(changed, "latin1"),
-    rest,
-    ending,
-  ]);
+  const { delimiter } = piece;
+  return delimiter === ";"
+    ? Buffer.concat([changed, rest, ending])
+    : Buffer.concat([
+        Buffer.from(`DELIMITER ${delimiter}\n`),
+        changed,
+        rest,
+        Buffer.from(`${delimiter}\nDELIMITER ;\n`),
+      ]);
 }
+const newline = Buffer.from("\n");
+const ending = Buffer.from(";\n");
 
 /** A name as it stands in a statement that was read as latin1. */
 const quoted = (name: string): string => Buffer.from(`\`${name.replaceAll("`", "``")}\``).toString("latin1");
 
-function change(head: string, { database, dumped, noOwner, forgetModes }: LoadRules): string {
+function change(head: string, { database, home, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
   if (alterDatabase.test(head)) return head.replace(alterDatabase, (_, words: string) => words + quoted(database));
   if (dumped !== undefined && head.startsWith("CREATE TABLE"))
     return head.replaceAll(ownSequence, (call, name: string) =>
-      name === quoted(dumped) ? call.replace(name, () => quoted(database)) : call,
+      name === quoted(dumped) ? call.replace(name, () => quoted(home)) : call,
     );
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
-  return noOwner ? head.replace(definer, "$1") : head;
+  const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;
+  return noOwner ? event.replace(definer, "$1") : event;
 }

@@ -1,109 +1,140 @@
-/** Loading a dump with the client program. */
-import { randomUUID } from "node:crypto";
-import { codeOf } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
-import { type Connection, startClient } from "./connection.ts";
-import { endOf } from "./examine.ts";
-import { clientFailure } from "./explain.ts";
-import { loadable } from "./filter.ts";
-import type { MysqlPlan } from "./plan.ts";
-import type { Contact } from "./probe.ts";
-import { splitStatements } from "./statements.ts";
-
-const options = [
-  "--batch",
-  "--unbuffered",
-  // comments in the bodies of programs stay
-  "--comments",
-  "--skip-column-names",
-  "--default-character-set=utf8mb4",
-  "--max-allowed-packet=1G",
-];
-
-/** No endless wait for other sessions' locks (MySQL's default is a year). */
-const patience = "SET SESSION lock_wait_timeout = 15;\n";
-
 /**
- * Empties the database and loads the dump; the first error stops it. Throws `Failure`, and then the database may be neither
- * as it was nor as in the dump.
+ * Loads a dump over several sessions: the INSERTs of a table are dealt out, all else is carried out in the dump's order. Each statement
+ * is committed by itself.
  */
+import { availableParallelism } from "node:os";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { definer } from "./contents.ts";
+import { loadable, type LoadRules } from "./filter.ts";
+import { holdWhileLoading, loading } from "./locks.ts";
+import { Session } from "./session.ts";
+import { type Piece, splitStatements } from "./statements.ts";
+
+export interface LoadJob {
+  rules: LoadRules;
+  /** SQL with which each session begins. */
+  settings: string;
+  /** The present database, for the locks. */
+  present: string;
+  /** Gets the statements that create triggers, views, events and routines, and the settings they need. */
+  onObject?: (piece: Piece, kind: "setting" | "trigger" | "object") => void;
+}
+
+const isSetting = (head: string) => /^(?:\/\*M?!\d* *)?SET\b/i.test(head);
+const objectKind =
+  /^(?:\/\*!50001 |(?:\/\*!\d+ )?(?:CREATE|DROP)\b[^'"`;(]*\b(?:VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b)/i;
+
+const trigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i;
+
+/** What is neither a table nor its rows: settings belong to both. */
+function kindOf(head: string): "setting" | "trigger" | "object" | undefined {
+  if (isSetting(head) || head.startsWith("ALTER DATABASE")) return "setting";
+  const unowned = head.replace(definer, "$1");
+  if (trigger.test(unowned)) return "trigger";
+  return objectKind.test(unowned) ? "object" : undefined;
+}
+
+/** Throws `Failure` at the first error, or what `sql` throws; then the database may hold any part of the dump. */
 export async function load(
   connection: Connection,
-  { client }: Contact,
-  sql: AsyncIterable<Uint8Array>,
-  { locking, holding, emptying, rules }: MysqlPlan,
-): Promise<void> {
-  const { where } = connection.target;
-  if (locking !== undefined) await awaitLocks(connection, client, locking);
-  const ended = await converse(connection, client, async function* () {
-    yield Buffer.from(prelude(holding === undefined ? emptying : [holding, ...emptying]));
-    for await (const piece of splitStatements(sql)) yield loadable(piece, rules);
-  });
-  // a broken pipe: the client ended before its input did, and its own words say why
-  if (ended.broken !== undefined && codeOf(ended.broken) !== "EPIPE") throw ended.broken;
-  if (ended.done) return;
-  const how = `the restore into ${where} failed; it may now be neither as it was nor as in the backup`;
-  throw clientFailure(how, client, ended.status, ended.stderr);
-}
-
-/** What dumps rely on, for those made without it; then nothing is left over and nothing in the way. */
-const prelude = (emptying: readonly string[]): string =>
-  [
-    `${patience}SET SESSION foreign_key_checks = 0`,
-    ...emptying,
-    "SET SESSION foreign_key_checks = 1, sql_mode = 'NO_AUTO_VALUE_ON_ZERO'",
-    "",
-  ].join(";\n");
-
-/** Waits until no other session's transaction holds a table, while nothing has been touched yet. Throws `Failure`. */
-async function awaitLocks(connection: Connection, client: Client, locking: string): Promise<void> {
-  const { stderr, status } = await converse(connection, client, async function* () {
-    yield Buffer.from(`${patience}${locking};\nUNLOCK TABLES;\n`);
-  });
-  // any other trouble, a damaged table say, may be just why there is a restore
-  if (!stderr.includes("ERROR 1205")) return;
-  throw clientFailure(`${connection.target.where} is in use, and nothing was changed`, client, status, stderr);
-}
-
-interface Ended {
-  /** The server has done all of it. */
-  done: boolean;
-  /** What went wrong on our side of the pipe. */
-  broken?: unknown;
-  status: number;
-  stderr: string;
-}
-
-/** Feeds the client with `input` to the end, or until either side fails. */
-async function converse(
-  connection: Connection,
   client: Client,
-  input: () => AsyncIterable<Uint8Array | undefined>,
-): Promise<Ended> {
-  const program = startClient(connection, client, [...options, `--database=${connection.target.database}`]);
-  const output = lastOf(program.stdout, program.loggedIn);
-  // said by the server at the very end: the client takes an input that breaks off for a whole one
-  const mark = randomUUID();
-  let broken: unknown;
+  sql: AsyncIterable<Uint8Array>,
+  { rules, settings, present, onObject }: LoadJob,
+): Promise<void> {
+  const what = `the restore into ${connection.target.where} failed`;
+  // four are no faster than two on a machine of two cores that the server shares
+  const count = Math.min(loading.length, Math.max(2, availableParallelism()));
+  const all = Array.from({ length: count }, () => new Session(connection, client, what));
+  const sessions = new Sessions(all);
   try {
-    await program.stdin.write("SELECT 'logged in';\n");
-    for await (const bytes of input()) if (bytes) await program.stdin.write(bytes);
-    await program.stdin.write(`\nDELIMITER ;\nSELECT '${mark}';\n`);
-    await program.stdin.end();
+    for (const [i, session] of all.entries()) session.write(settings, holdWhileLoading(present, i));
+    for await (const piece of splitStatements(sql)) {
+      if (piece.kind === "delimiter") sessions.delimiter = piece.bytes.toString("latin1");
+      const bytes = loadable(piece, rules);
+      if (!bytes) continue;
+      if (piece.kind === "rows") {
+        await sessions.rows(bytes, piece);
+        continue;
+      }
+      const head = piece.kind === "statement" ? piece.bytes.toString("latin1", 0, 2_000) : "";
+      const kind = kindOf(head);
+      if (kind) onObject?.(piece, kind);
+      if (isSetting(head)) sessions.all(bytes);
+      else await sessions.statement(bytes);
+    }
+    await sessions.end();
   } catch (error) {
-    broken = error;
-    program.stop();
+    await sessions.stop();
+    throw error;
   }
-  const [status, stderr, said] = [await program.exited, await program.stderr, await output];
-  connection.signal.throwIfAborted();
-  return { done: broken === undefined && status === 0 && said.includes(mark), broken, status, stderr };
 }
 
-async function lastOf(stream: ReadableStream<Uint8Array>, onChunk: () => void): Promise<string> {
-  let tail: Buffer = Buffer.alloc(0);
-  for await (const chunk of stream) {
-    onChunk();
-    tail = endOf(tail, chunk);
+class Sessions {
+  /** The DELIMITER line that the dump's present statements need. */
+  delimiter = "DELIMITER ;\n";
+  readonly #all: readonly Session[];
+  readonly #first: Session;
+  /** Others than the first that have had rows since they were waited for. */
+  readonly #busy = new Set<Session>();
+  /** The first has had statements that the others have not waited for. */
+  #ahead = false;
+  /** Who gets the parts of the present INSERT. */
+  #current: Session | undefined;
+
+  constructor(sessions: readonly Session[]) {
+    const [first] = sessions;
+    if (!first) throw new Error("no session");
+    this.#all = sessions;
+    this.#first = first;
   }
-  return tail.toString();
+
+  /** What each session must know. */
+  all(bytes: string | Uint8Array): void {
+    for (const session of this.#all) session.write(bytes);
+  }
+
+  async statement(bytes: string | Uint8Array): Promise<void> {
+    await this.#together();
+    this.#ahead = true;
+    this.#first.write(bytes);
+    await this.#first.room();
+  }
+
+  /** An INSERT, or a part of it: all of one go to one session. */
+  async rows(bytes: Buffer, { first, last }: { first: boolean; last: boolean }): Promise<void> {
+    if (first) this.#current = await this.#next();
+    const session = this.#current ?? this.#first;
+    const plain = this.delimiter.trim() === "DELIMITER ;";
+    if (first && !plain) session.write(this.delimiter);
+    session.write(bytes);
+    if (last && !plain) session.write("DELIMITER ;\n");
+    if (!last) await session.room();
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#all.map((session) => session.settled()));
+    await Promise.all(this.#all.map((session) => session.end()));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#all.map((session) => session.stop()));
+  }
+
+  /** The first session that has room: the same one as long as it keeps up, for a small table needs no others. */
+  async #next(): Promise<Session> {
+    const free = this.#all.find((session) => session.hasRoom);
+    const next = free ?? (await Promise.race(this.#all.map(async (session) => (await session.room(), session))));
+    if (next === this.#first) return next;
+    // its table must exist
+    if (this.#ahead) await this.#first.settled();
+    this.#ahead = false;
+    this.#busy.add(next);
+    return next;
+  }
+
+  async #together(): Promise<void> {
+    await Promise.all([...this.#busy].map((session) => session.settled()));
+    this.#busy.clear();
+  }
 }

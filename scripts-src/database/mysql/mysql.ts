@@ -6,8 +6,10 @@ import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
+import { loadInPlace } from "./in-place.ts";
+import { lockRestore } from "./locks.ts";
+import { placeOf } from "./restoring.ts";
 import { checkListed, type Listed, listObjects } from "./listed.ts";
-import { load } from "./load.ts";
 import { comparePlan, type MysqlPlan } from "./plan.ts";
 import { probe } from "./probe.ts";
 import { askTarget } from "./state.ts";
@@ -48,7 +50,11 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
           database: target.database,
           noOwner,
         }),
-      load: (sql, plan) => load(connection, contact, sql, plan as MysqlPlan),
+      async load(sql, plan) {
+        const place = await placeOf(connection, contact);
+        await using _lock = await lockRestore(place);
+        await loadInPlace(place, contact, sql, (plan as MysqlPlan).contents, { ...(plan as MysqlPlan).rules });
+      },
     };
   }
   return { ...database, connect };

@@ -5,25 +5,20 @@ import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Contact, familyNames } from "./probe.ts";
-import { findProblems, quoteName } from "./problems.ts";
-import { loadLock, type TargetState } from "./state.ts";
+import { findProblems } from "./problems.ts";
+import type { ServerState } from "./state.ts";
 
-/** A plan with what the load does first, and what it leaves out or changes. */
+/** A plan with what the load leaves out or changes. */
 export interface MysqlPlan extends LoadPlan {
-  /** Waits until no other session holds a table; undefined when there is nothing to wait for. */
-  locking: string | undefined;
-  /** Tells later restores that this one is not over; undefined where the server cannot. */
-  holding: string | undefined;
-  /** Statements that empty the database. */
-  emptying: string[];
   rules: LoadRules;
+  contents: DumpContents;
 }
 
 /** The plan; its `problems` list everything that is in the way at once, each with the remedy. */
 export function comparePlan(
   contents: DumpContents,
   contact: Contact,
-  state: TargetState,
+  state: ServerState,
   { database, noOwner }: { database: string; noOwner: boolean },
 ): MysqlPlan {
   const inDump = new Set(contents.tables);
@@ -41,19 +36,23 @@ export function comparePlan(
     ],
     problems: findProblems(contents, contact, state, noOwner),
     warnings: warnings(contents, contact, state, database),
-    locking: lockAll(state, contact),
-    holding: state.loadLock && loadLock(0),
-    emptying: emptying(state),
-    rules: {
-      database,
-      dumped: contents.database,
-      noOwner,
-      forgetModes: contact.kind.family === "mysql" && contact.server.major >= 8,
-    },
+    contents,
+    rules: loadRules(contents, contact, { database, home: database, noOwner, asleep: false }),
   };
 }
 
-function warnings(contents: DumpContents, { kind, server }: Contact, state: TargetState, database: string): string[] {
+/** What of a dump is left out or changed. */
+export const loadRules = (
+  contents: DumpContents,
+  { kind, server }: Contact,
+  where: Pick<LoadRules, "database" | "home" | "noOwner" | "asleep">,
+): LoadRules => ({
+  ...where,
+  dumped: contents.database,
+  forgetModes: kind.family === "mysql" && server.major >= 8,
+});
+
+function warnings(contents: DumpContents, { kind, server }: Contact, state: ServerState, database: string): string[] {
   const { family, serverVersion, databases, qualified } = contents;
   const said: string[] = [];
   const from = { family, version: serverVersion ?? "0" };
@@ -79,28 +78,4 @@ function warnings(contents: DumpContents, { kind, server }: Contact, state: Targ
       `${counted(state.sessions, "other session")} in the database: it will be seen half restored, and locks held there can end the restore`,
     );
   return said;
-}
-
-function lockAll({ tables, sequences }: TargetState, { grants }: Contact): string | undefined {
-  const list = tables.filter((table) => !sequences.includes(table)).map((table) => `${quoteName(table)} WRITE`);
-  return list.length > 0 && grants.has("LOCK TABLES") ? `LOCK TABLES ${list.join(", ")}` : undefined;
-}
-
-/** Everything goes, so that nothing is left over and nothing is in the way. */
-function emptying({ tables, sequences, views, programs }: TargetState): string[] {
-  const drop = (kind: RegExp) =>
-    programs.flatMap((program) => {
-      const [, word, name = ""] = kind.exec(program) ?? [];
-      return word === undefined ? [] : [`DROP ${word} ${quoteName(name)}`];
-    });
-  // a package takes its body along
-  const packages = drop(/^(PACKAGE) (?!BODY )(.*)$/s);
-  return [
-    ...drop(/^(EVENT) (.*)$/s),
-    ...views.map((view) => `DROP VIEW ${quoteName(view)}`),
-    ...tables.map((table) => `DROP ${sequences.includes(table) ? "SEQUENCE" : "TABLE"} ${quoteName(table)}`),
-    ...drop(/^(PROCEDURE|FUNCTION) (.*)$/s),
-    // MariaDB knows that statement in this mode alone
-    ...(packages.length > 0 ? ["SET SESSION sql_mode = 'ORACLE'", ...packages] : []),
-  ];
 }

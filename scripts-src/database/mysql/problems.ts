@@ -2,11 +2,12 @@
 import { bytesText } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 import { isOnlyIn } from "./features.ts";
+import { quoteName } from "./names.ts";
 import { partialReasons } from "./partial.ts";
 import { type Contact, familyNames } from "./probe.ts";
-import type { TargetState } from "./state.ts";
+import type { ServerState } from "./state.ts";
 
-type Compare = (contents: DumpContents, contact: Contact, state: TargetState) => string[];
+type Compare = (contents: DumpContents, contact: Contact, state: ServerState) => string[];
 
 /** Everything at once, each with the remedy. */
 export function findProblems(...[contents, contact, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
@@ -15,7 +16,6 @@ export function findProblems(...[contents, contact, state, noOwner]: [...Paramet
     partialReasons,
     caseProblems,
     serverProblems,
-    loadProblems,
     privilegeProblems,
     packetProblems,
     familyProblems,
@@ -70,14 +70,6 @@ const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables
   }
   return problems;
 };
-
-const loadProblems: Compare = (_contents, _contact, { loadLock }) =>
-  loadLock === "held"
-    ? [
-        "another restore into this database is not over on the server (even when its program was killed): " +
-          "wait for its session to end, or end it (SHOW PROCESSLIST, KILL)",
-      ]
-    : [];
 
 const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, state) => {
   const kinds = [...programs, ...state.programs];
@@ -161,8 +153,6 @@ const definerProblems: Compare = ({ definers }, { grants }, { user, accounts }) 
   return [`accounts not on the server: ${absent.join(", ")}; create them (${create}) or restore with --no-owner`];
 };
 
-/** A name as SQL wants it. */
-export const quoteName = (name: string): string => `\`${name.replaceAll("`", "``")}\``;
 const quoteAccount = (account: string): string => {
   const at = account.lastIndexOf("@");
   return `${quoteName(account.slice(0, at))}@${quoteName(account.slice(at + 1))}`;

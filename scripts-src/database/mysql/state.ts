@@ -1,8 +1,9 @@
 /** What a load has to know of its target. */
-import { type Connection, query } from "./connection.ts";
+import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import { quoteText } from "./names.ts";
 import type { Contact } from "./probe.ts";
 
-export interface TargetState {
+export interface ServerState {
   /** As the server sees the login: "app@%". */
   user: string;
   /** Sequences among them. */
@@ -19,34 +20,23 @@ export interface TargetState {
   variables: ReadonlyMap<string, string>;
   /** Other sessions in the database, as far as the user sees them. */
   sessions: number;
-  /** What `loadLock` gave; undefined where the server knows no such locks (Galera). */
-  loadLock: "free" | "held" | undefined;
 }
 
-/**
- * A lock of the server for its database, which every load holds. The session of a load may outlive our program: when that
- * is killed, the client and the server still do what they were given. Names have at most 64 characters.
- */
-export const loadLock = (seconds: number): string =>
-  `SELECT get_lock(left(concat('backup_scripts restore ', database()), 64), ${seconds})`;
-
-const question = `
+const question = (schema: string) => `
   SET SESSION sql_mode = '';
   SELECT 'facts', current_user(),
-    (SELECT count(*) FROM information_schema.processlist WHERE db = database() AND id <> connection_id());
-  SELECT table_type, table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY table_name;
-  SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = database();
-  SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = database();
+    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id());
+  SELECT table_type, table_name FROM information_schema.tables WHERE table_schema = ${schema} ORDER BY table_name;
+  SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
+  SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = ${schema};
   SELECT 'collation', lower(collation_name) FROM information_schema.collations;
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
   SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
     'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
-export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<TargetState> {
-  // first: what such a load still does must not come after the questions
-  const lock = await awaitLoad(connection, client);
-  const rows = await query(connection, client, question);
+export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<ServerState> {
+  const rows = await query(inDatabase(connection, everywhere), client, question(quoteText(connection.target.database)));
   const tagged = (...tags: string[]) => rows.filter(([tag = ""]) => tags.includes(tag)).map(([, value = ""]) => value);
   const [, user = "", sessions] = rows.find(([tag]) => tag === "facts") ?? [];
   const sequences = tagged("SEQUENCE");
@@ -61,18 +51,7 @@ export async function askTarget(connection: Connection, { client, grants }: Cont
     accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection, client) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
     sessions: Number(sessions),
-    loadLock: lock,
   };
-}
-
-async function awaitLoad(connection: Connection, client: Contact["client"]): Promise<TargetState["loadLock"]> {
-  try {
-    const [[given] = []] = await query(connection, client, loadLock(15));
-    return given === "1" ? "free" : "held";
-  } catch {
-    connection.signal.throwIfAborted();
-    return undefined;
-  }
 }
 
 async function askAccounts(connection: Connection, client: Contact["client"]): Promise<Set<string> | undefined> {

@@ -1,0 +1,283 @@
+/**
+ * Puts a new database's tables in the place of the present ones by one RENAME TABLE, then its views, triggers, events and routines. Nothing
+ * of the present database is touched before; each later step can be finished or taken back by any later run.
+ */
+import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
+import { pause } from "../../base/retry.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { type ExchangeLog, logTable, readLog, writeLog } from "./exchange-log.ts";
+import {
+  exchangeStatement,
+  finishingMoves,
+  type Keys,
+  lockStatement,
+  planTables,
+  takeBackStatement,
+  type Whereabouts,
+} from "./exchange-plan.ts";
+import { readGrants } from "./routine-grants.ts";
+import { changing } from "./locks.ts";
+import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
+import { dropObjects, listObjects, type Objects, recreate } from "./objects.ts";
+import { Session } from "./session.ts";
+
+export interface Place {
+  /** To a database that is always there. */
+  connection: Connection;
+  client: Client;
+  /** SQL with which each session begins. */
+  settings: string;
+  /** Name of the present database. */
+  database: string;
+  /** The server renames tables that are locked, and the user may lock them. */
+  locks: boolean;
+}
+
+export interface ExchangeJob {
+  /** Whose tables take the place. */
+  source: string;
+  /** Name that the present state gets. */
+  before: string;
+  /** SQL that makes its triggers, and what makes all else but tables, a letter for each byte. */
+  triggers: string;
+  objects: string;
+}
+
+/** How long (s) the exchange waits for other sessions' transactions in a try; everybody else waits behind it meanwhile. */
+const lockWait = 3;
+/** Pauses (ms) between the tries. */
+const pauses = [1_000, 2_000, 4_000, 8_000, 16_000];
+
+/** Throws `Failure`; then the present database is as it was, unless the message says otherwise. */
+export async function exchange(place: Place, job: ExchangeJob): Promise<void> {
+  const { signal } = place.connection;
+  // what has begun is finished: SIGTERM leaves time for that
+  const steady = { ...place, connection: { ...place.connection, signal: new AbortController().signal } };
+  await prepare(steady, job);
+  try {
+    signal.throwIfAborted();
+    await renameAll(steady, job, signal);
+  } catch (error) {
+    if ((await stageOf(steady, job.before)) === "prepared") {
+      await dropDatabase(steady, job.before);
+      throw error;
+    }
+  }
+  try {
+    await finish(steady, job.before);
+  } catch (error) {
+    await takeBack(steady, job.before);
+    throw new Failure(`${messageOf(error)}\nthe tables were put back: nothing was changed`, {
+      hints: error instanceof Failure ? error.hints : [],
+      cause: error,
+    });
+  }
+}
+
+const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
+
+/** Writes the log, and removes what cannot be renamed. */
+async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
+  const { database, connection } = place;
+  await using session = await changing(place, `cannot exchange ${database}`);
+  const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
+  const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
+  const old = await recreate(session, database, { ...live, triggers: [] });
+  const { sql: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
+  for (const warning of old.warnings) connection.log.warn(warning);
+  const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks: place.locks });
+  const dropped = live.triggers.filter(({ name }) => tables.dropped.includes(name));
+  const { sql: droppedTriggers } = await recreate(session, database, { ...nothing, triggers: dropped });
+  const { grants, hidden } = await readGrants(session, database, live.routines);
+  if (hidden) connection.log.warn(hidden);
+  const collations = await collationsOf(session, database, source);
+  await session.ask(`CREATE DATABASE ${quoteName(before)} COLLATE ${collations.oldCollation}`);
+  await writeLog(session, before, {
+    database,
+    source,
+    ...tables,
+    droppedTriggers,
+    oldTriggers,
+    oldObjects: old.sql,
+    freshTriggers: triggers,
+    freshObjects: objects,
+    grants,
+    ...collations,
+  });
+  await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
+}
+
+async function foreignKeys(session: Session, database: string): Promise<Keys> {
+  const rows = await session.ask(
+    `SELECT table_name, constraint_name FROM information_schema.table_constraints WHERE constraint_schema = ${quoteText(database)} AND constraint_type = 'FOREIGN KEY'`,
+  );
+  return rows.map(([table = "", key = ""]) => ({ table, key }));
+}
+
+async function collationsOf(session: Session, database: string, source: string) {
+  const rows = await session.ask(
+    `SELECT schema_name, default_collation_name FROM information_schema.schemata WHERE schema_name IN (${quoteText(database)}, ${quoteText(source)})`,
+  );
+  const of = (name: string) => rows.find(([one]) => one === name)?.[1] ?? "utf8mb4_general_ci";
+  return { oldCollation: of(database), freshCollation: of(source) };
+}
+
+async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {
+  const { database, connection } = place;
+  for (let tried = 0; ; tried++) {
+    try {
+      return await renameOnce(place, before);
+    } catch (error) {
+      await restoreTriggers(place, before);
+      const wait = pauses[tried];
+      if (wait === undefined || !/ERROR 1205\b/.test(messageOf(error))) throw error;
+      connection.log.warn(
+        `other sessions hold tables of ${database}; next try in ${wait / 1000} s (${tried + 1} of ${pauses.length + 1})`,
+      );
+      await pause(wait, signal);
+    }
+  }
+}
+
+async function renameOnce(place: Place, before: string): Promise<void> {
+  const { database } = place;
+  await using session = await changing(place, `cannot exchange ${database}`);
+  const found = await readLog(session, before);
+  if (!found) throw new Failure(`the log in ${before} is gone`);
+  const { log } = found;
+  // a view would lock what it selects from, wherever that is
+  const locks = place.locks && log.asideViews.length === 0 && log.dropped.length + log.freshTriggers.length > 0;
+  session.write(
+    `SET SESSION lock_wait_timeout = ${lockWait};\n`,
+    locks ? `${lockStatement(log, before)};\n` : "",
+    dropTriggers(log),
+    `${exchangeStatement(log, before)};\n`,
+  );
+  if (locks) runObjects(place, session, log.freshTriggers);
+  await session.settled();
+}
+
+const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
+  dropped.map((name) => `DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`).join("");
+
+/** Where the tables were not exchanged, triggers that were dropped for that are made again. */
+async function restoreTriggers(place: Place, before: string): Promise<void> {
+  await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
+  const found = await readLog(session, before);
+  if (found?.stage !== "prepared" || found.log.dropped.length === 0) return;
+  session.write(dropTriggers(found.log));
+  runObjects(place, session, found.log.droppedTriggers);
+  await session.settled();
+}
+
+/** Where the exchange stands, once nothing of it runs on the server any more. */
+async function stageOf(place: Place, before: string) {
+  await using session = await changing(place, `cannot look at ${before}`);
+  return (await readLog(session, before))?.stage;
+}
+
+async function whereabouts(session: Session, { database, source }: ExchangeLog, before: string): Promise<Whereabouts> {
+  const tables = async (name: string) => {
+    const schema = `SELECT table_name FROM information_schema.tables WHERE table_schema = ${quoteText(name)} AND table_type <> 'VIEW'`;
+    return new Set((await session.ask(schema)).flat());
+  };
+  return { live: await tables(database), before: await tables(before), source: await tables(source) };
+}
+
+/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Throws `Failure`. */
+export async function finish(place: Place, before: string): Promise<void> {
+  await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
+  const found = await readLog(session, before);
+  if (found?.stage !== "exchanged") return;
+  const { log } = found;
+  const { database, source, freshTriggers, freshObjects, freshCollation } = log;
+  const { triggers, ...others } = await listObjects(session, database);
+  await session.ask(`${dropObjects(database, { ...nothing, triggers })}DO 0`);
+  const moves = finishingMoves(log, before, await whereabouts(session, log, before));
+  // first those that serve users, in one go; tables set aside are nobody's any more
+  const rest = moves.filter((one) => !one.includes("`_backup_scripts_aside_"));
+  for (const one of rest) await session.ask(`RENAME TABLE ${one}`);
+  await session.ask(
+    `${dropObjects(database, { ...others, triggers: [] })}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
+  );
+  runObjects(place, session, freshTriggers + freshObjects);
+  await session.settled();
+  for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
+  await grantAgain(place, session, log);
+  await session.ask(`RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`);
+  if ((await listObjects(session, source)).tables.length === 0)
+    await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+}
+
+/** Puts the tables back that were exchanged, and makes all else again. Throws `Failure`. */
+export async function takeBack(place: Place, before: string): Promise<void> {
+  await using session = await changing(place, `cannot take the exchange of ${place.database} back`);
+  const found = await readLog(session, before);
+  if (!found || found.stage === "undo") return;
+  const { log, stage } = found;
+  const { database, source, oldTriggers, oldObjects, oldCollation } = log;
+  if (stage === "prepared") {
+    session.write(dropTriggers(log));
+    runObjects(place, session, log.droppedTriggers);
+  } else {
+    await session.ask(`${dropObjects(database, await listObjects(session, database))}DO 0`);
+    if (stage === "exchanged")
+      await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
+    await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
+    runObjects(place, session, oldTriggers + oldObjects);
+    await session.settled();
+    await grantAgain(place, session, log);
+  }
+  await session.ask(`DROP DATABASE ${quoteName(before)}`);
+  // what is taken back may be an undo: then the source is the state before a restore
+  if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+}
+
+/** Exchanges the present database for the one that an earlier restore has kept; returns the name that the present state gets. */
+export async function undo(place: Place, kept: string): Promise<string> {
+  const before = besideName(place.database, "before", new Date());
+  const found = await findUndo(place, kept);
+  await exchange(place, { source: kept, before, triggers: found.oldTriggers, objects: found.oldObjects });
+  return before;
+}
+
+async function findUndo(place: Place, kept: string): Promise<ExchangeLog> {
+  await using session = await changing(place, `cannot look into ${kept}`);
+  const found = isBeside(kept, place.database, "before")
+    ? await readLog(session, kept).catch(() => undefined)
+    : undefined;
+  if (found?.stage === "undo" && found.log.database === place.database) return found.log;
+  throw new Failure(`${kept} is not a state of ${place.database} that a restore has kept`, {
+    status: exitStatus.usage,
+    hints: [
+      `such databases are called ${besideName(place.database, "before", new Date())}, and are listed by SHOW DATABASES`,
+    ],
+  });
+}
+
+/** Hands over the SQL of objects for the present database. */
+function runObjects({ settings, database }: Place, session: Session, sql: string): void {
+  session.write(`USE ${quoteName(database)};\n`, Buffer.from(sql, "latin1"), `\nSET NAMES utf8mb4;\n${settings}`);
+}
+
+/** Rights on single routines, which their DROP has taken; for those that are there again. */
+async function grantAgain(place: Place, session: Session, { grants, database }: ExchangeLog): Promise<void> {
+  const { routines } = await listObjects(session, database);
+  const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
+  for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
+    const alone = new Session(place.connection, place.client, grant);
+    try {
+      await alone.ask(grant);
+      await alone.end();
+    } catch (error) {
+      place.connection.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
+      await alone.stop();
+    }
+  }
+}
+
+export async function dropDatabase(place: Place, name: string): Promise<void> {
+  await using session = await changing(place, `cannot drop ${name}`);
+  await session.ask(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
+}

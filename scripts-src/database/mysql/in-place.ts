@@ -1,0 +1,77 @@
+/** Loading into the present database itself, which is emptied first: what fails then cannot be taken back. */
+import { counted } from "../../base/text.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
+import { compareRows } from "../compare-rows.ts";
+import type { Loaded, LoadOptions } from "../restoring.ts";
+import { inDatabase } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import type { Place } from "./exchange.ts";
+import { load } from "./load.ts";
+import { changing } from "./locks.ts";
+import { quoteName } from "./names.ts";
+import { dropObjects, listObjects, type Objects } from "./objects.ts";
+import { loadRules } from "./plan.ts";
+import type { Contact } from "./probe.ts";
+import { countRows } from "./rows-loaded.ts";
+import { Session } from "./session.ts";
+
+/** Throws `Failure`; the message says whether anything was changed. */
+export async function loadInPlace(
+  place: Place,
+  contact: Contact,
+  sql: AsyncIterable<Uint8Array>,
+  contents: DumpContents,
+  { noOwner, asleep }: Pick<LoadOptions, "noOwner" | "asleep">,
+): Promise<Loaded> {
+  const { client, settings, database } = place;
+  await empty(place);
+  const connection = inDatabase(place.connection, database);
+  const rules = loadRules(contents, contact, { database, home: database, noOwner, asleep });
+  try {
+    await load(connection, client, sql, { rules, settings, present: database });
+    const rows = await countRows(place, database);
+    compareRows(contents.rows, rows);
+    return { rows, warnings: [], skipped: [] };
+  } catch (error) {
+    if (!(error instanceof Failure) || place.connection.signal.aborted) throw error;
+    const { status, hints, cause, message } = error;
+    throw new Failure(`${message}\nthe database may now be neither as it was nor as in the backup`, {
+      status,
+      hints,
+      cause,
+    });
+  }
+}
+
+/** Removes everything, once no other session holds a table. */
+async function empty(place: Place): Promise<void> {
+  const { database } = place;
+  await using session = await changing(place, `cannot empty ${database}`);
+  const objects = await listObjects(session, database);
+  await awaitLocks(place, objects);
+  const tables = objects.tables.map(
+    ({ kind, name }) =>
+      `DROP ${kind === "SEQUENCE" ? "SEQUENCE" : "TABLE"} ${quoteName(database)}.${quoteName(name)};\n`,
+  );
+  await session.ask(`${dropObjects(database, { ...objects, triggers: [] })}${tables.join("")}DO 0`);
+}
+
+/** Waits until no other session's transaction holds a table, while nothing has been touched yet. Throws `Failure`. */
+async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
+  const list = tables
+    .filter(({ kind }) => kind !== "SEQUENCE")
+    .map(({ name }) => `${quoteName(place.database)}.${quoteName(name)} WRITE`);
+  if (list.length === 0) return;
+  const what = `${place.connection.target.where} is in use, and nothing was changed (${counted(list.length, "table")})`;
+  const session = new Session(place.connection, place.client, what);
+  try {
+    session.write(place.settings);
+    await session.ask(`LOCK TABLES ${list.join(", ")}`);
+  } catch (error) {
+    place.connection.signal.throwIfAborted();
+    // any other trouble, a damaged table say, may be just why there is a restore
+    if (/ERROR 1205\b/.test(messageOf(error))) throw error;
+  } finally {
+    await session.stop();
+  }
+}

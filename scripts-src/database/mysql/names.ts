@@ -1,0 +1,33 @@
+/** Names in SQL, and of the databases that restores make beside the present one. */
+import { stampOf } from "../../base/text.ts";
+
+/** A name as SQL wants it. */
+export const quoteName = (name: string): string => `\`${name.replaceAll("`", "``")}\``;
+/** A text as SQL wants it, whatever sql_mode says of backslashes. */
+export const quoteText = (text: string): string =>
+  text === "" ? "''" : `CONVERT(0x${Buffer.from(text).toString("hex")} USING utf8mb4)`;
+
+/** Letters that the servers allow. */
+const longestName = 64;
+
+export type Purpose = "restoring" | "before" | "verify";
+
+const stampLength = "2026-01-31_03-00-00".length;
+/** What the names of such databases begin with; a long name is cut. In lower case: some servers keep names so. */
+const beginning = (database: string, what: Purpose): string => {
+  const middle = `_${what}_`;
+  return Array.from(database)
+    .slice(0, longestName - middle.length - stampLength)
+    .join("")
+    .concat(middle);
+};
+
+/** `app_before_2026-01-31_03-00-00` */
+export const besideName = (database: string, what: Purpose, time: Date): string =>
+  beginning(database, what) + stampOf(time);
+
+/** Whether it may be called so because it belongs to `database`. */
+export function isBeside(name: string, database: string, what: Purpose): boolean {
+  const start = beginning(database, what);
+  return name.startsWith(start) && /^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$/.test(name.slice(start.length));
+}

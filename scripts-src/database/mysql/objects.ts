@@ -1,0 +1,169 @@
+/** What a database holds, and the SQL that makes its views, triggers, events and routines. */
+import { quoteName, quoteText } from "./names.ts";
+import type { Session } from "./session.ts";
+
+export interface Table {
+  name: string;
+  /** "InnoDB" */
+  engine: string;
+  kind: "BASE TABLE" | "SYSTEM VERSIONED" | "SEQUENCE";
+}
+
+export interface Objects {
+  tables: Table[];
+  views: string[];
+  /** In the order in which they were created, for each table and event. */
+  triggers: { name: string; table: string }[];
+  /** Procedures, functions, packages and their bodies. */
+  routines: { kind: string; name: string }[];
+  events: string[];
+}
+
+/** Tables of our own in databases beside the present one. */
+export const ownTable = /^_backup_scripts_/;
+
+const question = (database: string) => {
+  const schema = quoteText(database);
+  return `
+  SELECT table_type, table_name, coalesce(engine, '') FROM information_schema.tables WHERE table_schema = ${schema} ORDER BY table_name;
+  SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = ${schema}
+    ORDER BY event_object_table, action_timing, event_manipulation, action_order;
+  SELECT 'ROUTINE', routine_name, routine_type FROM information_schema.routines WHERE routine_schema = ${schema};
+  SELECT 'EVENT', event_name, '' FROM information_schema.events WHERE event_schema = ${schema}`;
+};
+
+/** What `database` holds, but for tables of our own. */
+export async function listObjects(session: Pick<Session, "ask">, database: string): Promise<Objects> {
+  const rows = await session.ask(question(database));
+  const of = (...kinds: string[]) => rows.filter(([kind = ""]) => kinds.includes(kind));
+  return {
+    tables: of("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
+      .map(([kind, name = "", engine = ""]) => ({ kind: kind as Table["kind"], name, engine }))
+      .filter(({ name }) => !ownTable.test(name)),
+    views: of("VIEW").map(([, name = ""]) => name),
+    triggers: of("TRIGGER").map(([, name = "", table = ""]) => ({ name, table })),
+    routines: of("ROUTINE").map(([, name = "", kind = ""]) => ({ name, kind })),
+    events: of("EVENT").map(([, name = ""]) => name),
+  };
+}
+
+/** Statements that drop everything but tables. */
+export function dropObjects(database: string, { views, triggers, routines, events }: Objects): string {
+  const drop = (kind: string, name: string) => `DROP ${kind} IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`;
+  // a package takes its body along; MariaDB knows that statement in this mode alone
+  const packages = routines.filter(({ kind }) => kind === "PACKAGE").map(({ name }) => drop("PACKAGE", name));
+  return [
+    ...events.map((name) => drop("EVENT", name)),
+    ...triggers.map(({ name }) => drop("TRIGGER", name)),
+    ...views.map((name) => drop("VIEW", name)),
+    ...routines.filter(({ kind }) => !kind.startsWith("PACKAGE")).map(({ kind, name }) => drop(kind, name)),
+    ...(packages.length > 0
+      ? ["SET @mode = @@sql_mode, sql_mode = 'ORACLE';\n", ...packages, "SET sql_mode = @mode;\n"]
+      : []),
+  ].join("");
+}
+
+/** Where a statement ends that may hold any text; clients take no more than 15 letters. */
+const delimiter = "$$;;bscripts;;";
+
+interface Made {
+  sql: string;
+  modes?: string;
+  zone?: string;
+  client: string | undefined;
+  collation: string | undefined;
+  /** Of the database when it was made. */
+  home?: string;
+}
+
+/** What SHOW CREATE says, by kind: where in the row its parts stand. */
+function made(kind: string, row: readonly string[]): Made {
+  if (kind === "VIEW") return { sql: row[1] ?? "", client: row[2], collation: row[3] };
+  const [, modes, ...rest] = row;
+  const [zone, sql = "", client, collation, home] = kind === "EVENT" ? rest : [undefined, ...rest];
+  return { sql, modes, zone, client, collation, home };
+}
+
+/** Every view as one of constants first: whatever the order, what it selects from is there. */
+const placeholders = async (session: Session, database: string, views: readonly string[]): Promise<string> => {
+  const columns = await session.askBytes(
+    `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = ${quoteText(database)} ORDER BY table_name, ordinal_position`,
+  );
+  const byView = Map.groupBy(columns, ([view = ""]) => view);
+  return views
+    .map((view) => Buffer.from(view).toString("latin1"))
+    .flatMap((view) => {
+      const names = (byView.get(view) ?? []).map(([, column = ""]) => `1 AS ${quoteName(column)}`);
+      return names.length > 0 ? [`CREATE OR REPLACE VIEW ${quoteName(view)} AS SELECT ${names.join(", ")};\n`] : [];
+    })
+    .join("");
+};
+
+export interface Recreating {
+  /** A letter for each byte. */
+  sql: string;
+  /** What it cannot make again. */
+  warnings: string[];
+}
+
+/** The SQL that makes everything but tables again. */
+export async function recreate(session: Session, database: string, objects: Objects): Promise<Recreating> {
+  const { views, triggers, routines, events } = objects;
+  const broken = await brokenViews(session, database, views);
+  const whole = views.filter((view) => !broken.includes(view));
+  const wanted = [
+    ...triggers.map(({ name }) => ({ kind: "TRIGGER", name })),
+    ...routines.toSorted((a, b) => a.kind.length - b.kind.length),
+    ...whole.map((name) => ({ kind: "VIEW", name })),
+    ...events.map((name) => ({ kind: "EVENT", name })),
+  ];
+  const lost = broken.map(
+    (name) => `the view ${name} is broken (it names what is not there): a restore cannot be taken back with it`,
+  );
+  if (wanted.length === 0) return { sql: "", warnings: lost };
+  await session.ask(
+    "SET @results = @@character_set_results, @mode = @@sql_mode, character_set_results = binary, sql_mode = ''",
+  );
+  const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
+  const rows = await session.askBytes(show.join(";\n"));
+  const standIns = await placeholders(session, database, whole);
+  const [[home = ""] = []] = await session.ask(
+    `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(database)}`,
+  );
+  await session.ask("SET character_set_results = @results, sql_mode = @mode");
+  const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
+  const readable = shown.filter(({ sql }) => sql !== "NULL");
+  const hidden = shown
+    .filter(({ sql }) => sql === "NULL")
+    .map(
+      ({ kind, name }) =>
+        `the user may not read the ${kind.toLowerCase()} ${name}: a restore cannot be taken back with it`,
+    );
+  const parts = readable.map((one) => statement(one, home));
+  const firstView = readable.findIndex(({ kind }) => kind === "VIEW");
+  if (firstView >= 0) parts.splice(firstView, 0, `SET NAMES utf8mb4;\n${standIns}`);
+  return { sql: parts.join(""), warnings: [...lost, ...hidden] };
+}
+
+function statement({ sql, modes, zone, client, collation, home }: Made, now: string): string {
+  const settings = [
+    `sql_mode = '${modes ?? ""}'`,
+    `character_set_client = ${client}`,
+    `collation_connection = ${collation}`,
+    ...(zone === undefined ? [] : [`time_zone = '${zone}'`]),
+  ];
+  const text = sql.replace(/^CREATE (?=(?:ALGORITHM=\w+ )?DEFINER=\S+ SQL SECURITY \w+ VIEW )/, "CREATE OR REPLACE ");
+  // of the database's collation a routine keeps what its parameters do not say themselves
+  const differs = home !== undefined && home !== now;
+  const set = (name: string) => (differs ? `ALTER DATABASE COLLATE ${name};\n` : "");
+  return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${text}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
+}
+
+/** Views that name what is not there any more, or whose definer may not use it. */
+async function brokenViews(session: Session, database: string, views: readonly string[]): Promise<string[]> {
+  if (views.length === 0) return [];
+  const list = views.map((view) => `${quoteName(database)}.${quoteName(view)}`).join(", ");
+  const rows = await session.ask(`CHECK TABLE ${list}`);
+  const bad = new Set(rows.filter(([, , kind]) => kind?.toLowerCase() === "error").map(([name = ""]) => name));
+  return views.filter((view) => bad.has(`${database}.${view}`));
+}

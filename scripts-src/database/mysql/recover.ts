@@ -1,0 +1,72 @@
+/** What killed restores have left on the server: finished, taken back or dropped, where name and mark fit. */
+import { messageOf } from "../../base/errors.ts";
+import { readLog } from "./exchange-log.ts";
+import { dropDatabase, finish, type Place, takeBack } from "./exchange.ts";
+import { changing } from "./locks.ts";
+import { isBeside, quoteName, quoteText } from "./names.ts";
+import type { Session } from "./session.ts";
+
+const markTable = "_backup_scripts_mark";
+
+/** Says of a new database whose it is. */
+export const mark = (name: string, database: string): string =>
+  `CREATE TABLE ${quoteName(name)}.${markTable} ENGINE=InnoDB AS SELECT ${quoteText(database)} AS belongs_to`;
+export const unmark = (name: string): string => `DROP TABLE ${quoteName(name)}.${markTable}`;
+
+/** Databases that restores and proofs of `database` have made, by their names alone. */
+export async function besideDatabases(session: Pick<Session, "ask">, database: string) {
+  const names = (await session.ask("SELECT schema_name FROM information_schema.schemata")).flat();
+  const of = (what: "before" | "restoring" | "verify") =>
+    names.filter((name) => isBeside(name, database, what)).toSorted();
+  return { before: of("before"), unfinished: [...of("restoring"), ...of("verify")] };
+}
+
+/** The caller holds the lock. Throws `Failure` where an exchange can neither be finished nor taken back. */
+export async function recover(place: Place): Promise<void> {
+  const { database } = place;
+  await using session = await changing(place, `cannot look for what earlier restores of ${database} have left`);
+  const { before, unfinished } = await besideDatabases(session, database);
+  const stages = new Map<string, string | undefined>();
+  for (const name of before) {
+    const found = await readLog(session, name);
+    if (found ? found.log.database === database : await isOurs(session, name, database)) stages.set(name, found?.stage);
+  }
+  const leftovers: string[] = [];
+  for (const name of unfinished) if (await isOurs(session, name, database)) leftovers.push(name);
+  await session.stop();
+  for (const [name, stage] of stages) await mend(place, name, stage);
+  for (const name of leftovers) await drop(place, name);
+}
+
+async function mend(place: Place, before: string, stage: string | undefined): Promise<void> {
+  const { log } = place.connection;
+  if (stage === "undo") return;
+  if (stage === undefined || stage === "prepared") return drop(place, before);
+  log.warn(`an earlier restore of ${place.database} was killed while it exchanged databases`);
+  if (stage === "exchanged") {
+    await finish(place, before);
+    log.warn(`finished it: ${place.database} holds what that restore loaded; the state before it is ${before}`);
+  } else {
+    await takeBack(place, before);
+    log.warn(`took it back: ${place.database} is as it was before that restore`);
+  }
+}
+
+/** Our mark, or a log that is not complete, and nothing else but what our mark announces; or nothing at all. */
+async function isOurs(session: Session, name: string, database: string): Promise<boolean> {
+  const tables = (await session.ask(`SHOW TABLES FROM ${quoteName(name)}`)).flat();
+  if (tables.every((table) => table === "_backup_scripts_prepared")) return true;
+  if (!tables.includes(markTable)) return false;
+  const [[owner] = []] = await session.ask(`SELECT belongs_to FROM ${quoteName(name)}.${markTable}`);
+  return owner === database;
+}
+
+async function drop(place: Place, name: string): Promise<void> {
+  const { log } = place.connection;
+  try {
+    await dropDatabase(place, name);
+    log.info(`dropped ${name}, which a killed run has left`);
+  } catch (error) {
+    log.warn(`cannot drop ${name}, which a killed run has left: ${messageOf(error)}`);
+  }
+}

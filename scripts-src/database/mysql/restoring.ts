@@ -1,0 +1,54 @@
+/** What MySQL and MariaDB do for a restore. */
+import type { Exchanged, Restoring } from "../restoring.ts";
+import { type Connection, everywhere, inDatabase } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import { type Place, undo } from "./exchange.ts";
+import { loadInPlace } from "./in-place.ts";
+import { lockRestore } from "./locks.ts";
+import type { Contact } from "./probe.ts";
+import { recover } from "./recover.ts";
+import { createScratch, exchanged } from "./scratch.ts";
+import { sessionSettings } from "./session-settings.ts";
+
+/** Asks which settings the user may change. Throws `Failure`. */
+export async function placeOf(connection: Connection, { client, kind, grants }: Contact): Promise<Place> {
+  const settings = await sessionSettings(inDatabase(connection, everywhere), client);
+  return {
+    connection: inDatabase(connection, everywhere),
+    client,
+    settings,
+    database: connection.target.database,
+    locks: renamesLocked(kind) && grants.has("LOCK TABLES"),
+  };
+}
+
+export function restoringOf(
+  connection: Connection,
+  contact: Contact,
+  dumpOptions: readonly string[],
+): Pick<Restoring, "lock" | "createScratch" | "loadInPlace"> & { undo(before: string): Promise<Exchanged> } {
+  let known: Promise<Place> | undefined;
+  const place = () => (known ??= placeOf(connection, contact));
+  return {
+    async lock() {
+      const lock = await lockRestore(await place());
+      try {
+        await recover(await place());
+      } catch (error) {
+        await lock[Symbol.asyncDispose]();
+        throw error;
+      }
+      return lock;
+    },
+    undo: async (before) => exchanged(await place(), await undo(await place(), before)),
+    createScratch: async (options) => createScratch(await place(), contact, dumpOptions, options),
+    loadInPlace: async (sql, contents, options) =>
+      loadInPlace(await place(), contact, sql, contents as DumpContents, options),
+  };
+}
+
+/** MySQL since 8.0.13; MariaDB does not. */
+function renamesLocked({ family, version }: Contact["kind"]): boolean {
+  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
+  return family === "mysql" && (major > 8 || (major === 8 && (minor > 0 || patch >= 13)));
+}

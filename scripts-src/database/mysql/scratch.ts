@@ -1,0 +1,120 @@
+/** A new database beside the present one. */
+import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
+import { compareRows } from "../compare-rows.ts";
+import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
+import { inDatabase } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import { dump } from "./dump.ts";
+import { dropDatabase, exchange, type Place } from "./exchange.ts";
+import { loadable } from "./filter.ts";
+import { load } from "./load.ts";
+import { changing } from "./locks.ts";
+import { besideName, quoteName, quoteText } from "./names.ts";
+import { loadRules } from "./plan.ts";
+import type { Contact } from "./probe.ts";
+import { mark, unmark } from "./recover.ts";
+import { countRows } from "./rows-loaded.ts";
+import type { Piece } from "./statements.ts";
+
+/** Creates it, empty and marked as ours. Throws `Failure`. */
+export async function createScratch(
+  place: Place,
+  contact: Contact,
+  dumpOptions: readonly string[],
+  { purpose, name: wanted, properties }: ScratchOptions,
+): Promise<Scratch> {
+  const { database, client, settings } = place;
+  const time = new Date();
+  const name =
+    purpose === "into" ? (wanted ?? "") : besideName(database, purpose === "verify" ? "verify" : "restoring", time);
+  await create(place, name, properties);
+  const connection = inDatabase(place.connection, name);
+  let disposable = true;
+  /** SQL of what the present database will need besides tables. */
+  const objects: { triggers: Buffer[]; others: Buffer[] } = { triggers: [], others: [] };
+
+  async function loadIt(sql: AsyncIterable<Uint8Array>, contents: DumpContents, options: LoadOptions): Promise<Loaded> {
+    const { noOwner, asleep } = options;
+    const home = purpose === "restore" ? database : name;
+    const rules = loadRules(contents, contact, {
+      database: name,
+      home,
+      noOwner,
+      asleep: asleep || purpose === "restore",
+    });
+    const homeRules = { ...rules, database: home, asleep };
+    const onObject = (piece: Piece, kind: "setting" | "trigger" | "object") => {
+      const text = loadable(piece, homeRules);
+      if (text && kind !== "object") objects.triggers.push(text);
+      if (text && kind !== "trigger") objects.others.push(text);
+    };
+    await load(connection, client, sql, { rules, settings, present: database, onObject });
+    const rows = await countRows(place, name);
+    compareRows(contents.rows, rows);
+    return { rows, warnings: [], skipped: [] };
+  }
+
+  async function exchangeIt(): Promise<Exchanged> {
+    const before = besideName(database, "before", time);
+    await exchange(place, {
+      source: name,
+      before,
+      triggers: latin1(objects.triggers),
+      objects: latin1(objects.others),
+    });
+    disposable = false;
+    return exchanged(place, before);
+  }
+
+  return {
+    name,
+    where: connection.target.where,
+    load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
+    dump: () => dump(connection, contact, dumpOptions),
+    exchange: exchangeIt,
+    async keep() {
+      await using session = await changing(place, `cannot keep ${name}`);
+      await session.ask(unmark(name));
+      disposable = false;
+    },
+    async [Symbol.asyncDispose]() {
+      if (!disposable) return;
+      const signal = AbortSignal.timeout(30_000);
+      await dropDatabase({ ...place, connection: { ...place.connection, signal } }, name).catch((error: unknown) => {
+        place.connection.log.warn(
+          `the unfinished database ${name} is still there, the next restore drops it: ${messageOf(error)}`,
+        );
+      });
+    },
+  };
+}
+
+const latin1 = (texts: readonly Buffer[]): string => Buffer.concat(texts).toString("latin1");
+
+/** How the exchange is taken back, and what drops the state before. */
+export const exchanged = (place: Place, before: string): Exchanged => ({
+  before,
+  undo: `restore --undo ${before}`,
+  drop: `DROP DATABASE ${quoteName(before)};`,
+  dropBefore: () => dropDatabase(place, before),
+});
+
+async function create(place: Place, name: string, properties: DatabaseProperties | undefined): Promise<void> {
+  await using session = await changing(place, `cannot create the database ${name}`);
+  const [[there] = []] = await session.ask(
+    `SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${quoteText(name)}`,
+  );
+  if (there !== "0")
+    throw new Failure(`the database ${name} exists already`, {
+      status: exitStatus.usage,
+      hints: ["name one that does not exist, or drop it"],
+    });
+  const [[present] = []] = await session.ask(
+    `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(place.database)}`,
+  );
+  const wanted = properties?.collation;
+  const collation = typeof wanted === "string" && /^\w+$/.test(wanted) ? wanted : present;
+  await session.ask(
+    `CREATE DATABASE ${quoteName(name)}${collation ? ` COLLATE ${collation}` : ""}; ${mark(name, place.database)}`,
+  );
+}
