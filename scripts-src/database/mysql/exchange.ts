@@ -28,8 +28,9 @@ export interface Place {
   client: Client;
   /** SQL with which each session begins. */
   settings: string;
-  /** Name of the present database. */
+  /** Name of the present database, and how people are told of it. */
   database: string;
+  where: string;
   /** The server renames tables that are locked, and the user may lock them. */
   locks: boolean;
 }

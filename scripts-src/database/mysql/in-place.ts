@@ -1,5 +1,4 @@
 /** Loading into the present database itself, which is emptied first: what fails then cannot be taken back. */
-import { counted } from "../../base/text.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import type { Loaded, LoadOptions } from "../restoring.ts";
@@ -62,7 +61,7 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
     .filter(({ kind }) => kind !== "SEQUENCE")
     .map(({ name }) => `${quoteName(place.database)}.${quoteName(name)} WRITE`);
   if (list.length === 0) return;
-  const what = `${place.connection.target.where} is in use, and nothing was changed (${counted(list.length, "table")})`;
+  const what = `${place.where} is in use, and nothing was changed`;
   const session = new Session(place.connection, place.client, what);
   try {
     session.write(place.settings);

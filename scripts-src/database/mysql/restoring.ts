@@ -18,6 +18,7 @@ export async function placeOf(connection: Connection, { client, kind, grants }: 
     client,
     settings,
     database: connection.target.database,
+    where: connection.target.where,
     locks: renamesLocked(kind) && grants.has("LOCK TABLES"),
   };
 }
