@@ -4,7 +4,7 @@
  * FAULTS_SEED repeats.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { lutimesSync, readFileSync, writeFileSync } from "node:fs";
+import { lutimesSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Installation, installScripts, type Ran, type Running, startProgram } from "../support/executables.ts";
 import { expectSuccess } from "../support/expect.ts";
@@ -234,7 +234,7 @@ test("a killed restore whose clients go on: the way back waits until they have e
   await server.createDatabase("gated", content(10));
   const before = await stateOf(server, "gated");
   const running = scripts.start("restore", [file]);
-  const clients = await until("it loads", () => clientsOf(running, "--database=gated"));
+  const clients = (await until("it loads", () => clientsOf(running, "--database=gated"))) ?? [];
   for (const pid of clients) process.kill(pid, "SIGSTOP");
   running.kill("SIGKILL");
   const [, command = ""] = /to bring it back: (.*)$/m.exec((await running.done).stderr) ?? [];
