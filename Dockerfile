@@ -14,14 +14,14 @@ COPY package.json bun.lock bunfig.toml ./
 RUN bun install --frozen-lockfile --production --ignore-scripts
 COPY tsconfig.json ./
 COPY scripts-src scripts-src
-RUN mkdir backup_scripts && bun scripts-src/build.ts
+RUN mkdir backup_scripts && bun scripts-src/build.ts && ls backup_scripts > scripts.txt
 
 # The databases' client programs alone, without Perl and whatever else their packages bring.
 FROM ${DEBIAN_IMAGE} AS clients
 # PostgreSQL majors to take from PostgreSQL's own repository; where that cannot be reached (or when this is empty), Debian's own one.
 ARG PG_MAJORS="13 14 15 16 17 18"
 ARG PGDG_URL=https://apt.postgresql.org/pub/repos/apt
-COPY container/clients.sh /
+COPY container/clients.sh container/libraries.sh /
 RUN ["sh", "/clients.sh", "/clients"]
 
 FROM ${DEBIAN_IMAGE}
@@ -36,12 +36,15 @@ RUN apt-get update --error-on=any \
  && xargs apt-get install -y --no-install-recommends < /usr/share/backup_scripts/packages \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
  && for program in /usr/lib/postgresql/*/bin/* /usr/bin/mariadb /usr/bin/mariadb-dump; do "$program" --version || exit 1; done
-COPY --from=build /src/backup_scripts/backup /opt/backup_scripts/backup_scripts
-RUN for script in backup restore sync help schedule; do ln -s backup_scripts /opt/backup_scripts/$script; done
+COPY --from=build /src/backup_scripts/backup_scripts /opt/backup_scripts/backup_scripts
+RUN --mount=type=bind,from=build,source=/src/scripts.txt,target=/scripts.txt \
+    for script in $(cat /scripts.txt); do [ -e "/opt/backup_scripts/$script" ] || ln -s backup_scripts "/opt/backup_scripts/$script"; done
 
 ENV PATH=/opt/backup_scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     HOME=/data \
     BACKUP_DIR=/data/backups \
+    # hints name the environment then, not a settings file
+    BACKUP_SCRIPTS_IMAGE=true \
     BACKUP_KEEP_LOCAL=false \
     BACKUP_CATCH_UP=true \
     # docker stop waits for ten seconds; with a longer stop_grace_period, a longer time is better here

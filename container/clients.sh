@@ -47,5 +47,5 @@ cp /usr/bin/mariadb /usr/bin/mariadb-dump "$out/usr/bin"
 
 # libmariadb3 holds the login methods (MySQL's caching_sha2_password), which no program is linked to
 mkdir -p "$out/usr/share/backup_scripts"
-find "$out/usr/lib" "$out/usr/bin" -type f -exec ldd {} + | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | sort -u |
-  xargs realpath | xargs dpkg -S | sed 's/:.*//' | { cat; echo libmariadb3; } | sort -u > "$out/usr/share/backup_scripts/packages"
+find "$out/usr/lib" "$out/usr/bin" -type f -exec sh /libraries.sh {} + > "$out/usr/share/backup_scripts/packages"
+echo libmariadb3 >> "$out/usr/share/backup_scripts/packages"
