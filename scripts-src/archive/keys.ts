@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { diskFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import { hideSecrets } from "../base/secrets.ts";
+import { distrust } from "../base/trust.ts";
 import type { Settings } from "../settings/settings.ts";
 
 export interface Keys {
@@ -25,6 +26,8 @@ export async function readIdentities(path: string): Promise<string[]> {
     const { message } = diskFailure(`cannot read the private key in ${path} (AGE_IDENTITY_FILE)`, error);
     throw new Failure(message, { hints: ["bring the key file here, readable only by the user who restores"] });
   });
+  const why = distrust(path);
+  if (why) throw new Failure(`AGE_IDENTITY_FILE ${path} is not safe: ${why.cause}`, { hints: [why.hint] });
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const entries = lines.filter((line) => line !== "" && !line.startsWith("#"));
   hideSecrets(entries);

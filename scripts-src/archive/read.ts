@@ -85,7 +85,7 @@ async function openContent(handle: FileHandle, path: string, manifest: Manifest 
 /** By its first bytes, not its name. */
 async function isEncrypted(handle: FileHandle, path: string): Promise<boolean> {
   const { bytesRead, buffer } = await handle.read(Buffer.alloc(64), 0, 64, 0).catch((error: unknown) => {
-    throw diskFailure(`cannot read ${path}`, error);
+    throw readFailure(path, error);
   });
   const start = buffer.toString("latin1", 0, bytesRead);
   if (start.startsWith(armorStart))
@@ -120,7 +120,7 @@ async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uin
     const { bytesRead, buffer } = await handle
       .read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position)
       .catch((error: unknown) => {
-        throw diskFailure(`cannot read ${path}`, error);
+        throw readFailure(path, error);
       });
     if (bytesRead === 0) return;
     position += bytesRead;

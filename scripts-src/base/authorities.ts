@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { diskFailure } from "./disk.ts";
 import { usageFailure } from "./errors.ts";
+import { distrust } from "./trust.ts";
 
 let authorities: string[] | undefined;
 
@@ -21,6 +22,8 @@ export function alwaysCheck(): boolean {
  * Throws a `Failure` when the file cannot be read or holds no certificate.
  */
 export function trustAlso(path: string): void {
+  const why = distrust(path);
+  if (why) throw usageFailure(`CA_FILE ${path} is not safe: ${why.cause}`, why.hint);
   const found = readText(path).match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
   if (found.length === 0 || !found.every(isCertificate))
     throw usageFailure(

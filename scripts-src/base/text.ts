@@ -51,5 +51,8 @@ function show(character: string): string {
 export const visible = (text: string): string =>
   text.replaceAll("\r\n", "\n").replace(unseen, (one) => (one === "\n" || one === "\t" ? one : show(one)));
 
+/** All lines but the first behind four spaces, so that a name with a line break in it begins no line of its own. */
+export const indented = (text: string): string => text.replaceAll(/\n(?! )/g, "\n    ");
+
 /** A foreign name or value in one line: as `visible`, and line breaks and tabs become `\n`, `\r` and `\t`. */
 export const visibleName = (name: string): string => name.replace(unseen, show);

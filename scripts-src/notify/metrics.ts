@@ -1,8 +1,9 @@
 /** METRICS_FILE: what Prometheus' node_exporter reads from its textfile folder. */
-import { chmodSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { codeOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import type { DatabaseOutcome, Outcome } from "./outcome.ts";
 
 /** Every metric with its meaning; each is a gauge with the labels `script`, `site` and `database`. */
@@ -37,10 +38,7 @@ export function writeMetrics(path: string, outcome: Outcome): void {
       samples.get(metric)?.set(labelsOf(outcome, one.database), value);
     }
   }
-  const fresh = `${path}.new`;
-  writeFileSync(fresh, format(samples));
-  chmodSync(fresh, 0o644);
-  renameSync(fresh, path);
+  replaceFile(path, format(samples), 0o644);
 }
 
 const labelsOf = ({ script, site }: Outcome, database?: string) =>

@@ -3,7 +3,7 @@ import { access, constants, lstat, mkdir, open, readdir, stat, statfs, unlink } 
 import { dirname, join } from "node:path";
 import type { Stats } from "node:fs";
 import { codeOf, Failure } from "../base/errors.ts";
-import { diskFailure } from "../base/disk.ts";
+import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
 import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
 import { readManifest } from "../archive/manifest.ts";
@@ -140,7 +140,7 @@ async function* readFile(path: string): AsyncGenerator<Uint8Array> {
     if (!(await handle.stat()).isFile()) throw new Failure(`cannot read ${path}: it is not a plain file`);
     yield* handle.createReadStream({ autoClose: false });
   } catch (error) {
-    throw diskFailure(`cannot read ${path}`, error);
+    throw readFailure(path, error);
   }
 }
 
@@ -150,7 +150,7 @@ async function look(path: string): Promise<Stats | undefined> {
     return await stat(path);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
-    throw diskFailure(`cannot read ${path}`, error);
+    throw readFailure(path, error);
   }
 }
 

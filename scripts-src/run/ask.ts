@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { Declined, Stopped } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
-import { visible } from "../base/text.ts";
+import { indented, visible } from "../base/text.ts";
 
 /** Whether somebody sits there to be asked. */
 export const isAnyoneThere = (): boolean => process.stdin.isTTY;
@@ -15,7 +15,7 @@ export async function confirm(question: string, signal: AbortSignal): Promise<vo
   const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
     const answer = await Promise.race([
-      terminal.question(`${visible(redact(question))}Type yes to go on: `, { signal }),
+      terminal.question(`${indented(visible(redact(question.trimEnd())))}\nType yes to go on: `, { signal }),
       closed,
     ]);
     signal.throwIfAborted();

@@ -1,7 +1,7 @@
 /** What a dry run checks, as a list for people. */
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
-import { visible } from "../base/text.ts";
+import { indented, visible } from "../base/text.ts";
 
 export interface Check {
   /** What is looked at: "database". */
@@ -31,9 +31,9 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
   for (const { what, look } of checks) {
     try {
       const found = await look();
-      if (typeof found === "string") lines.push(`✓ ${what}: ${belowTick(found)}`);
+      if (typeof found === "string") lines.push(`✓ ${what}: ${indented(found)}`);
       else if ("skipped" in found) lines.push(`– ${what}: ${found.skipped}`);
-      else lines.push(`! ${what}: ${belowTick(found.warning)}`, ...found.hints.map(hintLine));
+      else lines.push(`! ${what}: ${indented(found.warning)}`, ...found.hints.map(hintLine));
     } catch (error) {
       if (error instanceof Stopped) throw error;
       crosses.push(error);
@@ -49,6 +49,3 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
 }
 
 const hintLine = (hint: string) => `    hint: ${hint}`;
-
-/** Only a check begins a line: a name with a line break in it forges no tick. */
-const belowTick = (text: string) => text.replaceAll(/\n(?! )/g, "\n    ");

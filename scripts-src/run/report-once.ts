@@ -1,8 +1,9 @@
 /** What a supervisor starts again and again must not send a notice each time. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Declined, Failure, Stopped } from "../base/errors.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import type { Job, Result } from "./script.ts";
 
 type Place = Pick<Job, "home" | "settings" | "script">;
@@ -24,7 +25,7 @@ export function isFirstReport(job: Place, ended: Result | Failure): boolean {
   }
   try {
     mkdirSync(folderOf(job), { recursive: true, mode: 0o700 });
-    writeFileSync(noteOf(job), digest, { mode: 0o600 });
+    replaceFile(noteOf(job), digest, 0o600);
   } catch {
     // reported once too often is better than never
   }

@@ -1,9 +1,10 @@
 /** The scheduler's state on disk, for the health check, which is another process. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import type { State } from "./health.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
@@ -30,8 +31,7 @@ export function readState(path: string): State | undefined {
 /** Returns a function that writes the state as it is then, in one go. That it cannot be written is logged only. */
 export const stateKeeper = (path: string, state: State, log: Logger) => (): void => {
   try {
-    writeFileSync(`${path}.new`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    replaceFile(path, `${JSON.stringify(state)}\n`, 0o600);
   } catch (error) {
     log.warn(`cannot keep the state of the schedule in ${path}, for the health check: ${messageOf(error)}`);
   }

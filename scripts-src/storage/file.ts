@@ -1,7 +1,7 @@
 /** Uploads a file, in one request or in parts. */
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import { diskFailure } from "../base/disk.ts";
+import { readFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { putObject } from "./objects.ts";
@@ -12,7 +12,7 @@ import { Upload } from "./upload.ts";
 /** See `Storage.uploadFile`. */
 export async function uploadFile(bucket: Bucket, path: string, name: string, options: UploadOptions): Promise<void> {
   const file = await open(path, "r").catch((error: unknown) => {
-    throw diskFailure(`cannot read ${path}`, error);
+    throw readFailure(path, error);
   });
   try {
     const { size } = await file.stat();
@@ -52,7 +52,7 @@ async function uploadLarge(
 async function readSome(file: FileHandle, path: string, space: Buffer, position: number): Promise<number> {
   if (space.length === 0) return 0;
   const { bytesRead } = await file.read(space, 0, space.length, position).catch((error: unknown) => {
-    throw diskFailure(`cannot read ${path}`, error);
+    throw readFailure(path, error);
   });
   return bytesRead;
 }

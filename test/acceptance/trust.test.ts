@@ -1,6 +1,17 @@
 /** What other users can change is refused or ignored, and what this user may not read is not called damaged. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
-import { chmodSync, chownSync, lchownSync, linkSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { selfSigned } from "../support/certificates.ts";
 import { basename, join } from "node:path";
 import { writeBackup } from "../support/backups.ts";
 import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
@@ -133,6 +144,29 @@ describeWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root a
     expectSuccess(await scripts.run("backup"));
     chmodSync(join(mounted, "..2026_01_01/password"), 0o666);
     expectFailure(await scripts.run("backup"), /DB_PASSWORD_FILE .*other users can change the file: every user/, 2);
+  });
+
+  test("S6: a CA_FILE that others can change is refused: it decides whom we trust", async () => {
+    const file = join(tempDir("authority"), "ca.pem");
+    writeFileSync(file, selfSigned().cert);
+    scripts.configure({ ...settings, CA_FILE: file });
+    expectSuccess(await scripts.run("backup"));
+    chmodSync(file, 0o646);
+    expectFailure(await scripts.run("backup"), /CA_FILE .* is not safe: every user can write to/, 2);
+  });
+
+  test("S6: no file of ours is written through a link that another user planted", async () => {
+    const [folder, victim] = [tempDir("textfile"), join(tempDir("victim"), "file")];
+    writeFileSync(victim, "precious");
+    chmodSync(folder, 0o777);
+    mkdirSync(scripts.backups, { mode: 0o700 });
+    const planted = [join(folder, "m.prom"), join(folder, "m.prom.new"), join(scripts.backups, ".schedule.reported")];
+    for (const path of planted) symlinkSync(victim, path);
+    scripts.configure({ ...settings, METRICS_FILE: join(folder, "m.prom") });
+    expectSuccess(await scripts.run("backup"));
+    expectFailure(await scripts.run("schedule"), /BACKUP_INTERVAL/, 2);
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+    expect(readFileSync(join(folder, "m.prom"), "utf8")).toContain("last_run_success");
   });
 
   test("S6: a group of this user may write to the folder (fsGroup)", async () => {

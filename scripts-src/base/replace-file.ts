@@ -1,0 +1,20 @@
+/** Small files that are replaced in one go. */
+import { closeSync, fchmodSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+
+/**
+ * Gives a file a new content and mode at once: a reader sees the old one or the new one. A symbolic link that somebody put in its place,
+ * or in that of the new file, is replaced and never followed. Throws what the file system throws.
+ */
+export function replaceFile(path: string, text: string, mode: number): void {
+  const fresh = `${path}.new`;
+  rmSync(fresh, { force: true });
+  const handle = openSync(fresh, "wx", mode);
+  try {
+    writeSync(handle, text);
+    // whatever the umask is
+    fchmodSync(handle, mode);
+  } finally {
+    closeSync(handle);
+  }
+  renameSync(fresh, path);
+}
