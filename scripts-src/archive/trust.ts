@@ -1,5 +1,6 @@
 /** Where a backup comes from: what MANIFEST_KEY asks of it before it is restored or proved. */
 import { Failure } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest } from "./manifest.ts";
 import { parseBackupName } from "./name.ts";
@@ -34,6 +35,6 @@ export function requireSigned(name: string, manifest: Manifest | undefined, keys
   const doubt = doubtOf(name, manifest, keys);
   if (!doubt) return;
   throw new Failure(`${name} is refused, because MANIFEST_KEY is set: ${doubt.why}`, {
-    hints: [doubt.hint, "if you know that it is good: name it and add --unsigned"],
+    hints: [doubt.hint, `if you know that it is good: restore ${quote(name)} --unsigned (from S3: with --from-s3)`],
   });
 }

@@ -198,7 +198,7 @@ describe("a hostile bucket", () => {
 describe("--unsigned", () => {
   test("restores the one that is named, as the hint of the refusal says", async () => {
     put(newer, unsigned);
-    expect((await restore(newer)).stderr).toMatch(/hint: if you know that it is good: name it and add --unsigned/);
+    expect((await restore(newer)).stderr).toMatch(/hint: if you know that it is good: restore app_\S+ --unsigned/);
     expectSuccess(await restore(newer, "--unsigned"));
     expect(await noted()).toBe("evil");
   });
