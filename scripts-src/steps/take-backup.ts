@@ -87,6 +87,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     Object.assign(facts, { file: destination.name, bytes, ...destination.places });
     const took = durationText(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
+    warnOfShrinking(job);
     return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
   } catch (error) {
     await destination.discard();
@@ -94,6 +95,16 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
   } finally {
     progress.stop();
   }
+}
+
+/** A backup that is half as large as the last one, or less, is a reason to look. */
+function warnOfShrinking({ facts, warn }: Job): void {
+  const { database, bytes = 0, previousBytes = 0 } = facts;
+  if (bytes * 2 > previousBytes) return;
+  const percent = ((1 - bytes / previousBytes) * 100).toFixed(1);
+  warn(
+    `${database} is ${percent} % smaller than the last backup (${bytesText(bytes)}, it was ${bytesText(previousBytes)})`,
+  );
 }
 
 /** Rows of every table, hidden from those who cannot read the backup. */

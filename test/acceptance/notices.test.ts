@@ -75,6 +75,43 @@ describe("N10: chat services", () => {
   });
 });
 
+test("a backup that shrank is a warning: in log, mail, webhook, metrics and health check, with exit status 0", async () => {
+  const rows = "SELECT md5(n::text) AS word FROM generate_series(1, 20000) n";
+  await postgres.createDatabase("shrinking", `CREATE TABLE t AS ${rows}`);
+  const mail = await startMailServer({ security: "none" });
+  const web = startHttpServer();
+  const scripts = installScripts({
+    ...postgres.settings("shrinking"),
+    ...mail.settings,
+    SITE_NAME: "shop",
+    EMAIL_NOTIFY_MODE: "WARNING_AND_FAILURE",
+    NOTIFY_WEBHOOK_URL: `${web.url}/hook`,
+    HEALTHCHECK_URL: `${web.url}/uuid`,
+    METRICS_FILE: "all.prom",
+  });
+  expect((await scripts.run("backup")).status).toBe(0);
+  await postgres.sql("shrinking", "TRUNCATE t");
+  const ran = await scripts.run("backup");
+  expect(ran.status).toBe(0);
+  expect(ran.stderr).toMatch(/ WARN backup: shrinking is \d\d\.\d % smaller than the last backup \(.* it was .*\)\n/);
+  expect(ran.stderr).toMatch(/backup done: .* \(1 warning, see above\)\n/);
+  // of the first one there was nothing to say
+  const { parsed } = mail.only();
+  expect(parsed.subject).toMatch(
+    /^WARNING: shop backup of shrinking: shrinking is \d\d\.\d % smaller than the last backup/,
+  );
+  expect(parsed.text).toMatch(/^Status +success, with warnings$/m);
+  expect(parsed.text).toMatch(/^Warning: shrinking is /m);
+  const hook = web.asked.filter(({ path }) => path === "/hook").map(({ body }) => JSON.parse(body) as object);
+  expect(hook).toEqual([expect.objectContaining({ status: "warning", exitStatus: 0, error: null })]);
+  expect(web.asked.filter(({ path }) => path === "/uuid").at(-1)?.body).toContain("% smaller than the last backup");
+  expect(await Bun.file(join(scripts.dir, "all.prom")).text()).toMatch(
+    /last_run_warnings\{.*database="shrinking"\} 1\n/,
+  );
+  await mail.stop();
+  await web.stop();
+});
+
 describe("N13: the notice of a failure says when and where the last good backup is", () => {
   test("in the folder, in S3, and when S3 cannot be listed", async () => {
     const mail = await startMailServer({ security: "none" });
