@@ -21,7 +21,7 @@ const how: Words = {
   new: (planned) => `the database does not exist yet: it is created and filled with ${tablesOf(planned)}`,
   fill: (planned) => `the database is empty: it is filled with ${tablesOf(planned)}`,
   into: (planned, { into }) =>
-    `${tablesOf(planned)} are loaded into the new database ${into}; the database ${planned.database.name} is not touched; ` +
+    `the backup (${tablesOf(planned)}) is loaded into the new database ${into}; the database ${planned.database.name} is not touched; ` +
     "nothing in the copy runs by itself (events, event triggers, subscriptions)",
   "in place": (planned, { noSafetyBackup }) =>
     `in place, because ${planned.reasons.join("; ")}; ` +
@@ -31,7 +31,7 @@ const how: Words = {
     const { database, target } = planned;
     const present = `${counted(target.tables.size, "table")}, about ${bytesText(target.dataBytes)}`;
     return (
-      `${tablesOf(planned)} are loaded into a new database, which then takes the place of the present one (${present}); ` +
+      `the backup (${tablesOf(planned)}) is loaded into a new database, which then takes the place of the present one (${present}); ` +
       `that stays as ${database.name}_before_TIME${dropBefore ? " until the restore has succeeded" : ""}, with everything that is ` +
       `written until then; the exchange ends all sessions (${target.sessions} now)`
     );

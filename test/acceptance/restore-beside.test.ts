@@ -336,7 +336,7 @@ if grep -q 'RENAME TO' "$sql"; then echo 'server closed the connection unexpecte
     const before = await stateOf(server, "app");
     const ran = await scripts.run("restore", ["--dry-run"]);
     expectSuccess(ran);
-    expect(ran.stdout).toContain("loaded into a new database, which then takes the place of the present one");
+    expect(ran.stdout).toContain("is loaded into a new database, which then takes the place of the present one");
     await expectState(server, "app", before);
     expect(await databasesOf(server)).toBe("app");
   });

@@ -16,8 +16,8 @@ const member = (catalog: string, oid: string) =>
 /** Extensions that the user may not drop, and the one that every database has from its beginning: they stay. */
 export const keptExtension = "(extname = 'plpgsql' OR NOT pg_has_role(extowner, 'USAGE'))";
 
-/** Schemas that stay: they belong to somebody else, or an extension that stays lives there. */
-const keptSchema = `(NOT pg_has_role(nspowner, 'USAGE') OR EXISTS (SELECT FROM pg_extension x WHERE ${keptExtension} AND (extnamespace = n.oid
+/** Schemas that stay: they belong to somebody else, the user could not create them again, or an extension that stays lives there. */
+const keptSchema = `(NOT pg_has_role(nspowner, 'USAGE') OR NOT has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT FROM pg_extension x WHERE ${keptExtension} AND (extnamespace = n.oid
   OR EXISTS (SELECT FROM pg_depend d JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
     WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid AND d.deptype = 'e' AND c.relnamespace = n.oid)
   OR EXISTS (SELECT FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid

@@ -66,7 +66,7 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     const [trigger, sub] = [eventTrigger.exec(text), subscription.exec(text)?.[1]];
     if (trigger) last.push(...eventTriggerStatements(text, trigger, rules, warnings));
     else if (sub !== undefined && rules.asleep) warnings.add(`subscription ${sub} is left out of the copy`);
-    else return schemaStatement(text, rules) ?? bytes;
+    else return bytes;
     return undefined;
   }
   return {
@@ -80,13 +80,6 @@ export function loadFilter(rules: LoadRules): LoadFilter {
       return [...warnings];
     },
   };
-}
-
-/** Of a schema that is there already. */
-function schemaStatement(text: string, { keptSchemas }: LoadRules): Uint8Array | undefined {
-  const created = createSchema.exec(text)?.[1];
-  if (created === undefined || !keptSchemas.has(unquote(created))) return undefined;
-  return Buffer.from(`CREATE SCHEMA IF NOT EXISTS ${created};`);
 }
 
 function eventTriggerStatements(
@@ -119,6 +112,8 @@ function isLeftOut(text: string, rules: LoadRules): boolean {
   if (rules.major < 17 && text === "SET transaction_timeout = 0;") return true;
   if (rules.noOwner && isOwnership(text)) return true;
   if (rules.leftOut.has(needsRoles(text) ?? "")) return true;
+  const created = createSchema.exec(text)?.[1];
+  if (created !== undefined && rules.keptSchemas.has(unquote(created))) return true;
   const schema = aboutSchema.exec(text)?.[1];
   if (schema !== undefined && rules.keptSchemas.get(unquote(schema)) === "foreign") return true;
   const extension = anyExtension.exec(text)?.[1];

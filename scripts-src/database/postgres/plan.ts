@@ -55,6 +55,7 @@ export function loadRules(
   const inPlace = where === "in place";
   // template0's schema public belongs to the administrator before version 15, and then to whoever owns the database
   const publicOwner = target.superuser || major >= 15 ? "ours" : "foreign";
+  const madeAnew = publicOwner === "ours" && contents.schemas.has("public");
   return {
     noOwner,
     oneTransaction: inPlace,
@@ -63,7 +64,8 @@ export function loadRules(
     superuser: target.superuser,
     keptExtensions: new Set(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
     keptRelations: new Set(inPlace ? target.keptRelations : []),
-    keptSchemas: new Map(inPlace ? target.keptSchemas : [["public", publicOwner]]),
+    // a schema public that the dump creates takes the place of template0's
+    keptSchemas: new Map(inPlace ? target.keptSchemas : madeAnew ? [] : [["public", publicOwner]]),
     leftOut: new Set(noOwner ? withoutRole(contents, target) : []),
   };
 }

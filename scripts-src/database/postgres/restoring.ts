@@ -110,8 +110,7 @@ async function openScratch(
           openSession(connection, psql, () => `the restore into ${connection.where} failed`, { counts: true }),
         sessions,
         settings: loadSettings(server.major),
-        prelude:
-          known.schemas.has("public") && rules.keptSchemas.get("public") === "ours" ? ["DROP SCHEMA public;"] : [],
+        prelude: known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [],
         filter: (piece) => filter.piece(piece),
         epilogue: () => filter.atTheEnd(),
         tables: contents.rows?.keys() ?? [],
