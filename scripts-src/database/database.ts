@@ -1,4 +1,5 @@
 import type { Logger } from "../base/log.ts";
+import type { Restoring } from "./restoring.ts";
 
 export type Engine = "postgresql" | "mysql" | "mariadb";
 
@@ -45,37 +46,6 @@ export interface DumpReader<C extends Contents = Contents> {
   end(): C;
 }
 
-/** What loading a dump would mean; made without changing anything. */
-export interface LoadPlan {
-  /** Why it would fail or do harm, each with its remedy; empty when it may go on. */
-  problems: string[];
-  /** Tables that are there and will be replaced. */
-  replaces: string[];
-  /** Tables that are there, are not in the dump, and stay. */
-  keeps: string[];
-  /** What is there, is not in the dump, and goes: "table log", "view totals". */
-  drops: string[];
-  /** What a person should know before it begins. */
-  warnings: string[];
-}
-
-export interface LoadOptions {
-  /** Leave out ownership and privileges. */
-  noOwner: boolean;
-  /** The dump goes into a new database that takes the place of the target. */
-  swap: boolean;
-  /** The file is our own: it is signed, or it lies in BACKUP_DIR, where only trusted users can write. */
-  trusted: boolean;
-}
-
-/** A new, empty database on the same server; dropped when it is disposed of, unless it was exchanged. */
-export interface Scratch extends AsyncDisposable {
-  /** Loads a dump; the first error stops it. Throws `Failure`. */
-  load(sql: AsyncIterable<Uint8Array>, plan: LoadPlan, options: LoadOptions): Promise<void>;
-  /** Puts it in the place of the present one and returns the name that that has now. Throws `Failure`; then nothing was exchanged. */
-  exchange(): Promise<string>;
-}
-
 /** The database that the settings name, before anything was asked of it. Adding an engine means one folder and a line in `open.ts`. */
 export interface Database {
   /** What the settings say; the server knows better. */
@@ -86,19 +56,26 @@ export interface Database {
   readonly name: string;
   /** Engine, host, port and database for people; no user's password: `postgresql://db:5432/app`. */
   readonly where: string;
-  /** True when a failed load changes nothing; false when it needs a safety backup. */
+  /** True when a failed load in place changes nothing: then it is done by itself where no other way is possible. */
   readonly atomicLoad: boolean;
 
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
-  connect(): Promise<Connected>;
+  connect(options?: ConnectOptions): Promise<Connected>;
 
   /** A reader for one dump; needs no connection. It throws a `Failure` when the dump is incomplete or of another engine. */
   reader(): DumpReader;
 }
 
-/** The same, after the login. `Contents` and `LoadPlan` are those that the engine itself made. */
-export interface Connected extends Omit<Database, "connect"> {
+export interface ConnectOptions {
+  /** A database that the server does not have yet is no failure: see `Connected.exists`. */
+  mayBeMissing?: boolean;
+}
+
+/** The same, after the login. */
+export interface Connected extends Omit<Database, "connect">, Restoring {
   readonly server: Server;
+  /** False: the login was to another database of the server. */
+  readonly exists: boolean;
 
   /** Throws a `Failure` that lists which part of a backup the user may not read. */
   checkReading(): Promise<void>;
@@ -117,18 +94,6 @@ export interface Connected extends Omit<Database, "connect"> {
 
   /** A command of stock tools that restores `file` without this program. */
   stockRestore(file: string, compression: "gzip" | "zstd" | "none"): string;
-
-  /** Compares what the dump names with what the target has. */
-  plan(contents: Contents, options: LoadOptions): Promise<LoadPlan>;
-
-  /**
-   * Loads the dump; the first error stops it. When `atomicLoad`, everything is committed at the end or nothing is.
-   * Nothing is committed when `sql` throws.
-   */
-  load(sql: AsyncIterable<Uint8Array>, plan: LoadPlan, options: LoadOptions): Promise<void>;
-
-  /** Creates a database beside this one. Absent where a database cannot be renamed. Throws `Failure`. */
-  createScratch?(): Promise<Scratch>;
 }
 
 /** What an engine gets from the run. */

@@ -34,9 +34,11 @@ export interface LoadOptions {
 
 /** Whether and how a backup can be restored, found out without changing anything. Each problem ends in its remedy. */
 export interface RestorePlan {
-  /** What stands in the way of both ways. */
+  /** What stands in the way of every way. */
   problems: string[];
-  /** Why it cannot be loaded into a new database that is then exchanged for the present one. */
+  /** Why no new database can be created and filled with it. */
+  createProblems: string[];
+  /** Why such a database could not take the place of the present one. */
   besideProblems: string[];
   /** Why it cannot be loaded into the present database in place of what is there. */
   inPlaceProblems: string[];
@@ -91,7 +93,7 @@ export interface Scratch extends AsyncDisposable {
 }
 
 export interface Exchanged {
-  /** The name that the database before the restore has now; undefined when there was none, or it was empty and is not kept. */
+  /** The name that the database before the restore has now; undefined when there was none, or it was empty and was not kept. */
   before: string | undefined;
   /** Commands for a terminal: the one that takes the exchange back, the one that drops `before`. Empty without `before`. */
   undo: string;
@@ -117,7 +119,7 @@ export interface Restoring {
 
   /**
    * Removes everything from the present database and loads the dump into it; compares rows as `Scratch.load` does. Where `atomicLoad`,
-   * that is one transaction: everything or nothing. Throws `Failure`.
+   * that is one transaction: everything or nothing. `sql` can be read twice. Throws `Failure`.
    */
   loadInPlace(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded>;
 }

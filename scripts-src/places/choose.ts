@@ -19,6 +19,8 @@ interface Wanted {
   isNew: boolean;
   /** MANIFEST_KEY. */
   keys?: ManifestKeys;
+  /** Only backups that were made before this time. */
+  before?: Date | undefined;
   log: Logger;
   now?: Date;
 }
@@ -28,9 +30,10 @@ interface Wanted {
  * the newest on, until one is ours. Throws a `Failure` with status 4 when there is none.
  */
 export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
-  const { database, present, keys, log, now = new Date() } = wanted;
+  const { database, present, keys, before, log, now = new Date() } = wanted;
   // in a bucket, a backup without a manifest may never have been finished
-  const [all, unfinished] = split(await listBackups(place, database), (one) => one.committed || !place.shared);
+  const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
+  const [all, unfinished] = split(found, (one) => one.committed || !place.shared);
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
   const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
@@ -47,6 +50,8 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
     if (chosen.error) throw chosen.error;
     return chosen;
   } while (read.length < newestFirst.length);
+  const later = before && all.length === 0 ? await listBackups(place, database) : [];
+  if (later.length > 0) throw noneBefore(place, database, later);
   throw await noneOfOurs(place, database, read[0], ahead);
 }
 
@@ -67,6 +72,12 @@ export function pick<T extends Owned>(
   const chosen = unknownIsOurs(place, concerned) ? concerned.find(({ owner }) => owner !== "other") : read[ours];
   return chosen ?? (isComplete && isNew && haveOneOrigin(read) ? read[0] : undefined);
 }
+
+const noneBefore = ({ where }: Place, database: string, all: readonly Stored[]) =>
+  new Failure(`no backup of ${database} in ${where} was made before that time`, {
+    status: exitStatus.noSuchBackup,
+    hints: [`the oldest is ${all[0]?.name}`],
+  });
 
 async function noneOfOurs(
   place: Place,

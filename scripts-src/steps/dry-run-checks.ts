@@ -1,7 +1,7 @@
 /** What the dry runs look at, piece by piece. Nothing in here changes anything but a probe object in S3, which goes again. */
 import { freeBytes, inFolder, lookAtFolder } from "../places/folder.ts";
 import { listBackups, newestGood } from "../places/place.ts";
-import type { Connected, Database } from "../database/database.ts";
+import type { Connected, ConnectOptions, Database } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
@@ -20,12 +20,13 @@ export interface Target {
 }
 
 /** Programs and login. */
-export const checkLogin = ({ log }: Job, target: Target): Check => ({
+export const checkLogin = ({ log }: Job, target: Target, options?: ConnectOptions): Check => ({
   what: `database ${target.database.where}`,
   async look() {
-    target.connected = await target.database.connect();
-    const { server } = target.connected;
+    target.connected = await target.database.connect(options);
+    const { server, exists } = target.connected;
     for (const warning of server.warnings) log.warn(warning);
+    if (!exists) return `${server.version}, ${server.client}; the database does not exist yet`;
     return `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
   },
 });

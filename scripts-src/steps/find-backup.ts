@@ -11,18 +11,22 @@ import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
+import type { RestoreOptions } from "./restore-options.ts";
+
+/** A name or path, or the newest of those that were made before a time. */
+type Choice = Pick<RestoreOptions, "file" | "before">;
 
 /** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
-export async function findLocal(job: Job, target: Target, folder: string, file: string | undefined): Promise<string> {
+export async function findLocal(job: Job, target: Target, folder: string, { file, before }: Choice): Promise<string> {
   if (file !== undefined) return chooseFile(folder, file);
-  return join(folder, (await chooseNewest(inFolder(folder), wantedBy(job, target))).name);
+  return join(folder, (await chooseNewest(inFolder(folder), { ...wantedBy(job, target), before })).name);
 }
 
 /** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
 export async function findRemote(
   job: Job,
   target: Target,
-  file: string | undefined,
+  { file, before }: Choice,
 ): Promise<{ place: Place; backup: Stored }> {
   const { settings } = job;
   const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
@@ -32,7 +36,10 @@ export async function findRemote(
       hints: [`set S3_BUCKET=${bucket}, and the keys that can read it`],
     });
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
-  const backup = name === undefined ? await chooseNewest(place, wantedBy(job, target)) : await chooseNamed(place, name);
+  const backup =
+    name === undefined
+      ? await chooseNewest(place, { ...wantedBy(job, target), before })
+      : await chooseNamed(place, name);
   return { place, backup };
 }
 

@@ -71,8 +71,12 @@ test("psql missing", () => {
   return expectFailedRestore([backup], /(psql|pg_dump) was not found/, 3, own);
 });
 
-test("no such database", () =>
-  expectFailedRestore([backup], /database "nonsuch" does not exist/, 1, { DB_NAME: "nonsuch" }));
+test("no such database, and no right to create it", async () => {
+  await server.sql("postgres", "CREATE ROLE visitor LOGIN PASSWORD 'visitor-password'");
+  const { DB_USER = "", DB_PASSWORD = "" } = server.settings("app", { user: "visitor", password: "visitor-password" });
+  const settings = { DB_NAME: "nonsuch", DB_USER, DB_PASSWORD };
+  await expectFailedRestore([backup], /visitor cannot create databases: ALTER ROLE visitor CREATEDB/, 1, settings);
+});
 
 test("file cut short, without a manifest", () =>
   expectFailedRestore(
@@ -167,11 +171,14 @@ test("everything that the target lacks is listed at once, with the remedy", asyn
   await expectState(server, "app", before);
 });
 
-test("a dump of a newer server", () =>
-  expectFailedRestore(
-    [plant(sql.replace("-- Dumped from database version 15", "-- Dumped from database version 99"), "new.sql")],
-    /PostgreSQL 99/,
-  ));
+test("R17: a dump of a newer server is tried, with a warning", async () => {
+  const newer = sql.replace("-- Dumped from database version 15", "-- Dumped from database version 99");
+  const own = installScripts({ ...server.settings("app"), DB_NAME: "newer" });
+  const ran = await own.run("restore", [plant(newer, "new.sql")]);
+  expectSuccess(ran);
+  expect(ran.stderr).toContain("the dump comes from PostgreSQL 99, which is newer than the server");
+  expect(await server.sql("newer", "SELECT count(*) FROM account")).toBe("20000");
+});
 
 test("a dump with a psql command that no pg_dump writes", () =>
   expectFailedRestore(
@@ -194,20 +201,23 @@ function failingLate(): string {
 test("a dump that fails in its last third, behind the COMMIT of the large objects, changes nothing", async () => {
   const file = plant(failingLate(), "late.sql");
   const own = installScripts(server.settings("app"));
-  const ran = await own.run("restore", [file]);
+  const ran = await own.run("restore", ["--replace", file]);
   expectFailure(ran, /relation "public\.nonsuch" does not exist/);
-  expect(ran.stderr).toContain("changed nothing");
+  expect(ran.stderr).toContain("nothing was changed");
+  await expectState(server, "app", before);
+  const inPlace = await own.run("restore", ["--in-place", "--replace", file]);
+  expectFailure(inPlace, /failed and changed nothing: .*relation "public\.nonsuch" does not exist/);
   await expectState(server, "app", before);
 });
 
 test("a row that breaks a constraint changes nothing", () => {
   const broken = sql.replace(/^(\d+\t[0-9a-f]{32})\t200$/m, "$1\tno number");
-  return expectFailedRestore([plant(broken, "broken.sql")], /invalid input syntax for type integer/);
+  return expectFailedRestore(["--replace", plant(broken, "broken.sql")], /invalid input syntax for type integer/);
 });
 
 test("psql that fails at the end of the load changes nothing", () => {
   const clients = clientsWith(server.clientDir, {
-    psql: 'case "$*" in *--tuples-only*) exec "$REAL" "$@";; esac\nhead -c 200000 | "$REAL" "$@"; exit 2',
+    psql: 'case "$*" in *QUIET=off*) head -c 200000 | "$REAL" "$@"; exit 2;; esac\nexec "$REAL" "$@"',
   });
   return expectFailedRestore([backup], /restore into .* failed/, 1, { DB_CLIENT_DIR: clients });
 });
@@ -215,7 +225,7 @@ test("psql that fails at the end of the load changes nothing", () => {
 test("a user who may not replace what is there", async () => {
   await server.sql("postgres", "CREATE ROLE guest LOGIN PASSWORD 'guest-password'");
   const { DB_USER = "", DB_PASSWORD = "" } = server.settings("app", { user: "guest", password: "guest-password" });
-  await expectFailedRestore([backup], /guest does not own .*restore as the owner/, 1, { DB_USER, DB_PASSWORD });
+  await expectFailedRestore([backup], /guest does not own .*restore as its owner/, 1, { DB_USER, DB_PASSWORD });
 });
 
 test("a manifest without its file", async () => {
@@ -227,6 +237,6 @@ test("a manifest without its file", async () => {
 
 test("after all that, the backup itself restores", async () => {
   copyFileSync(backup, `${backup}.copy.sql.gz`);
-  expectSuccess(await scripts.run("restore", [`${backup}.copy.sql.gz`]));
+  expectSuccess(await scripts.run("restore", ["--replace", `${backup}.copy.sql.gz`]));
   expect(await server.sql("app", "SELECT count(*), min(balance) FROM account")).toBe("20000|10");
 });

@@ -1,4 +1,5 @@
-/** Restores that are stopped in the middle: nothing is committed. Two at once: the second one waits for nobody. */
+/** Restores in place that are stopped in the middle: nothing is committed (beside: restore-beside). Two at once: the second one waits for nobody. */
+import { cpSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type Installation, installScripts, type Running } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
@@ -34,7 +35,7 @@ beforeEach(async () => {
   );
   gate = await closeGate(server, "app");
   before = await stateOf(server, "app");
-  running = scripts.start("restore");
+  running = scripts.start("restore", ["--in-place", "--no-safety-backup"]);
   await gate.reached();
 });
 
@@ -67,8 +68,12 @@ test("a server that crashes in the middle has the state of before when it is bac
   await expectState(server, "app", before);
 });
 
-test("of two restores at once, the second ends with status 5; the first completes", async () => {
+test("S8: of two restores at once, from one folder or from two, the second ends with status 5; the first completes", async () => {
   expectFailure(await scripts.run("restore"), /another run holds the lock: restore/, 5);
+  const elsewhere = installScripts(server.settings("app"));
+  cpSync(scripts.backups, elsewhere.backups, { recursive: true });
+  const ran = await elsewhere.run("restore");
+  expectFailure(ran, /another restore of .*\/app holds the lock on the server: process \d+, user postgres/, 5);
   await gate.open();
   expectSuccess(await running.done);
   expect(await server.sql("app", "SELECT count(*) FROM account")).toBe("50000");

@@ -24,7 +24,7 @@ const restore = (...args: string[]) => startOnTerminal([join(scripts.dir, "resto
 
 test("restore says what will be replaced, asks, and goes on with yes", async () => {
   const terminal = restore();
-  await terminal.sees(/127\.0\.0\.1:\d+\/app.*replaces 1 table/s);
+  await terminal.sees(/127\.0\.0\.1:\d+\/app.*takes the place of the present one \(1 table/s);
   await terminal.sees("Type yes");
   expect(await rows()).toBe("0");
   terminal.type("yes\n");

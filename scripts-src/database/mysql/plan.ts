@@ -1,6 +1,5 @@
 /** Compares what a dump names with what the target has, before anything is touched: a failed load cannot be undone. */
 import { counted } from "../../base/text.ts";
-import type { LoadPlan } from "../database.ts";
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
@@ -9,7 +8,9 @@ import { findProblems } from "./problems.ts";
 import type { ServerState } from "./state.ts";
 
 /** A plan with what the load leaves out or changes. */
-export interface MysqlPlan extends LoadPlan {
+export interface MysqlPlan {
+  problems: string[];
+  warnings: string[];
   rules: LoadRules;
   contents: DumpContents;
 }
@@ -26,7 +27,6 @@ export function comparePlan(
     names.filter((name) => !there.has(name)).map((name) => `${kind}${name}`);
   return {
     replaces: state.tables.filter((name) => inDump.has(name)),
-    keeps: [],
     drops: [
       ...rest(state.tables, inDump, "table "),
       ...rest(state.views, contents.views, "view "),

@@ -18,6 +18,8 @@ export interface DumpContents extends Contents {
   tablespaces: Set<string>;
   /** Views of either kind, `schema.view`. */
   views: Set<string>;
+  publications: Set<string>;
+  subscriptions: Set<string>;
 }
 
 /** pg_dump's last words; `\unrestrict TOKEN` follows since the minor releases of August 2025. */
@@ -75,6 +77,8 @@ export function emptyContents(): DumpContents {
     schemas: none(),
     tablespaces: none(),
     views: none(),
+    publications: none(),
+    subscriptions: none(),
   };
 }
 
@@ -85,6 +89,8 @@ const create = {
   table: new RegExp(String.raw`^CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?${qualified}`),
   view: new RegExp(String.raw`^CREATE (?:OR REPLACE )?(?:MATERIALIZED )?VIEW ${qualified}`),
   extension: new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}`),
+  publication: new RegExp(String.raw`^CREATE PUBLICATION ${name}`),
+  subscription: new RegExp(String.raw`^CREATE SUBSCRIPTION ${name}`),
 };
 export const createSchema = new RegExp(String.raw`^CREATE SCHEMA (?:IF NOT EXISTS )?${name};`);
 export const owner = new RegExp(String.raw`^ALTER\s[\s\S]*\sOWNER TO ${name};$`);
@@ -120,6 +126,8 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
     if (view) contents.views.add(unquoteQualified(view));
     add(contents.extensions, create.extension.exec(text));
     add(contents.schemas, createSchema.exec(text));
+    add(contents.publications, create.publication.exec(text));
+    add(contents.subscriptions, create.subscription.exec(text));
     const needy = needsRoles(text);
     if (needy) contents.needRoles.set(needy, rolesNamedIn(text));
   } else if (text.startsWith("ALTER ")) {

@@ -37,7 +37,7 @@ export async function* dump(
   options: string[],
 ): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;
-  const words = ["--format=plain", "--clean", "--if-exists", "--no-password", locks, ...options, dbname];
+  const words = ["--format=plain", "--no-password", locks, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
   using watch = watchLocks(connection, psql, "pg_dump");
   await program.stdin.end();
@@ -68,14 +68,26 @@ export async function* dump(
 const unmistakable = (database: string) =>
   /=|^postgres(ql)?:/.test(database) ? formatConninfo([["dbname", database]]) : database;
 
-/** A pipe of stock tools that restores the file into `database`. */
+interface Origin {
+  database: string;
+  serverMajor: number;
+  clientMajor: number;
+  /** Tables, indexes, views and sequences of the database. */
+  relations: number;
+}
+
+/** More relations than this need more locks in one transaction than a server has by default (6,400). */
+const manyRelations = 4000;
+
+/** A pipe of stock tools that restores the file into an empty `database`. */
 export function stockRestore(
   file: string,
   compression: Parameters<typeof unpackCommand>[1],
-  { database, serverMajor, clientMajor }: { database: string; serverMajor: number; clientMajor: number },
+  { database, serverMajor, clientMajor, relations }: Origin,
 ): string {
   // pg_dump 17 and later write a setting into the first lines that older servers do not know
   const older = serverMajor < 17 && clientMajor >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
-  const load = "psql --no-psqlrc --single-transaction -v ON_ERROR_STOP=1";
+  const single = relations > manyRelations ? "" : "--single-transaction ";
+  const load = `psql --no-psqlrc ${single}-v ON_ERROR_STOP=1`;
   return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(unmistakable(database))}`;
 }

@@ -6,26 +6,28 @@ export interface LoadRules {
   noOwner: boolean;
   /** The load is one transaction: those of the dump are left out. */
   oneTransaction: boolean;
+  /** Nothing may act on the world: event triggers are created disabled, subscriptions are left out. */
+  asleep: boolean;
   /** Major version of the target. */
   major: number;
-  /** Schemas that stay because tables live there that are not in the dump. */
-  keptSchemas: ReadonlySet<string>;
-  /** Extensions that are there and belong to somebody else: they stay as they are. */
+  superuser: boolean;
+  /** Extensions that are there, belong to somebody else and stay as they are. */
   keptExtensions: ReadonlySet<string>;
+  /** Their tables and sequences, `schema.name`: they keep their rows and privileges. */
+  keptRelations: ReadonlySet<string>;
+  /** Schemas that are there and stay; those that belong to somebody else stay as they are. */
+  keptSchemas: ReadonlyMap<string, "ours" | "foreign">;
   /** Policies and user mappings that name roles which are not there (`needsRoles`); left out with `noOwner`. */
   leftOut: ReadonlySet<string>;
-  /** Columns of the target that have a default, `schema.table.column`. */
-  defaults: ReadonlySet<string>;
-  /** Views of the target, `schema.view`. */
-  views: ReadonlySet<string>;
 }
 
-const dropSchema = new RegExp(String.raw`^DROP SCHEMA (?:IF EXISTS )?${name};$`);
-const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
-const alterTable = String.raw`^ALTER TABLE (?:IF EXISTS )?(?:ONLY )?${qualified} `;
-const dropConstraint = new RegExp(String.raw`${alterTable}DROP CONSTRAINT (?:IF EXISTS )?${name};$`);
-const dropDefault = new RegExp(String.raw`${alterTable}ALTER COLUMN (${name}) DROP DEFAULT;$`);
-const emptyView = new RegExp(String.raw`^CREATE OR REPLACE VIEW ${qualified} AS\s+SELECT\s+NULL::`);
+export interface LoadFilter {
+  /** A piece, in the dump's order, as it is to be loaded; undefined when it is left out, or comes at the end. */
+  piece(piece: Piece): Uint8Array | undefined;
+  /** What comes when all else is loaded: event triggers act on what is loaded after them. */
+  atTheEnd(): string[];
+  warnings: string[];
+}
 
 /** Under this encoding of the client, PostgreSQL 14 and later take any bytes of a COPY into any database. */
 const unchecked = /^SET client_encoding = 'SQL_ASCII';$/;
@@ -33,37 +35,72 @@ const databaseEncoding = Buffer.from(
   "\nSELECT pg_catalog.set_config('client_encoding', pg_catalog.getdatabaseencoding(), false);",
 );
 
-/** Gives each piece of one dump, in order, as it is to be loaded; undefined when it is left out. */
-export function loadFilter(rules: LoadRules): (piece: Piece) => Uint8Array | undefined {
+const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
+const emptyView = /^CREATE OR REPLACE VIEW \S+ AS\s+SELECT\s+NULL::/;
+const cleans =
+  /^(DROP |ALTER [\s\S]* DROP (CONSTRAINT|DEFAULT|IDENTITY|TABLE|TABLES IN SCHEMA) ?|SELECT pg_catalog\.lo_unlink\()/;
+const eventTrigger = new RegExp(String.raw`^(CREATE|ALTER|COMMENT ON) EVENT TRIGGER ${name}`);
+const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION ${name}`);
+const relation = new RegExp(
+  String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
+);
+const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
+const sequenceValue = /^SELECT pg_catalog\.setval\('((?:[^']|'')+)'/;
+
+/** A filter for one dump. */
+export function loadFilter(rules: LoadRules): LoadFilter {
   let cleaning = true;
-  return (piece) => {
-    if (piece.kind === "data") return piece.bytes;
-    // the dump's \restrict and \unrestrict: psql is locked by our own
-    if (piece.kind === "command") return undefined;
-    const { text, bytes } = piece;
-    // pg_dump --clean drops everything before it creates anything
+  /** Rows of a table that keeps its own come now. */
+  let skipsRows = false;
+  const last: string[] = [];
+  const warnings = new Set<string>();
+
+  function statement(text: string, bytes: Uint8Array): Uint8Array | undefined {
+    // pg_dump --clean drops everything before it creates anything; there is nothing to drop
     if (text.startsWith("CREATE ") && !emptyView.test(text)) cleaning = false;
-    if (cleaning && !cleansSafely(text, rules)) return undefined;
-    if (isLeftOut(text, rules)) return undefined;
+    if (cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
+    const keeps = isKept(text, rules);
+    skipsRows = keeps && text.startsWith("COPY ");
+    if (keeps || isLeftOut(text, rules)) return undefined;
     if (unchecked.test(text)) return databaseEncoding;
-    const created = createSchema.exec(text)?.[1];
-    if (!created || !rules.keptSchemas.has(unquote(created))) return bytes;
-    return Buffer.from(`\nCREATE SCHEMA IF NOT EXISTS ${created};`);
+    const [trigger, sub] = [eventTrigger.exec(text), subscription.exec(text)?.[1]];
+    if (trigger) last.push(...eventTriggerStatements(text, trigger, rules, warnings));
+    else if (sub !== undefined && rules.asleep) warnings.add(`subscription ${sub} is left out of the copy`);
+    else return bytes;
+    return undefined;
+  }
+  return {
+    piece(piece) {
+      if (piece.kind === "data") return skipsRows ? undefined : piece.bytes;
+      // the dump's \restrict and \unrestrict: psql is locked by our own
+      return piece.kind === "command" ? undefined : statement(piece.text, piece.bytes);
+    },
+    atTheEnd: () => last,
+    get warnings() {
+      return [...warnings];
+    },
   };
 }
 
-/**
- * Whether a statement of the part that cleans is needed and can succeed. Much of it fails on a target whose tables have changed
- * since, or on partitions ("cannot drop inherited constraint"), and is not needed, for the tables are dropped right after.
- * Needed are: defaults in the way of a DROP SEQUENCE, and views that depend on a primary key. Foreign keys are in the way of a
- * DROP TABLE too, but the plan takes them away first, with those that the dump does not know.
- */
-function cleansSafely(text: string, { defaults, views }: LoadRules): boolean {
-  if (text.startsWith("DROP INDEX ") || dropConstraint.test(text)) return false;
-  const column = dropDefault.exec(text);
-  if (column) return defaults.has(`${unquoteQualified(column[1] ?? "")}.${unquote(column[4] ?? "")}`);
-  const view = emptyView.exec(text);
-  return !view || views.has(unquoteQualified(view[1] ?? ""));
+function eventTriggerStatements(
+  text: string,
+  [, verb, trigger = ""]: RegExpExecArray,
+  { superuser, asleep }: LoadRules,
+  warnings: Set<string>,
+): string[] {
+  if (!superuser) {
+    warnings.add(`event trigger ${trigger} is left out: only a superuser can create it`);
+    return [];
+  }
+  if (!asleep) return [text];
+  return verb === "CREATE" ? [text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`] : [];
+}
+
+/** A statement about a table or sequence of an extension that stays. */
+function isKept(text: string, { keptRelations }: LoadRules): boolean {
+  if (keptRelations.size === 0) return false;
+  const found = relation.exec(text)?.[1] ?? sequenceValue.exec(text)?.[1]?.replaceAll("''", "'");
+  return found !== undefined && keptRelations.has(unquoteQualified(found));
 }
 
 function isLeftOut(text: string, rules: LoadRules): boolean {
@@ -75,10 +112,12 @@ function isLeftOut(text: string, rules: LoadRules): boolean {
   if (rules.major < 17 && text === "SET transaction_timeout = 0;") return true;
   if (rules.noOwner && isOwnership(text)) return true;
   if (rules.leftOut.has(needsRoles(text) ?? "")) return true;
+  const created = createSchema.exec(text)?.[1];
+  if (created !== undefined && rules.keptSchemas.has(unquote(created))) return true;
+  const schema = aboutSchema.exec(text)?.[1];
+  if (schema !== undefined && rules.keptSchemas.get(unquote(schema)) === "foreign") return true;
   const extension = anyExtension.exec(text)?.[1];
-  if (extension && rules.keptExtensions.has(unquote(extension))) return true;
-  const dropped = dropSchema.exec(text)?.[1];
-  return dropped !== undefined && rules.keptSchemas.has(unquote(dropped));
+  return extension !== undefined && rules.keptExtensions.has(unquote(extension));
 }
 
 /** Ownership and privileges, as `pg_restore --no-owner --no-privileges` leaves them out. */

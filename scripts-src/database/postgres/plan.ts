@@ -1,143 +1,27 @@
-/** Compares what a dump names with what the target has, before anything is touched. */
+/** Compares what a dump names with what the server and the database have, before anything is touched. */
 import { counted } from "../../base/text.ts";
-import type { LoadOptions, LoadPlan, Server } from "../database.ts";
+import type { Server } from "../database.ts";
+import type { LoadOptions, RestorePlan } from "../restoring.ts";
 import type { DumpContents } from "./contents.ts";
-import { type Dependent, dependentProblems, dependentsQuery } from "./dependents.ts";
 import type { LoadRules } from "./filter.ts";
-import { type Ownership, ownershipProblems, ownershipQuery } from "./owners.ts";
-import { jsonList } from "./json-list.ts";
-import { type SwapFacts, swapProblems, swapQuery } from "./swap.ts";
-import { type Child, childrenQuery, freeKept, partedWarnings } from "./kept.ts";
+import type { PostgresTarget } from "./target.ts";
 
-/** A plan with what the load leaves out. */
-export interface PostgresPlan extends LoadPlan {
-  rules: Omit<LoadRules, "noOwner" | "oneTransaction">;
-  /** Statements that come before the dump's. */
-  prelude: string[];
-}
+const shown = 5;
+const listed = (names: readonly string[]): string =>
+  names.slice(0, shown).join(", ") + (names.length > shown ? ` and ${names.length - shown} more` : "");
 
-/** What the target has. */
-export interface Target {
-  tables: [schema: string, table: string][];
-  roles: string[];
-  extensions: string[];
-  /** Installed extensions that the user may not drop. */
-  foreignExtensions: string[];
-  tablespaces: string[];
-  /** Foreign keys by their table, `schema.table`, each with the statement that drops it. */
-  foreignKeys: [table: string, dropSql: string][];
-  defaults: string[];
-  views: string[];
-  /** Statements that take back the default privileges of the user of the restore. */
-  defaultPrivileges: string[];
-  /** The schema `public` is there. */
-  hasPublic: boolean;
-  superuser: boolean;
-  ownership: Ownership;
-  children: Child[];
-  dependents: Dependent[];
-  /** Other sessions in the database. */
-  sessions: number;
-  swap: SwapFacts;
-}
-
-/**
- * pg_dump writes a table's privileges as they differ from the built-in ones, and default privileges last: what is set in the
- * target would be granted on every restored table, whatever the backup says.
- */
-const defaultPrivilegesQuery = `
-  SELECT format('ALTER DEFAULT PRIVILEGES %s %s %s ON %s %s %s;',
-    CASE WHEN nspname IS NOT NULL THEN format('IN SCHEMA %I', nspname) END, verb, privilege_type,
-    CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'
-      WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
-    CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END, coalesce(quote_ident(rolname), 'PUBLIC'))
-  FROM pg_default_acl LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
-  CROSS JOIN LATERAL (SELECT CASE WHEN n.oid IS NULL THEN acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END,
-    defaclrole) END AS built_in) b
-  CROSS JOIN LATERAL (
-    SELECT 'REVOKE' AS verb, a.* FROM (SELECT grantee, privilege_type FROM aclexplode(defaclacl)
-      EXCEPT SELECT grantee, privilege_type FROM aclexplode(built_in)) a
-    UNION ALL SELECT 'GRANT', a.* FROM (SELECT grantee, privilege_type FROM aclexplode(built_in)
-      EXCEPT SELECT grantee, privilege_type FROM aclexplode(defaclacl)) a) change
-  LEFT JOIN pg_roles r ON r.oid = grantee
-  WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)`;
-
-export const targetQuery = `
-  SELECT json_build_object(
-    'tables', ${jsonList(`SELECT json_build_array(n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-      ORDER BY n.nspname, c.relname`)},
-    'roles', ${jsonList("SELECT rolname FROM pg_roles")},
-    'extensions', ${jsonList("SELECT name FROM pg_available_extensions")},
-    'foreignExtensions', ${jsonList("SELECT extname FROM pg_extension WHERE NOT pg_has_role(extowner, 'USAGE')")},
-    'tablespaces', ${jsonList("SELECT spcname FROM pg_tablespace")},
-    'foreignKeys', ${jsonList(`SELECT json_build_array(n.nspname || '.' || c.relname,
-        format('ALTER TABLE %I.%I DROP CONSTRAINT %I;', n.nspname, c.relname, conname)) FROM pg_constraint
-      JOIN pg_class c ON c.oid = conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE contype = 'f' AND coninhcount = 0`)},
-    'defaults', ${jsonList(`SELECT n.nspname || '.' || c.relname || '.' || attname FROM pg_attrdef
-      JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum AND attgenerated = ''
-      JOIN pg_class c ON c.oid = adrelid JOIN pg_namespace n ON n.oid = c.relnamespace`)},
-    'views', ${jsonList(`SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'v' AND n.nspname !~ '^(pg_|information_schema$)'`)},
-    'ownership', (${ownershipQuery}),
-    'defaultPrivileges', ${jsonList(defaultPrivilegesQuery)},
-    'children', ${jsonList(childrenQuery)},
-    'dependents', ${jsonList(dependentsQuery)},
-    'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
-    'superuser', current_setting('is_superuser') = 'on',
-    'swap', (${swapQuery}),
-    'sessions', (SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
-                 AND coalesce(backend_type, 'client backend') = 'client backend'))`;
-
-/** The plan; its `problems` list everything that is missing at once, each with the remedy. */
+/** Each problem ends in its remedy. */
 export function comparePlan(
   contents: DumpContents,
   server: Server,
-  target: Target,
-  { noOwner, swap }: LoadOptions,
-): PostgresPlan {
-  if (!swap) return compare(contents, server, target, noOwner);
-  const plan = compare(contents, server, emptied(target), noOwner);
-  const { replaces, keeps } = compare(contents, server, target, noOwner);
+  target: PostgresTarget,
+  { noOwner }: LoadOptions,
+): RestorePlan {
+  const createProblems = findCreateProblems(contents, target);
+  const besideProblems = findBesideProblems(contents, target);
   return {
-    ...plan,
-    replaces,
-    keeps,
-    problems: [...plan.problems, ...swapProblems(target.swap, target.ownership.user)],
-  };
-}
-
-/** A new database on the same server, of template0. */
-const emptied = (target: Target): Target => ({
-  ...target,
-  foreignExtensions: target.foreignExtensions.filter((name) => name === "plpgsql"),
-  tables: [],
-  foreignKeys: [],
-  defaults: [],
-  views: [],
-  defaultPrivileges: [],
-  children: [],
-  dependents: [],
-  ownership: { ...target.ownership, foreignTables: [], mayCreateInPublic: true },
-  hasPublic: true,
-  sessions: 0,
-});
-
-function compare(contents: DumpContents, server: Server, target: Target, noOwner: boolean): PostgresPlan {
-  const inDump = new Set(contents.tables);
-  const there = target.tables.map(([schema, table]) => ({ schema, full: `${schema}.${table}` }));
-  const kept = there.filter(({ full }) => !inDump.has(full));
-  const replaces = there.filter(({ full }) => inDump.has(full)).map(({ full }) => full);
-  const absent = withoutRole(contents, target);
-  return {
-    replaces,
-    keeps: kept.map(({ full }) => full),
-    drops: [],
     problems: [
-      ...versionProblems(contents, server),
-      ...encodingProblems(contents, server),
+      ...rowsAlone(contents),
       ...missing(
         "extension",
         contents.extensions,
@@ -151,65 +35,142 @@ function compare(contents: DumpContents, server: Server, target: Target, noOwner
         () => "create them, or back up with DB_DUMP_OPTIONS=--no-tablespaces",
       ),
       ...(noOwner ? [] : roleProblems(contents, target)),
-      ...collisionProblems(contents, replaces),
-      ...dependentProblems(contents, target.dependents),
-      ...ownershipProblems(target.ownership, contents, replaces),
     ],
-    warnings: [
-      ...partedWarnings(target.children, inDump),
-      ...(target.sessions > 0
-        ? [
-            `${counted(target.sessions, "other session")} in the database: open transactions there can hold the restore back`,
-          ]
-        : []),
-      ...(noOwner && absent.length > 0
-        ? [`left out, because the roles they name are not there: ${absent.join(", ")}`]
-        : []),
-    ],
-    prelude: [
-      ...(noOwner ? [] : target.defaultPrivileges),
-      ...publicSchema(contents, server, target),
-      ...freeKept(target.children, inDump),
-      // whatever the order of the DROP TABLEs that follow
-      ...target.foreignKeys.flatMap(([table, dropSql]) => (inDump.has(table) ? [dropSql] : [])),
-    ],
-    rules: {
-      defaults: new Set(target.defaults),
-      views: new Set(target.views),
-      major: server.major,
-      keptSchemas: new Set(kept.map(({ schema }) => schema)),
-      keptExtensions: new Set(target.foreignExtensions),
-      leftOut: new Set(noOwner ? absent : []),
-    },
+    createProblems,
+    besideProblems,
+    inPlaceProblems: findInPlaceProblems(contents, server, target),
+    warnings: findWarnings(contents, server, target, noOwner),
+    fillsEmpty: target.exists && target.empty && createProblems.length + besideProblems.length > 0,
   };
 }
 
-/** The schema `public` as initdb makes it: pg_dump takes for granted that it is there, even after somebody dropped it. */
-function publicSchema(contents: DumpContents, { major }: Server, target: Target): string[] {
-  if (target.hasPublic || contents.schemas.has("public")) return [];
+/** What the load leaves out: of a new database, or in place of what is there. */
+export function loadRules(
+  contents: DumpContents,
+  { major }: Server,
+  target: PostgresTarget,
+  { noOwner, asleep }: LoadOptions,
+  where: "beside" | "in place",
+): LoadRules {
+  const inPlace = where === "in place";
+  // template0's schema public belongs to the administrator before version 15, and then to whoever owns the database
+  const publicOwner = target.superuser || major >= 15 ? "ours" : "foreign";
+  const madeAnew = publicOwner === "ours" && contents.schemas.has("public");
+  return {
+    noOwner,
+    oneTransaction: inPlace,
+    asleep,
+    major,
+    superuser: target.superuser,
+    keptExtensions: new Set(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
+    keptRelations: new Set(inPlace ? target.keptRelations : []),
+    // a schema public that the dump creates takes the place of template0's
+    keptSchemas: new Map(inPlace ? target.keptSchemas : madeAnew ? [] : [["public", publicOwner]]),
+    leftOut: new Set(noOwner ? withoutRole(contents, target) : []),
+  };
+}
+
+function findCreateProblems(contents: DumpContents, target: PostgresTarget): string[] {
+  const { user, mayCreate, maintenance } = target;
+  const extensions = notCreatable(contents, target);
   return [
-    "CREATE SCHEMA public;",
-    "COMMENT ON SCHEMA public IS 'standard public schema';",
-    major >= 15 ? "GRANT USAGE ON SCHEMA public TO PUBLIC;" : "GRANT ALL ON SCHEMA public TO PUBLIC;",
-    ...(major >= 15 && target.superuser ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
+    ...(mayCreate ? [] : [`${user} cannot create databases: ALTER ROLE ${user} CREATEDB`]),
+    ...(maintenance === undefined
+      ? [`there is no other database that ${user} can connect to: allow the login to connect to the database postgres`]
+      : []),
+    ...(extensions.length > 0
+      ? [`${user} cannot create the extension ${extensions.join(", ")}: restore as a superuser`]
+      : []),
   ];
 }
 
-function versionProblems(contents: DumpContents, server: Server): string[] {
+/** Why a new database cannot take the place of the present one. */
+function findBesideProblems(contents: DumpContents, target: PostgresTarget): string[] {
+  const { user, name, exists, owns, tied, lasting, isMaintenance, cronDatabase } = target;
+  if (!exists) return [];
+  const cron = contents.extensions.has("pg_cron") && cronDatabase !== null;
+  return [
+    ...(owns ? [] : [`${user} does not own the database: restore as its owner, or as a superuser`]),
+    ...(isMaintenance ? [`programs connect to the database ${name} when they look for the server`] : []),
+    ...(cron ? ["pg_cron works in this database alone (cron.database_name)"] : []),
+    ...(tied.length > 0 ? [`${listed(tied)} would stay with the present database: drop what is no longer needed`] : []),
+    ...(lasting.length > 0
+      ? [
+          `sessions of ${listed(lasting)} are open, which ${user} cannot end: stop them, or GRANT pg_signal_backend TO ${user}`,
+        ]
+      : []),
+  ];
+}
+
+function findInPlaceProblems(contents: DumpContents, server: Server, target: PostgresTarget): string[] {
+  const { user, exists, removals, installed, locks } = target;
+  if (!exists) return [`the database does not exist: create it, or let ${user} create it: ALTER ROLE ${user} CREATEDB`];
+  const foreign = removals.filter(({ ours }) => !ours).map(({ what }) => what);
+  const extensions = notCreatable(contents, target).filter((name) => !installed.includes(name));
+  const needed = (contents.tables.length + removals.length) * locksOfTable;
+  return [
+    ...(foreign.length > 0 ? [`${user} does not own ${listed(foreign)}: restore as its owner, or as a superuser`] : []),
+    ...(extensions.length > 0
+      ? [`${user} cannot create the extension ${extensions.join(", ")}: create it as a superuser first`]
+      : []),
+    ...(needed > locks
+      ? [
+          `one transaction over ${counted(contents.tables.length, "table")} needs more locks than the server has: ` +
+            `raise max_locks_per_transaction (restart), or restore as a user who can create databases`,
+        ]
+      : []),
+    ...(server.major < 15 && foreignPublic(contents, target)
+      ? [`${user} cannot create tables in the schema public: restore as the owner of the database or as a superuser`]
+      : []),
+  ];
+}
+
+/** A table with its sequence, its TOAST table and some indexes. */
+const locksOfTable = 6;
+
+const foreignPublic = ({ schemas, tables }: DumpContents, { mayCreateInPublic }: PostgresTarget): boolean =>
+  !mayCreateInPublic && !schemas.has("public") && tables.some((table) => table.startsWith("public."));
+
+/** Extensions that only a superuser, or who made them here before, can create. */
+const notCreatable = ({ extensions }: DumpContents, { superuser, trusted, ownExtensions }: PostgresTarget): string[] =>
+  superuser
+    ? []
+    : [...extensions].filter((name) => name !== "plpgsql" && !trusted.includes(name) && !ownExtensions.includes(name));
+
+function findWarnings(contents: DumpContents, server: Server, target: PostgresTarget, noOwner: boolean): string[] {
   const from = Number.parseInt(contents.serverVersion ?? "0", 10);
-  if (from <= server.major) return [];
+  const absent = noOwner ? withoutRole(contents, target) : [];
+  const lost = target.publications.filter((name) => !contents.publications.has(name));
   return [
-    `the dump comes from PostgreSQL ${from}, which ${server.version} does not understand: ` +
-      `restore into a server of version ${from} or newer`,
+    ...(from > server.major
+      ? [`the dump comes from PostgreSQL ${from}, which is newer than the server, ${server.version}: it may not load`]
+      : []),
+    ...(lost.length > 0
+      ? [`publications are not in the backup and will be missing, subscribers get nothing more: ${lost.join(", ")}`]
+      : []),
+    ...(contents.subscriptions.size > 0
+      ? [
+          `subscriptions come back disabled (${[...contents.subscriptions].join(", ")}): ` +
+            "ALTER SUBSCRIPTION … ENABLE when the publisher still has what they need",
+        ]
+      : []),
+    ...(absent.length > 0 ? [`left out, because the roles they name do not exist: ${absent.join(", ")}`] : []),
+    ...(target.unproven.length > 0
+      ? [
+          `databases of unfinished restores by version 0.1, drop them when nothing needs them: ${listed(target.unproven)}`,
+        ]
+      : []),
   ];
 }
 
-function encodingProblems(contents: DumpContents, server: Server): string[] {
-  const from = contents.encoding;
-  if (!from || [from, "UTF8", "SQL_ASCII"].includes(server.encoding) || from === "SQL_ASCII") return [];
+/** Rows of tables that the dump does not create would be added to nothing. */
+function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
+  const made = new Set(tables);
+  const without = [...(rows?.keys() ?? [])].filter((table) => !made.has(table));
+  if (without.length === 0 || made.size > 0 || extensions.size > 0) return [];
   return [
-    `the dump is in ${from}, the database in ${server.encoding}, which cannot hold it all: ` +
-      `create the database with ENCODING '${from}' TEMPLATE template0`,
+    `the dump holds rows of ${listed(without)} without the tables themselves (pg_dump --data-only): ` +
+      "restore a complete backup, or load it with psql into a database that has the tables",
   ];
 }
 
@@ -225,24 +186,16 @@ function missing(
   return [`${what}${absent.length > 1 ? "s" : ""} not on the server: ${names}; ${remedy(names)}`];
 }
 
-function roleProblems(contents: DumpContents, target: Target): string[] {
+function roleProblems(contents: DumpContents, target: PostgresTarget): string[] {
   const needed = new Set([...contents.roles, ...[...contents.needRoles.values()].flat()]);
   for (const everybody of ["PUBLIC", "public"]) needed.delete(everybody);
   return missing("role", needed, target.roles, (names) => {
-    const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}";`);
+    const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}" LOGIN;`);
     return `create them (${create.join(" ")}) or restore with --no-owner`;
   });
 }
 
-const withoutRole = (contents: DumpContents, target: Target): string[] =>
+const withoutRole = (contents: DumpContents, target: PostgresTarget): string[] =>
   [...contents.needRoles]
     .filter(([, roles]) => roles.some((role) => role.toUpperCase() !== "PUBLIC" && !target.roles.includes(role)))
     .map(([what]) => what);
-
-function collisionProblems(contents: DumpContents, replaces: readonly string[]): string[] {
-  if (contents.cleans || replaces.length === 0) return [];
-  return [
-    `the dump was made without --clean and does not replace what is there (${replaces.slice(0, 5).join(", ")}` +
-      `${replaces.length > 5 ? ", …" : ""}): restore it into an empty database`,
-  ];
-}

@@ -7,6 +7,17 @@ import { type Client, clientTooOld, findClients, fittingClient, missingProgram, 
 import { type Connection } from "./connection.ts";
 import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
+import { isMissing, openMaintenance } from "./maintenance.ts";
+
+/** What `probe` found. */
+export interface Contact {
+  server: Server;
+  clients: Clients;
+  /** The database exists. */
+  exists: boolean;
+  /** Tables, indexes, views and sequences in it. */
+  relations: number;
+}
 
 /** The programs that fit the server. */
 export interface Clients {
@@ -22,6 +33,7 @@ interface Answer {
   number: number;
   encoding: string;
   bytes: number;
+  relations: number;
 }
 
 /** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
@@ -32,13 +44,17 @@ const question = (system: string) => `
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
+    'relations', (SELECT count(*) FROM pg_class WHERE oid >= 16384),
     'bytes', (SELECT coalesce(sum(CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock'
                 AND database = (SELECT d.oid FROM pg_database d WHERE datname = current_database()))
                 THEN greatest(relpages, 0) * current_setting('block_size')::bigint ELSE pg_table_size(oid) END), 0) FROM pg_class
               WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject')))`;
 
-/** Finds the programs, logs in (three tries) and picks the dump program for the server. Throws `Failure`. */
-export async function probe(connection: Connection): Promise<{ server: Server; clients: Clients }> {
+/**
+ * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
+ * accepted with `mayBeMissing`: another one of the server answers then. Throws `Failure`.
+ */
+export async function probe(connection: Connection, mayBeMissing: boolean): Promise<Contact> {
   const { folder, log, signal, where } = connection;
   const dumps = await findClients("pg_dump", folder);
   if (dumps.length === 0) throw missingProgram("pg_dump", folder);
@@ -46,11 +62,25 @@ export async function probe(connection: Connection): Promise<{ server: Server; c
   const psql = newest(await findClients("psql", folder)) ?? newest(await findClients("psql", undefined));
   if (!psql) throw missingProgram("psql", folder);
   const ask = () => askServer(connection, psql);
-  const answer = await retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
+  const asked = retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
+  const { answer, exists } = await asked.then(
+    (answer) => ({ answer, exists: true }),
+    async (error: unknown) => {
+      signal.throwIfAborted();
+      if (mayBeMissing) {
+        const maintenance = await openMaintenance(connection, psql);
+        if (maintenance && (await isMissing(connection, maintenance, psql)))
+          return { answer: await askServer(maintenance, psql), exists: false };
+      }
+      throw error;
+    },
+  );
   const major = Math.floor(answer.number / 10_000);
   const dump = fittingClient(dumps, major);
   if (!dump) throw clientTooOld(dumps, answer.version, major);
   return {
+    exists,
+    relations: exists ? answer.relations : 0,
     clients: { psql, dump },
     server: {
       version: `PostgreSQL ${answer.version.split(" ")[0]}`,
@@ -59,7 +89,7 @@ export async function probe(connection: Connection): Promise<{ server: Server; c
       clockAhead: answer.clockAhead,
       client: `pg_dump ${dump.version || "of unknown version"}`,
       encoding: answer.encoding,
-      dataBytes: answer.bytes,
+      dataBytes: exists ? answer.bytes : 0,
       warnings: dump.major === 0 ? [`${dump.path} does not tell its version: it may not fit the server`] : [],
     },
   };

@@ -2,12 +2,13 @@
 import { codeOf, Failure } from "../../base/errors.ts";
 import { type Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
-import { endOf } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
 
 /** All but `stop` throw the `Failure` of an error that has ended psql. */
 export interface Session {
+  /** It has ended because the server refused a statement: not because the connection or the program broke. */
+  readonly refused: boolean;
   /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
   room(): Promise<void>;
   /** Hands SQL over. */
@@ -17,10 +18,23 @@ export interface Session {
    * Throws also when psql waits for more input instead: when a comment or quotation is open.
    */
   settled(expression?: string): Promise<string>;
-  /** Ends the session in good order. */
-  end(): Promise<void>;
+  /** As `settled`, but resolves to the server's answers to each COPY since the last time: the rows that it took. */
+  copied(): Promise<number[]>;
+  /** Ends the session in good order and resolves to what psql wrote to its stderr. */
+  end(): Promise<string>;
   /** Ends it at once; what was not committed never happened. */
   stop(): Promise<void>;
+}
+
+/** psql's exit status after an error under ON_ERROR_STOP. */
+const scriptError = 3;
+/** A line of psql's output that is longer (characters) is no answer of interest. */
+const longestAnswer = 4096;
+
+/** What psql has answered when a mark is reached. */
+interface Answer {
+  number: string;
+  copies: number[];
 }
 
 /** More than this is not "little". */
@@ -32,16 +46,25 @@ const patience = 5_000;
 /** More than a pipe and psql's own buffer hold. */
 const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
 
-/** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. */
-export function openSession(connection: Connection, psql: Client, what: () => string | Promise<string>): Session {
-  const program = startPsql(connection, psql);
-  const marks: { text: string; reached: PromiseWithResolvers<string> }[] = [];
+/** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. `counts`: for `copied`. */
+export function openSession(
+  connection: Connection,
+  psql: Client,
+  what: () => string | Promise<string>,
+  { counts = false } = {},
+): Session {
+  // psql that answers ends when nobody reads the answers any more; what must be done to its end is not counted
+  const counting = counts ? ["--set=QUIET=off"] : [];
+  const program = startPsql(connection, psql, [...counting, "--tuples-only", "--no-align"]);
+  const marks: { text: string; reached: PromiseWithResolvers<Answer> }[] = [];
+  let copies: number[] = [];
   const waiting: PromiseWithResolvers<void>[] = [];
   let waitingBytes = 0;
   let written = Promise.resolve();
   let ending = false;
   /** psql was ended because it waits for more input. */
   let stuck = false;
+  let refused = false;
   let failure: { error: unknown } | undefined;
 
   // no Promise.race with one promise of the failure: it would keep something of every call until the end
@@ -52,21 +75,30 @@ export function openSession(connection: Connection, psql: Client, what: () => st
   const check = () => {
     if (failure) throw failure.error;
   };
+  const hear = (line: string) => {
+    const number = answerTo(marks[0]?.text, line);
+    const copy = /^COPY (\d+)$/.exec(line)?.[1];
+    if (copy !== undefined) copies.push(Number(copy));
+    if (number === undefined) return;
+    marks.shift()?.reached.resolve({ number, copies });
+    copies = [];
+  };
   const read = async () => {
-    let tail: Buffer = Buffer.alloc(0);
+    let rest = "";
     for await (const chunk of program.stdout) {
-      const said = Buffer.concat([tail, chunk]);
-      for (let answer = answerTo(marks[0]?.text, said); answer !== undefined; answer = answerTo(marks[0]?.text, said))
-        marks.shift()?.reached.resolve(answer);
-      tail = endOf(tail, chunk);
+      const lines = (rest + Buffer.from(chunk).toString("latin1")).split("\n");
+      rest = (lines.pop() ?? "").slice(0, longestAnswer);
+      for (const line of lines) hear(line);
     }
   };
   const ended = (async () => {
     await read();
     const [status, stderr] = [await program.exited, await program.stderr];
-    if (status === 0 && ending && marks.length === 0) return;
-    if (connection.signal.aborted) return fail(connection.signal.reason);
-    fail(stuck ? unanswered(await what()) : clientFailure(await what(), status, stderr));
+    if (status === 0 && ending && marks.length === 0) return stderr;
+    refused = status === scriptError;
+    if (connection.signal.aborted) fail(connection.signal.reason);
+    else fail(stuck ? unanswered(await what()) : clientFailure(await what(), status, stderr));
+    return stderr;
   })();
 
   async function pass(sql: readonly (string | Uint8Array)[], flush: boolean): Promise<void> {
@@ -97,7 +129,25 @@ export function openSession(connection: Connection, psql: Client, what: () => st
     stuck = true;
     program.stop();
   }
+  async function settle(expression = "''"): Promise<Answer> {
+    check();
+    const reached = Promise.withResolvers<Answer>();
+    // unlike anything that a dump may print, and nothing in it can know it
+    const mark = { text: `backup_scripts ${crypto.randomUUID()}`, reached };
+    marks.push(mark);
+    // not by \echo, which our \restrict forbids; without operators, which may be the dump's own
+    write([`\nSELECT '${mark.text}', ${expression}, '.';\n`], true);
+    const timer = setTimeout(() => void lookWhether(mark), patience);
+    try {
+      return await reached.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
   return {
+    get refused() {
+      return refused;
+    },
     write: (...sql) => write(sql),
     async room() {
       check();
@@ -106,27 +156,15 @@ export function openSession(connection: Connection, psql: Client, what: () => st
       waiting.push(room);
       await room.promise;
     },
-    async settled(expression = "''") {
-      check();
-      const reached = Promise.withResolvers<string>();
-      // unlike anything that a dump may print, and nothing in it can know it
-      const mark = { text: `backup_scripts ${crypto.randomUUID()}`, reached };
-      marks.push(mark);
-      // not by \echo, which our \restrict forbids; without operators, which may be the dump's own
-      write([`\nSELECT '${mark.text}', ${expression}, '.';\n`], true);
-      const timer = setTimeout(() => void lookWhether(mark), patience);
-      try {
-        return await reached.promise;
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+    settled: async (expression) => (await settle(expression)).number,
+    copied: async () => (await settle()).copies,
     async end() {
       await written;
       ending = true;
       await Promise.resolve(program.stdin.end()).catch(() => {}); // gone already: how, its status tells
-      await ended;
+      const stderr = await ended;
       check();
+      return stderr;
     },
     async stop() {
       program.stop();
@@ -140,13 +178,9 @@ const unanswered = (what: string) =>
     hints: ["look at the file: this is not what pg_dump writes; or take another backup"],
   });
 
-/** What psql wrote between the mark and the dot, undefined when it has not come. */
-function answerTo(mark: string | undefined, said: Buffer): string | undefined {
-  const at = mark === undefined ? -1 : said.indexOf(mark);
-  if (mark === undefined || at < 0) return undefined;
-  const rest = said.toString("latin1", at + mark.length);
-  return /^\s*\|\s*(\d*)\s*\|\s*\./.exec(rest)?.[1];
-}
+/** What psql wrote between the mark and the dot; undefined when it is no such line. */
+const answerTo = (mark: string | undefined, line: string): string | undefined =>
+  mark !== undefined && line.startsWith(`${mark}|`) ? /\|(\d*)\|\.$/.exec(line)?.[1] : undefined;
 
 /**
  * Runs SQL whose results are of no interest. It goes through psql's stdin: a setting of a database may be a secret, and arguments

@@ -1,104 +1,208 @@
 /**
  * Loads a dump over several sessions, as fast as the server's cores allow: the rows of each table in turns, then indexes side
- * by side; all else in the dump's order, one statement after the other. Each statement is committed by itself: only for a
- * database that nobody sees before all of it is done.
+ * by side; all else in the dump's order, one statement after the other. Committed in short steps: only for a database that nobody
+ * sees before all of it is done.
  */
-import type { Client } from "./clients.ts";
-import type { Connection } from "./connection.ts";
+import { counted } from "../../base/text.ts";
+import { messageOf } from "../../base/errors.ts";
+import type { Loaded } from "../restoring.ts";
 import { name, qualified } from "./contents.ts";
-import { loadFilter } from "./filter.ts";
-import type { PostgresPlan } from "./plan.ts";
+import { copyTable } from "./row-counts.ts";
 import { statementCheck } from "./kinds.ts";
-import { openSession, type Session } from "./session.ts";
+import { type Course, Lane, type Unit } from "./lane.ts";
+import { counting } from "./names.ts";
+import type { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
-/** Rows go to one session for so long. */
-const turnBytes = 1 << 20;
+/** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
+const [turnBytes, longestKept] = [1 << 20, 8 << 20];
+const newline = 0x0a;
 
-/** What the sessions do at a time: a change waits until all of them are done. */
+/** What the lanes do at a time: a change waits until all of them are done. */
 type Phase = "statements" | "rows" | "indexes";
 
-const isSetting = (text: string) => /^(SET|RESET) |^SELECT pg_catalog\.set_config\(/.test(text);
+const setting = /^(?:SET|RESET) (?:SESSION )?(\S+)|^SELECT pg_catalog\.set_config\('(\w+)'/;
 const key = new RegExp(
   String.raw`^ALTER TABLE (?:ONLY )?${qualified}\s+ADD CONSTRAINT ${name} (?:PRIMARY KEY|UNIQUE) `,
 );
 const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
+const refreshed = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
 
-/** Loads a dump into a database of its own. Throws `Failure`, and then it may hold any part of the dump. */
-export async function loadSpread(
-  connection: Connection,
-  psql: Client,
-  sql: AsyncIterable<Uint8Array>,
-  { plan, noOwner, sessions }: { plan: PostgresPlan; noOwner: boolean; sessions: number },
-): Promise<void> {
-  const filter = loadFilter({ ...plan.rules, noOwner, oneTransaction: false });
+export interface Spreading {
+  open: () => Session;
+  sessions: number;
+  /** Settings of our own, then statements that come before the dump's. */
+  settings: readonly string[];
+  prelude: readonly string[];
+  /** A piece of the dump as it is to be loaded; undefined when it is left out. */
+  filter: (piece: Piece) => Uint8Array | undefined;
+  /** Statements that come after the dump's. */
+  epilogue: () => readonly string[];
+  /** The tables that have rows in the dump. */
+  tables: Iterable<string>;
+  keepGoing: boolean;
+}
+
+/** Loads a dump into a database of its own. Throws `Failure`, and then the database may hold any part of the dump. */
+export async function loadSpread(sql: AsyncIterable<Uint8Array>, how: Spreading): Promise<Loaded> {
+  const report = new Report(how.keepGoing);
+  const course = { ...report.course, open: how.open };
   const check = statementCheck();
-  const what = () => `the restore into ${connection.where} failed`;
-  const crew = new Crew(Array.from({ length: sessions }, () => openSession(connection, psql, what)));
+  const crew = new Crew(Array.from({ length: how.sessions }, () => new Lane(course)));
   try {
-    // the exchange that follows is durable, and with it all that was committed before
-    crew.all("SET synchronous_commit = off;\n");
-    if (plan.rules.major >= 14) crew.all("SET idle_session_timeout = 0;\n");
-    await crew.statement(`${plan.prelude.join("\n")}\n`);
+    for (const statement of how.settings) crew.setting(statement);
+    for (const statement of how.prelude) await crew.statement(statement);
     for await (const piece of splitStatements(sql)) {
       check(piece);
-      const bytes = filter(piece);
+      const bytes = how.filter(piece);
       if (bytes) await crew.take(piece, bytes);
     }
+    for (const table of report.uncounted(how.tables)) await crew.statement(counting(table), { table });
+    for (const statement of how.epilogue()) await crew.statement(statement);
     await crew.end();
+    return report.loaded();
   } catch (error) {
     await crew.stop();
     throw error;
   }
 }
 
-/** The sessions of a load. */
-class Crew {
-  readonly #sessions: readonly Session[];
-  readonly #first: Session;
-  #phase: Phase = "statements";
-  /** The COPY whose rows come now. */
-  #copy: { statement: Uint8Array; begun: Set<Session>; current: Session; turn: number; started: boolean } | undefined;
-  /** Sessions that build an index. */
-  readonly #building = new Map<Session, Promise<void>>();
+/** What the lanes have to say about a load. */
+class Report {
+  readonly #rows = new Map<string, number>();
+  readonly #warnings: string[] = [];
+  readonly #skipped: string[] = [];
+  /** Rows of each table that could not be loaded, and why the first of them could not. */
+  readonly #lostRows = new Map<string, { rows: number; why: string }>();
+  readonly course: Omit<Course, "open">;
 
-  constructor(sessions: readonly Session[]) {
-    const [first] = sessions;
-    if (!first) throw new Error("no session");
-    this.#sessions = sessions;
+  constructor(keepGoing: boolean) {
+    this.course = {
+      loaded: (table, rows) => void this.#rows.set(table, (this.#rows.get(table) ?? 0) + rows),
+      halve: (unit) => (keepGoing && unit.table !== undefined ? halves(unit) : undefined),
+      skips: (unit, error) => {
+        const view = refreshed.exec(unit.text)?.[1];
+        if (view !== undefined)
+          this.#warnings.push(`materialized view ${view} has no rows, its REFRESH failed: ${reasonOf(error)}`);
+        else if (keepGoing) this.#skip(unit, error);
+        return view !== undefined || keepGoing;
+      },
+    };
+  }
+
+  #skip({ table, text }: Unit, error: unknown): void {
+    if (table === undefined) {
+      this.#skipped.push(`${text.split("\n")[0]?.slice(0, 120)}: ${reasonOf(error)}`);
+      return;
+    }
+    const lost = this.#lostRows.get(table);
+    this.#lostRows.set(table, { rows: (lost?.rows ?? 0) + 1, why: lost?.why ?? reasonOf(error) });
+  }
+
+  /** Tables whose rows came without an answer that counts them. */
+  uncounted(tables: Iterable<string>): string[] {
+    return [...tables].filter((table) => !this.#rows.has(table) && !this.#lostRows.has(table));
+  }
+
+  loaded(): Loaded {
+    const lost = [...this.#lostRows].map(
+      ([table, { rows, why }]) => `${counted(rows, "row")} of ${table}, the first: ${why}`,
+    );
+    return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped] };
+  }
+}
+
+/** The server's words without what was attempted. */
+const reasonOf = (error: unknown): string =>
+  messageOf(error)
+    .replace(/^.*? failed: /, "")
+    .split("\n")[0] ?? "";
+
+/** Undefined for a single row. */
+function halves({ sql, text, table }: Unit): [Unit, Unit] | undefined {
+  const [statement = "", , ...parts] = sql;
+  const rows = Buffer.concat(parts.slice(0, -1).map((part) => Buffer.from(part)));
+  const middle = rows.indexOf(newline, rows.length >> 1) + 1;
+  const cut = middle > 0 && middle < rows.length ? middle : rows.indexOf(newline) + 1;
+  if (cut === 0 || cut === rows.length) return undefined;
+  const unit = (part: Buffer) => copyUnit(statement, text, table ?? "", [part]);
+  return [unit(rows.subarray(0, cut)), unit(rows.subarray(cut))];
+}
+
+const copyUnit = (statement: string | Uint8Array, text: string, table: string, rows: readonly Uint8Array[]): Unit => ({
+  text,
+  table,
+  sql: [statement, "\n", ...rows, "\\.\n"],
+  bytes: rows.reduce((sum, part) => sum + part.length, 0),
+});
+
+/** The COPY whose rows come now. */
+interface Copying {
+  statement: Uint8Array;
+  text: string;
+  table: string;
+  rows: Uint8Array[];
+  bytes: number;
+  started: boolean;
+  /** A row that is too long goes to this session at once. */
+  direct?: { lane: Lane; session: Session } | undefined;
+}
+
+/** The lanes of a load. */
+class Crew {
+  readonly #lanes: readonly Lane[];
+  readonly #first: Lane;
+  #phase: Phase = "statements";
+  #copy: Copying | undefined;
+  /** Gets what comes in parts. */
+  #direct: Session | undefined;
+  #inTransaction = false;
+
+  constructor(lanes: readonly Lane[]) {
+    const [first] = lanes;
+    if (!first) throw new Error("no lane");
+    this.#lanes = lanes;
     this.#first = first;
   }
 
   /** What a piece of the dump asks for; `bytes` are what the filter made of it. */
   async take(piece: Piece, bytes: Uint8Array): Promise<void> {
-    if (piece.kind === "data") return piece.rows ? this.#rows(bytes, piece.rows) : this.statement(bytes);
-    if (piece.kind === "statement" && isSetting(piece.text)) return this.all(bytes);
-    if (piece.text.startsWith("COPY ")) return this.#begin(bytes);
-    return isIndex(piece.text) ? this.#index(bytes) : this.statement(bytes);
+    if (piece.kind === "data") {
+      if (piece.rows) return this.#rows(bytes, piece.rows);
+      if (this.#inTransaction) return this.#part(bytes, "some");
+      return piece.part ? this.#part(bytes, piece.part) : this.statement(bytes);
+    }
+    if (this.#inTransaction || piece.text === "BEGIN;") return this.#transaction(piece.text, bytes);
+    if (setting.test(piece.text)) return this.setting(piece.text, Buffer.from(bytes).toString().trim());
+    const table = copyTable(piece.text);
+    if (table !== undefined) return this.#begin(piece.text, bytes, table);
+    return isIndex(piece.text) ? this.#index(piece.text, bytes) : this.statement(bytes, { text: piece.text });
   }
 
-  /** What each session must know. */
-  all(bytes: string | Uint8Array): void {
-    for (const session of this.#sessions) session.write(bytes);
+  /** What each session must know; `statement` is what the filter made of `text`. */
+  setting(text: string, statement = text): void {
+    const found = setting.exec(text);
+    for (const lane of this.#lanes) lane.set(found?.[1] ?? found?.[2] ?? text, statement);
   }
 
-  async statement(bytes: string | Uint8Array): Promise<void> {
+  async statement(bytes: string | Uint8Array, about: { text?: string; table?: string } = {}): Promise<void> {
     await this.#enter("statements");
-    this.#first.write(bytes);
+    const text = Buffer.from(bytes.slice(0, 200)).toString().trim();
+    this.#first.add({ text, ...about, sql: [bytes], bytes: bytes.length });
     await this.#first.room();
   }
 
   async end(): Promise<void> {
     await this.#settled();
-    await Promise.all(this.#sessions.map((session) => session.end()));
+    await Promise.all(this.#lanes.map((lane) => lane.end()));
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#sessions.map((session) => session.stop()));
+    await Promise.all(this.#lanes.map((lane) => lane.stop()));
   }
 
   async #settled(): Promise<void> {
-    await Promise.all(this.#sessions.map((session) => session.settled()));
+    await Promise.all(this.#lanes.map((lane) => lane.settled()));
   }
 
   async #enter(phase: Phase): Promise<void> {
@@ -107,59 +211,100 @@ class Crew {
     this.#phase = phase;
   }
 
-  async #begin(statement: Uint8Array): Promise<void> {
+  /** A transaction of the dump: it holds the contents of large objects, which may be too long to be kept. */
+  async #transaction(text: string, bytes: Uint8Array): Promise<void> {
+    this.#inTransaction = text !== "COMMIT;";
+    await this.#part(bytes, this.#inTransaction ? "some" : "last");
+  }
+
+  /** A part of something that is too long to be kept. */
+  async #part(bytes: Uint8Array, which: "some" | "last"): Promise<void> {
+    await this.#enter("statements");
+    this.#direct ??= await this.#first.direct();
+    this.#direct.write(bytes);
+    await this.#direct.room();
+    if (which === "some") return;
+    await this.#direct.settled();
+    this.#direct = undefined;
+  }
+
+  async #begin(text: string, statement: Uint8Array, table: string): Promise<void> {
     await this.#enter("rows");
-    this.#copy = { statement, begun: new Set(), current: await this.#next(), turn: 0, started: false };
+    this.#copy = { statement, text, table, rows: [], bytes: 0, started: false };
   }
 
-  /** The session that first has room. */
-  #next(): Promise<Session> {
-    return Promise.race(this.#sessions.map(async (session) => (await session.room(), session)));
-  }
-
-  /** Rows, cut between two of them where the next session has its turn. */
+  /** Rows, cut between two of them where the next lane has its turn. */
   async #rows(bytes: Uint8Array, which: "some" | "last"): Promise<void> {
     const copy = this.#copy;
     if (!copy) throw new Error("rows without a COPY");
-    let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (which === "last") rest = rest.subarray(0, rest.lastIndexOf("\\."));
-    if (!copy.started) {
-      const start = bytes.indexOf(newline);
-      copy.started = start >= 0;
-      rest = rest.subarray(start < 0 ? rest.length : start + 1);
-    }
-    const end = copy.turn + rest.length < turnBytes ? -1 : rest.lastIndexOf(newline);
-    if (end >= 0) {
-      this.#copyInto(copy.current, rest.subarray(0, end + 1));
-      rest = rest.subarray(end + 1);
-      copy.current = await this.#next();
-      copy.turn = 0;
-    }
-    this.#copyInto(copy.current, rest);
-    copy.turn += rest.length;
-    if (copy.turn > turnBytes) await copy.current.room(); // a row longer than a turn
+    const rest = rowsOf(copy, bytes, which);
+    const end = copy.bytes + rest.length < turnBytes && !copy.direct ? 0 : rest.lastIndexOf(newline) + 1;
+    keep(copy, rest.subarray(0, end));
+    if (end > 0 || copy.bytes > longestKept) await this.#turn(copy, end > 0);
+    keep(copy, rest.subarray(end));
     if (which === "some") return;
-    for (const session of copy.begun) session.write("\\.\n");
+    if (copy.bytes > 0 || copy.direct) await this.#turn(copy, true);
     this.#copy = undefined;
   }
 
-  #copyInto(session: Session, rows: Uint8Array): void {
-    if (!this.#copy || rows.length === 0) return;
-    if (!this.#copy.begun.has(session)) session.write(this.#copy.statement, "\n");
-    this.#copy.begun.add(session);
-    session.write(rows);
+  /** Gives what has been kept to the lane that first has room; `ends`: with whole rows. */
+  async #turn(copy: Copying, ends: boolean): Promise<void> {
+    const { statement, text, table, rows } = copy;
+    if (!copy.direct && ends) {
+      const lane = await this.#free();
+      lane.add(copyUnit(statement, text, table, rows));
+      if (copy.bytes >= turnBytes) lane.flush();
+    } else {
+      copy.direct ??= await this.#openDirect(statement);
+      const { session } = copy.direct;
+      session.write(...rows);
+      await session.room();
+      if (ends) await this.#closeDirect(copy, session);
+    }
+    [copy.rows, copy.bytes] = [[], 0];
   }
 
-  /** An index is built by the first session that has none to build. */
-  async #index(bytes: Uint8Array): Promise<void> {
+  async #openDirect(statement: Uint8Array) {
+    const session = await this.#first.direct();
+    session.write(statement, "\n");
+    return { lane: this.#first, session };
+  }
+
+  async #closeDirect(copy: Copying, session: Session): Promise<void> {
+    session.write("\\.\n");
+    const [rows] = await session.copied();
+    this.#first.loaded(copy.table, rows);
+    copy.direct = undefined;
+  }
+
+  async #free(): Promise<Lane> {
+    await Promise.race(this.#lanes.map((lane) => lane.room()));
+    return this.#lanes.reduce((best, lane) => (lane.weight < best.weight ? lane : best), this.#first);
+  }
+
+  /** An index is built by the first lane that has none to build. */
+  async #index(text: string, bytes: Uint8Array): Promise<void> {
     await this.#enter("indexes");
-    if (this.#building.size === this.#sessions.length) await Promise.race(this.#building.values());
-    const session = this.#sessions.find((one) => !this.#building.has(one)) ?? this.#first;
-    session.write(bytes);
-    const built = session.settled().then(() => void this.#building.delete(session));
-    built.catch(() => {}); // told by whatever is awaited next
-    this.#building.set(session, built);
+    const idle = () => this.#lanes.find((lane) => lane.idle);
+    if (!idle()) await Promise.race(this.#lanes.map((lane) => lane.settled()));
+    const lane = idle() ?? this.#first;
+    lane.add({ text, sql: [bytes], bytes: bytes.length });
+    lane.flush();
   }
 }
 
-const newline = 0x0a;
+/** What of a piece are rows: the newline before the first of them and the line `\.` behind the last are not. */
+function rowsOf(copy: Copying, bytes: Uint8Array, which: "some" | "last"): Buffer {
+  let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (which === "last") rest = rest.subarray(0, rest.lastIndexOf("\\."));
+  if (copy.started) return rest;
+  const start = bytes.indexOf(newline);
+  copy.started = start >= 0;
+  return rest.subarray(start < 0 ? rest.length : Math.min(start + 1, rest.length));
+}
+
+function keep(copy: Copying, rows: Uint8Array): void {
+  if (rows.length === 0) return;
+  copy.rows.push(rows);
+  copy.bytes += rows.length;
+}

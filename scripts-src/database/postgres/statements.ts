@@ -18,7 +18,7 @@ export type Piece =
    * INSERTs, or a part of a statement too long to be of interest: passed on as it is. `begins` is the beginning of such a statement, with
    * its first part.
    */
-  | { kind: "data"; bytes: Buffer; rows?: undefined; begins?: string };
+  | { kind: "data"; bytes: Buffer; rows?: undefined; begins?: string; part?: "some" | "last" };
 
 /** Statements longer than this are passed on in parts: nothing that is ever filtered or read is so long. */
 const longestStatement = 1 << 20;
@@ -171,7 +171,8 @@ export class Scanner {
         this.partial || this.start < 0 ? undefined : this.text.toString("latin1", this.start, this.start + headLength);
       if (begins !== undefined && this.inserts) this.rows.insert(this.text, this.start);
       this.partial = this.partial || this.start >= 0;
-      return { kind: "data", bytes: this.take(this.at), ...(begins === undefined ? {} : { begins }) };
+      const part = this.partial ? { part: "some" as const } : {};
+      return { kind: "data", bytes: this.take(this.at), ...(begins === undefined ? {} : { begins }), ...part };
     }
     if (!this.copying && this.text.length - this.at > longestStatement) throw endlessWord();
     return undefined;
@@ -417,7 +418,7 @@ export class Scanner {
     this.start = -1;
     this.blocks = 0;
     this.partial = false;
-    if (!whole) return { kind: "data", bytes };
+    if (!whole) return { kind: "data", bytes, part: "last" };
     this.startCopy(text);
     if (text.startsWith("SET ")) this.readSetting(text);
     return { kind: "statement", text, bytes };

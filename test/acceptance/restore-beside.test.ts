@@ -1,11 +1,11 @@
 /**
- * restore --swap: into a new database that takes the place of the present one, which stays; until then nobody notices. On every
+ * restore beside: into a new database that takes the place of the present one, which stays; until then nobody notices. On every
  * server version: round-trip.
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { besideName } from "../../scripts-src/database/postgres/beside.ts";
+import { besideName } from "../../scripts-src/database/postgres/names.ts";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Running } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
@@ -50,7 +50,7 @@ describe("with large tables and a slow index", () => {
   /** A restore stands at this index for five seconds, or as long as it says. */
   const slowIndex = (seconds: number) => `
     CREATE FUNCTION public.slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-      IF current_database() LIKE '%\\_new\\_%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN $1; END $$;
+      IF current_database() LIKE '%\\_restoring\\_%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN $1; END $$;
     CREATE TABLE one AS SELECT 1 AS a; CREATE INDEX one_slow ON one (public.slow(a));`;
 
   beforeAll(async () => {
@@ -82,12 +82,12 @@ describe("with large tables and a slow index", () => {
     scripts.configure(server.settings("app", login));
     expectSuccess(await scripts.run("backup"));
     original = await stateOf(server, "app");
-    const running = scripts.start("restore", ["--swap"]);
+    const running = scripts.start("restore");
     await until("the restore stands at the slow index", async () =>
       Number(
         await server.sql(
           "postgres",
-          `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'app\\_new%' AND query LIKE '%CREATE INDEX one_slow%' AND state = 'active'`,
+          `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'app\\_restoring%' AND query LIKE '%CREATE INDEX one_slow%' AND state = 'active'`,
         ),
       ),
     );
@@ -96,7 +96,7 @@ describe("with large tables and a slow index", () => {
 
   test.each(["1", "2", "5"])("BACKUP_JOBS=%s: every row, large object, index, key and view is there", async (jobs) => {
     expectSuccess(await scripts.run("backup"));
-    expectSuccess(await scripts.run("restore", ["--swap"], { env: { BACKUP_JOBS: jobs } }));
+    expectSuccess(await scripts.run("restore", [], { env: { BACKUP_JOBS: jobs } }));
     expect(await server.sql("app", everyRow)).toBe(rows);
     expect(await server.sql(await keptBy(server), everyRow)).toBe(rows);
   });
@@ -106,10 +106,10 @@ describe("with large tables and a slow index", () => {
     const now = await server.sql("app", everyRow);
     scripts.configure({ ...server.settings("app"), DB_DUMP_OPTIONS: "--inserts --rows-per-insert=100" });
     expectSuccess(await scripts.run("backup"));
-    expectSuccess(await scripts.run("restore", ["--swap"]));
+    expectSuccess(await scripts.run("restore"));
     expect(await server.sql("app", everyRow)).toBe(now);
     const { file } = await stateOf(server, "app");
-    expectSuccess(await scripts.run("restore", ["--swap", file]));
+    expectSuccess(await scripts.run("restore", [file]));
     expect(await server.sql("app", everyRow)).toBe(now);
   });
 
@@ -136,26 +136,18 @@ describe("with large tables and a slow index", () => {
     expect(await databasesOf(server)).toBe("app");
   });
 
-  test("what kill -9 has left is dropped by the next restore --swap, once nobody works in it", async () => {
+  test("what kill -9 has left is dropped by the next restore, with the sessions that still work there", async () => {
     const running = await standing(600);
     running.kill("SIGKILL");
     expect((await running.done).status).toBe(137);
     await expectState(server, "app", original);
-    const left = await databasesOf(server, "app\\_new%");
+    const left = await databasesOf(server, "app\\_restoring%");
     await server.sql("app", "DROP TABLE one; DROP FUNCTION slow");
     expectSuccess(await scripts.run("backup"));
-    const busy = await scripts.run("restore", ["--swap"]);
-    expectSuccess(busy);
-    expect(busy.stderr).toContain(`${left}, which another restore has left or still works on, stays`);
-    await server.sql("postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${left}'`);
-    await until("its sessions are gone", async () => {
-      const count = `SELECT count(*) FROM pg_stat_activity WHERE datname = '${left}'`;
-      return (await server.sql("postgres", count)) === "0";
-    });
-    const ran = await scripts.run("restore", ["--swap"]);
+    const ran = await scripts.run("restore");
     expectSuccess(ran);
     expect(ran.stderr).toContain(`dropped ${left}`);
-    expect(await databasesOf(server, "app\\_new%")).toBe("");
+    expect(await databasesOf(server, "app\\_restoring%")).toBe("");
     expect(await server.sql("app", everyRow)).toBe(rows);
   });
 
@@ -191,7 +183,7 @@ describe("with large tables and a slow index", () => {
       expectSuccess(await scripts.run("backup"));
       let running: Running | undefined;
       await withoutCreation(async () => {
-        running = scripts.start("restore", ["--swap"]);
+        running = scripts.start("restore");
         await until("the server waits to create it", () =>
           sessions("query LIKE 'CREATE DATABASE%' AND state = 'active' AND wait_event_type = 'Lock'"),
         );
@@ -199,12 +191,14 @@ describe("with large tables and a slow index", () => {
         if (signal === "SIGKILL") await running.done;
       });
       expect((await running?.done)?.status).toBe(status);
-      await until("it is created", async () => (await sessions("query LIKE '%DATABASE \"app\\_new%'")) === 0);
+      await until("it is created", async () => (await sessions("query LIKE '%DATABASE \"app\\_restoring%'")) === 0);
       if (signal === "SIGKILL") {
-        expect(await databasesOf(server, "app\\_new%")).not.toBe("");
-        expectSuccess(await scripts.run("restore", ["--swap"]));
+        expect(await databasesOf(server, "app\\_restoring%")).not.toBe("");
+        const ran = await scripts.run("restore");
+        expectSuccess(ran);
+        expect(ran.stderr).toContain("dropped app_restoring_");
       }
-      expect(await databasesOf(server, "app\\_new%")).toBe("");
+      expect(await databasesOf(server, "app\\_restoring%")).toBe("");
       expect(await server.sql("app", everyRow)).toBe(rows);
     },
   );
@@ -212,7 +206,7 @@ describe("with large tables and a slow index", () => {
   test("a server that cannot create a database for long is not waited for", async () => {
     expectSuccess(await scripts.run("backup"));
     await withoutCreation(async () => {
-      expectFailure(await scripts.run("restore", ["--swap"]), /cannot create the database app_new_.*lock timeout/);
+      expectFailure(await scripts.run("restore"), /cannot create the database app_restoring_.*lock timeout/);
     });
     expect(await databasesOf(server)).toBe("app");
   });
@@ -224,7 +218,7 @@ describe("with large tables and a slow index", () => {
     writeFileSync(standby, "");
     try {
       await server.restart();
-      for (const words of [[], ["--swap"]])
+      for (const words of [["--in-place", "--no-safety-backup"], ["--swap"]])
         expectFailure(await scripts.run("restore", words), /cannot execute .*hint: .*restore on its primary/s);
     } finally {
       rmSync(standby);
@@ -240,7 +234,7 @@ describe("with large tables and a slow index", () => {
     const sql = (await Bun.file(file).text()).replace("CREATE INDEX large_hash", "CREATE INDEX large_hash_of nowhere");
     await Bun.write(file, sql);
     const before = await stateOf(server, "app");
-    expectFailure(await scripts.run("restore", ["--swap", file]), /syntax error at or near "nowhere"/);
+    expectFailure(await scripts.run("restore", [file]), /syntax error at or near "nowhere"/);
     await expectState(server, "app", before);
     expect(await databasesOf(server)).toBe("app");
   });
@@ -259,9 +253,9 @@ describe("with large tables and a slow index", () => {
     const ran = await running.done;
     expectFailure(ran, /is being accessed by other users/);
     await expectState(server, "app", original);
-    const fresh = await databasesOf(server, "app\\_new%");
-    expect(ran.stderr).toContain(`the restored database is whole and stays as ${fresh}`);
-    const byHand = /exchange them as its owner: psql -d postgres -c '(.*)'$/m.exec(ran.stderr)?.[1] ?? "";
+    const fresh = await databasesOf(server, "app\\_restoring%");
+    expect(ran.stderr).toContain(`the restored database is complete and stays as ${fresh}`);
+    const byHand = /exchange them as its owner: psql .* -c '(.*)'$/m.exec(ran.stderr)?.[1] ?? "";
     await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
     await session;
     await server.sql("postgres", byHand);
@@ -279,12 +273,12 @@ describe("with large tables and a slow index", () => {
       await until("the session is there", async () =>
         (await server.sql("postgres", "SELECT query FROM pg_stat_activity WHERE datname = 'app'")).includes("pg_sleep"),
       );
-      const ran = await scripts.run("restore", ["--swap"], { env: server.settings("app", login) });
-      expectFailure(ran, /cannot take this backup, nothing was changed/);
-      expect(ran.stderr).toContain("plain may not create databases");
+      const ran = await scripts.run("restore", [], { env: server.settings("app", login) });
+      expectFailure(ran, /cannot restore .* nothing was changed/);
+      expect(ran.stderr).toContain("plain cannot create databases");
       expect(ran.stderr).toContain("plain does not own the database");
       expect(ran.stderr).toContain("replication slot feed would stay with the present database");
-      expect(ran.stderr).toContain("sessions of postgres are open, which plain may not end");
+      expect(ran.stderr).toContain("sessions of postgres are open, which plain cannot end");
       expect(await databasesOf(server)).toBe("app");
       await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
       await session;
@@ -300,24 +294,24 @@ describe("with large tables and a slow index", () => {
     const psql = `printf '%s\\n' "$*" >> '${seen}'; exec "$REAL" "$@"`;
     scripts.configure({ ...server.settings("app"), DB_CLIENT_DIR: clientsWith(server.clientDir, { psql }) });
     expectSuccess(await scripts.run("backup"));
-    const ran = await scripts.run("restore", ["--swap"], { env: { LOG_LEVEL: "debug" } });
+    const ran = await scripts.run("restore", [], { env: { LOG_LEVEL: "debug" } });
     expectSuccess(ran);
     const words = readFileSync(seen, "utf8");
-    expect(words).toContain("dbname=app_new_");
+    expect(words).toContain("dbname=app_restoring_");
     expectNoSecrets(words + ran.stderr, ["hunter2-of-the-app"]);
     expect(await server.sql("app", "SHOW app.jwt_secret")).toBe("hunter2-of-the-app");
   });
 
-  test("a database that is read-only by default: said by a restore into it, the same afterwards with --swap", async () => {
+  test("a database that is read-only by default: said by a restore in place, the same afterwards beside", async () => {
     expectSuccess(await scripts.run("backup"));
     await server.sql("app", "TRUNCATE child");
     await server.sql("postgres", "ALTER DATABASE app SET default_transaction_read_only = on");
     const before = await stateOf(server, "app");
-    const refused = await scripts.run("restore");
+    const refused = await scripts.run("restore", ["--in-place", "--no-safety-backup"]);
     expectFailure(refused, /failed and changed nothing: .*read-only transaction/);
     expect(refused.stderr).toContain("RESET default_transaction_read_only");
     await expectState(server, "app", before);
-    expectSuccess(await scripts.run("restore", ["--swap"]));
+    expectSuccess(await scripts.run("restore"));
     expect(await server.sql("app", everyRow)).toBe(rows);
     expect(await server.sql("app", "SHOW default_transaction_read_only")).toBe("on");
   });
@@ -330,27 +324,22 @@ if grep -q 'RENAME TO' "$sql"; then echo 'server closed the connection unexpecte
     scripts.configure({ ...server.settings("app"), DB_CLIENT_DIR: clientsWith(server.clientDir, { psql }) });
     expectSuccess(await scripts.run("backup"));
     await server.sql("app", "TRUNCATE child");
-    const ran = await scripts.run("restore", ["--swap"]);
+    const ran = await scripts.run("restore");
     expectSuccess(ran);
     const kept = await keptBy(server);
-    expect(ran.stderr).toContain(`as it was before, it is the database ${kept}`);
+    expect(ran.stderr).toContain(`the state before is kept as ${kept}`);
     expect(await server.sql("app", everyRow)).toBe(rows);
   });
 
   test("--dry-run says what would be exchanged, and changes nothing", async () => {
     expectSuccess(await scripts.run("backup"));
     const before = await stateOf(server, "app");
-    const ran = await scripts.run("restore", ["--swap", "--dry-run"]);
+    const ran = await scripts.run("restore", ["--dry-run"]);
     expectSuccess(ran);
-    expect(ran.stdout).toContain("a new database takes the place of the present one");
+    expect(ran.stdout).toContain("is loaded into a new database, which then takes the place of the present one");
     await expectState(server, "app", before);
     expect(await databasesOf(server)).toBe("app");
   });
-});
-
-test("MySQL and MariaDB cannot rename a database", async () => {
-  const scripts = installScripts({ DB_TYPE: "mysql", DB_NAME: "app", DB_HOST: "127.0.0.1", DB_PORT: "9" });
-  expectFailure(await scripts.run("restore", ["--swap"]), /--swap: MySQL and MariaDB cannot rename a database/, 2);
 });
 
 describe("names", () => {
@@ -376,7 +365,7 @@ describe("names", () => {
       const env = server.settings(name); // the settings file has no quotes for such a name
       expectSuccess(await scripts.run("backup", [], { env }));
       await server.sql(name, "DROP TABLE t");
-      expectSuccess(await scripts.run("restore", ["--swap"], { env }));
+      expectSuccess(await scripts.run("restore", [], { env }));
       await expectState(server, name, original, ["--create"]);
     } finally {
       await server.stop();

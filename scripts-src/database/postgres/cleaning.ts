@@ -1,0 +1,100 @@
+/** Everything that users made in a database, each with the statement that removes it: what a restore in place does first. */
+
+/** One thing to remove. */
+export interface Removal {
+  /** "table public.t", for messages. */
+  what: string;
+  sql: string;
+  /** The user may remove it. */
+  ours: boolean;
+}
+
+const userSchema = "nspname !~ '^(pg_|information_schema$)'";
+const member = (catalog: string, oid: string) =>
+  `EXISTS (SELECT FROM pg_depend m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid} AND m.deptype = 'e')`;
+
+/** Extensions that the user may not drop, and the one that every database has from its beginning: they stay. */
+export const keptExtension = "(extname = 'plpgsql' OR NOT pg_has_role(extowner, 'USAGE'))";
+
+/** Schemas that stay: they belong to somebody else, the user could not create them again, or an extension that stays lives there. */
+const keptSchema = `(NOT pg_has_role(nspowner, 'USAGE') OR NOT has_database_privilege(current_database(), 'CREATE') OR EXISTS (SELECT FROM pg_extension x WHERE ${keptExtension} AND (extnamespace = n.oid
+  OR EXISTS (SELECT FROM pg_depend d JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid AND d.deptype = 'e' AND c.relnamespace = n.oid)
+  OR EXISTS (SELECT FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = x.oid AND d.deptype = 'e' AND p.pronamespace = n.oid))))`;
+
+/** Name and owner of the schemas that stay. */
+export const keptSchemasQuery = `SELECT json_build_array(nspname, CASE WHEN pg_has_role(nspowner, 'USAGE') THEN 'ours' ELSE 'foreign' END)
+  FROM pg_namespace n WHERE ${userSchema} AND ${keptSchema}`;
+
+/** Objects of a catalog that live in schemas which stay, as the server calls them. */
+const inKeptSchema = (catalog: string, prefix: string, owner: string, condition = "true") => `
+  SELECT i.type || ' ' || i.identity, format('DROP %s IF EXISTS %s CASCADE;', upper(i.type), i.identity), pg_has_role(o.${owner}, 'USAGE')
+  FROM ${catalog} o JOIN pg_namespace n ON n.oid = o.${prefix}namespace
+  CROSS JOIN LATERAL pg_identify_object('${catalog}'::regclass, o.oid, 0) i
+  WHERE ${userSchema} AND ${keptSchema} AND NOT ${member(catalog, "o.oid")} AND ${condition}`;
+
+const plain = (catalog: string, word: string, nameColumn: string, owner: string, condition = "true") => `
+  SELECT lower('${word} ') || o.${nameColumn}, format('DROP ${word} IF EXISTS %I CASCADE;', o.${nameColumn}), pg_has_role(o.${owner}, 'USAGE')
+  FROM ${catalog} o WHERE NOT ${member(catalog, "o.oid")} AND ${condition}`;
+
+/** Removals in the order in which they have to be done, a JSON object each. */
+export const removalsQuery = `
+  SELECT json_build_object('what', what, 'sql', sql, 'ours', ours) FROM (
+    SELECT 1, * FROM (${plain("pg_event_trigger", "EVENT TRIGGER", "evtname", "evtowner")}) q
+    UNION ALL SELECT 2, 'subscription ' || subname, format('ALTER SUBSCRIPTION %1$I DISABLE; ALTER SUBSCRIPTION %1$I SET (slot_name = NONE); '
+        'DROP SUBSCRIPTION %1$I;', subname), pg_has_role(subowner, 'USAGE')
+      FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION ALL SELECT 3, * FROM (${plain("pg_publication", "PUBLICATION", "pubname", "pubowner")}) q
+    UNION ALL SELECT 4, 'extension ' || extname, format('DROP EXTENSION IF EXISTS %I CASCADE;', extname), true
+      FROM pg_extension WHERE NOT ${keptExtension}
+    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_data_wrapper", "FOREIGN DATA WRAPPER", "fdwname", "fdwowner", "o.oid >= 16384")}) q
+    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_server", "SERVER", "srvname", "srvowner")}) q
+    UNION ALL SELECT 6, 'schema ' || nspname, format('DROP SCHEMA IF EXISTS %I CASCADE;', nspname), true
+      FROM pg_namespace n WHERE ${userSchema} AND NOT ${keptSchema} AND NOT ${member("pg_namespace", "n.oid")}
+    UNION ALL SELECT 7, * FROM (${inKeptSchema(
+      "pg_class",
+      "rel",
+      "relowner",
+      `relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+        AND d.objid = o.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)`,
+    )}) q
+    UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro", "proowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema(
+      "pg_type",
+      "typ",
+      "typowner",
+      `(typtype IN ('e', 'd', 'r') OR (typtype = 'b' AND typelem = 0) OR typtype = 'c' AND EXISTS (SELECT FROM pg_class c
+        WHERE c.oid = typrelid AND relkind = 'c'))`,
+    )}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_operator", "opr", "oprowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_opfamily", "opf", "opfowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_collation", "coll", "collowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_conversion", "con", "conowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_ts_config", "cfg", "cfgowner")}) q
+    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_ts_dict", "dict", "dictowner")}) q
+    UNION ALL SELECT 10, * FROM (${plain("pg_language", "LANGUAGE", "lanname", "lanowner", "o.oid >= 16384")}) q
+    UNION ALL SELECT 10, 'cast ' || identity, format('DROP CAST IF EXISTS %s CASCADE;', identity), true
+      FROM pg_cast o CROSS JOIN LATERAL pg_identify_object('pg_cast'::regclass, o.oid, 0) i
+      WHERE o.oid >= 16384 AND NOT ${member("pg_cast", "o.oid")}
+    UNION ALL SELECT 11, count(*) || ' large objects', 'SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata;',
+        bool_and(pg_has_role(lomowner, 'USAGE')) FROM pg_largeobject_metadata HAVING count(*) > 0
+  ) AS r(place, what, sql, ours) ORDER BY place, what`;
+
+/** Statements that take back the default privileges of the user of the restore: a dump sets its own last. */
+export const defaultPrivilegesQuery = `
+  SELECT format('ALTER DEFAULT PRIVILEGES %s %s %s ON %s %s %s;',
+    CASE WHEN nspname IS NOT NULL THEN format('IN SCHEMA %I', nspname) END, verb, privilege_type,
+    CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'
+      WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
+    CASE verb WHEN 'GRANT' THEN 'TO' ELSE 'FROM' END, coalesce(quote_ident(rolname), 'PUBLIC'))
+  FROM pg_default_acl LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
+  CROSS JOIN LATERAL (SELECT CASE WHEN n.oid IS NULL THEN acldefault(CASE defaclobjtype WHEN 'S' THEN 's' ELSE defaclobjtype END,
+    defaclrole) END AS built_in) b
+  CROSS JOIN LATERAL (
+    SELECT 'REVOKE' AS verb, a.* FROM (SELECT grantee, privilege_type FROM aclexplode(defaclacl)
+      EXCEPT SELECT grantee, privilege_type FROM aclexplode(built_in)) a
+    UNION ALL SELECT 'GRANT', a.* FROM (SELECT grantee, privilege_type FROM aclexplode(built_in)
+      EXCEPT SELECT grantee, privilege_type FROM aclexplode(defaclacl)) a) change
+  LEFT JOIN pg_roles r ON r.oid = grantee
+  WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)`;

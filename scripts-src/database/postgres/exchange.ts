@@ -1,0 +1,131 @@
+/** The exchange of a restored database for the present one, by their names. */
+import { setTimeout as pause } from "node:timers/promises";
+import { Failure, messageOf } from "../../base/errors.ts";
+import { quote } from "../../base/process.ts";
+import type { Exchanged } from "../restoring.ts";
+import type { Connection } from "./connection.ts";
+import { besideName, identifier, literal } from "./names.ts";
+import { formatConninfo } from "./conninfo.ts";
+import { query } from "./query.ts";
+import { type Ground, patience, transaction } from "./ground.ts";
+import { execute } from "./session.ts";
+import { mayEnd } from "./target.ts";
+
+export interface Exchanging {
+  ground: Ground;
+  /** As `ground.maintenance`, but no signal ends what is begun. */
+  unstoppable: Connection;
+  /** The restored database. */
+  fresh: string;
+  time: Date;
+  /** Statements for the finished database. */
+  late: readonly string[];
+}
+
+const renaming = (from: string, to: string) => `ALTER DATABASE ${identifier(from)} RENAME TO ${identifier(to)};`;
+const dropping = (name: string) => `DROP DATABASE ${identifier(name)};`;
+const endingSessions = (name: string) =>
+  `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${literal(name)};`;
+/** A command for a terminal; the statements of one text are one transaction. It asks for the password. */
+const command = ({ maintenance }: Ground, ...texts: readonly string[]): string =>
+  ["psql", "-d", formatConninfo(maintenance.keywords), ...texts.flatMap((text) => ["-c", text])].map(quote).join(" ");
+
+/** Throws a `Failure`, and then nothing was exchanged. */
+export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
+  const { ground, unstoppable, fresh, time, late } = exchanging;
+  const { present, psql, exists, empty } = ground;
+  if (!exists) {
+    await rename(exchanging, present.database);
+    return { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
+  }
+  const before = besideName(present.database, "before", time);
+  const renames = [renaming(present.database, before), renaming(fresh, present.database)];
+  try {
+    await withoutSessions(unstoppable, psql, present.database, transaction([...late, ...renames]));
+  } catch (error) {
+    // a connection that broke may have broken behind the COMMIT
+    const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
+    const done = await query<number>(unstoppable, psql, exists).catch(() => undefined);
+    if (done !== 1) throw await explain(exchanging, error, { renames, lost: done === undefined });
+  }
+  const drop = async () => {
+    await execute(
+      unstoppable,
+      psql,
+      `cannot drop ${before}`,
+      `${patience}DROP DATABASE ${identifier(before)} WITH (FORCE);`,
+    );
+  };
+  if (
+    empty &&
+    (await drop().then(
+      () => true,
+      () => false,
+    ))
+  )
+    return { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
+  const restored = fresh.replace(/_restoring_([\d_-]+)$/, "_restored_$1");
+  const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
+  return {
+    before,
+    undo: command(ground, endingSessions(present.database), undo),
+    drop: command(ground, dropping(before)),
+    dropBefore: drop,
+  };
+}
+
+/** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
+export async function rename({ ground, unstoppable, fresh, late }: Exchanging, name: string): Promise<void> {
+  const renames = name === fresh ? [] : [renaming(fresh, name)];
+  await withoutSessions(unstoppable, ground.psql, fresh, transaction([...late, ...renames])).catch((cause: unknown) => {
+    throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
+      hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
+      cause,
+    });
+  });
+}
+
+/** A load of hours is not thrown away for a session that would not end. */
+async function explain(
+  { ground, unstoppable, fresh, late }: Exchanging,
+  cause: unknown,
+  { renames, lost }: { renames: readonly string[]; lost: boolean },
+): Promise<Failure> {
+  const kept = await execute(unstoppable, ground.psql, "cannot change the comment", late.join("\n")).then(
+    () => "",
+    () => " until the next restore",
+  );
+  const state = lost
+    ? "perhaps they were exchanged: look at the databases"
+    : `${ground.present.where} is as it was; the restored database is complete and stays as ${fresh}${kept}`;
+  return new Failure(`${messageOf(cause)}\n${state}`, {
+    hints: [
+      `stop what uses the database, then exchange them as its owner: ${command(ground, renames.join(" "))}`,
+      `or drop it: ${dropping(fresh)}`,
+    ],
+    cause,
+  });
+}
+
+/**
+ * Runs SQL that needs the database without sessions. PostgreSQL locks it against new ones and waits five seconds for those there are
+ * to end: meanwhile they are ended here.
+ */
+async function withoutSessions(
+  maintenance: Connection,
+  psql: Ground["psql"],
+  database: string,
+  sql: string,
+): Promise<void> {
+  const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
+    WHERE datname = ${literal(database)} AND ${mayEnd}`;
+  const work = execute(maintenance, psql, `cannot exchange ${database} for the restored database`, patience + sql);
+  const over = work.then(
+    () => true,
+    () => true,
+  );
+  do
+    await query(maintenance, psql, endThem).catch(() => {}); // who stays is told by the exchange
+  while (!(await Promise.race([over, pause(100)])));
+  await work;
+}

@@ -1,0 +1,18 @@
+/** What a new database beside the present one needs to know of the server. */
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+
+export interface Ground {
+  present: Connection;
+  maintenance: Connection;
+  psql: Client;
+  /** The system identifier of the server. */
+  system: string | undefined;
+  exists: boolean;
+  /** The present database is not kept by an exchange: there is nothing in it. */
+  empty: boolean;
+}
+
+/** How long somebody else's lock is waited for, by what no signal stops. */
+export const patience = "SET lock_timeout = '10s';\n";
+export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");

@@ -1,0 +1,168 @@
+/** The exception: removes everything from the present database and loads a dump into it, in one transaction. */
+import { Failure } from "../../base/errors.ts";
+import { compareRows } from "../compare-rows.ts";
+import type { Contents } from "../database.ts";
+import type { Loaded } from "../restoring.ts";
+import { qualified } from "./contents.ts";
+import type { LoadFilter } from "./filter.ts";
+import { ownPath } from "./lane.ts";
+import { lockPatience, watchLocks } from "./lock-watch.ts";
+import { statementCheck } from "./kinds.ts";
+import { counting, literal } from "./names.ts";
+import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
+import { copyTable } from "./row-counts.ts";
+import { openSession, type Session } from "./session.ts";
+import { splitStatements } from "./statements.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+
+export interface InPlace {
+  connection: Connection;
+  psql: Client;
+  contents: Contents;
+  /** A new filter for each reading. */
+  filter: () => LoadFilter;
+  /** Statements that come before the dump's: what is there is removed. */
+  prelude: readonly string[];
+  /** Tables that keep their own rows. */
+  keptRelations: ReadonlySet<string>;
+}
+
+const refreshed = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
+const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
+const notPopulated = "backup_scripts: no rows in";
+
+/** What a restore that failed has done, as the server knows it. */
+const words: Record<Outcome, string> = {
+  aborted: "failed and changed nothing",
+  "in progress": "failed; the server is still undoing it",
+  committed: "broke off after the changes were made",
+  unknown: "broke off, and the server cannot be asked what became of it: look at the database",
+};
+
+/**
+ * Loads what `sql` gives. When a statement fails because the dump's empty search_path hides what a function names, everything is done
+ * once more with the database's own path: nothing was committed. Throws `Failure`, which says what became of it.
+ */
+export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace): Promise<Loaded> {
+  try {
+    return await loadOnce(sql, how, "");
+  } catch (error) {
+    const { signal, log } = how.connection;
+    signal.throwIfAborted();
+    const again = new RegExp(`${words.aborted}[^]*does not exist`);
+    if (!(error instanceof Failure) || !again.test(error.message)) throw error;
+    log.info("a name was not found with the dump's search_path: once more with the database's own");
+    return loadOnce(sql, how, ownPath).catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: string): Promise<Loaded> {
+  const { connection, psql, contents } = how;
+  let ours = "";
+  let outcome: Outcome | undefined;
+  let committing = false;
+  const what = async () => {
+    outcome = await outcomeOf(connection, psql, ours);
+    return `the restore into ${connection.where} ${words[outcome]}`;
+  };
+  const session = openSession(connection, psql, what, { counts: true });
+  using watch = watchLocks(connection, psql, "psql");
+  const filter = how.filter();
+  let rows: Loaded["rows"] = new Map();
+  const report = (stderr: string): Loaded => ({
+    rows,
+    warnings: [...filter.warnings, ...viewsWithoutRows(stderr)],
+    skipped: [],
+  });
+  try {
+    // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
+    // input ends early, as it does when this process is killed
+    session.write(`BEGIN;\nSET LOCAL lock_timeout = ${lockPatience};\n`);
+    ours = await session.settled(transactionNumber);
+    session.write(`${how.prelude.join("\n")}\n`);
+    const expected = withoutKept(contents.rows, how.keptRelations);
+    rows = countRows(await feed(session, watched(sql, watch.moved), { filter, path, expected }), await session.copied());
+    // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
+    if ((await session.settled(transactionNumber)) !== ours) throw endedByDump(connection);
+    compareRows(expected, rows);
+    committing = true;
+    session.write("COMMIT;\n");
+    await session.settled();
+    return report(await session.end());
+  } catch (error) {
+    await session.stop();
+    if (!committing || outcome !== "committed") throw error;
+    connection.log.warn("the connection broke while the restore was committed; the server says that all of it was");
+    return report("");
+  }
+}
+
+const endedByDump = ({ where }: Connection) =>
+  new Failure(
+    `the restore into ${where} failed: the dump has ended its transaction; what came before may have been kept`,
+    {
+      hints: ["look at the database and at the file: this is not what pg_dump writes"],
+    },
+  );
+
+async function* watched(sql: AsyncIterable<Uint8Array>, see: () => void) {
+  for await (const chunk of sql) {
+    see();
+    yield chunk;
+  }
+}
+
+/** The tables whose rows were copied, in order. */
+async function feed(
+  session: Session,
+  sql: AsyncIterable<Uint8Array>,
+  { filter, path, expected }: { filter: LoadFilter; path: string; expected: ReadonlyMap<string, number> | undefined },
+): Promise<string[]> {
+  const tables: string[] = [];
+  const check = statementCheck();
+  for await (const piece of splitStatements(sql)) {
+    check(piece);
+    const bytes = filter.piece(piece);
+    if (!bytes) continue;
+    const text = piece.kind === "statement" ? piece.text : "";
+    const table = copyTable(text);
+    if (table !== undefined) tables.push(table);
+    const view = refreshed.exec(text)?.[1];
+    if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
+    else session.write(view === undefined ? bytes : refreshing(view, text));
+    await session.room();
+  }
+  for (const table of expected?.keys() ?? []) {
+    if (tables.includes(table)) continue;
+    session.write(counting(table), "\n");
+    tables.push(table);
+  }
+  session.write("\n", filter.atTheEnd().join("\n"), "\n");
+  return tables;
+}
+
+/** A REFRESH that fails leaves its view without rows: with the dump's search_path, then with the database's own. */
+const refreshing = (view: string, text: string): string => `
+DO ${literal(`BEGIN EXECUTE ${literal(text)};
+  EXCEPTION WHEN OTHERS THEN BEGIN ${ownPath.replace("SELECT pg_catalog.set_config", "PERFORM pg_catalog.set_config")} EXECUTE ${literal(text)};
+    EXCEPTION WHEN OTHERS THEN RAISE WARNING ${literal(`${notPopulated} ${view.replaceAll("%", "%%")}: %`)}, SQLERRM; END; END`)};
+`;
+
+const viewsWithoutRows = (stderr: string): string[] =>
+  [...stderr.matchAll(new RegExp(`${notPopulated} (.*?): (.*)`, "g"))].map(
+    ([, view, why]) => `materialized view ${view} has no rows, its REFRESH failed: ${why}`,
+  );
+
+function countRows(tables: readonly string[], answers: readonly number[]): Map<string, number> {
+  const rows = new Map<string, number>();
+  for (const [index, table] of tables.entries())
+    rows.set(table, (rows.get(table) ?? 0) + (answers[index] ?? Number.NaN));
+  return rows;
+}
+
+/** Without the tables of extensions that stay. */
+export const withoutKept = (rows: ReadonlyMap<string, number> | undefined, kept: ReadonlySet<string>) =>
+  rows && new Map([...rows].filter(([table]) => !kept.has(table)));

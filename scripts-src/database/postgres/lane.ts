@@ -1,0 +1,217 @@
+/**
+ * One of the sessions of a load. What it is given is carried out in short transactions; what the server has not confirmed yet is kept,
+ * so that after an error everything but the faulty statement can be repeated, and that one be tried in another way.
+ */
+import type { Session } from "./session.ts";
+
+/** A statement, or a COPY with rows of one table. */
+export interface Unit {
+  /** The statement, for messages. */
+  text: string;
+  sql: readonly (string | Uint8Array)[];
+  bytes: number;
+  /** The table whose rows it holds. */
+  table?: string;
+}
+
+/** Settings of a session by their names, each as the statement that sets it. */
+export type SessionSettings = ReadonlyMap<string, string>;
+
+interface Batch {
+  units: Unit[];
+  bytes: number;
+  settings: SessionSettings;
+}
+
+/** What the lanes of a load share. */
+export interface Course {
+  open(): Session;
+  /** The server has taken so many rows. */
+  loaded(table: string, rows: number): void;
+  /** Last resort for a unit that failed in every way: true when the load goes on without it. */
+  skips(unit: Unit, error: unknown): boolean;
+  /** Cuts a unit in two, so that what is good of it can be saved. */
+  halve(unit: Unit): [Unit, Unit] | undefined;
+}
+
+const [batchBytes, batchUnits] = [262_144, 50];
+/** So much is given out before it is confirmed (bytes). */
+const openBytes = 2 << 20;
+
+/**
+ * The search_path of a second try: the database's own, and after it every schema, for functions that name things without their schema.
+ * pg_dump writes an empty one.
+ */
+export const ownPath = `SET LOCAL search_path TO DEFAULT;
+SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', NULLIF(pg_catalog.current_setting('search_path'), ''),
+  (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ', ' ORDER BY nspname) FROM pg_catalog.pg_namespace
+   WHERE nspname !~ '^(pg_|information_schema$)')), true);
+`;
+
+const weightOf = ({ bytes, units }: Batch): number => bytes + units.length * 4096;
+
+/** A batch as it was handed to a session. */
+interface Sent {
+  session: Session;
+  answers: Promise<number[]>;
+}
+
+export class Lane {
+  readonly #course: Course;
+  #session: Session | undefined;
+  #settings: SessionSettings = new Map();
+  /** The settings that the session has. */
+  #applied: SessionSettings = new Map();
+  #batch: Batch | undefined;
+  /** What is not confirmed. */
+  #open = { bytes: 0, batches: 0, weight: 0 };
+  /** A batch has failed: those behind it wait until it has been repeated. */
+  #repeating = false;
+  #confirmed: Promise<void> = Promise.resolve();
+  #waiting: PromiseWithResolvers<void>[] = [];
+  #failure: { error: unknown } | undefined;
+
+  constructor(course: Course) {
+    this.#course = course;
+  }
+
+  /** From here on the session has this setting. */
+  set(key: string, statement: string): void {
+    this.flush();
+    this.#settings = new Map(this.#settings).set(key, statement);
+  }
+
+  add(unit: Unit): void {
+    this.#batch ??= { units: [], bytes: 0, settings: this.#settings };
+    this.#batch.units.push(unit);
+    this.#batch.bytes += unit.bytes;
+    if (this.#batch.bytes >= batchBytes || this.#batch.units.length >= batchUnits) this.flush();
+  }
+
+  /** Hands over what was added. */
+  flush(): void {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    if (!batch || this.#failure) return;
+    this.#open.batches++;
+    this.#open.bytes += batch.bytes;
+    this.#open.weight += weightOf(batch);
+    const sent = this.#repeating ? undefined : this.#send(batch.units, batch.settings);
+    this.#confirmed = this.#confirmed.then(() => this.#confirm(batch, sent));
+  }
+
+  get idle(): boolean {
+    return this.weight === 0;
+  }
+
+  /** How much work lies before it: bytes, and something for each statement. */
+  get weight(): number {
+    return this.#open.weight + (this.#batch ? weightOf(this.#batch) : 0);
+  }
+
+  /** Counts the server's answer to a COPY that went past `add`. */
+  loaded(table: string, rows: number | undefined): void {
+    this.#course.loaded(table, rows ?? Number.NaN);
+  }
+
+  /** Resolves when little is unconfirmed. Throws what ended the load. */
+  async room(): Promise<void> {
+    while (this.#open.bytes > openBytes) await this.#progress();
+    this.#check();
+  }
+
+  /** Resolves when all is confirmed. Throws what ended the load. */
+  async settled(): Promise<void> {
+    this.flush();
+    while (this.#open.batches > 0) await this.#progress();
+    this.#check();
+  }
+
+  /** The session, after all that came before: for what is too long to be kept, and cannot be repeated. */
+  async direct(): Promise<Session> {
+    await this.settled();
+    return this.#ready(this.#settings);
+  }
+
+  async end(): Promise<void> {
+    await this.settled();
+    await this.#session?.end();
+  }
+
+  async stop(): Promise<void> {
+    await this.#session?.stop();
+  }
+
+  #progress(): Promise<void> {
+    const progress = Promise.withResolvers<void>();
+    this.#waiting.push(progress);
+    return progress.promise;
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  #ready(settings: SessionSettings): Session {
+    this.#session ??= this.#course.open();
+    for (const [key, statement] of settings)
+      if (this.#applied.get(key) !== statement) this.#session.write(`${statement}\n`);
+    this.#applied = settings;
+    return this.#session;
+  }
+
+  #send(units: readonly Unit[], settings: SessionSettings, path = ""): Sent {
+    const session = this.#ready(settings);
+    session.write(`BEGIN;\n${path}`);
+    for (const { sql } of units) session.write(...sql, "\n");
+    session.write("COMMIT;\n");
+    const answers = session.copied();
+    answers.catch(() => {}); // awaited in its turn
+    return { session, answers };
+  }
+
+  async #confirm(batch: Batch, sent: Sent | undefined): Promise<void> {
+    try {
+      if (this.#failure) return;
+      if (!sent || !(await this.#succeeded(batch.units, sent))) {
+        this.#repeating = true;
+        for (const unit of batch.units) await this.#try(unit, batch.settings);
+      }
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#open.batches--;
+      this.#open.bytes -= batch.bytes;
+      this.#open.weight -= weightOf(batch);
+      if (this.#open.batches === 0) this.#repeating = false;
+      for (const { resolve } of this.#waiting.splice(0)) resolve();
+    }
+  }
+
+  /** False when the server has refused a statement of it. Throws when the connection broke: what it committed may not be durable. */
+  async #succeeded(units: readonly Unit[], { session, answers }: Sent): Promise<boolean> {
+    try {
+      this.#count(units, await answers);
+      return true;
+    } catch (error) {
+      if (!session.refused) throw error;
+      if (this.#session === session) [this.#session, this.#applied] = [undefined, new Map()];
+      return false;
+    }
+  }
+
+  /** With the dump's search_path, then with the database's own; then its halves; then without it, where that is allowed. */
+  async #try(unit: Unit, settings: SessionSettings): Promise<void> {
+    const first = this.#send([unit], settings);
+    if (await this.#succeeded([unit], first)) return;
+    if (await this.#succeeded([unit], this.#send([unit], settings, ownPath))) return;
+    const halves = this.#course.halve(unit);
+    if (halves) for (const half of halves) await this.#try(half, settings);
+    else if (!this.#course.skips(unit, await first.answers.catch((error: unknown) => error))) await first.answers;
+  }
+
+  #count(units: readonly Unit[], answers: readonly number[]): void {
+    const tables = units.flatMap(({ table }) => (table === undefined ? [] : [table]));
+    for (const [index, table] of tables.entries()) this.loaded(table, answers[index]);
+  }
+}

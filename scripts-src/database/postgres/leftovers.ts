@@ -1,0 +1,39 @@
+/** What restores that were killed have left on the server. */
+import { messageOf } from "../../base/errors.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { identifier, isBeside, literal, markOf } from "./names.ts";
+import { query } from "./query.ts";
+import { execute } from "./session.ts";
+
+/**
+ * Drops unfinished databases of `database` where name, mark and identity fit. The caller holds the lock on the server: nobody works on
+ * them but what a killed run has left running there.
+ */
+export async function dropLeftovers(
+  maintenance: Connection,
+  psql: Client,
+  { database, system }: { database: string; system: string | undefined },
+): Promise<void> {
+  const named = (["restoring", "verify"] as const).map((what) => isBeside(database, what)).join(" OR ");
+  const left = await query<string[]>(
+    maintenance,
+    psql,
+    `SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE (${named}) AND datname <> ${literal(database)}
+     AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`,
+  );
+  for (const found of left) {
+    try {
+      await execute(
+        maintenance,
+        psql,
+        `cannot drop ${found}`,
+        `DROP DATABASE IF EXISTS ${identifier(found)} WITH (FORCE);`,
+      );
+      maintenance.log.info(`dropped ${found}, which a restore that was killed has left`);
+    } catch (error) {
+      maintenance.signal.throwIfAborted();
+      maintenance.log.warn(`${found}, which a restore that was killed has left, stays for now: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** The database that is connected to when the present one does not exist, or is renamed: and the lock that is held there. */
+import { createHash } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { exitStatus, Failure } from "../../base/errors.ts";
+import type { Client } from "./clients.ts";
+import { type Connection, inDatabase } from "./connection.ts";
+import { literal } from "./names.ts";
+import { query } from "./query.ts";
+import { openSession, type Session } from "./session.ts";
+
+/** Databases that are there to be connected to when no other can be. */
+export const maintenanceNames = ["postgres", "template1"];
+
+/** Undefined when neither of them lets us in. */
+export async function openMaintenance(present: Connection, psql: Client): Promise<Connection | undefined> {
+  for (const place of maintenanceNames.filter((name) => name !== present.database)) {
+    const connection = inDatabase(present, place);
+    try {
+      await query(connection, psql, "SELECT to_json(1)");
+      return connection;
+    } catch {
+      present.signal.throwIfAborted();
+    }
+  }
+  return undefined;
+}
+
+/** How long (ms) the session of a restore that was killed gets to end. */
+const patience = 5_000;
+
+/**
+ * Takes the lock that keeps two restores of a database apart, wherever they run. Advisory locks belong to one database, so it is taken
+ * in the maintenance database. Throws a `Failure` with status 5 when another session holds it.
+ */
+export async function lockOnServer(
+  present: Connection,
+  maintenance: Connection | undefined,
+  psql: Client,
+): Promise<AsyncDisposable> {
+  if (!maintenance) {
+    present.log.warn("no lock on the server: there is no other database to hold it in; do not start a second restore");
+    return { [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const key = createHash("sha256").update(`backup_scripts restore ${present.database}`).digest().readBigInt64BE();
+  const until = Date.now() + patience;
+  for (;;) {
+    const session = openSession(maintenance, psql, () => "cannot lock");
+    try {
+      // a lock that is held by another session ends psql: a division by zero
+      session.write(
+        `SET idle_in_transaction_session_timeout = 0;\nSELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`,
+      );
+      await session.settled();
+      await checkHeld(session, maintenance, psql, key);
+      return {
+        [Symbol.asyncDispose]: () =>
+          session.end().then(
+            () => {},
+            () => {},
+          ),
+      };
+    } catch (error) {
+      present.signal.throwIfAborted();
+      await session.stop();
+      if (!session.refused) throw error;
+      const holder = await holderOf(maintenance, psql, key);
+      if (Date.now() > until) throw locked(present, holder);
+      await pause(200);
+    }
+  }
+}
+
+/** Behind a pooler that lends a session for one transaction, the lock is not ours. */
+async function checkHeld(session: Session, maintenance: Connection, psql: Client, key: bigint): Promise<void> {
+  await session.settled();
+  if ((await holderOf(maintenance, psql, key)) === undefined)
+    maintenance.log.warn("the server does not keep our lock (a pooler in between?): do not start a second restore");
+}
+
+/** Who holds the lock, in words; undefined when nobody does. */
+async function holderOf(maintenance: Connection, psql: Client, key: bigint): Promise<string | undefined> {
+  const parts = `classid = ${BigInt.asUintN(32, key >> 32n)} AND objid = ${BigInt.asUintN(32, key)}`;
+  const found = await query<string | null>(
+    maintenance,
+    psql,
+    `SELECT coalesce(to_json((SELECT concat_ws(', ', ${literal("process")} || ' ' || pid, 'user ' || usename, 'from ' || client_addr,
+       'since ' || to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC')
+     FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND ${parts} LIMIT 1)), 'null')`,
+  );
+  return found ?? undefined;
+}
+
+const locked = ({ where }: Connection, holder: string | undefined) =>
+  new Failure(`another restore of ${where} holds the lock on the server: ${holder ?? "its session has just ended"}`, {
+    status: exitStatus.locked,
+    hints: ["wait until it has ended, or end its process on the server: SELECT pg_terminate_backend(PROCESS)"],
+  });
+
+/** Whether the database does not exist, asked for after a login that failed. */
+export async function isMissing(present: Connection, maintenance: Connection, psql: Client): Promise<boolean> {
+  const exists = `SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = ${literal(present.database)}))`;
+  return !(await query<boolean>(maintenance, psql, exists));
+}

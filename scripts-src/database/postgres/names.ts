@@ -1,0 +1,40 @@
+/** Names of databases beside the present one, and names and texts as SQL wants them. */
+import { stampOf } from "../../base/text.ts";
+
+/** PostgreSQL's limit for names, in bytes. It cuts a longer one silently, and then names another database. */
+const longestName = 63;
+
+export const identifier = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+type Beside = "restoring" | "before" | "verify";
+
+/** The part of `database` that fits in front of a suffix with a time; cut as UTF-8. */
+function stemOf(database: string, what: Beside | "new"): string {
+  const letters = Array.from(database);
+  while (Buffer.byteLength(letters.join("")) + `_${what}_2026-01-31_03-00-00`.length > longestName) letters.pop();
+  return letters.join("");
+}
+
+/** The name of a database beside `database`: `app_before_2026-01-31_03-00-00`. */
+export const besideName = (database: string, what: Beside, time: Date): string =>
+  `${stemOf(database, what)}_${what}_${stampOf(time)}`;
+
+/** SQL: whether `datname` is such a name. */
+export const isBeside = (database: string, what: Beside | "new"): string => {
+  const stem = `${stemOf(database, what)}_${what}_`;
+  const time = "^[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}$";
+  return `(starts_with(datname, ${literal(stem)}) AND substr(datname, ${Array.from(stem).length + 1}) ~ '${time}')`;
+};
+
+/** The comment of a database that is not finished: how a later run knows what a killed one has left. */
+export const markOf = (database: string, system: string | undefined): string =>
+  `backup_scripts: unfinished restore of ${database} on server ${system ?? "unknown"}`;
+
+/** SQL that answers as a COPY does: the rows of a table that is called `schema.table`, without those of tables that inherit from it. */
+export function counting(table: string): string {
+  const point = table.indexOf(".");
+  const sql = `${identifier(table.slice(0, point))}.${identifier(table.slice(point + 1))}`;
+  return `SELECT 'COPY ' || count(*) FROM ${sql} WHERE tableoid = ${literal(sql)}::regclass
+  OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${literal(sql)}::regclass);`;
+}

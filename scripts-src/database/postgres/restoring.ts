@@ -1,0 +1,162 @@
+/** Restoring into PostgreSQL: beside the present database, or in place of what is in it. */
+import { Failure } from "../../base/errors.ts";
+import { compareRows } from "../compare-rows.ts";
+import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
+import type { Connection } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import { dump } from "./dump.ts";
+import { loadFilter } from "./filter.ts";
+import type { Ground } from "./ground.ts";
+import { loadInPlace, withoutKept } from "./in-place.ts";
+import { dropLeftovers } from "./leftovers.ts";
+import { lockOnServer, openMaintenance } from "./maintenance.ts";
+import { comparePlan, loadRules } from "./plan.ts";
+import type { Contact } from "./probe.ts";
+import { defaultProperties, readProperties } from "./properties.ts";
+import { checkLock } from "./psql.ts";
+import { createBeside } from "./scratch.ts";
+import { openSession } from "./session.ts";
+import { loadSpread } from "./spread.ts";
+import { askTarget, type PostgresTarget } from "./target.ts";
+
+/** Functions, checks and triggers of a dump run while it is loaded. */
+const allRights =
+  "the login is a superuser, so SQL that the file holds can do anything on the server, and the file is not known to be our own: " +
+  "better restore as the owner of the database (DB_USER)";
+
+interface Ways {
+  /** How many sessions load side by side. */
+  sessions: number;
+  /** DB_DUMP_OPTIONS. */
+  dumpOptions: string[];
+}
+
+/** The part of `Connected` that restores. */
+export function openRestoring(present: Connection, contact: Contact, ways: Ways): Restoring {
+  const { server, clients, exists } = contact;
+  const { psql } = clients;
+  let maintenance: Promise<Connection | undefined> | undefined;
+  let target: Promise<PostgresTarget> | undefined;
+  const elsewhere = () => (maintenance ??= openMaintenance(present, psql));
+  const ask = async () => askTarget(present, psql, { exists, maintenance: await elsewhere() });
+  const state = () => (target ??= ask());
+
+  return {
+    async lock() {
+      const place = await elsewhere();
+      const lock = await lockOnServer(present, place, psql);
+      if (place) await dropLeftovers(place, psql, { database: present.database, system: server.system });
+      return lock;
+    },
+    target: () => (target = ask()),
+    async plan(contents, _target, options) {
+      checkLock(psql, options.trusted);
+      const plan = comparePlan(contents as DumpContents, server, await state(), options);
+      const { superuser } = await state();
+      return { ...plan, warnings: [...plan.warnings, ...(superuser && !options.trusted ? [allRights] : [])] };
+    },
+    async createScratch(options) {
+      const place = await elsewhere();
+      if (!place) throw noMaintenance(present);
+      const { empty } = await state();
+      const ground = { present, maintenance: place, psql, system: server.system, exists, empty };
+      return openScratch(ground, contact, ways, { options, target: await state() });
+    },
+    async loadInPlace(sql, contents, options) {
+      checkLock(psql, options.trusted);
+      const known = contents as DumpContents;
+      const rules = loadRules(known, server, await state(), options, "in place");
+      return loadInPlace(sql, {
+        connection: present,
+        psql,
+        contents,
+        filter: () => loadFilter(rules),
+        prelude: removing(known, server.major, await state()),
+        keptRelations: rules.keptRelations,
+      });
+    },
+  };
+}
+
+async function openScratch(
+  ground: Ground,
+  { server, clients }: Contact,
+  { sessions, dumpOptions }: Ways,
+  { options, target }: { options: ScratchOptions; target: PostgresTarget },
+): Promise<Scratch> {
+  const { present, psql } = ground;
+  const encoding = options.properties?.encoding;
+  const beside = await createBeside(ground, options, (fresh) =>
+    ground.exists
+      ? readProperties(present, clients, fresh, server.major)
+      : Promise.resolve(
+          defaultProperties(fresh, {
+            encoding: typeof encoding === "string" ? encoding : undefined,
+            serverEncoding: server.encoding,
+          }),
+        ),
+  );
+  const { connection } = beside;
+  return {
+    name: connection.database,
+    where: connection.where,
+    async load(sql, contents, options) {
+      checkLock(psql, options.trusted);
+      const known = contents as DumpContents;
+      const rules = loadRules(known, server, target, options, "beside");
+      const filter = loadFilter(rules);
+      const loaded = await loadSpread(sql, {
+        open: () =>
+          openSession(connection, psql, () => `the restore into ${connection.where} failed`, { counts: true }),
+        sessions,
+        settings: loadSettings(server.major),
+        prelude: known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [],
+        filter: (piece) => filter.piece(piece),
+        epilogue: () => filter.atTheEnd(),
+        tables: contents.rows?.keys() ?? [],
+        keepGoing: options.keepGoing,
+      });
+      if (!options.keepGoing) compareRows(withoutKept(contents.rows, rules.keptRelations), loaded.rows);
+      return { ...loaded, warnings: [...filter.warnings, ...loaded.warnings] };
+    },
+    dump: () => dump(connection, clients, dumpOptions),
+    exchange: () => beside.exchange(),
+    keep: () => beside.keep(),
+    [Symbol.asyncDispose]: beside.discard,
+  };
+}
+
+/** The exchange that follows is durable, and with it everything that was committed before. */
+const loadSettings = (major: number): string[] => [
+  "SET synchronous_commit = off;",
+  "SET statement_timeout = 0;",
+  "SET idle_in_transaction_session_timeout = 0;",
+  ...(major >= 14 ? ["SET idle_session_timeout = 0;"] : []),
+  ...(major >= 17 ? ["SET transaction_timeout = 0;"] : []),
+];
+
+/** Removes everything from the database, then makes it what pg_dump takes for granted. */
+function removing(contents: DumpContents, major: number, target: PostgresTarget): string[] {
+  const dropsPublic = target.removals.some(({ what }) => what === "schema public");
+  const needsPublic = !contents.schemas.has("public") && (dropsPublic || !target.hasPublic);
+  return [
+    // event triggers that forbid drops are removed first; what a removal says is of no interest
+    "SET LOCAL client_min_messages = error;",
+    // before the schemas that they name are removed
+    ...target.defaultPrivileges,
+    ...target.removals.map(({ sql }) => sql),
+    ...(needsPublic
+      ? [
+          "CREATE SCHEMA public;",
+          "COMMENT ON SCHEMA public IS 'standard public schema';",
+          major >= 15 ? "GRANT USAGE ON SCHEMA public TO PUBLIC;" : "GRANT ALL ON SCHEMA public TO PUBLIC;",
+          ...(major >= 15 ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
+        ]
+      : []),
+  ];
+}
+
+const noMaintenance = ({ where }: Connection) =>
+  new Failure(`no new database can be created beside ${where}: there is no other database to connect to`, {
+    hints: ["allow the login to connect to the database postgres"],
+  });

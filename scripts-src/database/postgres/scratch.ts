@@ -1,0 +1,95 @@
+/**
+ * A new database beside the present one: nobody sees it before it is complete, and the present one serves its users meanwhile. It
+ * takes the place of the present one by an exchange of names, is kept under a name of its own, or is dropped.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { messageOf, usageFailure } from "../../base/errors.ts";
+import type { ScratchOptions } from "../restoring.ts";
+import { inDatabase } from "./connection.ts";
+import { exchange, type Exchanging, rename } from "./exchange.ts";
+import { type Ground, patience, transaction } from "./ground.ts";
+import { besideName, identifier, literal, markOf } from "./names.ts";
+import type { PropertyStatements } from "./properties.ts";
+import { query } from "./query.ts";
+import { execute } from "./session.ts";
+
+/** Creates it, empty. `properties` gives the statements for its name. Throws `Failure`. */
+export async function createBeside(
+  ground: Ground,
+  { purpose, name }: ScratchOptions,
+  propertiesOf: (fresh: string) => Promise<PropertyStatements>,
+) {
+  const { present, maintenance, psql } = ground;
+  if (name !== undefined) await refuseTaken(ground, name);
+  const time = await freeTime(ground);
+  const fresh = besideName(present.database, purpose === "verify" ? "verify" : "restoring", time);
+  const properties = await propertiesOf(fresh);
+  /** For what is done in seconds, and could not be told when it was half done. */
+  const unstoppable = { ...maintenance, signal: new AbortController().signal };
+  let wanted = true;
+
+  async function discard(): Promise<void> {
+    if (!wanted) return;
+    wanted = false;
+    const { signal, log } = maintenance;
+    const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
+    try {
+      await execute(way, psql, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
+    } catch (error) {
+      log.warn(`the unfinished database ${fresh} may still exist, the next restore drops it: ${messageOf(error)}`);
+    }
+  }
+
+  try {
+    // The server goes on with a CREATE DATABASE whose client has ended; psql goes on with its input when we have. Together they leave
+    // no database without the comment by which it is found again.
+    const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
+    await execute(
+      unstoppable,
+      psql,
+      `cannot create the database ${fresh}`,
+      `${patience}${properties.create}\n${mark}\n`,
+    );
+    await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(properties.early));
+  } catch (error) {
+    await discard();
+    throw error;
+  }
+  maintenance.log.info(`created the database ${fresh}`);
+  const exchanging: Exchanging = { ground, unstoppable, fresh, time, late: properties.late };
+  return {
+    connection: inDatabase(present, fresh),
+    discard,
+    async exchange() {
+      present.signal.throwIfAborted();
+      wanted = false;
+      return exchange(exchanging);
+    },
+    async keep() {
+      present.signal.throwIfAborted();
+      wanted = false;
+      await rename(exchanging, name ?? fresh);
+    },
+  };
+}
+
+async function refuseTaken({ maintenance, psql }: Ground, name: string): Promise<void> {
+  if (Buffer.byteLength(name) > 63)
+    throw usageFailure(`--into ${name}: the name has more than 63 bytes`, "choose a shorter one");
+  const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(name)}`;
+  if ((await query<number>(maintenance, psql, taken)) > 0)
+    throw usageFailure(`--into ${name}: this database exists already`, "choose another name, or drop it first");
+}
+
+/** A second of which no database beside has its name yet. */
+async function freeTime({ present, maintenance, psql }: Ground): Promise<Date> {
+  for (;;) {
+    const time = new Date();
+    const names = (["restoring", "before", "verify"] as const).map((what) =>
+      literal(besideName(present.database, what, time)),
+    );
+    const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname IN (${names.join(", ")})`;
+    if ((await query<number>(maintenance, psql, taken)) === 0) return time;
+    await pause(100);
+  }
+}

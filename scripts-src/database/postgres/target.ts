@@ -1,0 +1,171 @@
+/** What the server and the database say of themselves before a restore. */
+import { statfs } from "node:fs/promises";
+import type { TargetState } from "../restoring.ts";
+import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
+import type { Client } from "./clients.ts";
+import type { Connection } from "./connection.ts";
+import { jsonList } from "./json-list.ts";
+import { isBeside, literal } from "./names.ts";
+import { maintenanceNames } from "./maintenance.ts";
+import { query } from "./query.ts";
+
+/** Of the server, and of the database as the server sees it. */
+interface ServerFacts {
+  user: string;
+  superuser: boolean;
+  mayCreate: boolean;
+  exists: boolean;
+  /** The user is a member of the database's owner. */
+  owns: boolean;
+  roles: string[];
+  tablespaces: string[];
+  extensions: string[];
+  /** Extensions that everybody may create in a database of his own. */
+  trusted: string[];
+  sessions: number;
+  /** Users whose sessions the user may not end. */
+  lasting: string[];
+  /** "replication slot x": what belongs to the present database and would stay behind. */
+  tied: string[];
+  earlier: { name: string; bytes: number }[];
+  unproven: string[];
+  /** pg_cron can live in this database alone. */
+  cronDatabase: string | null;
+  /** Path of the server's data, where it may be known and the server seems to be on this machine. */
+  dataFolder: string | null;
+  /** Room for locks of one transaction. */
+  locks: number;
+}
+
+/** Of the database from within. */
+interface DatabaseFacts {
+  tables: [table: string, rows: number][];
+  dataBytes: number;
+  removals: Removal[];
+  defaultPrivileges: string[];
+  keptExtensions: string[];
+  keptRelations: string[];
+  keptSchemas: [string, "ours" | "foreign"][];
+  /** Installed extensions, and those of them that belong to the user. */
+  installed: string[];
+  ownExtensions: string[];
+  publications: string[];
+  hasPublic: boolean;
+  mayCreateInPublic: boolean;
+}
+
+/** What `plan` and the loads need beyond what every engine says. */
+export interface PostgresTarget
+  extends TargetState, Omit<ServerFacts, keyof TargetState>, Omit<DatabaseFacts, keyof TargetState> {
+  name: string;
+  /** Another database that can be connected to; absent: nothing can be exchanged. */
+  maintenance: string | undefined;
+  /** It is one of the databases that are there to be connected to when no other can be. */
+  isMaintenance: boolean;
+}
+
+/** Sessions that the user may end. */
+export const mayEnd = `(pg_has_role(usesysid, 'USAGE') OR (pg_has_role('pg_signal_backend', 'USAGE')
+  AND NOT coalesce((SELECT rolsuper FROM pg_roles WHERE oid = usesysid), true)))`;
+
+const others = "pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'";
+
+function serverQuery(database: string): string {
+  const named = literal(database);
+  return `SELECT json_build_object(
+    'user', current_user,
+    'superuser', current_setting('is_superuser') = 'on',
+    'mayCreate', (SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user),
+    'exists', EXISTS (SELECT FROM pg_database WHERE datname = ${named}),
+    'owns', coalesce((SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = ${named}), true),
+    'roles', ${jsonList("SELECT rolname FROM pg_roles")},
+    'tablespaces', ${jsonList("SELECT spcname FROM pg_tablespace")},
+    'extensions', ${jsonList("SELECT name FROM pg_available_extensions")},
+    'trusted', ${jsonList("SELECT DISTINCT name FROM pg_available_extension_versions WHERE trusted")},
+    'sessions', (SELECT count(*) FROM pg_stat_activity WHERE datname = ${named} AND usesysid IS NOT NULL AND ${others}),
+    'lasting', ${jsonList(`SELECT DISTINCT coalesce(usename, 'unknown') FROM pg_stat_activity
+      WHERE datname = ${named} AND ${others} AND NOT ${mayEnd}`)},
+    'tied', ${jsonList(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = ${named}
+      UNION ALL SELECT 'subscription ' || subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = ${named}
+      UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = ${named}`)},
+    'earlier', ${jsonList(`SELECT json_build_object('name', datname, 'bytes',
+        CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
+      FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`)},
+    'unproven', ${jsonList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} ORDER BY datname`)},
+    'cronDatabase', current_setting('cron.database_name', true),
+    'dataFolder', CASE WHEN (current_setting('is_superuser') = 'on' OR pg_has_role('pg_read_all_settings', 'USAGE'))
+      AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END,
+    'locks', current_setting('max_locks_per_transaction')::bigint
+      * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint))`;
+}
+
+const databaseQuery = `SELECT json_build_object(
+    'tables', ${jsonList(`SELECT json_build_array(n.nspname || '.' || c.relname,
+        greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      ORDER BY n.nspname, c.relname`)},
+    'dataBytes', pg_database_size(current_database()),
+    'removals', ${jsonList(removalsQuery)},
+    'defaultPrivileges', ${jsonList(defaultPrivilegesQuery)},
+    'keptExtensions', ${jsonList(`SELECT extname FROM pg_extension WHERE ${keptExtension}`)},
+    'keptRelations', ${jsonList(`SELECT n.nspname || '.' || c.relname FROM pg_extension x JOIN pg_depend d ON d.refobjid = x.oid
+      AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
+      JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${keptExtension}`)},
+    'keptSchemas', ${jsonList(keptSchemasQuery)},
+    'installed', ${jsonList("SELECT extname FROM pg_extension")},
+    'ownExtensions', ${jsonList("SELECT extname FROM pg_extension WHERE pg_has_role(extowner, 'USAGE')")},
+    'publications', ${jsonList("SELECT pubname FROM pg_publication")},
+    'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
+    'mayCreateInPublic', coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), true))`;
+
+/** A database that is made of template0. */
+const nothing: DatabaseFacts = {
+  tables: [],
+  dataBytes: 0,
+  removals: [],
+  defaultPrivileges: [],
+  keptExtensions: ["plpgsql"],
+  keptRelations: [],
+  keptSchemas: [],
+  installed: ["plpgsql"],
+  ownExtensions: [],
+  publications: [],
+  hasPublic: true,
+  mayCreateInPublic: true,
+};
+
+/** Asks the server. `maintenance` is another database that can be connected to. Throws `Failure`. */
+export async function askTarget(
+  present: Connection,
+  psql: Client,
+  { exists, maintenance }: { exists: boolean; maintenance: Connection | undefined },
+): Promise<PostgresTarget> {
+  const server = await query<ServerFacts>(
+    exists ? present : (maintenance ?? present),
+    psql,
+    serverQuery(present.database),
+  );
+  const inside = server.exists ? await query<DatabaseFacts>(present, psql, databaseQuery) : nothing;
+  return {
+    ...server,
+    ...inside,
+    tables: new Map(inside.tables),
+    empty: inside.removals.every(({ what }) => what === "schema public") && inside.tables.length === 0,
+    freeBytes: await freeBytes(server.dataFolder),
+    name: present.database,
+    maintenance: maintenance?.database,
+    isMaintenance: maintenanceNames.includes(present.database),
+  };
+}
+
+async function freeBytes(folder: string | null): Promise<number | undefined> {
+  try {
+    if (folder === null) return undefined;
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch {
+    return undefined; // the server is elsewhere after all, or its folder is closed to us
+  }
+}

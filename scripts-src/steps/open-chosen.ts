@@ -1,0 +1,87 @@
+/** Opens the backup that was asked for: the named one or the newest, from BACKUP_DIR or as a copy from S3. */
+import { keysFrom } from "../archive/keys.ts";
+import type { Manifest } from "../archive/manifest.ts";
+import { formatBackupName, parseBackupName } from "../archive/name.ts";
+import { openBackup, type OpenBackup } from "../archive/read.ts";
+import { watched } from "../archive/tally.ts";
+import { requireSigned } from "../archive/trust.ts";
+import { codeOf, Failure } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import { bytesText } from "../base/text.ts";
+import type { Database } from "../database/database.ts";
+import { spool } from "../places/spool.ts";
+import type { Job } from "../run/script.ts";
+import type { Target } from "./dry-run-checks.ts";
+import { findLocal, findRemote } from "./find-backup.ts";
+import type { RestoreOptions } from "./restore-options.ts";
+
+type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned">;
+
+interface Copy {
+  name: string;
+  path: string;
+  manifest: Manifest | undefined;
+}
+
+/** The backup, and with `fromS3` its copy in `folder`, which goes when it is disposed of. Throws `Failure`. */
+export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<OpenBackup> {
+  const { options, facts } = job;
+  const opening = { keys: keysFrom(job), unsigned: options.unsigned };
+  if (!options.fromS3) {
+    const file = await openBackup(await findLocal(job, target, folder, options), opening);
+    Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
+    return file;
+  }
+  const copy = await fetchBackup(job, target, folder);
+  try {
+    const file = await openBackup(copy.path, { ...opening, origin: copy });
+    Object.assign(facts, { file: file.name, bytes: file.bytes });
+    return {
+      ...file,
+      async [Symbol.asyncDispose]() {
+        await file[Symbol.asyncDispose]();
+        await copy[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await copy[Symbol.asyncDispose]();
+    throw tellOrigin(error, copy.path, facts);
+  }
+}
+
+/** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
+export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
+  if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
+  const { message, status, hints, cause } = error;
+  return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
+}
+
+/** The backup in S3 as a copy in `folder`. */
+async function fetchBackup(job: Job<Choice & object>, target: Target, folder: string): Promise<Copy & AsyncDisposable> {
+  const { log, options } = job;
+  const { place, backup } = await findRemote(job, target, options);
+  const { name } = backup;
+  job.facts.remoteLocation = place.locate(name);
+  const keys = keysFrom(job);
+  const manifest = backup.committed ? await place.manifest(name, keys.manifestKeys) : undefined;
+  if (!options.unsigned) requireSigned(name, manifest, keys);
+  if (manifest && manifest.bytes !== backup.bytes)
+    throw new Failure(
+      `${job.facts.remoteLocation} is damaged: it has ${backup.bytes} bytes, its manifest says ${manifest.bytes}`,
+      { hints: ["nothing was fetched; restore another backup"] },
+    );
+  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(backup.bytes)}`);
+  const progress = showProgress("fetch", backup.bytes);
+  try {
+    const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
+    return { name, manifest, ...(await spool(folder, spoolName(name, target.database), bytes)) };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Among our own partial files, whatever database it is of: our lock guards it, and our next run sweeps it. */
+function spoolName(name: string, database: Database): string {
+  const backup = parseBackupName(name);
+  return backup ? formatBackupName({ ...backup, database: database.name }) : name;
+}

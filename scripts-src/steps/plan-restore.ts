@@ -1,0 +1,142 @@
+/** Decides how a backup is restored, before anything happens. */
+import { dirname, resolve } from "node:path";
+import type { OpenBackup } from "../archive/read.ts";
+import { Failure } from "../base/errors.ts";
+import { bytesText, counted } from "../base/text.ts";
+import type { Connected, Contents } from "../database/database.ts";
+import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
+import type { Job } from "../run/script.ts";
+import { backupFolder } from "./backup-folder.ts";
+import type { RestoreOptions } from "./restore-options.ts";
+
+/**
+ * `new`: the database does not exist and is created. `fill`: it is empty and is filled. `beside`: a new database is exchanged for the
+ * present one. `in place`: everything in the present one is removed first. `into`: another, new database.
+ */
+export type Way = "new" | "fill" | "beside" | "in place" | "into";
+
+export interface Decision {
+  way: Way;
+  /** Why it is not done beside the present database. */
+  reasons: string[];
+  /** Why it cannot be done at all. */
+  problems: string[];
+}
+
+export interface Planned {
+  database: Connected;
+  file: OpenBackup;
+  contents: Contents;
+  target: TargetState;
+  way: Way;
+  reasons: string[];
+  load: LoadOptions;
+}
+
+/** Which way, by what was asked for and what is possible. */
+export function decideWay(
+  { into, inPlace }: Pick<RestoreOptions, "into" | "inPlace">,
+  { exists, empty }: Pick<TargetState, "exists" | "empty">,
+  plan: Omit<RestorePlan, "warnings">,
+  { atomicLoad }: Pick<Connected, "atomicLoad">,
+): Decision {
+  const { problems, createProblems, besideProblems, inPlaceProblems, fillsEmpty } = plan;
+  const reasons = [...createProblems, ...besideProblems];
+  const inside = (way: Way, why: string[]) => ({ way, reasons: why, problems: [...problems, ...inPlaceProblems] });
+  if (into !== undefined) return { way: "into", reasons: [], problems: [...problems, ...createProblems] };
+  if (!exists) return { way: "new", reasons: [], problems: [...problems, ...createProblems] };
+  if (fillsEmpty && empty) return inside("fill", reasons);
+  if (inPlace) return inside("in place", ["--in-place was given"]);
+  if (reasons.length === 0) return { way: "beside", reasons: [], problems };
+  if ((atomicLoad && inPlaceProblems.length === 0) || fillsEmpty) return inside("in place", reasons);
+  if (atomicLoad) return { way: "in place", reasons, problems: [...problems, ...reasons, ...inPlaceProblems] };
+  return { way: "beside", reasons: [], problems: [...problems, ...reasons] };
+}
+
+/** Compares the backup with the target and decides. Throws a `Failure` that lists everything that stands in the way. */
+export async function planRestore(
+  job: Job<RestoreOptions>,
+  database: Connected,
+  file: OpenBackup,
+  contents: Contents,
+): Promise<Planned> {
+  const { options, log } = job;
+  const load = loadOptions(job, file);
+  const target = await database.target();
+  const plan = await database.plan(contents, target, load);
+  for (const warning of plan.warnings) log.warn(warning);
+  const { way, reasons, problems } = decideWay(options, target, plan, database);
+  const loses = way === "beside" || way === "in place";
+  const all = [
+    ...problems,
+    ...(loses && !options.replace ? partialProblems(file, contents, target) : []),
+    ...room(contents, target),
+  ];
+  if (all.length > 0) throw cannotRestore(database, file, all, { offersInPlace: offersInPlace(database, way, plan) });
+  return { database, file, contents, target, way, reasons, load };
+}
+
+/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
+function loadOptions(job: Job<RestoreOptions>, file: OpenBackup): LoadOptions {
+  const { noOwner, keepGoing, into, fromS3 } = job.options;
+  const trusted = file.signed || (!fromS3 && dirname(resolve(file.path)) === backupFolder(job));
+  return { noOwner, keepGoing, asleep: into !== undefined, trusted };
+}
+
+const shown = 10;
+
+/** A backup that leaves something out by its options, or of which nothing is known, would take away what it lacks. */
+export function partialProblems(
+  { name, manifest }: Pick<OpenBackup, "name" | "manifest">,
+  { tables, rows }: Contents,
+  target: Pick<TargetState, "tables">,
+): string[] {
+  if (manifest && manifest.dumpOptions.length === 0) return [];
+  const inBackup = new Set(tables);
+  const missing = [...target.tables.keys()].filter((table) => !inBackup.has(table));
+  const [here, there] = [[...(rows?.values() ?? [])], [...target.tables.values()]].map((all) =>
+    all.reduce((sum, count) => sum + count, 0),
+  );
+  const says = (lack: string) =>
+    `${name} ${lack}: add --replace if that is what you want, or --into NAME to restore it beside`;
+  if (missing.length > 0) {
+    const names = missing.slice(0, shown).join(", ") + (missing.length > shown ? ", …" : "");
+    return [
+      says(
+        `holds ${counted(tables.length, "table")}, the database ${target.tables.size}; ${missing.length} would be missing (${names})`,
+      ),
+    ];
+  }
+  if (rows && here === 0 && there !== undefined && there > 0)
+    return [says(`holds no rows, the database about ${there}; all of them would be missing`)];
+  return [];
+}
+
+/** The restored database is at least about as large as the SQL, or as the present one where that is smaller. */
+function room({ bytes }: Contents, { exists, empty, dataBytes, freeBytes }: TargetState): string[] {
+  const needed = exists && !empty ? Math.min(bytes, dataBytes) : bytes;
+  if (freeBytes === undefined || freeBytes >= needed) return [];
+  return [
+    `the server has ${bytesText(freeBytes)} of free space, the restored database needs about ${bytesText(needed)}: free some`,
+  ];
+}
+
+const offersInPlace = ({ atomicLoad }: Connected, way: Way, { problems, inPlaceProblems }: RestorePlan): boolean =>
+  way === "beside" && !atomicLoad && problems.length + inPlaceProblems.length === 0;
+
+const cannotRestore = (
+  { where }: Connected,
+  { name }: OpenBackup,
+  problems: readonly string[],
+  { offersInPlace }: { offersInPlace: boolean },
+) =>
+  new Failure(`cannot restore ${name} into ${where}; nothing was changed:\n${problems.join("\n")}`, {
+    hints: [
+      "fix what is listed, then restore again",
+      ...(offersInPlace
+        ? [
+            "or restore with --in-place: the present state is backed up first, then everything in the database is replaced",
+          ]
+        : []),
+    ],
+  });
