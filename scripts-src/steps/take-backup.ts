@@ -98,11 +98,11 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
 }
 
 /** A backup that is half as large as the last one, or less, is a reason to look. */
-function warnOfShrinking({ facts, warn }: Job): void {
-  const { database, bytes = 0, previousBytes = 0 } = facts;
+function warnOfShrinking(job: Job): void {
+  const { database, bytes = 0, previousBytes = 0 } = job.facts;
   if (bytes * 2 > previousBytes) return;
   const percent = ((1 - bytes / previousBytes) * 100).toFixed(1);
-  warn(
+  job.warn(
     `${database} is ${percent} % smaller than the last backup (${bytesText(bytes)}, it was ${bytesText(previousBytes)})`,
   );
 }
