@@ -1,6 +1,7 @@
 /** The secrets that reading a backup may need: the private key that decrypts it, and the key that proves where it comes from. */
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import { bech32 } from "@scure/base";
 import { diskFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import { hideSecrets } from "../base/secrets.ts";
@@ -31,7 +32,7 @@ export async function readIdentities(path: string): Promise<string[]> {
   const lines = text.split(/\r?\n/).map((line) => line.trim());
   const entries = lines.filter((line) => line !== "" && !line.startsWith("#"));
   hideSecrets(entries);
-  const strange = entries.find((entry) => !/^AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]+$/.test(entry));
+  const strange = entries.find((entry) => !entry.startsWith("AGE-SECRET-KEY-1") || !bech32.decodeUnsafe(entry));
   if (entries.length === 0 || strange !== undefined) throw noIdentity(path, strange);
   return entries;
 }
@@ -41,9 +42,10 @@ const kinds: readonly (readonly [start: RegExp, what: string, hint: string])[] =
   [
     /^age-encryption\.org|^-----BEGIN AGE/,
     "it is protected by a passphrase",
-    "decrypt it for this restore: age -d -o FILE …",
+    "decrypt it first: age -d FILE > KEYFILE",
   ],
   [/^-----BEGIN/, "it holds a key of SSH or TLS", "name the file that help --new-key or age-keygen made"],
+  [/^AGE-SECRET-KEY-1/, "a key in it is mistyped or cut short", "bring the whole file, as it was made"],
   [/^AGE-PLUGIN-/, "it needs a plugin of age", "decrypt the backup with age -d -i FILE, and restore the result"],
   [
     /^AGE-SECRET-KEY-PQ-/,

@@ -1,6 +1,7 @@
 /** METRICS_FILE: what Prometheus' node_exporter reads from its textfile folder. */
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { liesAhead } from "../base/clock.ts";
 import { codeOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
 import { replaceFile } from "../base/replace-file.ts";
@@ -98,7 +99,9 @@ function parse(text: string): Samples {
   const samples: Samples = new Map();
   for (const [, metric = "", labels = "", value] of text.matchAll(/^backup_scripts_(\w+)\{(.*)\} (\S+)$/gm)) {
     if (!samples.has(metric)) samples.set(metric, new Map());
-    samples.get(metric)?.set(labels, Number(value));
+    // a time from the future was taken by a wrong clock: it would hide failures until it is reached
+    const ahead = metric.endsWith("_timestamp_seconds") && liesAhead(new Date(Number(value) * 1000), new Date());
+    samples.get(metric)?.set(labels, ahead ? 0 : Number(value));
   }
   return samples;
 }

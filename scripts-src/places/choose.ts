@@ -37,22 +37,45 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
   const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
+  const { chosen, read } = await search(place, newestFirst, { present, keys, isNew: wanted.isNew });
+  if (!chosen) {
+    const later = before && all.length === 0 ? await listBackups(place, database) : [];
+    throw later.length > 0 ? noneBefore(place, database, later) : await noneOfOurs(place, database, read[0], ahead);
+  }
+  const others = read.slice(0, read.indexOf(chosen));
+  if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
+  for (const { name } of unfinished.filter((one) => oldestFirst(chosen, one) < 0))
+    log.warn(`passed over ${name}: it has no manifest, so it may be incomplete; name it to restore it`);
+  if (chosen.error) throw chosen.error;
+  return chosen;
+}
+
+/** The newest good backup that is not another server's; undefined when there is none. Does not throw. */
+export async function newestOfOurs(
+  place: Place,
+  backups: readonly Stored[],
+  present: Identity | undefined,
+  now: Date = new Date(),
+): Promise<Stored | undefined> {
+  const good = backups.filter(({ committed, backup }) => committed && !isAhead(backup, now));
+  const newestFirst = good.toSorted(oldestFirst).toReversed();
+  return (await search(place, newestFirst, { present, isNew: false })).chosen;
+}
+
+/** Reads manifests from the newest backup on, until one can be chosen. */
+async function search(
+  place: Place,
+  newestFirst: readonly Stored[],
+  { present, keys, isNew }: Pick<Wanted, "present" | "keys" | "isNew">,
+): Promise<{ chosen?: Owned; read: Owned[] }> {
   const read: Owned[] = [];
-  do {
+  while (read.length < newestFirst.length) {
     const next = newestFirst.slice(read.length, read.length + (read.length === 0 ? 1 : 32));
     read.push(...(await readOwners(place, next, present, keys)));
-    const chosen = pick(place, read, read.length === newestFirst.length, wanted.isNew);
-    if (!chosen) continue;
-    const others = read.slice(0, read.indexOf(chosen));
-    if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
-    for (const { name } of unfinished.filter((one) => oldestFirst(chosen, one) < 0))
-      log.warn(`passed over ${name}: it has no manifest, so it may be incomplete; name it to restore it`);
-    if (chosen.error) throw chosen.error;
-    return chosen;
-  } while (read.length < newestFirst.length);
-  const later = before && all.length === 0 ? await listBackups(place, database) : [];
-  if (later.length > 0) throw noneBefore(place, database, later);
-  throw await noneOfOurs(place, database, read[0], ahead);
+    const chosen = pick(place, read, read.length === newestFirst.length, isNew);
+    if (chosen) return { chosen, read };
+  }
+  return { read };
 }
 
 function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {

@@ -51,7 +51,9 @@ function refuseUnsafe(path: string): void {
   const why = distrust(path);
   if (why)
     throw new Failure(`the backup folder ${path} is not safe: ${why.cause} and plant a backup there`, {
-      hints: [`${why.hint}; or set BACKUP_DIR to a folder that only this user can write to`],
+      hints: [
+        `${why.hint}; or set BACKUP_DIR to a folder that only this user can write to (restore FILE takes a backup from anywhere)`,
+      ],
     });
 }
 

@@ -9,6 +9,7 @@ import {
   parseBackupName,
   proofName,
 } from "../archive/name.ts";
+import { liesAhead } from "../base/clock.ts";
 
 export interface StoredFile {
   name: string;
@@ -85,11 +86,8 @@ export const listBackups = async (place: Place, database?: string): Promise<Stor
 /** By their names; two that differ only in compression by spelling. */
 export const oldestFirst = (a: Stored, b: Stored): number => byAge(a.backup, b.backup) || (a.name < b.name ? -1 : 1);
 
-/** How far (ms) clocks of two machines can differ before one of them counts as wrong. */
-export const clockTolerance = 600_000;
-
-/** Whether a name lies in the future: the clock was wrong then, so the name says nothing of the age. */
-export const isAhead = ({ time }: BackupName, now: Date): boolean => time.getTime() - now.getTime() > clockTolerance;
+/** Whether a name lies in the future. */
+export const isAhead = ({ time }: BackupName, now: Date): boolean => liesAhead(time, now);
 
 /** The newest finished backup, of whatever places, that does not lie in the future. */
 export const newestGood = <T extends Stored>(backups: readonly T[], now: Date = new Date()): T | undefined =>

@@ -2,7 +2,7 @@
 import { ageText } from "../base/text.ts";
 import type { Outcome } from "../run/attempt.ts";
 import type { Job } from "../run/script.ts";
-import type { State } from "./health.ts";
+import { believable, type State } from "./health.ts";
 import type { Duties } from "./keep-time.ts";
 import { type Ticks, timeText } from "./ticks.ts";
 
@@ -52,6 +52,10 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { state, s
       });
       return madeUp;
     },
-    setBack: () => log.warn("the clock was set back; the schedule follows the new time"),
+    setBack() {
+      log.warn("the clock was set back; the schedule follows the new time");
+      Object.assign(state, believable(state, new Date()));
+      save();
+    },
   };
 }

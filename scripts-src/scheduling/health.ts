@@ -1,4 +1,5 @@
 /** Is a backup overdue? Pure. */
+import { liesAhead } from "../base/clock.ts";
 import type { Ticks } from "./ticks.ts";
 
 /** What is known of the schedule's work; kept in BACKUP_DIR by the scheduler. All times UTC. */
@@ -13,6 +14,12 @@ export interface State {
   failure?: string | undefined;
   /** What was found at the start that would make a run fail, and when; absent when all worked, or a run has ended since. */
   trouble?: { since: Date; cause: string } | undefined;
+}
+
+/** What can be believed of it: times from the future were taken by a wrong clock. */
+export function believable(state: State, now: Date): State {
+  const past = (time: Date | undefined) => (time && !liesAhead(time, now) ? time : undefined);
+  return { ...state, since: past(state.since) ?? now, good: past(state.good), running: past(state.running) };
 }
 
 /** A run that ends with the tick, or fails and is seen to: not yet a reason to wake a person. */

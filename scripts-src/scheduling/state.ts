@@ -5,7 +5,7 @@ import { z } from "zod";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { replaceFile } from "../base/replace-file.ts";
-import type { State } from "./health.ts";
+import { believable, type State } from "./health.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
 const schema = z.object({
@@ -19,10 +19,10 @@ const schema = z.object({
 /** One schedule a database, as with the lock. */
 export const stateFile = (folder: string, name: string): string => join(folder, `.${name}.schedule.json`);
 
-/** The state as it was written last; undefined when there is none, or none that can be read. */
+/** The state as it was written last, as far as it can be believed; undefined when there is none, or none that can be read. */
 export function readState(path: string): State | undefined {
   try {
-    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+    return believable(schema.parse(JSON.parse(readFileSync(path, "utf8"))), new Date());
   } catch {
     return undefined;
   }

@@ -1,15 +1,21 @@
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
-import { listBackups, newestGood } from "../places/place.ts";
+import { newestOfOurs } from "../places/choose.ts";
+import { inFolder } from "../places/folder.ts";
+import { listBackups } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
+import { backupFolder } from "./backup-folder.ts";
+import { identityWithoutServer } from "./identity.ts";
 
-/** When the newest good backup in S3 began; `known` when S3 cannot be asked, which is logged. */
+/** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
 export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, log, asked, facts } = job;
+  const database = facts.database ?? "";
   try {
-    const storage = await openStorage(settings, { log, signal: asked });
-    return newestGood(await listBackups(inBucket(storage), facts.database))?.backup.time;
+    const place = inBucket(await openStorage(settings, { log, signal: asked }));
+    const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
+    return (await newestOfOurs(place, await listBackups(place, database), present))?.backup.time;
   } catch (error) {
     if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;

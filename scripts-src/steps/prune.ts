@@ -1,7 +1,8 @@
 /** Deletes backups that the settings no longer keep, unless a clock is wrong. */
 import { durationText } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
-import { clockTolerance, type Place } from "../places/place.ts";
+import { clockTolerance } from "../base/clock.ts";
+import type { Place } from "../places/place.ts";
 import { prune } from "../places/prune.ts";
 import type { Rule } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";

@@ -5,6 +5,7 @@ import type { Job, Result } from "../run/script.ts";
 import { runAwsSync, syncArguments } from "../storage/aws-cli.ts";
 import { openStorage } from "../storage/open.ts";
 import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
+import { planFor } from "./plan-sync.ts";
 
 interface Options {
   dryRun: boolean;
@@ -35,7 +36,11 @@ async function callCli(
   // says where requests go, if that is neither AWS nor S3_URL
   if (settings.S3_URL === undefined) await openStorage(settings, job);
   const unfit = await findUnfit(folder, local);
-  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(unfit.keys()) });
+  const { foreign } =
+    settings.REMOTE_S3_DELETE && unfit.size === 0
+      ? await planFor(settings, folder, await openStorage(settings, job), local)
+      : { foreign: [] };
+  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(unfit.keys()), foreign });
   const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
   return { lines, unfit };
 }

@@ -1,18 +1,18 @@
 /** sync with the AWS SDK: plans, uploads what is missing in S3, checks sizes, deletes what the delete rule allows. */
 import { existsSync } from "node:fs";
-import { backupNameOf, parseBackupName } from "../archive/name.ts";
+import { parseBackupName } from "../archive/name.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import type { Job, Result } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
-import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
+import type { SyncPlan } from "../storage/plan.ts";
 import { openStorage } from "../storage/open.ts";
-import type { RemoteObject, Storage } from "../storage/storage.ts";
+import type { Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
 import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
+import { listRemote, planFor, type RemoteFile } from "./plan-sync.ts";
 
-type RemoteFile = Entry & RemoteObject;
 type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
 
 /** Brings S3 up to date with `folder`. Throws `Failure`. */
@@ -66,27 +66,14 @@ async function makePlan(
   storage: Storage,
   files: LocalFile[] | Promise<LocalFile[]>,
 ): Promise<Plan> {
-  const [local, remote] = await Promise.all([files, listRemote(storage)]);
-  const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
+  const plan = await planFor(settings, folder, storage, files);
   if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
   // what is not sent matters too when something is to go: it may be what outdates that
-  const concerned = plan.deletes.length > 0 ? local : plan.uploads.flat();
+  const concerned = plan.deletes.length > 0 ? await files : plan.uploads.flat();
   const unfit = await findUnfit(folder, concerned);
   const uploads = plan.uploads.filter(([file]) => file && !unfit.has(file.named.backup));
   // a backup that cannot be sent outdates no other
   return { ...plan, uploads, deletes: unfit.size > 0 ? [] : plan.deletes, unfit };
-}
-
-async function listRemote(storage: Storage): Promise<RemoteFile[]> {
-  const objects = await Array.fromAsync(storage.list());
-  return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
-}
-
-/** What the name of a backup, a manifest or a proof says. */
-function nameOf(name: string): Named | undefined {
-  const backup = backupNameOf(name);
-  const parsed = parseBackupName(backup);
-  return parsed && { backup, database: parsed.database, time: parsed.time };
 }
 
 /** As many at once as fit in memory: a large file needs five parts, a small one itself. */

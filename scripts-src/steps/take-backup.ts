@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
+import type { Identity } from "../archive/identity.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { seal, sealJson } from "../archive/seal.ts";
 import { startTally, watched } from "../archive/tally.ts";
@@ -10,7 +11,8 @@ import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
-import { findBackups, newestGood, type Place, type StoredFile } from "../places/place.ts";
+import { newestOfOurs } from "../places/choose.ts";
+import { findBackups, newestGood, type Place, type Stored, type StoredFile } from "../places/place.ts";
 import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
 import { openDestination } from "./destination.ts";
@@ -32,8 +34,12 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
   for (const warning of server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
   const { files, trouble } = await listRemote(job, database, remote);
-  const present = [...(await local.list(database.name)), ...files];
-  facts.previousBytes = newestGood(findBackups(present, database.name))?.bytes;
+  const localFiles = await local.list(database.name);
+  const present = [...localFiles, ...files];
+  facts.previousBytes = await previousBytes(identityOf(settings, database), [
+    { place: local, backups: findBackups(localFiles, database.name) },
+    ...(remote ? [{ place: remote, backups: findBackups(files, database.name) }] : []),
+  ]);
   const destination = await openDestination({
     job,
     database,
@@ -118,6 +124,15 @@ async function describeRows(
   );
   const total = [...rows.values()].reduce((sum, count) => sum + count, 0);
   return { rows: total, tables: recipients ? await sealJson(counts, recipients) : counts };
+}
+
+/** Size of the last good backup of ours. */
+async function previousBytes(
+  identity: Identity,
+  places: readonly { place: Place; backups: Stored[] }[],
+): Promise<number | undefined> {
+  const newest = places.map(({ place, backups }) => newestOfOurs(place, backups, identity));
+  return newestGood((await Promise.all(newest)).flatMap((backup) => backup ?? []))?.bytes;
 }
 
 /** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */

@@ -1,5 +1,6 @@
 /** `sync` with the AWS CLI, for those who want it: the same rules, as its filters. */
 import { variables } from "../base/environment.ts";
+import { liesAhead } from "../base/clock.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { shell } from "../base/process.ts";
@@ -48,7 +49,11 @@ export function syncFilters(
 const stem = ({ backup }: Named) => backup.replace(/_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?\.sql(\.\w+){0,2}$/, "");
 
 function guards(database: string, files: readonly LocalFile[]): string[][] {
-  const newest = new Date(Math.max(...files.map(({ named }) => named.time.getTime()))).toISOString().slice(0, 10);
+  const times = files
+    .filter(({ named }) => !liesAhead(named.time, new Date()))
+    .map(({ named }) => named.time.getTime());
+  // without any, nothing is outdated
+  const newest = new Date(Math.max(0, ...times)).toISOString().slice(0, 10);
   const names = new Set(files.map(({ name }) => name));
   const missing = files.flatMap(({ name, named }) =>
     name === named.backup
@@ -57,7 +62,7 @@ function guards(database: string, files: readonly LocalFile[]): string[][] {
   );
   return [
     ...fromDayOn(newest).map((day) => ["--exclude", `${database}_${day}_*`]),
-    ...files.filter(({ named }) => named.time.toISOString().startsWith(newest)).map(({ name }) => ["--include", name]),
+    ...files.filter(({ named }) => named.time.toISOString() >= newest).map(({ name }) => ["--include", name]),
     // the backup is still here, only its manifest or its proof is not
     ...missing.map((name) => ["--exclude", name]),
   ];
@@ -71,12 +76,12 @@ export function fromDayOn(day: string): string[] {
   return [day, ...later];
 }
 
-/** The words behind `aws`; with `damaged` backups nothing is deleted. */
+/** The words behind `aws`; with `damaged` backups nothing is deleted, and what is `foreign` in S3 never. */
 export function syncArguments(
   folder: string,
   local: readonly LocalFile[],
   settings: Settings,
-  { dryRun, damaged }: { dryRun: boolean; damaged: ReadonlySet<string> },
+  { dryRun, damaged, foreign = [] }: { dryRun: boolean; damaged: ReadonlySet<string>; foreign?: readonly string[] },
 ): string[] {
   const target = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
   // the CLI reads them as patterns, and would silently match nothing
@@ -98,6 +103,7 @@ export function syncArguments(
     ...(settings.S3_URL ? ["--endpoint-url", settings.S3_URL] : []),
     ...(settings.S3_STORAGE_CLASS ? ["--storage-class", settings.S3_STORAGE_CLASS] : []),
     ...syncFilters(local, mayDelete, damaged),
+    ...(mayDelete ? foreign.flatMap((name) => ["--exclude", name]) : []),
     ...(mayDelete ? ["--delete"] : []),
     ...(dryRun ? ["--dryrun"] : []),
   ];

@@ -1,4 +1,5 @@
 /** What `sync` has to do. Pure: decides by names and sizes alone. */
+import { liesAhead } from "../base/clock.ts";
 
 /** What a name says, when it is that of a backup or of its manifest. */
 export interface Named {
@@ -33,13 +34,13 @@ export interface SyncPlan<Local extends Entry, Remote extends Entry> {
 export function planSync<Local extends Entry & { named: Named }, Remote extends Entry>(
   local: readonly Local[],
   remote: readonly Remote[],
-  { mayDelete }: { mayDelete: boolean },
+  { mayDelete, now = new Date() }: { mayDelete: boolean; now?: Date },
 ): SyncPlan<Local, Remote> {
   const there = new Map(remote.map(({ name, bytes }) => [name, bytes]));
   const [missing, present] = split(local, ({ name, bytes }) => there.get(name) !== bytes);
   const names = new Set(local.map(({ name }) => name));
   const gone = remote.filter(({ name }) => !names.has(name));
-  const here = indexLocal(local);
+  const here = indexLocal(local, now);
   const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry.named, here, mayDelete) }));
   const refusal =
     mayDelete && here.size === 0 && gone.some(({ named }) => named)
@@ -65,13 +66,17 @@ interface Here {
  * The local backups by database, made once for all objects: there may be many thousands of both. A manifest whose backup
  * is gone counts for nothing: a folder that holds no more than that must not outdate what is in S3.
  */
-export function indexLocal(local: readonly { name: string; named: Named }[]): ReadonlyMap<string, Here> {
+export function indexLocal(
+  local: readonly { name: string; named: Named }[],
+  now: Date = new Date(),
+): ReadonlyMap<string, Here> {
   const index = new Map<string, Here>();
   for (const { name, named } of local) {
     if (name !== named.backup) continue;
     const here = index.get(named.database) ?? { backups: new Set(), newest: -Infinity };
     here.backups.add(name);
-    here.newest = Math.max(here.newest, named.time.getTime());
+    // a name from the future would outdate whatever another machine sends
+    if (!liesAhead(named.time, now)) here.newest = Math.max(here.newest, named.time.getTime());
     index.set(named.database, here);
   }
   return index;

@@ -155,6 +155,11 @@ describe("without the private key", () => {
     ["that is not there", () => join(dir, "none.txt"), /cannot read the private key in .*none.txt[^]*no such file/],
     ["that is a public one", () => keyFile("public.txt", key.recipient), /cannot be used: it holds a public key/],
     ["in a file that is empty", () => keyFile("empty.txt", "# public key: age1\n"), /cannot be used: it holds no key/],
+    [
+      "that was mistyped",
+      () => keyFile("typo.txt", readFileSync(key.file, "utf8").replace(/(?<=AGE-SECRET-KEY-1\w{10})\w{2}/, "QQ")),
+      /cannot be used: a key in it is mistyped or cut short/,
+    ],
     ["of SSH", () => keyFile("ssh.txt", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"), /it holds a key of SSH or TLS/],
     ["with a passphrase", () => keyFile("pass.txt", "age-encryption.org/v1\n-> scrypt"), /protected by a passphrase/],
   ])("a key %s is refused by its right name", async (_, identity, cause) => {

@@ -339,7 +339,11 @@ describe("sync without a server", () => {
     ["false", false],
   ])("shell 3.3, 3.4: runs aws s3 sync, with REMOTE_S3_DELETE=%s: --delete %p", async (value, deletes) => {
     const path = fakePath("upload: app_2026-01-01_03-00-00.sql.gz to s3://bucket/path/app_2026-01-01_03-00-00.sql.gz");
+    // whose the backups are that could be deleted is asked by ourselves
+    const s3 = startS3Server({ region: undefined }, { key: "k", secret: "the secret words" });
+    await s3.newBucket("bucket");
     const env = {
+      S3_URL: s3.url,
       PATH: path.PATH,
       SYNC_CLIENT: "aws-cli",
       REMOTE_S3_DELETE: value,
@@ -349,6 +353,7 @@ describe("sync without a server", () => {
     const { status, stderr } = await scripts.run("sync", [], { env });
     const recorded = path.recorded();
     path.remove();
+    await s3.stop();
     expect(status).toBe(0);
     expect(stderr).toContain("sync done with the AWS CLI: 1 file uploaded, 0 deleted");
     const args = recorded.slice(
@@ -364,7 +369,7 @@ describe("sync without a server", () => {
       "--no-progress",
       "--no-follow-symlinks",
       "--endpoint-url",
-      "http://127.0.0.1:9",
+      s3.url,
       "--storage-class",
       "GLACIER_IR",
     ]);

@@ -12,6 +12,7 @@ import { readManifest } from "../support/files.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
+import { testWhere } from "../support/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -174,6 +175,24 @@ test("I2: retention by number counts only this server's backups", async () => {
   expect(names()).not.toContain(mine[0]!);
   expect(names()).toEqual(expect.arrayContaining(others));
 });
+
+for (const client of ["sdk", "aws-cli"])
+  testWhere(client === "sdk" || Bun.which("aws") !== null, client)(
+    `I2: sync with REMOTE_S3_DELETE deletes only this server's (${client})`,
+    async () => {
+      await backUp(onB);
+      expectSuccess(await onA.run("backup", [], { env: { BACKUP_KEEP_LOCAL: "true" } }));
+      const mine = [400, 40].map((days) => plant(days, origin.A));
+      const others = [401, 41].map((days) => plant(days, origin.B));
+      const old = plant(402, undefined);
+      const env = { REMOTE_S3_DELETE: "true", SYNC_CLIENT: client };
+      const dry = await onA.run("sync", ["--dry-run"], { env });
+      expect(dry.stdout).not.toMatch(new RegExp(`delete.*${others[0]!.slice(5)}`));
+      expectSuccess(await onA.run("sync", [], { env }));
+      expect(names()).toEqual(expect.arrayContaining([...others, old]));
+      for (const key of mine) expect(names()).not.toContain(key);
+    },
+  );
 
 test("I3: nothing is deleted while this machine's clock and the bucket's differ, and that is a warning", async () => {
   await backUp(onA);

@@ -6,7 +6,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatBackupName, manifestName, parseBackupName } from "../../scripts-src/archive/name.ts";
-import { clockTolerance, type Place } from "../../scripts-src/places/place.ts";
+import { clockTolerance } from "../../scripts-src/base/clock.ts";
+import type { Place } from "../../scripts-src/places/place.ts";
 import { prune } from "../../scripts-src/places/prune.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { type Entry, type Named, planSync } from "../../scripts-src/storage/plan.ts";

@@ -111,3 +111,12 @@ test("the lines of a metric stand together, below its HELP and TYPE", () => {
     .map((line) => /backup_scripts_\w+/.exec(line)?.[0]);
   expect(names.filter((name, i) => name !== names[i - 1])).toEqual([...new Set(names)]);
 });
+
+test("I3: a success that a wrong clock dated in the future does not hide failures until then", () => {
+  const ahead = new Date(Date.now() + 400 * 86_400_000);
+  const site = "ahead";
+  writeMetrics(path, outcome({ site, startedAt: ahead, endedAt: ahead }));
+  writeMetrics(path, outcome({ site, status: "failure", exitStatus: 1, startedAt: new Date(), endedAt: new Date() }));
+  const last = /last_success_timestamp_seconds\{.*site="ahead".*\} (\S+)/.exec(readFileSync(path, "utf8"))?.[1];
+  expect(last).toBe("0");
+});

@@ -27,7 +27,7 @@ const complete = [
   "CREATE VIEW v AS SELECT 'a;b', \"c;d\", `e;f`",
   "CREATE VIEW v AS SELECT 'it''s; fine', 'it\\'s; too', '\\\\'",
   'CREATE VIEW v AS SELECT "say ""a;""", "\\";"',
-  "CREATE VIEW v AS SELECT `odd``;name\\` FROM t",
+  "CREATE VIEW v AS SELECT `odd``;name\\`",
   "CREATE VIEW v AS SELECT 1 -- ; no end 'here\n+ 2",
   'CREATE VIEW v AS SELECT 1 # ; no end "here\n+ 2',
   "CREATE VIEW v AS SELECT 5--1",
@@ -35,7 +35,7 @@ const complete = [
   "/*!50003 SET sql_mode = '' */",
   "/*!50001 CREATE VIEW v AS SELECT ';' */",
   "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 'x;' */",
-  "/*M!100301 CREATE VIEW v AS SELECT 'x;' */",
+  "/*M!100301 CREATE VIEW v AS SELECT 1 */",
   "INSERT INTO t VALUES ('\\! touch x\\n','DELIMITER ;;','-- \\0 /*',\\N,-5,0x5c);",
   "INSERT INTO `täble ☃` (`a`,`b`) VALUES ('😀;');",
 ];

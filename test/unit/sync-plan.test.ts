@@ -41,6 +41,12 @@ describe("shell 3.3, 3.4: what may be deleted from S3", () => {
     ["holiday.jpg", true, [], "not named like a backup"],
     ["app@3.partial", true, here, "not named like a backup"],
   ];
+  test("I3: a local name from the future outdates nothing", () => {
+    const now = new Date(Date.UTC(2026, 0, 8));
+    const plan = planSync(local("app@5", "app@20"), remote("app@3", "app@6", "app@7"), { mayDelete: true, now });
+    expect(names(plan.deletes)).toEqual(["app@3"]);
+  });
+
   test.each(cases)("%s, REMOTE_S3_DELETE=%p", (object, mayDelete, there, kept) => {
     expect(reasonToKeep(entry(object).named, indexLocal(there), mayDelete)).toBe(kept);
   });

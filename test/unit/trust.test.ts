@@ -1,5 +1,15 @@
 import { afterAll, beforeEach, expect, test } from "bun:test";
-import { chmodSync, chownSync, lchownSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { distrust, distrustFile } from "../../scripts-src/base/trust.ts";
 import { tempDir } from "../support/temp.ts";
@@ -23,6 +33,7 @@ describeWhere(process.getuid?.() === 0, "root")("what other users could change",
     chmodSync(outer, 0o755);
   });
 
+  const tempMount = tempDir("mount");
   type Change = () => void;
   const cases: [string, Change, path: string, cause: RegExp | undefined][] = [
     ["all is ours", () => {}, inner, undefined],
@@ -119,6 +130,20 @@ describeWhere(process.getuid?.() === 0, "root")("what other users could change",
     expect(look(eve, eve)).toBeUndefined();
     expect(look(mallory, eve)).toContain("belongs to user 65532");
     expect(look(0, 0, 0o666)).toContain("every user can write to");
+  });
+
+  test("a file system that gives all files to one user (NFS with squashed users) says nothing about who that is", () => {
+    const mount = Bun.which("bindfs") && Bun.spawnSync(["bindfs", `--force-user=${eve}`, inner, tempMount]).success;
+    if (!mount) return console.log("left out for want of bindfs");
+    try {
+      mkdirSync(join(tempMount, "backups"), { mode: 0o700 });
+      expect(statSync(join(tempMount, "backups")).uid).toBe(eve);
+      for (const path of ["", "backups", "not/made/yet"])
+        expect(distrust(join(tempMount, path), false)).toBeUndefined();
+      expect(readdirSync(join(tempMount, "backups"))).toEqual([]);
+    } finally {
+      Bun.spawnSync(["umount", tempMount]);
+    }
   });
 
   test("a mount point: what is above it cannot be exchanged", () => {

@@ -5,7 +5,7 @@
 import { Failure } from "../../base/errors.ts";
 import { isOneStatement } from "./blocks.ts";
 import type { QuoteRules } from "./sql-mode.ts";
-import { bare, comment, readings } from "./words.ts";
+import { bare, comment, endsAlike, everywhere, readings } from "./words.ts";
 
 /** A name that no other follows behind a point: it is in the database at hand. */
 const name = String.raw`(?:\`\`|[\w$\x80-\xff]+)(?![\w$\x80-\xff]| ?\.)`;
@@ -25,7 +25,7 @@ const patterns = (...sources: string[]): RegExp[] => sources.map((source) => new
 const loaded = patterns(
   String.raw`${create}(?:TEMPORARY )?TABLE${optional} ${name} ?\((?! ?LIKE\b)(?![\s\S]*\b(?:SELECT|TABLE)\b)`,
   String.raw`^DROP (?:TABLE|VIEW|SEQUENCE|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE)${optional} ${name}(?: ?, ?${name})*$`,
-  String.raw`^ALTER TABLE ${name}(?![\s\S]*\b(?:RENAME|EXCHANGE|IMPORT|DISCARD|SELECT)\b)`,
+  String.raw`^ALTER TABLE ${name}(?![\s\S]*\b(?:RENAME|EXCHANGE|IMPORT|DISCARD|SELECT|UNION|CONVERT(?! TO CHARACTER SET))\b)`,
   String.raw`^ALTER DATABASE \`\` (?:(?:DEFAULT )?(?:CHARACTER SET|CHARSET|COLLATE)[ =]+\w+ ?)+$`,
   `${create}SEQUENCE${optional} ${name}`,
   `^(?:DO|SELECT) SETVAL ?\\( ?${name} ?, ?${number}(?: ?, ?${number}){0,2} ?\\)$`,
@@ -73,7 +73,8 @@ export function judge(text: string, rules: QuoteRules): "load" | "leave out" {
   const words = bare(text, rules);
   const [first = "", ...others] = readings(words);
   if (first === "") return "leave out";
-  if (/(?:^|\n)[^\S\n]*delimiter\s/i.test(words) || words.includes("\0")) throw refused(first);
+  if (/(?:^|\n)[^\S\n]*delimiter\s/i.test(words) || words.includes("\0") || !endsAlike(text, words))
+    throw refused(first);
   if (/^ALTER DATABASE/i.test(first) && !/^ALTER DATABASE [`"]/.test(text)) throw refused(first);
   const verdict = kindOf(first);
   if (verdict === "load" && /^SET\b/i.test(first) && !isPlainSet(words, others)) throw refused(first);
@@ -81,9 +82,6 @@ export function judge(text: string, rules: QuoteRules): "load" | "leave out" {
     if (reading !== "" && !remainder.test(reading) && kindOf(reading) !== verdict) throw refused(reading);
   return verdict;
 }
-
-/** Older than every server: MariaDB does not read `/*!` comments of later versions, and old servers none that are newer than they are. */
-const everywhere = 50_699;
 
 /** Whether every server reads a SET as we do: our own reading goes on by what it sets. */
 const isPlainSet = (words: string, others: readonly string[]): boolean =>

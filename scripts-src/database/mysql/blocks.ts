@@ -2,6 +2,12 @@
 
 const token = /[A-Za-z_$\x80-\xff][\w$\x80-\xff]*|``|''|:=|\S/g;
 const blocks = new Set(["BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"]);
+const program =
+  /^CREATE (?:OR REPLACE )?(?:DEFINER ?= ?\S+ )?(?:AGGREGATE )?(PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)\b/i;
+/** Behind these stands a name, whatever word it is. */
+const named = /^(?:PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE|BODY|EXISTS|ON|\.|@|=)$/;
+/** The first word of a body that is one plain statement. */
+const plain = /^(?:SELECT|SET|RETURN|CALL|REPLACE|DO|WITH|VALUES|TABLE|GET|SIGNAL|EXECUTE)$/;
 /** What a program's declarations do not begin with, and another statement does. */
 const verbs = new Set(
   (
@@ -11,56 +17,96 @@ const verbs = new Set(
   ).split(" "),
 );
 
-/** `words` is bare SQL. What cannot be told is taken for one statement. */
+/** `words` is bare SQL with single spaces. What cannot be told of a program is taken for one statement. */
 export function isOneStatement(words: string): boolean {
   if (!/;\s*[^;\s]/.test(words)) return true;
-  if (!/^CREATE\b/i.test(words)) return false;
-  const tokens = (words.match(token) ?? []).map((word) => word.toUpperCase());
-  /** Blocks that are open: the words that began them; "case" for the expression. */
-  const open: string[] = [];
-  let begins = false;
-  let separated = false;
-  let header = true;
-  for (let at = 0; at < tokens.length; at++) {
-    const [before = "", word = "", after = ""] = [tokens[at - 1], tokens[at], tokens[at + 1]];
-    if (word === ";") {
-      begins = true;
-      separated ||= open.length === 0;
-      header = false;
-    } else if (begins) {
-      if (after === ":") {
-        at++;
-        continue;
-      }
-      begins = false;
-      header = false;
-      if (open.length === 0 && separated && isAnother(word, after)) return false;
-      if (word === "END") {
-        open.pop();
-        if (blocks.has(after)) at++;
-      } else if (blocks.has(word)) {
-        open.push(word);
-        begins = word === "BEGIN" || word === "LOOP" || word === "REPEAT";
-      } else begins = word === "ELSE";
-    } else if (word === "BEGIN" && before !== "." && before !== "@" && !/^[,)=.<>]$/.test(after)) {
-      open.push(word);
-      begins = true;
-    } else if (word === "CASE" && !header) open.push("case");
-    else if (word === "END" && (open.at(-1) === "case" || after === "REPEAT")) {
-      open.pop();
-      if (after === "REPEAT") at++;
-    } else if (/^(?:THEN|ELSE|DO)$/.test(word) && open.at(-1) !== "case") {
-      begins = true;
-      header = false;
-    } else if (word === "ROW" && before === "EACH") begins = true;
-    else if (header && /^(?:IF|CASE|LOOP|WHILE|REPEAT)$/.test(word) && !/^(?:NOT|EXISTS)$/.test(after)) {
-      open.push(word);
-      begins = word === "LOOP" || word === "REPEAT";
-    } else if (/^(?:SELECT|SET|RETURN|CALL|REPLACE)$/.test(word)) header = false;
-  }
-  return true;
+  const kind = program.exec(words)?.[1]?.toUpperCase();
+  return kind !== undefined && new Program(kind).isAlone(words.toUpperCase().match(token) ?? []);
 }
 
-/** Behind the end of a program: a statement of its own. What begins with BEGIN can be the last part of a package. */
-const isAnother = (word: string, after: string): boolean =>
-  verbs.has(word) || (word === "BEGIN" ? /^(?:;|NOT|WORK)$/.test(after) : blocks.has(word));
+class Program {
+  /** The words that began the blocks that are open; "case" for the expression. */
+  private readonly open: string[] = [];
+  /** The next word begins a statement. */
+  private begins = false;
+  /** No body has begun. */
+  private header = true;
+  /** An AS of Oracle's kind was there: declarations can follow, each with its `;`, then BEGIN. */
+  private declares = false;
+  private declaration = false;
+  private handler = false;
+  private separated = false;
+  private parentheses = 0;
+
+  private readonly kind: string;
+
+  constructor(kind: string) {
+    this.kind = kind;
+  }
+
+  isAlone(tokens: readonly string[]): boolean {
+    for (let at = 0; at < tokens.length; at++) {
+      const [before = "", word = "", after = ""] = [tokens[at - 1], tokens[at], tokens[at + 1]];
+      if (word === ")") this.parentheses--;
+      if (this.parentheses > 0 || (word === "(" && !this.begins)) {
+        if (word === "(") this.parentheses++;
+        continue;
+      }
+      if (word === ";") this.semicolon();
+      else if (this.begins && after === ":") at++;
+      else if (this.begins) {
+        if (this.open.length === 0 && this.separated && this.isAnother(word, after)) return false;
+        if (this.first(word) && blocks.has(after)) at++;
+        if (word === "(") this.parentheses++;
+      } else if (this.inside(before, word, after)) at++;
+    }
+    return true;
+  }
+
+  private semicolon(): void {
+    this.begins = true;
+    this.handler = false;
+    if (this.open.length > 0) return;
+    this.separated = true;
+    this.declares &&= this.header;
+  }
+
+  /** The first word of a statement; whether it ends a block, whose kind can follow. */
+  private first(word: string): boolean {
+    this.begins = word === "BEGIN" || word === "LOOP" || word === "REPEAT" || word === "ELSE";
+    if (!this.declares || word === "BEGIN") this.header = false;
+    this.declaration = word === "DECLARE";
+    if (word === "END") this.open.pop();
+    else if (blocks.has(word)) this.open.push(word);
+    return word === "END";
+  }
+
+  /** Any other word; whether the next one belongs to it. */
+  private inside(before: string, word: string, after: string): boolean {
+    const top = this.open.at(-1);
+    this.handler ||= this.declaration && word === "HANDLER";
+    const body = this.header || (this.handler && !/^(?:FOR|,)$/.test(before));
+    const ends = word === "END" && (top === "case" || (top === "REPEAT" && after === "REPEAT"));
+    if (ends) this.open.pop();
+    else if (word === "CASE" && !this.header) this.open.push("case");
+    else if (/^(?:THEN|ELSE)$/.test(word) && top !== "case") this.begins = true;
+    else if (word === "DO" && (top === "WHILE" || top === "FOR" || (this.header && this.kind === "EVENT")))
+      this.begins = true;
+    else if (word === "ROW" && before === "EACH") this.begins = true;
+    else if (word === "BEGIN" && body && !named.test(before) && after !== ":") this.first(word);
+    else if (this.header && !named.test(before)) this.inHeader(word, after);
+    return ends && after === "REPEAT";
+  }
+
+  private inHeader(word: string, after: string): void {
+    if (/^(?:AS|IS)$/.test(word)) this.declares = true;
+    else if (/^(?:IF|CASE|LOOP|WHILE|REPEAT)$/.test(word) && !/^(?:NOT|EXISTS)$/.test(after)) this.first(word);
+    else if (plain.test(word)) this.header = false;
+  }
+
+  /** Behind the end of a program: a statement of its own. */
+  private isAnother(word: string, after: string): boolean {
+    if (word === "BEGIN") return !(this.declares || this.kind === "PACKAGE") || /^(?:;|NOT|WORK)$/.test(after);
+    return verbs.has(word) || blocks.has(word);
+  }
+}

@@ -2,7 +2,8 @@
 import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
 import { features } from "./features.ts";
-import { type Piece, unquote } from "./statements.ts";
+import { unquote } from "./unquote.ts";
+import { type Piece } from "./statements.ts";
 import { triggerName, withoutDatabase } from "./triggers.ts";
 import { bare } from "./words.ts";
 

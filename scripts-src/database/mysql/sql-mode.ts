@@ -33,6 +33,7 @@ export function changeModes(rules: QuoteRules, text: string): QuoteRules {
     if (into !== undefined) saved.set(into.toLowerCase(), { what: what?.toLowerCase() ?? "", rules: now });
     else if (names !== undefined) halves = halvedSets.test(names);
     else if (from !== undefined && earlier?.what !== target.toLowerCase()) throw unclear(text);
+    else if (/^character/i.test(target) && /^\d/.test(value ?? word ?? "")) throw unclear(text);
     else if (/^character/i.test(target)) halves = earlier ? earlier.rules.halves : halvedSets.test(value ?? word ?? "");
     else if (earlier) ({ backslashes, ansiQuotes } = earlier.rules);
     else if (value === undefined) throw unclear(text);

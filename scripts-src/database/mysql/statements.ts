@@ -6,8 +6,10 @@
 import { Failure } from "../../base/errors.ts";
 import { judge, namesDatabase } from "./allowed.ts";
 import type { RowSink } from "../row-digest.ts";
+import { divertedTable, everyTable } from "./diverted.ts";
 import { insertHead, Rows } from "./rows.ts";
 import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
+import { unquote } from "./unquote.ts";
 
 export type Piece =
   /** A complete statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. A load can leave it out. */
@@ -60,6 +62,8 @@ export class Scanner {
   /** Of the INSERT at hand: its rows, its table, and whether a part of it was already passed on. */
   private insert: { rows: Rows; table: string; first: boolean } | undefined;
   private rules: QuoteRules = firstRules;
+  /** Tables, in small letters, into which no more rows may come. */
+  private readonly diverted = new Set<string>();
   /** Rows of each table so far. */
   readonly rows = new Map<string, number>();
   private readonly sinkOf: (table: string) => RowSink | undefined;
@@ -103,6 +107,7 @@ export class Scanner {
     if (!found) return true;
     if (this.rules.halves) throw this.refuse();
     const table = unquote(found[1] ?? "");
+    if (this.diverted.has(everyTable) || this.diverted.has(table.toLowerCase())) throw tooLate(table);
     this.insert = { rows: new Rows(this.rules.backslashes, this.sinkOf(table)), table, first: true };
     this.at = found[0].length;
     return false;
@@ -207,7 +212,7 @@ export class Scanner {
   /** What a special byte outside quotes and comments begins. */
   private skipSpecial(): void {
     const ahead = this.text.toString("latin1", this.at, this.at + 4);
-    if (ahead.startsWith("#") || /^--(\s|$)/.test(ahead)) this.within = "\n";
+    if (ahead.startsWith("#") || /^--(?:[\t-\r ]|$)/.test(ahead)) this.within = "\n";
     else if (/^\/\*(?!M?!)/.test(ahead)) this.within = "*/";
     else if (ahead.startsWith("\\") && ahead[1] !== "N") throw clientCommand(ahead.slice(0, 2));
     this.at += this.within === "*/" ? 2 : 1;
@@ -254,7 +259,10 @@ export class Scanner {
       ansiQuotes,
       namesDatabase: namesDatabase(text, this.rules),
     };
-    if (!leftOut) this.rules = changeModes(this.rules, text);
+    if (leftOut) return piece;
+    const diverted = divertedTable(text, this.rules);
+    if (diverted !== undefined) this.diverted.add(diverted.toLowerCase());
+    this.rules = changeModes(this.rules, text);
     return piece;
   }
 
@@ -279,13 +287,6 @@ export class Scanner {
 const special = new Uint8Array(256);
 for (const sign of "'\"`#-/\\") special[sign.charCodeAt(0)] = 1;
 
-/** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
-export const unquote = (word: string): string => {
-  const mark = word.slice(0, 1);
-  const plain = mark === "`" || mark === '"' ? word.slice(1, -1).replaceAll(mark.repeat(2), mark) : word;
-  return Buffer.from(plain, "latin1").toString();
-};
-
 const cutOff = () =>
   new Failure("the dump breaks off in the middle of a statement", {
     hints: ["the file is cut short: take another backup"],
@@ -301,5 +302,13 @@ const unreadable = () =>
     "the dump is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
     {
       hints: ["take it again with --default-character-set=utf8mb4"],
+    },
+  );
+
+const tooLate = (table: string) =>
+  new Failure(
+    `the dump holds rows of ${table} behind what would lead them elsewhere (a view, a trigger, a MERGE or remote table)`,
+    {
+      hints: ["dump programs write rows before triggers and views: look at the file before you restore it"],
     },
   );

@@ -1,19 +1,25 @@
 /** MariaDB writes triggers as their authors did, also with the database's name in front of the names of trigger and table. */
 import { Failure } from "../../base/errors.ts";
-import { unquote } from "./statements.ts";
+import { unquote } from "./unquote.ts";
 
 const name = '`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+';
 /** White space and comments. */
 const gap = "(?:\\s|/\\*(?!M?!)[\\s\\S]*?\\*/|--\\s[^\\n]*\\n|#[^\\n]*\\n)";
 const inDatabase = `(?:(${name})${gap}*\\.${gap}*)?`;
 const head = new RegExp(
-  `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${name})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=${name})`,
+  `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${name})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=(${name}))`,
   "i",
 );
 
 /** The name of the trigger that a statement (in latin1, without its definer) creates. */
 export function triggerName(text: string): string | undefined {
   const found = head.exec(text)?.[2];
+  return found === undefined ? undefined : unquote(found);
+}
+
+/** The name of its table. */
+export function triggerTable(text: string): string | undefined {
+  const found = head.exec(text)?.[5];
   return found === undefined ? undefined : unquote(found);
 }
 

@@ -13,6 +13,8 @@ const patterns = [pattern(false, false), pattern(false, true), pattern(true, fal
 
 /** Stands where a comment was. */
 export const comment = "\x02";
+/** Stands behind a text in which a server that skips the `/*!` comment around it would find the end of that. */
+const breaking = "\x03";
 
 /** A statement whose strings are '', and whose quoted names are ``; a mark stands for each comment. */
 export function bare(
@@ -21,10 +23,28 @@ export function bare(
 ): string {
   const found = patterns[((backslashes ? 2 : 0) + (ansiQuotes ? 1 : 0)) as 0 | 1 | 2 | 3];
   return text.replaceAll(found, (part) => {
-    if (part.startsWith("`") || (ansiQuotes && part.startsWith('"'))) return "``";
-    return part.startsWith("'") || part.startsWith('"') ? "''" : comment;
+    const end = part.includes("*/") ? breaking : "";
+    if (part.startsWith("`") || (ansiQuotes && part.startsWith('"'))) return `\`\`${end}`;
+    return (part.startsWith("'") || part.startsWith('"') ? "''" : comment) + end;
   });
 }
+
+/**
+ * Whether all clients and servers find the same ends of comments. Some skip what others read: `/*!` comments of newer versions,
+ * MySQL `/*M!` ones (its client, too, which then sees no quotation in them), and MySQL's client reads quotations in hints.
+ */
+export function endsAlike(text: string, words: string): boolean {
+  const skipped = [...words.matchAll(/\/\*(M?)!(\d{5,6})?([\s\S]*?)(?=\*\/|$)/g)];
+  const alike = skipped.every(
+    ([, mariadb, version = "0", inside = ""]) =>
+      (mariadb === "" && Number(version) <= everywhere) ||
+      !(inside.includes(breaking) || (mariadb === "M" && /['`;]/.test(inside))),
+  );
+  return alike && [...text.matchAll(/\/\*\+([\s\S]*?)(?=\*\/|$)/g)].every(([, hint = ""]) => !/['";\\#]|--/.test(hint));
+}
+
+/** What every server reads: MariaDB does not read `/*!` comments of later versions. */
+export const everywhere = 50_699;
 
 const mark = /\/\*(M?)!(\d{5,6})?|\*\//g;
 
@@ -47,7 +67,7 @@ function partsOf(words: string): Part[] {
 }
 
 /** MariaDB does not read `/*!` comments of these versions, which are MySQL's own. */
-const notForMariadb = (version: number) => version >= 50_700 && version <= 99_999;
+const notForMariadb = (version: number) => version > everywhere && version <= 99_999;
 
 /**
  * What servers of every version read of a bare statement, with single spaces: they leave out `/*!` comments of versions newer than
@@ -59,6 +79,7 @@ export function readings(words: string): string[] {
       .map(({ text }) => text)
       .join(" ")
       .replaceAll(comment, " ")
+      .replaceAll(breaking, "")
       .replaceAll(/\s+/g, " ")
       .trim();
   if (!words.includes("!")) return [tidy([{ text: words }])];

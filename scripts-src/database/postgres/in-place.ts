@@ -84,7 +84,10 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
     ours = await session.settled(transactionNumber);
     session.write(`${how.prelude.join("\n")}\n`);
     const expected = withoutKept(contents.rows, how.keptRelations);
-    rows = countRows(await feed(session, watched(sql, watch.moved), { filter, path, expected }), await session.copied());
+    rows = countRows(
+      await feed(session, watched(sql, watch.moved), { filter, path, expected }),
+      await session.copied(),
+    );
     // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
     if ((await session.settled(transactionNumber)) !== ours) throw endedByDump(connection);
     compareRows(expected, rows);

@@ -1,0 +1,68 @@
+/** What sync has to do, as far as listings and manifests in S3 say: both ways of sending use it. */
+import { backupNameOf, parseBackupName } from "../archive/name.ts";
+import { inBucket } from "../places/bucket.ts";
+import { inFolder } from "../places/folder.ts";
+import { readOwners, unknownIsOurs } from "../places/owners.ts";
+import { findBackups } from "../places/place.ts";
+import type { Settings } from "../settings/settings.ts";
+import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
+import type { RemoteObject, Storage } from "../storage/storage.ts";
+import { identityWithoutServer } from "./identity.ts";
+import type { LocalFile } from "./local-files.ts";
+
+export type RemoteFile = Entry & RemoteObject;
+
+/** Lists S3 and plans; of what could be deleted only backups of ours are, and the others' files are returned as `foreign`. */
+export async function planFor(
+  settings: Settings,
+  folder: string,
+  storage: Storage,
+  files: LocalFile[] | Promise<LocalFile[]>,
+): Promise<SyncPlan<LocalFile, RemoteFile> & { foreign: string[] }> {
+  const [local, remote] = await Promise.all([files, listRemote(storage)]);
+  const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
+  const foreign = await findForeign(settings, folder, storage, { deletes: plan.deletes, remote });
+  const kept = plan.deletes.flatMap((entry) => {
+    const why = foreign.get(backupNameOf(entry.name));
+    return why === undefined ? [] : [{ entry, why }];
+  });
+  const deletes = plan.deletes.filter(({ name }) => !foreign.has(backupNameOf(name)));
+  return { ...plan, deletes, kept: [...plan.kept, ...kept], foreign: kept.map(({ entry }) => entry.name) };
+}
+
+/** Which backups in S3 are not ours, or may be another server's, and why they stay. */
+async function findForeign(
+  settings: Settings,
+  folder: string,
+  storage: Storage,
+  { deletes, remote }: { deletes: readonly RemoteFile[]; remote: readonly RemoteFile[] },
+): Promise<ReadonlyMap<string, string>> {
+  const place = inBucket(storage);
+  const concerned = new Set(deletes.map(({ name }) => backupNameOf(name)));
+  const backups = findBackups(remote).filter(({ name }) => concerned.has(name));
+  const reasons = new Map<string, string>();
+  for (const [database, some] of Map.groupBy(backups, ({ backup }) => backup.database)) {
+    const present = await identityWithoutServer(settings, inFolder(folder), database);
+    const owned = await readOwners(place, some, present);
+    const mayBeOurs = unknownIsOurs(place, owned);
+    for (const { name, owner, error } of owned) {
+      if (error) reasons.set(name, "its manifest cannot be read");
+      else if (owner === "other") reasons.set(name, "a backup of another server");
+      else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
+    }
+  }
+  return reasons;
+}
+
+/** What lies in S3. */
+export async function listRemote(storage: Storage): Promise<RemoteFile[]> {
+  const objects = await Array.fromAsync(storage.list());
+  return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
+}
+
+/** What the name of a backup, a manifest or a proof says. */
+function nameOf(name: string): Named | undefined {
+  const backup = backupNameOf(name);
+  const parsed = parseBackupName(backup);
+  return parsed && { backup, database: parsed.database, time: parsed.time };
+}
