@@ -5,7 +5,7 @@ import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
 import { findBackups, type Place, type Stored, type StoredFile } from "./place.ts";
-import { type Candidate, type Fate, type Plan, planRetention, type Rule } from "./retention.ts";
+import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
 
 export interface Retention {
   database: string;
@@ -13,6 +13,8 @@ export interface Retention {
   /** Whose backups are ours. */
   present: Identity | undefined;
   now?: Date;
+  /** A backup that does not exist yet: a dry run plans as if it did. */
+  coming?: Candidate;
 }
 
 /**
@@ -22,9 +24,9 @@ export interface Retention {
 export async function planPrune(
   place: Place,
   files: readonly StoredFile[],
-  { database, rules, present, now = new Date() }: Retention,
+  { database, rules, present, now = new Date(), coming }: Retention,
 ): Promise<Plan<Candidate>> {
-  let backups: Candidate[] = findBackups(files, database);
+  let backups: Candidate[] = [...findBackups(files, database), ...(coming ? [coming] : [])];
   for (;;) {
     const read = backups.filter(isRead);
     const plan = planRetention(backups, { rules, now, unknownIsOurs: unknownIsOurs(place, read) });
@@ -85,13 +87,6 @@ export async function prune(
 
 const companions = (name: string, names: ReadonlySet<string>) =>
   [proofName(name), manifestName(name)].filter((one) => names.has(one));
-
-/** What no rule keeps, for people: "older than 7 days (LOCAL_RETENTION_DAYS)". */
-export function whyDeleted(rules: readonly Rule[]): string {
-  const [rule] = rules;
-  if (rule?.kind === "days" && rules.length === 1) return `older than ${rule.count} days (${rule.setting})`;
-  return `kept by none of ${rules.map(({ setting, count }) => `${setting}=${count}`).join(", ")}`;
-}
 
 /** Manifests and proofs whose backup is missing, older than the days and than all that is kept: a run died between two deletions. */
 async function lonelyOnes(

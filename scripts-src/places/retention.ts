@@ -105,6 +105,13 @@ function isoWeek(time: Date): string {
 export const textOf = ({ kind, count, setting }: Rule): string =>
   kind === "days" ? `not older than ${count} days (${setting})` : `${kind} (${setting}=${count})`;
 
+/** What no rule keeps, for people: "older than 7 days (LOCAL_RETENTION_DAYS)". */
+export function whyDeleted(rules: readonly Rule[]): string {
+  const [rule] = rules;
+  if (rule?.kind === "days" && rules.length === 1) return `older than ${rule.count} days (${rule.setting})`;
+  return `kept by none of ${rules.map(({ setting, count }) => `${setting}=${count}`).join(", ")}`;
+}
+
 /**
  * A clock that jumps makes all backups old at once. So nothing is deleted when the newest itself is twice as old as the days allow;
  * nor when all others are to be deleted at once and the newest came after a pause as none before: the next run deletes them.

@@ -47,7 +47,7 @@ export interface Job<Options extends object = object> {
    * Logs a warning that makes the outcome one "with warnings": something new, or getting worse. What is so for good is a line
    * of the log alone (`log.warn`).
    */
-  warn(message: string): void;
+  warn: (message: string) => void;
   /** Takes the notices that could not be sent, to try them again; absent: they are lost. */
   sendLater?: (undelivered: readonly Way[]) => void;
   /** Aborted by the first signal: begin nothing new; its reason is a `Stopped`. */

@@ -1,6 +1,6 @@
 /** Deletes backups that the settings no longer keep, unless a clock is wrong. */
 import { durationText } from "../base/text.ts";
-import type { Connected } from "../database/database.ts";
+import type { Connected, Server } from "../database/database.ts";
 import { clockTolerance } from "../base/clock.ts";
 import type { Place } from "../places/place.ts";
 import { prune } from "../places/prune.ts";
@@ -36,10 +36,7 @@ export const rulesFrom = (settings: Settings, place: "LOCAL" | "BACKUP"): Rule[]
 /** Deletes backups of this database, locally and in S3. */
 export async function pruneAll(job: Job, database: Connected, { local, remote }: Places): Promise<void> {
   const { settings, log } = job;
-  const wrong = [
-    clockText(database.server.clockAhead, "the database server"),
-    ...(remote ? [clockText(remote.clockAhead(), "the S3 server")] : []),
-  ].flatMap((text) => text ?? []);
+  const wrong = clockTroubles(database.server, remote);
   for (const text of wrong) job.warn(`${text}; retention deletes nothing until the clocks agree`);
   if (wrong.length > 0) return;
   const wanted = {
@@ -51,6 +48,12 @@ export async function pruneAll(job: Job, database: Connected, { local, remote }:
   await prune(local, { ...wanted, rules: rulesFrom(settings, "LOCAL") });
   if (remote) await prune(remote, { ...wanted, rules: rulesFrom(settings, "BACKUP") });
 }
+
+/** Whose clock differs too much from this machine's for anything to be deleted. */
+export const clockTroubles = ({ clockAhead }: Pick<Server, "clockAhead">, remote: Place | undefined): string[] =>
+  [clockText(clockAhead, "the database server"), clockText(remote?.clockAhead() ?? 0, "the S3 server")].flatMap(
+    (text) => text ?? [],
+  );
 
 /** What is wrong with this machine's clock, which is so far (ms) ahead; undefined when the two differ by minutes only. */
 function clockText(ahead: number, of: string): string | undefined {

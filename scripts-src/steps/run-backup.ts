@@ -9,6 +9,7 @@ import type { Job, Result } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
 import { checkNotices } from "./check-notices.ts";
+import { checkRetention } from "./check-retention.ts";
 import { checkEncryption, checkExposure } from "./check-security.ts";
 import { checkLogin, checkPrivileges, checkRoom, checkStorage, type Target } from "./dry-run-checks.ts";
 import { pruneAll } from "./prune.ts";
@@ -46,6 +47,7 @@ export const backupChecks = (job: Job<BackupOptions>, target: Target, folder: st
   checkRoom(job, target, folder),
   ...(job.settings.AGE_RECIPIENTS ? [checkEncryption(job, job.settings.AGE_RECIPIENTS)] : []),
   ...(job.options.upload ? [checkStorage(job, { writes: true }), checkExposure(job)] : []),
+  ...checkRetention(job, target, folder, job.options),
   ...checkNotices(job.settings),
 ];
 

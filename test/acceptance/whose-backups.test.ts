@@ -176,6 +176,30 @@ test("I2: retention by number counts only this server's backups", async () => {
   expect(names()).toEqual(expect.arrayContaining(others));
 });
 
+test("backup --dry-run shows the fate of each backup with its rule, and deletes nothing", async () => {
+  await backUp(onA);
+  await backUp(onB);
+  for (const name of names()) s3.objects(bucket).delete(name);
+  const base = (key: string) => key.slice("prod/".length);
+  const mine = [400, 40, 3].map((days) => plant(days, origin.A));
+  const other = plant(39, origin.B);
+  const before = names();
+  const env = { BACKUP_RETENTION_DAYS: "7", BACKUP_KEEP_LAST: "3" };
+  const { status, stdout, stderr } = await onA.run("backup", ["--upload", "--dry-run"], { env });
+  expect(status, stderr).toBe(0);
+  expect(stdout).toContain("✓ retention in S3: the next run deletes 1 of 4 backups\n");
+  expect(stdout).toContain(
+    `    delete ${base(mine[0]!)}: kept by none of BACKUP_RETENTION_DAYS=7, BACKUP_KEEP_LAST=3\n`,
+  );
+  expect(stdout).toMatch(new RegExp(`    keep ${base(mine[1]!)}: last \\(BACKUP_KEEP_LAST=3\\)\n`));
+  expect(stdout).toContain(`    keep ${base(mine[2]!)}: not older than 7 days (BACKUP_RETENTION_DAYS)`);
+  expect(stdout).toContain(`    keep ${base(other)}: a backup of another server\n`);
+  expect(names()).toEqual(before);
+  // the run does what was shown
+  expectSuccess(await onA.run("backup", ["--upload"], { env }));
+  expect(names().filter((key) => before.includes(key))).toEqual(before.filter((key) => key !== mine[0]));
+});
+
 for (const client of ["sdk", "aws-cli"])
   testWhere(client === "sdk" || Bun.which("aws") !== null, client)(
     `I2: sync with REMOTE_S3_DELETE deletes only this server's (${client})`,
