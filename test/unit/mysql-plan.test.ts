@@ -281,26 +281,6 @@ describe("a dump and its target", () => {
     }).problems;
   }
 
-  test("says what is replaced and what goes", async () => {
-    const contents = await readDump(
-      dumpReader(),
-      stream(dumpOf("10.11.1-MariaDB", "CREATE TABLE `t` (`a` int) ENGINE=InnoDB;")),
-    );
-    const plan = comparePlan(contents, contact(maria), state, { database: "app", noOwner: false });
-    expect(plan.problems).toEqual([]);
-    expect(plan.replaces).toEqual(["t"]);
-    expect(plan.drops).toEqual([
-      "table log",
-      "table seq",
-      "view v",
-      "view old`view",
-      "procedure p",
-      "event e",
-      "package x",
-      "package body x",
-    ]);
-  });
-
   const view =
     "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`gone`@`10.%` */\n/*!50001 VIEW `v` AS select 1 */;";
   test("accounts that are missing, with the remedy; not with --no-owner", async () => {

@@ -22,18 +22,7 @@ export function comparePlan(
   state: ServerState,
   { database, noOwner }: { database: string; noOwner: boolean },
 ): MysqlPlan {
-  const inDump = new Set(contents.tables);
-  const rest = (names: readonly string[], there: ReadonlySet<string>, kind = "") =>
-    names.filter((name) => !there.has(name)).map((name) => `${kind}${name}`);
   return {
-    replaces: state.tables.filter((name) => inDump.has(name)),
-    drops: [
-      ...rest(state.tables, inDump, "table "),
-      ...rest(state.views, contents.views, "view "),
-      ...rest(state.programs, contents.programs).map((program) =>
-        program.replace(/^[A-Z ]+ /, (kind) => kind.toLowerCase()),
-      ),
-    ],
     problems: findProblems(contents, contact, state, noOwner),
     warnings: warnings(contents, contact, state, database),
     contents,
