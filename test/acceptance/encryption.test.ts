@@ -112,6 +112,10 @@ describe.each(["gzip", "zstd", "none"] as const)("BACKUP_COMPRESSION=%s", (BACKU
 });
 
 describe("without the private key", () => {
+  beforeAll(async () => {
+    await backUp({}, ["--upload"]);
+  });
+
   test("backup --upload, sync, retention and their dry runs work", async () => {
     const settings = { LOCAL_RETENTION_DAYS: "30", BACKUP_RETENTION_DAYS: "30" };
     const old = "app_2020-01-01_03-00-00.sql.gz.age";
@@ -163,6 +167,7 @@ describe("without the private key", () => {
     ["of SSH", () => keyFile("ssh.txt", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc"), /it holds a key of SSH or TLS/],
     ["with a passphrase", () => keyFile("pass.txt", "age-encryption.org/v1\n-> scrypt"), /protected by a passphrase/],
   ])("a key %s is refused by its right name", async (_, identity, cause) => {
+    await spoil();
     const ran = await restoreWith(identity());
     expectFailure(ran, cause);
     expect(await noted()).toBe("spoilt");
