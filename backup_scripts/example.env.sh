@@ -197,6 +197,23 @@ SMTP_PASSWORD=''
 #BACKUP_KEEP_YEARLY='3'
 
 # --------------------------------------------------------------------------------------------------
+# Optional: proofs
+# --------------------------------------------------------------------------------------------------
+
+# Server on which `verify` restores backups to prove them, as a URL like DATABASE_URL. Databases are
+# created and dropped only there. Default: the server of the database itself. Secret: or
+# VERIFY_DATABASE_URL_FILE.
+#VERIFY_DATABASE_URL='postgres://verify:secret@scratch.example.com:5432/postgres'
+
+# When `schedule` runs `verify`, as a cron expression in BACKUP_TIMEZONE. Values: as
+# BACKUP_INTERVAL. Default: never.
+#VERIFY_INTERVAL='30 4 * * 0'
+
+# A query that `verify` runs on the restored copy; its one value must be true. With several
+# databases: lines PATTERN: QUERY.
+#VERIFY_QUERY='SELECT max(created_at) > now() - interval '2 days' FROM orders'
+
+# --------------------------------------------------------------------------------------------------
 # Optional: encryption and signatures
 # --------------------------------------------------------------------------------------------------
 

@@ -33,9 +33,14 @@ const schema = z.lazy(() =>
 );
 
 export type Proof = z.infer<typeof schema>;
+/** What `formatProof` is given: everything but the format's version and the signature. */
+export type ProofFacts = Pick<
+  Proof,
+  Exclude<keyof ReturnType<typeof schema.unwrap>["shape"], "formatVersion" | "signature">
+>;
 
 /** The text of a proof file, signed when there is a key (MANIFEST_KEY). */
-export function formatProof(facts: Omit<Proof, "formatVersion" | "signature">, keys: ManifestKeys): string {
+export function formatProof(facts: ProofFacts, keys: ManifestKeys): string {
   return signed(`${JSON.stringify(schema.parse({ formatVersion: currentFormat, ...facts }), null, 2)}\n`, keys);
 }
 

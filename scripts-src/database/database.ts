@@ -1,4 +1,5 @@
 import type { Logger } from "../base/log.ts";
+import type { Comparing } from "./fingerprint.ts";
 import type { Restoring } from "./restoring.ts";
 
 export type Engine = "postgresql" | "mysql" | "mariadb";
@@ -61,6 +62,9 @@ export interface Database {
 
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
   connect(options?: ConnectOptions): Promise<Connected>;
+
+  /** How two dumps are compared. */
+  readonly comparing: Comparing;
 
   /** A reader for one dump; needs no connection. It throws a `Failure` when the dump is incomplete or of another engine. */
   reader(): DumpReader;

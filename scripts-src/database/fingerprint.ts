@@ -23,10 +23,20 @@ export interface FingerprintReader {
   end(): Fingerprint;
 }
 
+export interface ReadingOptions {
+  /** Rows are brought into the column order of that dump. */
+  first?: Fingerprint;
+  /** Where the rows of a table go instead of a digest. */
+  sinkOf?: (table: string) => TableSink | undefined;
+  /** The copy was made without owners and privileges. */
+  noOwner?: boolean;
+}
+
 /** How an engine reads its dumps for a comparison. */
 export interface Comparing {
-  /** With `first`, rows are brought into the column order of that dump; with `sinkOf`, the rows of a table go there instead of a digest. */
-  reader(options?: { first?: Fingerprint; sinkOf?: (table: string) => TableSink | undefined }): FingerprintReader;
+  reader(options?: ReadingOptions): FingerprintReader;
+  /** Whether a statement says nothing about the backup: the copy sleeps, or has other owners and privileges. */
+  isOfCopy(statement: string, options: { noOwner: boolean }): boolean;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */
   loosen(statement: string): string;
   /** Kind and name of the object that a statement makes, undefined for others: all that can be compared across major versions. */
@@ -49,7 +59,6 @@ export interface Compared {
   statements: { only: "backup" | "copy"; text: string }[];
   /** How many statements are equal but for their spelling. */
   respelled: number;
-  rows: number;
 }
 
 /** Compares the fingerprint of a backup with that of a dump of the database that was restored from it. */
@@ -73,8 +82,7 @@ export function compareFingerprints(
     })),
     ...values.map((name) => ({ what: name, how: describeValue(backup.values.get(name), copy.values.get(name)) })),
   ];
-  const rows = [...backup.tables.values()].reduce((sum, { digest }) => sum + digest.rows, 0);
-  return { data, tables, rows, ...compareStatements(backup, copy, comparing, options) };
+  return { data, tables, ...compareStatements(backup, copy, comparing, options) };
 }
 
 function compareStatements(

@@ -56,6 +56,8 @@ export interface Loaded {
   warnings: readonly string[];
   /** With `keepGoing`: what could not be loaded, each with the server's reason. */
   skipped: readonly string[];
+  /** Statements of the dump that were left out on purpose, as they stand there. */
+  leftOut: readonly string[];
 }
 
 /** A database's own properties as data (the manifest's `create`), never as SQL; each engine knows its own fields. */
@@ -82,6 +84,9 @@ export interface Scratch extends AsyncDisposable {
    */
   load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded>;
 
+  /** The one value that a query of the user's own gives, as text; it changes nothing. Throws `Failure`. */
+  ask(sql: string): Promise<string>;
+
   /** Dumps it as `Connected.dump` would. */
   dump(): AsyncIterable<Uint8Array>;
 
@@ -104,11 +109,11 @@ export interface Exchanged {
 
 export interface Restoring {
   /**
-   * Keeps two restores of this database apart, wherever they run; waits for what a killed one still does. A lock that another run
+   * Keeps two restores (or two proofs) of this database apart, wherever they run; waits for what a killed one still does. A lock that another run
    * holds is a `Failure` with status 5 that says who holds it; a server that cannot lock is warned of. Also drops or finishes what
-   * killed restores have left, where name, mark and identity fit.
+   * killed ones have left, where name, mark and identity fit.
    */
-  lock(): Promise<AsyncDisposable>;
+  lock(purpose: Exclude<ScratchOptions["purpose"], "into">): Promise<AsyncDisposable>;
 
   target(): Promise<TargetState>;
 

@@ -40,6 +40,10 @@ export interface Facts {
   bytes?: number;
   /** Size in bytes of the last good backup before this one. */
   previousBytes?: number;
+  /** Rows of all tables that were backed up or compared. */
+  rows?: number;
+  /** How long (ms) a restore of the backup took when it was proved. */
+  restoreMs?: number;
   /** Absolute path of the local file. */
   localPath?: string;
   /** Where it lies in S3: `s3://bucket/path/name`. */

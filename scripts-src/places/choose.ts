@@ -17,6 +17,8 @@ interface Wanted {
   present: Identity | undefined;
   /** The database is missing or empty: a new machine restores the backups of the one before. */
   isNew: boolean;
+  /** One that has no proof yet comes first. */
+  unproved?: boolean | undefined;
   /** MANIFEST_KEY. */
   keys?: ManifestKeys;
   /** Only backups that were made before this time. */
@@ -30,9 +32,17 @@ interface Wanted {
  * the newest on, until one is ours. Throws a `Failure` with status 4 when there is none.
  */
 export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
+  const { database, before, unproved } = wanted;
+  const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
+  // a proof needs a manifest: it says of which file it is
+  const first = unproved ? found.filter(({ committed, proved }) => committed && !proved) : [];
+  if (first.length > 0) return chooseOf(place, first, wanted).catch(() => chooseOf(place, found, wanted));
+  return chooseOf(place, found, wanted);
+}
+
+async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Stored> {
   const { database, present, keys, before, log, now = new Date() } = wanted;
   // in a bucket, a backup without a manifest may never have been finished
-  const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
   const [all, unfinished] = split(found, (one) => one.committed || !place.shared);
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);

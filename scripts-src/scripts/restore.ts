@@ -85,7 +85,7 @@ export const restore: Script<RestoreOptions> = {
     const target = { database, connected };
     await using file = await openChosen(job, target, folder);
     const contents = await checkBackup(job, target, file);
-    await using _serverLock = await connected.lock();
+    await using _serverLock = await connected.lock("restore");
     const planned = await planRestore(job, connected, file, contents);
     const description = describeRestore(planned, options);
     if (isAnyoneThere() && !options.yes) await confirm(`${description}\n`, signal);

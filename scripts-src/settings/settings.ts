@@ -11,6 +11,7 @@ export const groups = {
   database: "Database",
   backup: "Backup files",
   retention: "Retention",
+  verify: "Proofs",
   security: "Encryption and signatures",
   schedule: "Schedule (container)",
   storage: "S3-compatible storage",
@@ -340,6 +341,28 @@ const settings = {
     default: "25 (7 in the container image, because docker stop waits 10 seconds)",
     values: "seconds, 0 or more",
   }),
+  VERIFY_DATABASE_URL: about(anyText, {
+    group: "verify",
+    meaning:
+      "Server on which `verify` restores backups to prove them, as a URL like DATABASE_URL. Databases are created and dropped only there.",
+    example: "postgres://verify:secret@scratch.example.com:5432/postgres",
+    default: "the server of the database itself",
+    secret: true,
+  }),
+  VERIFY_INTERVAL: about(anyText, {
+    group: "verify",
+    meaning: "When `schedule` runs `verify`, as a cron expression in BACKUP_TIMEZONE.",
+    example: "30 4 * * 0",
+    default: "never",
+    values: "as BACKUP_INTERVAL",
+  }),
+  VERIFY_QUERY: about(anyText, {
+    group: "verify",
+    meaning:
+      "A query that `verify` runs on the restored copy; its one value must be true. With several databases: lines PATTERN: QUERY.",
+    example: "SELECT max(created_at) > now() - interval '2 days' FROM orders",
+  }),
+
   METRICS_FILE: about(anyText, {
     group: "schedule",
     meaning: "File to which metrics are written after every run, for Prometheus node_exporter's textfile collector.",

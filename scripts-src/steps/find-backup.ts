@@ -14,19 +14,19 @@ import { identityOf } from "./identity.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
-type Choice = Pick<RestoreOptions, "file" | "before">;
+type Choice = Pick<RestoreOptions, "file" | "before"> & { unproved?: boolean };
 
 /** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
-export async function findLocal(job: Job, target: Target, folder: string, { file, before }: Choice): Promise<string> {
+export async function findLocal(job: Job, target: Target, folder: string, { file, ...which }: Choice): Promise<string> {
   if (file !== undefined) return chooseFile(folder, file);
-  return join(folder, (await chooseNewest(inFolder(folder), { ...wantedBy(job, target), before })).name);
+  return join(folder, (await chooseNewest(inFolder(folder), { ...wantedBy(job, target), ...which })).name);
 }
 
 /** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
 export async function findRemote(
   job: Job,
   target: Target,
-  { file, before }: Choice,
+  { file, ...which }: Choice,
 ): Promise<{ place: Place; backup: Stored }> {
   const { settings } = job;
   const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
@@ -38,7 +38,7 @@ export async function findRemote(
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
   const backup =
     name === undefined
-      ? await chooseNewest(place, { ...wantedBy(job, target), before })
+      ? await chooseNewest(place, { ...wantedBy(job, target), ...which })
       : await chooseNamed(place, name);
   return { place, backup };
 }

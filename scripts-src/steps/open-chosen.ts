@@ -1,4 +1,5 @@
 /** Opens the backup that was asked for: the named one or the newest, from BACKUP_DIR or as a copy from S3. */
+import { dirname } from "node:path";
 import { keysFrom } from "../archive/keys.ts";
 import type { Manifest } from "../archive/manifest.ts";
 import { formatBackupName, parseBackupName } from "../archive/name.ts";
@@ -9,28 +10,34 @@ import { codeOf, Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
+import { inFolder } from "../places/folder.ts";
+import type { Place } from "../places/place.ts";
 import { spool } from "../places/spool.ts";
 import type { Job } from "../run/script.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { findLocal, findRemote } from "./find-backup.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 
-type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned">;
+type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & { unproved?: boolean };
+
+/** A backup with the place where it lies. */
+export type ChosenBackup = OpenBackup & { place: Place };
 
 interface Copy {
   name: string;
   path: string;
   manifest: Manifest | undefined;
+  place: Place;
 }
 
 /** The backup, and with `fromS3` its copy in `folder`, which goes when it is disposed of. Throws `Failure`. */
-export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<OpenBackup> {
+export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<ChosenBackup> {
   const { options, facts } = job;
   const opening = { keys: keysFrom(job), unsigned: options.unsigned };
   if (!options.fromS3) {
     const file = await openBackup(await findLocal(job, target, folder, options), opening);
     Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
-    return file;
+    return { ...file, place: inFolder(dirname(file.path)) };
   }
   const copy = await fetchBackup(job, target, folder);
   try {
@@ -38,6 +45,7 @@ export async function openChosen(job: Job<Choice & object>, target: Target, fold
     Object.assign(facts, { file: file.name, bytes: file.bytes });
     return {
       ...file,
+      place: copy.place,
       async [Symbol.asyncDispose]() {
         await file[Symbol.asyncDispose]();
         await copy[Symbol.asyncDispose]();
@@ -74,7 +82,7 @@ async function fetchBackup(job: Job<Choice & object>, target: Target, folder: st
   const progress = showProgress("fetch", backup.bytes);
   try {
     const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
-    return { name, manifest, ...(await spool(folder, spoolName(name, target.database), bytes)) };
+    return { name, manifest, place, ...(await spool(folder, spoolName(name, target.database), bytes)) };
   } finally {
     progress.stop();
   }

@@ -53,7 +53,6 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
     );
     const compared = compare(dump, await dumpOf("nasty_copy"));
     expect({ data: compared.data, statements: compared.statements }).toEqual({ data: [], statements: [] });
-    expect(compared.rows).toBeGreaterThan(20);
   });
 
   const base = `CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n varchar(100), k int CHECK (k < 100));

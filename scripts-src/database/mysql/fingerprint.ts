@@ -1,12 +1,19 @@
 /** What a dump of mysqldump or mariadb-dump says, in a form in which the dumps of two equal databases are equal. */
-import { type Comparing, digestOf, type Fingerprint, type FingerprintReader, type TableSink } from "../fingerprint.ts";
+import {
+  type Comparing,
+  digestOf,
+  type Fingerprint,
+  type FingerprintReader,
+  type ReadingOptions,
+} from "../fingerprint.ts";
 import { definer } from "./contents.ts";
 import { Scanner } from "./statements.ts";
 
 export const comparing: Comparing = {
-  reader: ({ sinkOf } = {}) => new Reader(sinkOf),
+  reader: (options = {}) => new Reader(options),
   loosen,
   objectOf,
+  isOfCopy: () => false,
 };
 
 class Reader implements FingerprintReader {
@@ -14,7 +21,10 @@ class Reader implements FingerprintReader {
   readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
   #database: string | undefined;
 
-  constructor(sinkOf: (table: string) => TableSink | undefined = () => undefined) {
+  readonly #noOwner: boolean;
+
+  constructor({ sinkOf = () => undefined, noOwner = false }: ReadingOptions) {
+    this.#noOwner = noOwner;
     this.#scanner = new Scanner((table) => sinkOf(table) ?? digestOf(this.#print.tables, table, []));
   }
 
@@ -37,7 +47,8 @@ class Reader implements FingerprintReader {
 
   #statement(text: string): void {
     const { statements } = this.#print;
-    const neutral = withoutName(asleep(text), this.#database);
+    const owned = this.#noOwner ? text.replace(definer, "$1") : text;
+    const neutral = withoutName(asleep(owned), this.#database);
     statements.set(neutral, (statements.get(neutral) ?? 0) + 1);
   }
 }

@@ -30,7 +30,7 @@ export async function loadInPlace(
     await load(connection, client, sql, { rules, settings, present: database });
     const rows = await countRows(place, database);
     compareRows(contents.rows, rows);
-    return { rows, warnings: [], skipped: [] };
+    return { rows, warnings: [], skipped: [], leftOut: [] };
   } catch (error) {
     if (!(error instanceof Failure) || place.connection.signal.aborted) throw error;
     const { status, hints, cause, message } = error;

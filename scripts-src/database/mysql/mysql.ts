@@ -2,6 +2,7 @@
 import type { Settings } from "../../settings/settings.ts";
 import { Failure } from "../../base/errors.ts";
 import type { Connected, Contents, Database, DatabaseContext } from "../database.ts";
+import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
@@ -29,6 +30,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
     where: target.where,
     atomicLoad: false,
     reader: dumpReader,
+    comparing,
   } as const;
 
   async function connect(): Promise<Connected> {
@@ -54,7 +56,10 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       checkDumped: (contents) => checkListed(connection, contact.client, contents as DumpContents, listed, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, contact),
       exists: true,
-      lock: async () => lockRestore(await placeOf(connection, contact)),
+      lock: async (purpose) =>
+        purpose === "restore"
+          ? lockRestore(await placeOf(connection, contact))
+          : { [Symbol.asyncDispose]: () => Promise.resolve() },
       async target() {
         const { tables, views, programs, sessions } = await askTarget(connection, contact);
         const empty = tables.length + views.length + programs.length === 0;
@@ -87,7 +92,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       async loadInPlace(sql, contents, { noOwner }) {
         const { rules } = await compare(contents, noOwner);
         await loadInPlace(await placeOf(connection, contact), contact, sql, contents as DumpContents, rules);
-        return { rows: new Map(), warnings: [], skipped: [] };
+        return { rows: new Map(), warnings: [], skipped: [], leftOut: [] };
       },
     };
   }

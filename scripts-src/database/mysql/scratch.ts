@@ -2,7 +2,7 @@
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
-import { inDatabase } from "./connection.ts";
+import { inDatabase, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { dropDatabase, exchange, type Place } from "./exchange.ts";
@@ -51,7 +51,7 @@ export async function createScratch(
     await load(connection, client, sql, { rules, settings, present: database, onObject });
     const rows = await countRows(place, name);
     compareRows(contents.rows, rows);
-    return { rows, warnings: [], skipped: [] };
+    return { rows, warnings: [], skipped: [], leftOut: [] };
   }
 
   async function exchangeIt(): Promise<Exchanged> {
@@ -70,6 +70,7 @@ export async function createScratch(
     name,
     where: connection.target.where,
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
+    ask: async (sql) => (await query(connection, client, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
     dump: () => dump(connection, contact, dumpOptions),
     exchange: exchangeIt,
     async keep() {

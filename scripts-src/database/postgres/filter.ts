@@ -27,6 +27,8 @@ export interface LoadFilter {
   /** What comes when all else is loaded: event triggers act on what is loaded after them. */
   atTheEnd(): string[];
   warnings: string[];
+  /** Statements that were left out because this load cannot or must not have them. */
+  leftOut: string[];
 }
 
 /** Under this encoding of the client, PostgreSQL 14 and later take any bytes of a COPY into any database. */
@@ -54,6 +56,7 @@ export function loadFilter(rules: LoadRules): LoadFilter {
   let skipsRows = false;
   const last: string[] = [];
   const warnings = new Set<string>();
+  const leftOut: string[] = [];
 
   function statement(text: string, bytes: Uint8Array): Uint8Array | undefined {
     // pg_dump --clean drops everything before it creates anything; there is nothing to drop
@@ -61,12 +64,20 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     if (cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
     const keeps = isKept(text, rules);
     skipsRows = keeps && text.startsWith("COPY ");
-    if (keeps || isLeftOut(text, rules)) return undefined;
+    if (keeps || isLeftOut(text, rules)) {
+      leftOut.push(text);
+      return undefined;
+    }
     if (unchecked.test(text)) return databaseEncoding;
     const [trigger, sub] = [eventTrigger.exec(text), subscription.exec(text)?.[1]];
-    if (trigger) last.push(...eventTriggerStatements(text, trigger, rules, warnings));
-    else if (sub !== undefined && rules.asleep) warnings.add(`subscription ${sub} is left out of the copy`);
-    else return bytes;
+    if (trigger) {
+      const later = eventTriggerStatements(text, trigger, rules, warnings);
+      last.push(...later);
+      if (later.length === 0) leftOut.push(text);
+    } else if (sub !== undefined && rules.asleep) {
+      warnings.add(`subscription ${sub} is left out of the copy`);
+      leftOut.push(text);
+    } else return bytes;
     return undefined;
   }
   return {
@@ -76,6 +87,7 @@ export function loadFilter(rules: LoadRules): LoadFilter {
       return piece.kind === "command" ? undefined : statement(piece.text, piece.bytes);
     },
     atTheEnd: () => last,
+    leftOut,
     get warnings() {
       return [...warnings];
     },
@@ -121,5 +133,5 @@ function isLeftOut(text: string, rules: LoadRules): boolean {
 }
 
 /** Ownership and privileges, as `pg_restore --no-owner --no-privileges` leaves them out. */
-const isOwnership = (text: string): boolean =>
+export const isOwnership = (text: string): boolean =>
   /^(GRANT|REVOKE|ALTER DEFAULT PRIVILEGES|SET SESSION AUTHORIZATION)\s/.test(text) || owner.test(text);

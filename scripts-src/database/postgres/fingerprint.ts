@@ -1,7 +1,15 @@
 /** What a plain dump of pg_dump says, in a form in which the dumps of two equal databases are equal. */
-import { type Comparing, digestOf, type Fingerprint, type FingerprintReader, type TableSink } from "../fingerprint.ts";
+import {
+  type Comparing,
+  digestOf,
+  type Fingerprint,
+  type FingerprintReader,
+  type ReadingOptions,
+  type TableSink,
+} from "../fingerprint.ts";
 import { Lines } from "../lines.ts";
 import { name, qualified, unquote, unquoteQualified } from "./contents.ts";
+import { isOwnership } from "./filter.ts";
 import { type Piece, Scanner } from "./statements.ts";
 
 const copy = new RegExp(String.raw`^COPY ${qualified}(?: \(([\s\S]*)\))? FROM stdin`);
@@ -24,6 +32,8 @@ export const comparing: Comparing = {
   reader: (options = {}) => new Reader(options),
   loosen,
   objectOf,
+  isOfCopy: (statement, { noOwner }) =>
+    /^ALTER EVENT TRIGGER \S+ DISABLE;$/.test(statement) || (noOwner && isOwnership(statement)),
 };
 
 class Reader implements FingerprintReader {
@@ -40,7 +50,7 @@ class Reader implements FingerprintReader {
   #method = "heap";
   #object = "";
 
-  constructor({ first, sinkOf = () => undefined }: Parameters<Comparing["reader"]>[0] & {}) {
+  constructor({ first, sinkOf = () => undefined }: ReadingOptions) {
     this.#first = first;
     this.#sinkOf = sinkOf;
   }

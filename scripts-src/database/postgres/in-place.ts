@@ -76,6 +76,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
     rows,
     warnings: [...filter.warnings, ...viewsWithoutRows(stderr)],
     skipped: [],
+    leftOut: filter.leftOut,
   });
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its

@@ -13,13 +13,13 @@ import { execute } from "./session.ts";
 export async function dropLeftovers(
   maintenance: Connection,
   psql: Client,
-  { database, system }: { database: string; system: string | undefined },
+  { database, system, purpose }: { database: string; system: string | undefined; purpose: "restore" | "verify" },
 ): Promise<void> {
-  const named = (["restoring", "verify"] as const).map((what) => isBeside(database, what)).join(" OR ");
+  const named = isBeside(database, purpose === "restore" ? "restoring" : "verify");
   const left = await query<string[]>(
     maintenance,
     psql,
-    `SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE (${named}) AND datname <> ${literal(database)}
+    `SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE ${named} AND datname <> ${literal(database)}
      AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`,
   );
   for (const found of left) {
@@ -30,7 +30,7 @@ export async function dropLeftovers(
         `cannot drop ${found}`,
         `DROP DATABASE IF EXISTS ${identifier(found)} WITH (FORCE);`,
       );
-      maintenance.log.info(`dropped ${found}, which a restore that was killed has left`);
+      maintenance.log.info(`dropped ${found}, which a ${purpose} that was killed has left`);
     } catch (error) {
       maintenance.signal.throwIfAborted();
       maintenance.log.warn(`${found}, which a restore that was killed has left, stays for now: ${messageOf(error)}`);

@@ -36,12 +36,13 @@ export async function lockOnServer(
   present: Connection,
   maintenance: Connection | undefined,
   psql: Client,
+  purpose: "restore" | "verify",
 ): Promise<AsyncDisposable> {
   if (!maintenance) {
     present.log.warn("no lock on the server: there is no other database to hold it in; do not start a second restore");
     return { [Symbol.asyncDispose]: () => Promise.resolve() };
   }
-  const key = createHash("sha256").update(`backup_scripts restore ${present.database}`).digest().readBigInt64BE();
+  const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + patience;
   for (;;) {
     const session = openSession(maintenance, psql, () => "cannot lock");
@@ -64,7 +65,7 @@ export async function lockOnServer(
       await session.stop();
       if (!session.refused) throw error;
       const holder = await holderOf(maintenance, psql, key);
-      if (Date.now() > until) throw locked(present, holder);
+      if (Date.now() > until) throw locked(present, purpose, holder);
       await pause(200);
     }
   }
@@ -90,11 +91,14 @@ async function holderOf(maintenance: Connection, psql: Client, key: bigint): Pro
   return found ?? undefined;
 }
 
-const locked = ({ where }: Connection, holder: string | undefined) =>
-  new Failure(`another restore of ${where} holds the lock on the server: ${holder ?? "its session has just ended"}`, {
-    status: exitStatus.locked,
-    hints: ["wait until it has ended, or end its process on the server: SELECT pg_terminate_backend(PROCESS)"],
-  });
+const locked = ({ where }: Connection, purpose: string, holder: string | undefined) =>
+  new Failure(
+    `another ${purpose} of ${where} holds the lock on the server: ${holder ?? "its session has just ended"}`,
+    {
+      status: exitStatus.locked,
+      hints: ["wait until it has ended, or end its process on the server: SELECT pg_terminate_backend(PROCESS)"],
+    },
+  );
 
 /** Whether the database does not exist, asked for after a login that failed. */
 export async function isMissing(present: Connection, maintenance: Connection, psql: Client): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
+import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
@@ -24,6 +25,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     where: connection.where,
     atomicLoad: true,
     reader: dumpReader,
+    comparing,
   } as const;
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {

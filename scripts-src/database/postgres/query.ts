@@ -27,6 +27,17 @@ export async function query<T>(connection: Connection, psql: Client, sql: string
   }
 }
 
+/** The one value that a query of the user's own selects, as text; in a transaction that can change nothing. Throws `Failure`. */
+export async function askValue(connection: Connection, psql: Client, sql: string): Promise<string> {
+  const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
+  const answer = new Response(program.stdout).text();
+  await tell(program.stdin, `BEGIN READ ONLY;\n${sql}\n;\nROLLBACK;\n`).catch(() => {});
+  const [status, stderr] = [await program.exited, await program.stderr];
+  connection.signal.throwIfAborted();
+  if (status !== 0) throw clientFailure(`the query failed on ${connection.where}`, status, stderr);
+  return (await answer).trim();
+}
+
 async function tell(stdin: Bun.FileSink, words: string): Promise<void> {
   await stdin.write(words);
   await stdin.end();

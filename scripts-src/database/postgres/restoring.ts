@@ -15,6 +15,7 @@ import type { Contact } from "./probe.ts";
 import { defaultProperties, readProperties } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
+import { askValue } from "./query.ts";
 import { openSession } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
@@ -42,10 +43,10 @@ export function openRestoring(present: Connection, contact: Contact, ways: Ways)
   const state = () => (target ??= ask());
 
   return {
-    async lock() {
+    async lock(purpose) {
       const place = await elsewhere();
-      const lock = await lockOnServer(present, place, psql);
-      if (place) await dropLeftovers(place, psql, { database: present.database, system: server.system });
+      const lock = await lockOnServer(present, place, psql, purpose);
+      if (place) await dropLeftovers(place, psql, { database: present.database, system: server.system, purpose });
       return lock;
     },
     target: () => (target = ask()),
@@ -117,8 +118,9 @@ async function openScratch(
         keepGoing: options.keepGoing,
       });
       if (!options.keepGoing) compareRows(withoutKept(contents.rows, rules.keptRelations), loaded.rows);
-      return { ...loaded, warnings: [...filter.warnings, ...loaded.warnings] };
+      return { ...loaded, warnings: [...filter.warnings, ...loaded.warnings], leftOut: filter.leftOut };
     },
+    ask: (sql) => askValue(connection, psql, sql),
     dump: () => dump(connection, clients, dumpOptions),
     exchange: () => beside.exchange(),
     keep: () => beside.keep(),

@@ -108,7 +108,7 @@ class Report {
     const lost = [...this.#lostRows].map(
       ([table, { rows, why }]) => `${counted(rows, "row")} of ${table}, the first: ${why}`,
     );
-    return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped] };
+    return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped], leftOut: [] };
   }
 }
 

@@ -1,0 +1,120 @@
+/** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
+import { dirname, resolve } from "node:path";
+import { keysFrom } from "../archive/keys.ts";
+import { proofName } from "../archive/name.ts";
+import { formatProof } from "../archive/proof.ts";
+import { messageOf, Stopped } from "../base/errors.ts";
+import { takeLock } from "../base/lock.ts";
+import { counted, durationText } from "../base/text.ts";
+import type { Database } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
+import { lookAtFolder, prepareFolder } from "../places/folder.ts";
+import type { Check } from "../run/checklist.ts";
+import type { Job, Result } from "../run/script.ts";
+import type { Settings } from "../settings/settings.ts";
+import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
+import { checkBackup } from "./check-backup.ts";
+import { checkNotices } from "./check-notices.ts";
+import { checkLogin, type Target } from "./dry-run-checks.ts";
+import { type ChosenBackup, openChosen } from "./open-chosen.ts";
+import { verifyBackup } from "./verify-backup.ts";
+
+export interface VerifyOptions {
+  file: string | undefined;
+  fromS3: boolean;
+  dryRun: boolean;
+}
+
+/** Proves one backup. Throws a `Failure`: then no proof lies beside the backup that was tried. */
+export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {
+  const database = openDatabase(job.settings, job);
+  nameDatabase(job, database);
+  const folder = backupFolder(job);
+  await prepareFolder(folder);
+  // not that of backup and restore: a proof takes hours, and neither must wait for it
+  using _lock = takeLock(folder, `${lockName(database)}%verify`, job.script);
+  const prover = proverOf(job, database);
+  const connected = await prover.connect({ mayBeMissing: true });
+  const target = { database, connected: prover === database ? connected : undefined };
+  await using file = await openChosen(chooses(job), target, folder);
+  await using _serverLock = await connected.lock("verify");
+  try {
+    const contents = await checkBackup(chooses(job), target, file);
+    const proof = await verifyBackup(job, { database: connected, file, contents, trusted: isTrusted(job, file) });
+    await file.place.put(proofName(file.name), formatProof(proof, keysFrom(job).manifestKeys));
+    Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });
+    const equal = `${counted(proof.tables, "table")} and ${counted(proof.rows, "row")} are equal`;
+    const summary = `verify done: ${file.name} was restored in ${durationText(proof.restoreMs)} on ${proof.serverVersion}; ${equal}`;
+    return { summary, output: file.place.locate(proofName(file.name)) };
+  } catch (error) {
+    if (!(error instanceof Stopped) && !job.signal.aborted) await withdrawProof(job, file);
+    throw error;
+  }
+}
+
+/** A backup that failed is no longer proved. */
+async function withdrawProof({ log }: Job, { place, name }: ChosenBackup): Promise<void> {
+  await place.remove(proofName(name)).catch((error: unknown) => {
+    log.warn(`cannot remove ${place.locate(proofName(name))}, which is no longer true: ${messageOf(error)}`);
+  });
+}
+
+/** What a dry run looks at. */
+export function verifyChecks(job: Job<VerifyOptions>): Check[] {
+  const database = openDatabase(job.settings, job);
+  nameDatabase(job, database);
+  const prover: Target = { database: proverOf(job, database) };
+  const folder = backupFolder(job);
+  return [
+    checkLogin(job, prover, { mayBeMissing: true }),
+    {
+      what: "backup",
+      async look() {
+        const target = { database, connected: prover.database === database ? prover.connected : undefined };
+        const place = job.options.fromS3 ? (await lookAtFolder(folder)).nearest : folder;
+        await using file = await openChosen(chooses(job), target, place);
+        await checkBackup(chooses(job), target, file);
+        return `${file.name} is complete and intact; verify would restore and compare it`;
+      },
+    },
+    ...checkNotices(job.settings),
+  ];
+}
+
+/** The job with what choosing a backup asks for. */
+const chooses = (job: Job<VerifyOptions>) => ({
+  ...job,
+  options: { ...job.options, before: undefined, unsigned: false, into: undefined, unproved: true },
+});
+
+/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
+const isTrusted = (job: Job<VerifyOptions>, file: ChosenBackup): boolean =>
+  file.signed || (!job.options.fromS3 && dirname(resolve(file.path)) === backupFolder(job));
+
+/** Where the copy is made: the server of VERIFY_DATABASE_URL, else the database's own. */
+function proverOf(job: Job, own: Database): Database {
+  const { VERIFY_DATABASE_URL: url, ...settings } = job.settings;
+  if (url === undefined) return own;
+  const parts = {
+    DB_TYPE: undefined,
+    DB_HOST: undefined,
+    DB_PORT: undefined,
+    DB_USER: undefined,
+    DB_PASSWORD: undefined,
+  };
+  const named: Settings = {
+    ...settings,
+    ...parts,
+    VERIFY_DATABASE_URL: url,
+    POSTGRES_CONNECTION_STRING: undefined,
+    DB_NAME: undefined,
+    DATABASE_URL: withDatabase(url, own.name),
+  };
+  return openDatabase(named, job);
+}
+
+/** The URL; one that names no database names the backup's. */
+function withDatabase(text: string, database: string): string {
+  const [, base = text, path = "", rest = ""] = /^(\w+:\/\/[^/?#]*)(\/[^?]*)?(\?.*)?$/s.exec(text) ?? [];
+  return path.length > 1 ? text : `${base}/${encodeURIComponent(database)}${rest}`;
+}

@@ -1,0 +1,120 @@
+/** Proves a backup: restores it into a new database, compares the two, drops the copy. */
+import type { ProofFacts } from "../archive/proof.ts";
+import type { OpenBackup } from "../archive/read.ts";
+import { Failure, messageOf } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import { counted, durationText } from "../base/text.ts";
+import { version } from "../base/version.ts";
+import type { Connected, Contents } from "../database/database.ts";
+import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
+import type { Job } from "../run/script.ts";
+import { compareCopy } from "./compare-copy.ts";
+import { askQuery } from "./verify-query.ts";
+
+export interface ToProve {
+  /** Server on which the copy is made. */
+  database: Connected;
+  file: OpenBackup;
+  contents: Contents;
+  /** The file is our own: see `LoadOptions.trusted`. */
+  trusted: boolean;
+}
+
+/** What the proof says. Throws a `Failure`: the backup cannot be restored, or the copy differs from it. */
+export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFacts> {
+  const { database, file, contents } = wanted;
+  const started = Date.now();
+  await using copy = await restoreCopy(job, wanted);
+  const { scratch, loaded, options, restoreMs } = copy;
+  job.log.info(`${file.name} was restored into ${scratch.name} in ${durationText(restoreMs)}; comparing`);
+  const { comparing } = database;
+  const sameMajor = Number.parseInt(contents.serverVersion ?? "", 10) === database.server.major;
+  const leftOut = new Set(loaded.leftOut);
+  const { respelled } = await compareCopy({
+    comparing,
+    backup: () => file.sql(),
+    copy: () => scratch.dump(),
+    sameMajor,
+    noOwner: options.noOwner,
+    ignored: (statement) => leftOut.has(statement) || comparing.isOfCopy(statement, options),
+    showsValues: !file.encrypted,
+  });
+  const asked = await askQuery(job, scratch, file);
+  return {
+    backup: file.name,
+    sha256: file.manifest?.sha256 ?? "",
+    provedAt: new Date().toISOString(),
+    restoreMs,
+    durationMs: Date.now() - started,
+    serverVersion: database.server.version,
+    server: database.where,
+    tables: contents.tables.length,
+    rows: [...(contents.rows?.values() ?? [])].reduce((sum, rows) => sum + rows, 0),
+    compared: [
+      "every row of every table",
+      "sequences and large objects",
+      sameMajor ? "every statement of the schema" : "every object of the schema by kind and name",
+      ...(respelled > 0 ? [`${counted(respelled, "statement")} equal but for spelling`] : []),
+      ...(asked ? ["VERIFY_QUERY"] : []),
+    ],
+    leftOut: [...loaded.warnings, ...(options.noOwner ? ["owners and privileges"] : [])],
+    programVersion: version,
+  };
+}
+
+interface Copy {
+  scratch: Scratch;
+  loaded: Loaded;
+  options: LoadOptions;
+  /** How long (ms) creating and loading took. */
+  restoreMs: number;
+}
+
+/** The backup as a database; with owners and privileges where the login can give them, else without. */
+async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDisposable> {
+  const full = await attempt(wanted, false).catch((error: unknown) => {
+    job.signal.throwIfAborted();
+    if (!(error instanceof Failure)) throw error;
+    return error;
+  });
+  if (!(full instanceof Failure)) return full;
+  try {
+    const copy = await attempt(wanted, true);
+    job.log.info(`restored without owners and privileges, because with them: ${messageOf(full)}`);
+    return copy;
+  } catch {
+    job.signal.throwIfAborted();
+    throw full;
+  }
+}
+
+async function attempt(wanted: ToProve, noOwner: boolean): Promise<Copy & AsyncDisposable> {
+  const { database, file, contents, trusted } = wanted;
+  const options = { noOwner, keepGoing: false, asleep: true, trusted };
+  const plan = await database.plan(contents, await database.target(), options);
+  const problems = [...plan.problems, ...plan.createProblems];
+  if (problems.length > 0) throw cannotProve(database, file, problems);
+  const started = Date.now();
+  const properties = file.manifest ? { encoding: file.manifest.encoding } : {};
+  const scratch = await database.createScratch({ purpose: "verify", properties });
+  try {
+    const progress = showProgress("verify", file.bytes);
+    const sql = { [Symbol.asyncIterator]: () => file.sql(progress.add)[Symbol.asyncIterator]() };
+    const loaded = await scratch.load(sql, contents, options).finally(progress.stop);
+    return {
+      scratch,
+      loaded,
+      options,
+      restoreMs: Date.now() - started,
+      [Symbol.asyncDispose]: () => Promise.resolve(scratch[Symbol.asyncDispose]()),
+    };
+  } catch (error) {
+    await scratch[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+const cannotProve = ({ where }: Connected, { name }: OpenBackup, problems: readonly string[]) =>
+  new Failure(`cannot restore ${name} on ${where} to prove it:\n${problems.join("\n")}`, {
+    hints: ["fix what is listed, or set VERIFY_DATABASE_URL to a server for proofs"],
+  });

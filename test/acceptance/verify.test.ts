@@ -1,0 +1,147 @@
+/** verify: a backup is restored, compared to the last row, and proved; whatever is not equal is found and named. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { clientsWith } from "../support/clients.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { createNasty } from "../support/nasty.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { s3Settings } from "../support/storage.ts";
+
+let server: PostgresServer;
+let scratch: PostgresServer;
+let s3: S3Server;
+let scripts: Installation;
+beforeAll(async () => {
+  [server, scratch] = await Promise.all([startPostgres(15), startPostgres(17)]);
+  s3 = startS3Server();
+  await createNasty(server, "nasty");
+  await server.createDatabase("shop", shop);
+  scripts = installScripts({ ...server.settings("nasty"), BACKUP_COMPRESSION_LEVEL: "1" });
+});
+afterAll(async () => {
+  await Promise.all([server.stop(), scratch.stop(), s3.stop()]);
+  scripts.remove();
+});
+
+const databases = (on = server) =>
+  on.sql("postgres", "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database");
+const json = (path: string) => JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+
+/** Everything that can go wrong on the way, in a small database. */
+const shop = `
+  CREATE TABLE t (id int PRIMARY KEY, n text, CONSTRAINT small CHECK (id < 1000));
+  INSERT INTO t SELECT i, 'name ' || i FROM generate_series(1, 50) i;
+  CREATE SEQUENCE s; SELECT setval('s', 7);
+  CREATE VIEW v AS SELECT id FROM t WHERE id > 3;
+  COMMENT ON TABLE t IS 'all the things';
+  GRANT SELECT ON t TO pg_monitor;
+  SELECT lo_from_bytea(4711, repeat('x', 100)::bytea);`;
+
+describe("verify, PostgreSQL", () => {
+  test("proves the newest backup: equal to the last row; the copy is dropped, the proof lies beside the backup", async () => {
+    const backup = (await scripts.run("backup")).stdout.trim();
+    const before = await databases();
+    const ran = await scripts.run("verify");
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stdout.trim()).toBe(`${backup}.proof.json`);
+    expect(ran.stderr).toMatch(
+      /INFO verify: verify done: nasty_\S+ was restored in .* on PostgreSQL 15\.\d+; \d+ tables and [\d,]+ rows are equal/,
+    );
+    expect(await databases()).toBe(before);
+    const { sha256, rows } = json(`${backup}.json`);
+    expect(json(`${backup}.proof.json`)).toMatchObject({ backup: backup.split("/").at(-1), sha256, rows });
+  });
+
+  test("takes the newest backup that is not proved, and proves on the server of VERIFY_DATABASE_URL", async () => {
+    const own = installScripts({
+      ...server.settings("shop"),
+      VERIFY_DATABASE_URL: scratch.url("postgres"),
+      DB_CLIENT_DIR: scratch.clientDir,
+      VERIFY_QUERY: "SELECT count(*) = 50 FROM public.t",
+    });
+    const first = (await own.run("backup")).stdout.trim();
+    await Bun.sleep(1_000); // names have seconds
+    const second = (await own.run("backup")).stdout.trim();
+    const before = [await databases(), await databases(scratch)];
+    const newest = await own.run("verify");
+    expect(newest.stdout.trim(), newest.stderr).toBe(`${second}.proof.json`);
+    const ran = await own.run("verify");
+    expect(ran.stdout.trim(), ran.stderr).toBe(`${first}.proof.json`);
+    expect(json(`${first}.proof.json`)).toMatchObject({
+      serverVersion: expect.stringMatching(/^PostgreSQL 17/),
+      rows: 50,
+    });
+    expect(json(`${first}.proof.json`)["compared"]).toContain("every object of the schema by kind and name");
+    expect([await databases(), await databases(scratch)]).toEqual(before);
+
+    const wrong = await own.run("verify", [second], { env: { VERIFY_QUERY: "SELECT false" } });
+    expect(wrong.status).toBe(1);
+    expect(wrong.stderr).toContain("VERIFY_QUERY is not true of shop_");
+    // it is no longer proved
+    expect(existsSync(`${second}.proof.json`)).toBe(false);
+    expect(existsSync(`${first}.proof.json`)).toBe(true);
+    own.remove();
+  });
+
+  test("proves a backup in S3, and its proof lies there", async () => {
+    const bucket = await s3.newBucket();
+    const own = installScripts({
+      ...server.settings("shop"),
+      ...s3Settings(s3, bucket, "p"),
+      BACKUP_KEEP_LOCAL: "false",
+    });
+    const backup = (await own.run("backup", ["--upload"])).stdout.trim();
+    const ran = await own.run("verify", ["--from-s3"]);
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stdout.trim()).toBe(`${backup}.proof.json`);
+    expect([...s3.objects(bucket).keys()].some((key) => key.endsWith(".proof.json"))).toBe(true);
+    own.remove();
+  });
+
+  test("a dry run reads the backup to its end and makes nothing", async () => {
+    const before = [await databases(), scripts.list().join()];
+    const ran = await scripts.run("verify", ["--dry-run"]);
+    expect(ran.status, ran.stdout + ran.stderr).toBe(0);
+    expect(ran.stdout).toContain("is complete and intact");
+    expect([await databases(), scripts.list().join()]).toEqual(before);
+  });
+
+  const escape = (text: string) => text.replaceAll("'", String.raw`'\''`);
+  test.each([
+    ["a row changed", "s/^3\\tname 3$/3\\tname X/", ["table public.t", "only in the backup: id 3: 3 | name 3"]],
+    ["a row missing", "/^3\\tname 3$/d", ["public.t", "50", "49"]],
+    ["a row twice", "s/^3\\tname 3$/3\\tname 3\\n53\\tname 3/", ["public.t", "51"]],
+    ["values swapped", "s/^3\\tname 3$/3\\tname 4/; s/^4\\tname 4$/4\\tname 3/", ["table public.t", "id 3", "id 4"]],
+    ["a constraint gone", "s/^ *CONSTRAINT small CHECK .*$/CHECK (true)/", ["CONSTRAINT small"]],
+    ["a comment gone", "s/^COMMENT ON TABLE public.t .*$/SELECT 1;/", ["COMMENT ON TABLE public.t"]],
+    ["a privilege gone", "s/^GRANT SELECT ON TABLE .*$/SELECT 1;/", ["GRANT SELECT ON TABLE public.t TO pg_monitor"]],
+    [
+      "a sequence off by one",
+      "s/setval('public.s', 7, true)/setval('public.s', 8, true)/",
+      ["sequence public.s", "7, true in the backup, 8, true"],
+    ],
+    [
+      "a view altered",
+      "s/WHERE (t.id > 3);/WHERE (t.id > 4);/; s/WHERE (id > 3);/WHERE (id > 4);/",
+      ["id > 3", "id > 4"],
+    ],
+    [
+      "a large object's bytes",
+      "s/^SELECT pg_catalog.lowrite(0, '\\\\x78/SELECT pg_catalog.lowrite(0, '\\\\x79/",
+      ["large object 4711"],
+    ],
+  ])("finds and names what a client program altered: %s", async (_, change, named) => {
+    const psql = `exec sed -u '${escape(change)}' | "$REAL" "$@"`;
+    const own = installScripts({ ...server.settings("shop") });
+    const backup = (await own.run("backup")).stdout.trim();
+    const dir = clientsWith(server.clientDir, { psql: psql.replace("exec ", "") });
+    const ran = await own.run("verify", [], { env: { DB_CLIENT_DIR: dir } });
+    expect(ran.status, ran.stderr).toBe(1);
+    for (const words of named) expect(ran.stderr).toContain(words);
+    expect(existsSync(join(own.backups, `${backup}.proof.json`))).toBe(false);
+    expect(await databases()).not.toContain("_verify_");
+    own.remove();
+  });
+});
