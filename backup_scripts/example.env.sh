@@ -117,7 +117,7 @@ SMTP_PASSWORD=''
 # Default: found by itself: the usual places of the operating system, then PATH.
 #DB_CLIENT_DIR='/usr/lib/postgresql/17/bin'
 
-# Extra words for the dump program; they are kept in the manifest, so no secrets here.
+# Extra options for the dump program; they are kept in the manifest, so no secrets here.
 #DB_DUMP_OPTIONS='--exclude-table-data=log'
 
 # --------------------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ SMTP_PASSWORD=''
 #BACKUP_COMPRESSION_LEVEL='6'
 
 # How many blocks are compressed at the same time, and over how many connections restore --swap
-# loads (at most 8 when it is not set). Fewer leave more of the machine to others. Values: 1 to 64.
-# Default: the cores available to the program.
+# loads (at most 8 when it is not set). Lower it to leave CPU and connections to other programs.
+# Values: 1 to 64. Default: the cores available to the program.
 #BACKUP_JOBS='2'
 
 # false: stream the backup straight to S3 and keep no local file (needs backup --upload or
@@ -244,7 +244,7 @@ SMTP_PASSWORD=''
 # Default: UTC.
 #BACKUP_TIMEZONE='Europe/Berlin'
 
-# When `schedule` starts and a run was missed meanwhile, make it up once at start. Values: true,
+# Whether `schedule` runs a backup at its start when one was missed while it was off. Values: true,
 # false. Default: false (true in the container image).
 #BACKUP_CATCH_UP='true'
 

@@ -1,4 +1,4 @@
-/** Which script was called? Load it, run it. All scripts are one executable, told apart by the name of the call. */
+/** Which script was called? Load it, run it. All scripts are one executable; the name that it is called by decides. */
 import { basename } from "node:path";
 import { distance } from "fastest-levenshtein";
 import { exitStatus } from "./base/errors.ts";

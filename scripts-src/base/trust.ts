@@ -65,10 +65,14 @@ function foreign({ path, found }: Step): Distrust {
 }
 
 function writable({ path, found }: Step, isLast: boolean): Distrust | undefined {
-  // in such a folder nobody renames what is not his
-  if (found.mode & sticky && found.isDirectory() && !isLast) return undefined;
+  const shared = (found.mode & sticky) !== 0 && found.isDirectory();
+  // in such a folder nobody can rename what belongs to others
+  if (shared && !isLast) return undefined;
   if (found.mode & byEverybody)
-    return { cause: `every user can write to ${path}`, hint: `run: chmod o-w ${quote(path)}` };
+    return {
+      cause: `every user can write to ${path}`,
+      hint: shared ? `use a folder in it: mkdir -m 700 ${quote(join(path, "mine"))}` : `run: chmod o-w ${quote(path)}`,
+    };
   if (!(found.mode & byGroup) || ourGroups().includes(found.gid)) return undefined;
   return { cause: `the users of group ${found.gid} can write to ${path}`, hint: `run: chmod g-w ${quote(path)}` };
 }

@@ -26,7 +26,7 @@ const chapter = (page: Page, title: string, ...blocks: string[]) => [page.headin
 
 /** What is the same in every usage text, its last two parts, is said once. */
 function scriptsChapter(usages: Usages, page: Page): string {
-  const about = `backup_scripts ${version}: backs up a database, proves that the backup is whole, keeps it locally and in S3-compatible storage, restores it, and tells a person when something went wrong.`;
+  const about = `backup_scripts ${version}: backs up a database, checks that the backup is complete, keeps it locally and in S3-compatible storage, restores it, and notifies people when something goes wrong.`;
   const parts = Object.entries(usages).map(([name, usage]) => ({ name, parts: usage.split("\n\n") }));
   const own = parts.map(
     ({ name, parts }) => `${page.term(name)}\n${page.verbatim(parts.slice(0, -2).join("\n\n"), 2)}`,
@@ -128,7 +128,7 @@ WantedBy=timers.target`;
     "Systemd timer",
     page.paragraph("In /etc/systemd/system/backup_scripts.service:", 2),
     page.verbatim(service, 4),
-    page.paragraph("In /etc/systemd/system/backup_scripts.timer (Persistent: a missed run is made up):", 2),
+    page.paragraph("In /etc/systemd/system/backup_scripts.timer (Persistent: a missed run is caught up):", 2),
     page.verbatim(timer, 4),
     page.paragraph("Then:", 2),
     page.verbatim("systemctl daemon-reload && systemctl enable --now backup_scripts.timer", 4),

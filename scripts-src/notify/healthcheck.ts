@@ -4,7 +4,7 @@ import { type Patience, type Post, post, reach } from "./http.ts";
 import { clip, oneLine } from "./subject.ts";
 import { Undelivered } from "./undelivered.ts";
 
-/** What to tell: `log` leaves the state of the check as it is. */
+/** `log` does not change the state of the check. */
 export type Ping = "start" | "success" | "fail" | "log";
 
 /** A ping of the start must not hold up the job. */

@@ -27,7 +27,7 @@ const pauseMs = 500;
 
 /**
  * Sends until an answer 2xx comes. A lost connection, 429 and 5xx are tried again, up to three times within the
- * patience. Throws an `Undelivered` that says what the last try met. A redirect is not followed: the body would get lost.
+ * patience. Throws an `Undelivered` with the cause of the last failure. A redirect is not followed: the body would get lost.
  */
 export async function post(request: Post, patience: Patience): Promise<void> {
   const end = Date.now() + patience.total;

@@ -18,7 +18,7 @@ const firstWait = 1_000;
 /**
  * Sends a message within `patience` ms and returns a line about what happened. What the server calls temporary (a 4xx answer,
  * as of grey-listing) is tried again as long as the patience lasts. Throws an `Undelivered` that names the cause and the
- * setting to look at. Whoever has got the mail is taken out of `recipients`, so that a later call sends it to the others only.
+ * setting to look at. Recipients who got the mail are removed from `recipients`, so that a later call sends it to the others only.
  */
 export async function sendMail(
   message: Message,

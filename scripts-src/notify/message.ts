@@ -28,7 +28,7 @@ export interface Content {
   foot: string;
 }
 
-/** The mail of an outcome; times are told in UTC and in the time zone `zone`. */
+/** The mail of an outcome; times are given in UTC and in the time zone `zone`. */
 export function composeMessage(outcome: Outcome, zone: string): Message {
   const content = contentOf(outcome, zone);
   return { subject: content.title, text: asText(content), html: layOut(content) };

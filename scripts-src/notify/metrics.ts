@@ -24,8 +24,8 @@ type Metric = keyof typeof metricMeanings;
 type Samples = Map<string, Map<string, number>>;
 
 /**
- * Puts the outcome into the file and keeps the lines of other scripts and databases; what was last good stays when this run was
- * not. The file is replaced in one go and readable by all. Throws what the file system or the lock throws.
+ * Puts the outcome into the file and keeps the lines of other scripts and databases. After a failure the lines of the last good run
+ * stay. The file is replaced in one go and readable by all. Throws what the file system or the lock throws.
  */
 export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
@@ -59,8 +59,8 @@ interface Run {
 function runsOf(outcome: Outcome): Run[] {
   const { facts, endedAt, startedAt, status, exitStatus, warnings } = outcome;
   const durationMs = endedAt.getTime() - startedAt.getTime();
-  const whole = { database: facts.database ?? "", endedAt, durationMs, good: status !== "failure", exitStatus };
-  if (!facts.databases) return [{ ...whole, warnings: warnings.length, bytes: facts.bytes }];
+  const run = { database: facts.database ?? "", endedAt, durationMs, good: status !== "failure", exitStatus };
+  if (!facts.databases) return [{ ...run, warnings: warnings.length, bytes: facts.bytes }];
   return facts.databases.map((one: DatabaseOutcome) => ({
     database: one.database,
     endedAt,

@@ -2,6 +2,7 @@
 import { Failure, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { redact } from "../base/secrets.ts";
+import { visible } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ping, type Ping } from "./healthcheck.ts";
 import { type MailSettings, sendMail } from "./mail.ts";
@@ -50,7 +51,7 @@ export async function pingHealthcheck(
   log: Logger,
   body = "",
 ): Promise<void> {
-  if (settings.HEALTHCHECK_URL) await attempt(() => ping(settings, kind, redact(body)), log);
+  if (settings.HEALTHCHECK_URL) await attempt(() => ping(settings, kind, visible(redact(body))), log);
 }
 
 /** Mail and webhooks. Who has set a webhook and nothing of mail wants no mail; else what is missing for it is reported. */

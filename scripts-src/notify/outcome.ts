@@ -28,7 +28,7 @@ export interface LastGood {
   elsewhere: readonly string[];
 }
 
-/** What a run has learnt about its work so far. Filled as the run goes on, so that a notice of a failure has it too. */
+/** What a run has learnt about its work so far. Filled as the run goes on, so that the notice of a failure has it too. */
 export interface Facts {
   /** Name of the database. */
   database?: string;

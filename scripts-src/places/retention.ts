@@ -47,6 +47,9 @@ export function planRetention<T extends Candidate>(backups: readonly T[], wanted
   const reasons = new Map(ours.map((backup) => [backup, new Set<string>()]));
   const keep = (backup: T | undefined, why: string) => backup && reasons.get(backup)?.add(why);
   keep(ours[0], "the newest good backup");
+  // should those that do not say whose they are be another server's after all
+  const certain = ours.find(({ owner }) => owner === "ours");
+  if (certain !== ours[0]) keep(certain, "the newest good backup of this server");
   keep(
     ours.find(({ proved }) => proved),
     "the newest proved backup",

@@ -4,7 +4,7 @@ import { Declined, Stopped } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
 import { indented, visible } from "../base/text.ts";
 
-/** Whether somebody sits there to be asked. */
+/** Whether a person can be asked. */
 export const isAnyoneThere = (): boolean => process.stdin.isTTY;
 
 /** Goes on only when the answer is "yes". Throws `Declined` otherwise; a signal (Ctrl-C) is such an answer, with its own status. */
@@ -20,7 +20,7 @@ export async function confirm(question: string, signal: AbortSignal): Promise<vo
     ]);
     signal.throwIfAborted();
     if (answer.trim().toLowerCase() === "yes") return;
-    throw new Declined("not confirmed: nothing was changed", { hints: ["--yes goes on without asking"] });
+    throw new Declined("not confirmed: nothing was changed", { hints: ["--yes continues without asking"] });
   } catch (error) {
     if (!(signal.reason instanceof Stopped)) throw error;
     const { message, status } = signal.reason;

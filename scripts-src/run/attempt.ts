@@ -1,4 +1,4 @@
-/** One run of a script, and everybody who hears how it ended. */
+/** One run of a script, and the reports of how it ended. */
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
@@ -57,7 +57,7 @@ function logEnd({ log, settings, facts }: Job, outcome: Outcome, ended: Result |
   log.info(ended.summary + count, { ...facts, status, durationMs: Number(endedAt) - Number(startedAt) });
 }
 
-/** A person who declined knows it; only the health check, which was told of the start, hears of that. */
+/** A run that a person declined is no failure; only the health check, which was pinged at its start, gets its end. */
 async function report(script: Attempted, job: Job, outcome: Outcome, ended: Result | Failure): Promise<void> {
   const { settings, log, facts } = job;
   const declined = ended instanceof Declined;
@@ -86,7 +86,7 @@ function recordMetrics({ settings, home, log }: Job, outcome: Outcome): void {
   }
 }
 
-/** Who hears of an error that nobody awaited: the innermost run, not the scheduler around it. */
+/** Who gets an error that nobody awaited: the innermost run, not the scheduler around it. */
 const strayListeners: ((error: unknown) => void)[] = [];
 const onStray = (error: unknown) => strayListeners.at(-1)?.(error);
 
@@ -98,7 +98,7 @@ async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise
     return await Promise.race([work(), stray]);
   } catch (error) {
     if (error instanceof Declined) return error;
-    // whatever broke because we were told to stop, the reason is that we were told to stop
+    // an error that follows from the signal is not the reason why the run ended
     return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
   } finally {
     if (strayListeners.pop() && strayListeners.length === 0)

@@ -48,7 +48,7 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
   return parser;
 }
 
-/** yargs tells the type of every option, which says nothing to a person, and puts the common options first. */
+/** yargs shows the type of every option, which nobody needs, and puts the common options first. */
 function tidy(usage: string): string {
   const parts = usage.replaceAll(/\s*\[(?:boolean|string)\](?: \[default: false\])?$/gm, "").split("\n\n");
   const last = (part: string) =>
@@ -114,7 +114,7 @@ function likelyOption(word: string, options: readonly string[]): string | undefi
   return typed.length < 4 ? undefined : options.find(isLikely);
 }
 
-/** yargs tells an unknown option without its dashes, and some twice (`no-yes, noYes`). A value may be a secret. */
+/** yargs names an unknown option without its dashes, and some twice (`no-yes, noYes`). A value can be a secret, so it is cut off. */
 function asTyped(problem: string, argv: readonly string[]): string {
   const unknown = /^Unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ");
   if (unknown === undefined) return problem.replace(/^./, (letter) => letter.toLowerCase());
@@ -125,7 +125,7 @@ function asTyped(problem: string, argv: readonly string[]): string {
 
 const unknownArguments = (words: string[]) => `unknown argument${words.length > 1 ? "s" : ""}: ${words.join(", ")}`;
 
-/** To yargs every value of a flag but `true` is `false`: `--dry-run=yes` would act. */
+/** yargs reads every value of a flag except `true` as `false`: `--dry-run=yes` would act. */
 function wrongFlag(parsed: Parsed, argv: readonly string[]): string | undefined {
   for (const word of argv) {
     if (word === "--") break;
@@ -137,7 +137,7 @@ function wrongFlag(parsed: Parsed, argv: readonly string[]): string | undefined 
   return undefined;
 }
 
-/** Gives what stands behind `--` to the positional that is still free; tells of what is left over. */
+/** Gives the words behind `--` to the positional that is still free; returns a problem when words are left over. */
 function takePositionals({ positionals }: Script, parsed: Parsed): string | undefined {
   const name = positionals?.replace(/^\[(.*)\]$/, "$1");
   const words = parsed._.splice(0).map(String);

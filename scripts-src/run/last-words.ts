@@ -1,4 +1,4 @@
-/** What a script says at its end, on stderr and on stdout. */
+/** The last lines of a script, on stderr and on stdout. */
 import { writeSync } from "node:fs";
 import { systemHint } from "../base/disk.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "../base/errors.ts";

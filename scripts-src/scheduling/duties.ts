@@ -38,7 +38,7 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { state, s
       if (!error) return log.info(`next run ${text(next)}`, facts);
       const count = failures > 1 ? `, ${failures} in a row` : "";
       const end = `the scheduled run failed (exit status ${exitStatus}${count})`;
-      log.error(`${end}; the schedule goes on, next run ${text(next)}`, { exitStatus, failures, ...facts });
+      log.error(`${end}; the schedule continues, next run ${text(next)}`, { exitStatus, failures, ...facts });
     },
     skipped: (tick, began) =>
       log.warn(`tick of ${text(tick)} skipped: the run that began ${text(began)} is not done yet`, {

@@ -22,9 +22,9 @@ export function believable(state: State, now: Date): State {
   return { ...state, since: past(state.since) ?? now, good: past(state.good), running: past(state.running) };
 }
 
-/** A run that ends with the tick, or fails and is seen to: not yet a reason to wake a person. */
+/** How late (ms) a backup can be before it counts as overdue. */
 const slack = 5 * 60_000;
-/** A run under way may take one interval, and this long (ms) where ticks come thick and fast. */
+/** How long (ms) a running backup can take when the interval is shorter than that. */
 const shortestPatience = 3_600_000;
 
 /**

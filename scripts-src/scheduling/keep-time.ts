@@ -16,9 +16,9 @@ export interface Duties {
   run(tick: Date): Promise<void>;
   /** A tick came while the run of `began` was still under way. */
   skipped(tick: Date, began: Date): void;
-  /** Nobody was there at that tick, `late` ms ago; `true`: make it up. */
+  /** Nobody was there at that tick, `late` ms ago; `true`: run it now. */
   missed(tick: Date, late: number): boolean;
-  /** The clock was set back; the schedule goes on from its new time. */
+  /** The clock was set back; the schedule continues from the new time. */
   setBack(): void;
 }
 
@@ -40,7 +40,7 @@ export async function keepTime(
     if (!tick) break;
     const now = clock.now();
     const late = now.getTime() - tick.getTime();
-    // of several ticks that were missed, at most one is made up
+    // of several missed ticks at most one is run
     from = late > tolerance ? now : tick;
     if (running) duties.skipped(tick, running.began);
     else if (late <= tolerance || duties.missed(tick, late)) {

@@ -20,7 +20,10 @@ export function readTicks({ BACKUP_INTERVAL = "", BACKUP_TIMEZONE }: TickSetting
   const next = (time: Date) => {
     const tick = cron.nextRun(time);
     if (tick) return tick;
-    throw usageFailure(`BACKUP_INTERVAL ${BACKUP_INTERVAL} never ticks`, "is there such a day in such a month?");
+    throw usageFailure(
+      `BACKUP_INTERVAL ${BACKUP_INTERVAL} never ticks`,
+      "check the day and the month: no date matches both",
+    );
   };
   next(new Date());
   return { next };
@@ -46,7 +49,7 @@ function refuseOtherForms(expression: string): void {
   if (/^\d{4}-\d\d/.test(expression)) throw new Error("a date is no schedule");
   const fields = expression.split(/\s+/).length;
   if (!/^@\w+$/.test(expression) && fields !== 5 && fields !== 6)
-    throw new Error(`one has five or six fields, not ${fields}`);
+    throw new Error(`it needs five or six fields, not ${fields}`);
 }
 
 /** The next `count` ticks. */

@@ -34,7 +34,7 @@ export const help: Script<Options> = {
       .option("test-notice", {
         type: "boolean",
         default: false,
-        describe: "Send a test message by every way that is set, and say what happened",
+        describe: "Send a test message over every configured way, and report the results",
       })
       .option("new-key", {
         type: "boolean",

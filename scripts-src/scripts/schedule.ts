@@ -120,17 +120,17 @@ function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
     log.warn(`TZ is ${other}, but BACKUP_INTERVAL is read in BACKUP_TIMEZONE, which is ${zone}; set both to the same`);
 }
 
-/** Says now what would make the first run fail, not in the night. The schedule does not wait for it, and goes on whatever is found. */
+/** Finds out now what would make the first run fail. The schedule does not wait for the result, and continues whatever it is. */
 async function tryAtStart(job: Job, state: State, save: () => void): Promise<void> {
   const { log, asked } = job;
   try {
     const { lines, trouble } = await tryOut(job, asked);
-    if (!trouble) return log.info(`tried what a run needs:\n${lines}`);
+    if (!trouble) return log.info(`checked what a run needs:\n${lines}`);
     state.trouble = { since: new Date(), cause: trouble };
     save();
-    log.error(`a run would fail now; the schedule goes on:\n${lines}`);
+    log.error(`a run would fail now; the schedule continues:\n${lines}`);
   } catch (error) {
-    if (!asked.aborted) log.error(`cannot try what a run needs: ${messageOf(error)}`);
+    if (!asked.aborted) log.error(`cannot check what a run needs: ${messageOf(error)}`);
   }
 }
 

@@ -40,11 +40,19 @@ export function secretsOf(name: SettingName, value: string | undefined): string[
   return [
     value,
     ...keys,
-    ...addresses,
+    ...addresses.flatMap((address) => [address, ...tokensIn(address)]),
     ...pieces,
     ...pieces.map((piece) => piece.replaceAll(/\\(.)/g, "$1")),
     ...pieces.map(percentDecode),
   ];
+}
+
+/** What of a webhook's address a server may repeat without its host: the path, the pieces of it that look made up, values. */
+function tokensIn(address: string): string[] {
+  if (!URL.canParse(address)) return [];
+  const { pathname, search, searchParams } = new URL(address);
+  const pieces = pathname.split("/").filter((piece) => piece.length >= 8 && /\d/.test(piece));
+  return [...(pathname === "/" ? [] : [pathname, `${pathname}${search}`]), ...pieces, ...searchParams.values()];
 }
 
 function percentDecode(text: string): string {

@@ -239,7 +239,7 @@ const settings = {
   }),
   DB_DUMP_OPTIONS: about(anyText, {
     group: "database",
-    meaning: "Extra words for the dump program; they are kept in the manifest, so no secrets here.",
+    meaning: "Extra options for the dump program; they are kept in the manifest, so no secrets here.",
     example: "--exclude-table-data=log",
   }),
 
@@ -267,7 +267,7 @@ const settings = {
     group: "backup",
     meaning:
       "How many blocks are compressed at the same time, and over how many connections restore --swap loads (at most 8 when it is " +
-      "not set). Fewer leave more of the machine to others.",
+      "not set). Lower it to leave CPU and connections to other programs.",
     example: "2",
     default: "the cores available to the program",
     values: "1 to 64",
@@ -328,7 +328,7 @@ const settings = {
   ),
   BACKUP_CATCH_UP: about(() => flag().default(false), {
     group: "schedule",
-    meaning: "When `schedule` starts and a run was missed meanwhile, make it up once at start.",
+    meaning: "Whether `schedule` runs a backup at its start when one was missed while it was off.",
     example: "true",
     default: "false (true in the container image)",
     values: "true, false",

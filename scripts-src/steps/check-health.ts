@@ -7,7 +7,7 @@ import { newestInBucket } from "./newest-in-bucket.ts";
 import { tryOut } from "./try-out.ts";
 
 /**
- * Judges by the state on disk and by what lies in S3, where a backup that was taken by hand counts too. What was found wrong
+ * Judges by the state on disk and by what lies in S3, where a backup made by hand counts too. What was found wrong
  * at the start of the schedule is tried again. Throws a `Failure` with the cause when all is not well.
  */
 export async function checkHealth(job: Job, ticks: Ticks, known: State | undefined): Promise<Result> {
@@ -33,7 +33,7 @@ async function withNewest(job: Job, known: State | undefined): Promise<State> {
   const since = known?.since ?? good;
   if (since) return { ...known, since, good };
   throw new Failure("unhealthy: no schedule has run here, and no good backup is known", {
-    hints: ["start schedule, or take a backup: backup --upload"],
+    hints: ["start schedule, or run backup --upload"],
   });
 }
 

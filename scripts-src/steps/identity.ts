@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import type { Identity } from "../archive/identity.ts";
 import type { Connected } from "../database/database.ts";
 import { readOwners } from "../places/owners.ts";
-import { listBackups, newestGood, type Place } from "../places/place.ts";
+import { listBackups, type Place } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { siteOf } from "../settings/site.ts";
 
@@ -16,15 +16,18 @@ export const identityOf = (settings: Settings, { where, server }: Pick<Connected
   siteIsSet: settings.SITE_NAME !== undefined,
 });
 
-/** The same where no server is asked: as the newest local manifest says; undefined when nothing is known. */
+/** How many local manifests are read for the last one that says whose it is. */
+const manifestsRead = 100;
+
+/** The same where no server is asked: as the newest local manifests say; undefined when nothing is known. */
 export async function identityWithoutServer(
   settings: Settings,
   local: Place,
   database: string,
 ): Promise<Identity | undefined> {
-  const newest = newestGood(await listBackups(local, database));
-  const [last] = newest ? await readOwners(local, [newest], undefined) : [];
+  const newest = (await listBackups(local, database)).slice(-manifestsRead).toReversed();
+  const known = (await readOwners(local, newest, undefined)).find(({ identity }) => identity)?.identity;
   const siteIsSet = settings.SITE_NAME !== undefined;
-  if (!last?.identity && !siteIsSet) return undefined;
-  return { server: hostname(), ...last?.identity, site: siteOf(settings), siteIsSet };
+  if (!known && !siteIsSet) return undefined;
+  return { server: hostname(), ...known, site: siteOf(settings), siteIsSet };
 }

@@ -10,7 +10,7 @@ import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder } from "./backup-folder.ts";
 
-/** How long (ms) S3 can take for its listing: the notice waits for it. */
+/** How long (ms) to wait for the listing of S3; the notice waits with us. */
 const patience = 5_000;
 
 interface Found {

@@ -3,7 +3,7 @@ import { backupNameOf, parseBackupName } from "../archive/name.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
 import { readOwners, unknownIsOurs } from "../places/owners.ts";
-import { findBackups } from "../places/place.ts";
+import { findBackups, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
@@ -21,7 +21,7 @@ export async function planFor(
 ): Promise<SyncPlan<LocalFile, RemoteFile> & { foreign: string[] }> {
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
-  const foreign = await findForeign(settings, folder, storage, { deletes: plan.deletes, remote });
+  const foreign = await findForeign(settings, inFolder(folder), inBucket(storage), { deletes: plan.deletes, remote });
   const kept = plan.deletes.flatMap((entry) => {
     const why = foreign.get(backupNameOf(entry.name));
     return why === undefined ? [] : [{ entry, why }];
@@ -31,23 +31,22 @@ export async function planFor(
 }
 
 /** Which backups in S3 are not ours, or may be another server's, and why they stay. */
-async function findForeign(
+export async function findForeign(
   settings: Settings,
-  folder: string,
-  storage: Storage,
-  { deletes, remote }: { deletes: readonly RemoteFile[]; remote: readonly RemoteFile[] },
+  local: Place,
+  place: Place,
+  { deletes, remote }: { deletes: readonly StoredFile[]; remote: readonly StoredFile[] },
 ): Promise<ReadonlyMap<string, string>> {
-  const place = inBucket(storage);
   const concerned = new Set(deletes.map(({ name }) => backupNameOf(name)));
   const backups = findBackups(remote).filter(({ name }) => concerned.has(name));
   const reasons = new Map<string, string>();
   for (const [database, some] of Map.groupBy(backups, ({ backup }) => backup.database)) {
-    const present = await identityWithoutServer(settings, inFolder(folder), database);
+    const present = await identityWithoutServer(settings, local, database);
     const owned = await readOwners(place, some, present);
     const mayBeOurs = unknownIsOurs(place, owned);
-    for (const { name, owner, error } of owned) {
+    for (const { name, owner, identity, error } of owned) {
       if (error) reasons.set(name, "its manifest cannot be read");
-      else if (owner === "other") reasons.set(name, "a backup of another server");
+      else if (owner === "other" || (identity && !present)) reasons.set(name, "a backup of another server");
       else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
     }
   }

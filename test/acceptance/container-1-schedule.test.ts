@@ -53,7 +53,7 @@ test("container 1.5: a run that fails is logged, and the next one happens", asyn
     instead: { status: 403, code: "AccessDenied" },
   });
   const scheduler = scheduled.startScheduler(settings);
-  const failed = await scheduler.says(/the scheduled run failed \(exit status 1\); the schedule goes on, next run/);
+  const failed = await scheduler.says(/the scheduled run failed \(exit status 1\); the schedule continues, next run/);
   expect(failed).toMatchObject({ level: "error", failures: 1, exitStatus: 1 });
   expect(scheduler.lines().some(({ level, message }) => level === "error" && /access/i.test(message))).toBe(true);
   await until("a backup is in S3", () => scheduled.committedIn(world.s3, bucket).length > 0);

@@ -230,6 +230,7 @@ describe("a damaged encrypted backup is refused, and nothing is touched", () => 
     writeFileSync(path, damage(good));
     expectFailure(await restoreWith(key.file), /is damaged: it has \d+ bytes|is damaged: its /);
     expect(await noted()).toBe("untouched");
+    writeFileSync(path, good);
   });
 });
 

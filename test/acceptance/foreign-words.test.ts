@@ -142,3 +142,27 @@ test("N2: a .env.sh with the line ends of Windows: one line with the command tha
   expect(Bun.spawnSync(["sh", "-c", command]).exitCode).toBe(0);
   expectSuccess(await scripts.run("backup"));
 });
+
+test("S10: a webhook's server that gives its address back, as a whole or in pieces, leaks nothing of it", async () => {
+  const path = "/services/T0001111/B1112222/XyZ123abc456";
+  const echo = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      const words = [encodeURIComponent(pathname), btoa(request.url), pathname.split("/").at(-1), search];
+      return new Response(`bad: ${words.join(" ")}`, { status: 400 });
+    },
+  });
+  const address = `http://127.0.0.1:${echo.port}`;
+  scripts.configure({
+    ...server.settings("app"),
+    EMAIL_NOTIFY_MODE: "SUCCESS_AND_FAILURE",
+    NOTIFY_WEBHOOK_URL: `${address}${path}?token=abcdefgh12`,
+    HEALTHCHECK_URL: `${address}/0b1c2d3e-uuid`,
+  });
+  const { stderr } = await scripts.run("backup");
+  await echo.stop(true);
+  expect(stderr).toContain("answered 400: bad: ***");
+  expectNoSecrets(stderr, [path, "T0001111", "XyZ123abc456", "abcdefgh12", "0b1c2d3e-uuid"]);
+});

@@ -39,7 +39,7 @@ test("N3: wrong settings are reported once, however often a supervisor starts it
   await scripts.run("schedule", [], { env: { ...bad, S3_BUCKET: "" } });
   expect(mail.mails).toHaveLength(2);
   const scheduler = scheduled.startScheduler({ ...good, BACKUP_INTERVAL: yearly }, scripts);
-  await scheduler.says(/^tried what a run needs/);
+  await scheduler.says(/^checked what a run needs/);
   scheduler.kill("SIGTERM");
   expect((await scheduler.done).status).toBe(0);
   await scripts.run("schedule", [], { env: bad });
@@ -59,7 +59,7 @@ test("N5: what a run needs is tried at the start; the health check names what is
   const wrong = { ...env, S3_SECRET_KEY: "not-the-secret-key" };
   const check = (given: Record<string, string>) => scripts.run("schedule", ["--check"], { env: given });
   const first = scheduled.startScheduler(wrong, scripts);
-  const line = await first.says(/^a run would fail now; the schedule goes on/);
+  const line = await first.says(/^a run would fail now; the schedule continues/);
   expect(line).toMatchObject({
     level: "error",
     message: expect.stringMatching(/✓ database .*✗ storage .*secret key.*hint: /s),
@@ -80,7 +80,7 @@ test("N5: what a run needs is tried at the start; the health check names what is
   expect(scheduled.backupsIn(world.s3, bucket)).toEqual([]);
 
   const second = scheduled.startScheduler(env, scripts);
-  await second.says(/^tried what a run needs:\n✓ database .*\n✓ privileges.*\n✓ storage /);
+  await second.says(/^checked what a run needs:\n✓ database .*\n✓ privileges.*\n✓ storage /);
   expect((await scripts.run("backup", ["--upload"], { env })).status).toBe(0);
   expect(await check(env)).toMatchObject({
     status: 0,
@@ -97,7 +97,7 @@ test("N5: a wrong password is named at the start too", async () => {
   const env = { ...settings, DATABASE_URL: url.href, BACKUP_INTERVAL: yearly };
   const scripts = installScripts();
   const scheduler = scheduled.startScheduler(env, scripts);
-  await scheduler.says(/^a run would fail now; the schedule goes on:\n✗ database .*password authentication failed/);
+  await scheduler.says(/^a run would fail now; the schedule continues:\n✗ database .*password authentication failed/);
   const { stderr } = await scripts.run("schedule", ["--check"], { env });
   expect(stderr).toMatch(/unhealthy: the next run will fail: database .*password authentication failed/);
   scheduler.kill("SIGTERM");
@@ -112,7 +112,7 @@ test.each([
 ])("N13: TZ=%s with BACKUP_TIMEZONE=%s is warned of: %p", async (TZ, BACKUP_TIMEZONE, warned) => {
   const { settings } = await scheduled.schedulerSettings(world);
   const scheduler = scheduled.startScheduler({ ...settings, BACKUP_INTERVAL: yearly, BACKUP_TIMEZONE, TZ });
-  await scheduler.says(/^tried what a run needs/);
+  await scheduler.says(/^checked what a run needs/);
   const lines = scheduler.lines().filter(({ message }) => message.startsWith("TZ is "));
   expect(lines.map(({ level, message }) => [level, message])).toEqual(
     warned

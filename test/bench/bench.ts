@@ -2,6 +2,7 @@
  * Side by side with what people use instead, in one run: ratios count, the seconds are this machine's.
  *   bun run bench [SECTION…]      sections: start, storage, backup, restore, sealing, memory; all when none is named
  *   BENCH_ROWS, BENCH_ROUNDS      size of the database (5,000,000 rows are about 1 GB of SQL) and number of rounds
+ *   BENCH_MYSQL_ROWS              rows of each of MariaDB's two tables
  *   BENCH_LARGE_ROWS              size of the large database whose memory is measured (default: 4 GB)
  * Needs up to 25 GB of disk, and up to 16 GB of memory for the S3 server.
  */
@@ -9,10 +10,12 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { aptInstall } from "../support/setup.ts";
 import { benchBackup, benchMemory, benchRestore, benchSealing } from "./database.ts";
+import { benchMysql } from "./mysql.ts";
 import { benchStart } from "./start.ts";
 import { benchStorage } from "./storage.ts";
 
 const rows = Number(process.env.BENCH_ROWS ?? 5_000_000);
+const mysqlRows = Number(process.env.BENCH_MYSQL_ROWS ?? 2_000_000);
 const largeRows = Number(process.env.BENCH_LARGE_ROWS ?? 18_000_000);
 const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
 
@@ -22,6 +25,7 @@ const sections: Record<string, () => Promise<string>> = {
   backup: () => benchBackup(rows, rounds),
   restore: () => benchRestore(rows, rounds),
   sealing: () => benchSealing(rows, rounds),
+  mysql: () => benchMysql(mysqlRows, rounds),
   memory: () => benchMemory([450_000, largeRows]),
 };
 

@@ -54,7 +54,9 @@ function statementsIn(text: string): string[] | undefined {
   const scanner = new Scanner();
   try {
     scanner.add(Buffer.from(text));
-    return [...scanner.pieces(true)].map((piece) => bare(piece.bytes.toString())).filter((one) => one !== "");
+    const pieces = [...scanner.pieces(true)];
+    if (pieces.some(({ kind }) => kind === "command")) return undefined;
+    return pieces.map((piece) => bare(piece.bytes.toString())).filter((one) => one !== "");
   } catch {
     return undefined;
   }

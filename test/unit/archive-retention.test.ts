@@ -53,6 +53,11 @@ describe("by days", () => {
     expect(indexes(backups, expired(backups, [days(7)], { unknownIsOurs: true }))).toEqual([1]);
   });
 
+  test("I2: whatever does not say whose it is, the newest that is ours for certain stays", () => {
+    const backups = [old(0, { owner: "unknown" }), old(9), old(10)];
+    expect(indexes(backups, expired(backups, [days(7)], { unknownIsOurs: true }))).toEqual([2]);
+  });
+
   test("refuses when all but one would go and that one is far too old itself", () => {
     const { fates, refusal } = plan([old(20), old(21), old(22)]);
     expect(refusal).toContain("20 days old");

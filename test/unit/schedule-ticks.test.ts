@@ -26,14 +26,14 @@ describe("BACKUP_INTERVAL", () => {
   });
 
   const refused: [interval: string, cause: RegExp][] = [
-    ["", /not a cron expression: one has five or six fields, not 1$/],
-    ["daily", /not a cron expression: one has five or six fields, not 1$/],
-    ["0 3 * *", /not a cron expression: one has five or six fields, not 4$/],
+    ["", /not a cron expression: it needs five or six fields, not 1$/],
+    ["daily", /not a cron expression: it needs five or six fields, not 1$/],
+    ["0 3 * *", /not a cron expression: it needs five or six fields, not 4$/],
     ["61 * * * *", /not a cron expression: Invalid value for minute: 61/],
     ["0 25 * * *", /not a cron expression: Invalid value for hour/],
     ["0 3 * * FUNDAY", /illegal characters$/],
     ["5-1 * * * *", /not a cron expression: From value is larger than to value: '5-1'$/],
-    ["* * * * * * 2030", /not a cron expression: one has five or six fields, not 7$/],
+    ["* * * * * * 2030", /not a cron expression: it needs five or six fields, not 7$/],
     ["@reboot", /not a cron expression/],
     ["@every 5m", /not a cron expression/],
     ["2030-01-01", /not a cron expression: a date is no schedule/],

@@ -118,6 +118,11 @@ describeWhere(process.getuid?.() === 0, "root")("what other users could change",
     }
   });
 
+  test("S6: nobody is told to take rights from a folder like /tmp", () => {
+    chmodSync(inner, 0o1777);
+    expect(distrust(inner)?.hint).toBe(`use a folder in it: mkdir -m 700 ${inner}/mine`);
+  });
+
   test("S6: files of a folder whose owner is trusted are those of that owner, of root, or of this user", () => {
     const look = (owner: number, folderOwner: number, mode = 0o600) => {
       chownSync(file, owner, owner);

@@ -1,5 +1,6 @@
 /** What the client programs of MySQL and MariaDB say when something is wrong, and what to do about it. */
 import { Failure } from "../../base/errors.ts";
+import { redact } from "../../base/secrets.ts";
 import { unexplainedHint } from "../unexplained.ts";
 import type { Client } from "./clients.ts";
 
@@ -115,7 +116,8 @@ const tidy = (stderr: string): string =>
     .split("\n")
     .filter((line) => line.trim() !== "" && !/^\[Warning\]|^WARNING: /.test(line))
     .slice(0, 12)
-    .map((line) => line.slice(0, 500))
+    // half a secret would not be recognized
+    .map((line) => redact(line).slice(0, 500))
     .join("\n");
 
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */

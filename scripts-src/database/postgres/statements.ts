@@ -277,6 +277,7 @@ export class Scanner {
     while (end < this.text.length && isWord(this.text[end] ?? 0)) end++;
     if (end + 1 >= this.text.length && !last) return;
     const word = end - this.at <= 9 ? this.text.toString("latin1", this.at, end).toUpperCase() : "";
+    this.checkVariable(end);
     if (this.start < 0) this.begin(word);
     this.at = end;
     const prefix = this.stringPrefix(word);
@@ -284,6 +285,15 @@ export class Scanner {
       this.at += prefix.length;
       this.mode = { in: "string", backslashes: prefix.backslashes };
     } else this.countWord(word);
+  }
+
+  /** A name behind one colon is a variable to psql, and ends before a $: `:x$a$` opens a quotation. */
+  private checkVariable(end: number): void {
+    let colons = 0;
+    while (this.text[this.at - 1 - colons] === 0x3a) colons++;
+    // of what was passed on already the last byte is unknown
+    const variable = colons % 2 === 1 || (this.partial && colons === this.at);
+    if (variable && this.text.subarray(this.at, end).includes(0x24)) throw unlike("a $ behind a name with a colon");
   }
 
   private begin(word: string): void {

@@ -1,0 +1,72 @@
+/** backup of MariaDB beside what people use instead, and what reading its own dump costs it. */
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { dumpReader } from "../../scripts-src/database/mysql/examine.ts";
+import { readDump } from "../../scripts-src/database/read-dump.ts";
+import { installScripts } from "../support/executables.ts";
+import { type MysqlServer, startMysql } from "../support/mysql.ts";
+import { tempDir } from "../support/temp.ts";
+import { type Contender, measure, table } from "./measure.ts";
+
+/** Short and ordinary rows, `rows` of each; 2 million are about 260 MB of SQL. */
+const sample = (rows: number) => `
+  CREATE TABLE numbers (id int PRIMARY KEY, a int, b int);
+  INSERT INTO numbers SELECT seq, seq * 7 % 1000003, seq % 97 FROM seq_1_to_${rows};
+  CREATE TABLE customers (id int PRIMARY KEY, name varchar(60), mail varchar(60), at datetime, n decimal(10,2));
+  INSERT INTO customers SELECT seq, concat('Customer ', md5(seq)), concat('user', seq, '@example.com'),
+    '2024-01-01' + INTERVAL seq SECOND, seq / 7 FROM seq_1_to_${rows};`;
+
+/** Reading was wanted at most 0.2 times as long as the backup takes. */
+export async function benchMysql(rows: number, rounds: number): Promise<string> {
+  const server = await startMysql("mariadb");
+  const dir = tempDir("bench-mysql");
+  try {
+    await server.createDatabase("bench", sample(rows));
+    const measured = await measure(contenders(server, dir), rounds);
+    const backup = measured.find(({ name }) => name === "backup, gzip")?.wall ?? NaN;
+    const seconds = await readingTime(server, join(dir, "dump.sql"), rounds);
+    return [
+      table(`Backup of MariaDB, 2 × ${rows.toLocaleString("en")} rows`, measured, "backup, gzip"),
+      `Reading the dump to its end takes ${seconds.toFixed(2)} s of CPU time, ${(seconds / backup).toFixed(2)} times the backup.`,
+      "",
+    ].join("\n");
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+    await server.stop();
+  }
+}
+
+function contenders(server: MysqlServer, dir: string): Contender[] {
+  const folder = join(dir, "backups");
+  const scripts = installScripts({ ...server.settings("bench"), BACKUP_DIR: folder });
+  const dump = `mariadb-dump --defaults-file=${server.loginFile} --single-transaction --quick bench | gzip -6 > ${dir}/a.gz`;
+  return [
+    {
+      name: "backup, gzip",
+      prepare: async () => rmSync(folder, { recursive: true, force: true }),
+      command: [join(scripts.dir, "backup")],
+      size: () => Math.max(...readdirSync(folder).map((file) => statSync(join(folder, file)).size)),
+    },
+    { name: "mariadb-dump | gzip -6", command: ["sh", "-c", dump], size: () => statSync(join(dir, "a.gz")).size },
+  ];
+}
+
+/** Seconds of CPU time beyond those of reading the file; the best of `rounds`. */
+async function readingTime(server: MysqlServer, file: string, rounds: number): Promise<number> {
+  await server.client("mariadb-dump", ["--single-transaction", "--quick", `--result-file=${file}`, "bench"]);
+  const cpu = async (work: () => Promise<unknown>) => {
+    const before = process.cpuUsage();
+    await work();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1e6;
+  };
+  const chunks = () => Bun.file(file).stream();
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const alone = await cpu(async () => {
+      for await (const _ of chunks());
+    });
+    times.push((await cpu(() => readDump(dumpReader(), chunks()))) - alone);
+  }
+  return Math.min(...times);
+}
