@@ -44,14 +44,17 @@ describe.each<[Major]>([[13], [15]])("PostgreSQL %d", (major) => {
     };
     const bytes = () => server.sql("app", "SELECT string_agg(encode(a::bytea, 'hex'), ' ' ORDER BY a) FROM t");
 
-    test.each([[[]], [["--swap"]]])("whose bytes are no UTF-8 is not restored into a UTF8 one: %p", async (words) => {
-      await backUp(rows);
-      await into("UTF8");
-      const ran = await scripts.run("restore", ["--yes", ...words]);
-      expectFailure(ran, /invalid byte sequence for encoding "UTF8": 0xe9/);
-      expect(ran.stderr).toMatch(/hint: .*ENCODING 'SQL_ASCII'.*iconv/);
-      expect(await server.sql("app", "SELECT to_regclass('t') IS NULL")).toBe("t");
-    });
+    test.each([[[]], [["--in-place"]]])(
+      "whose bytes are no UTF-8 is not restored into a UTF8 one: %p",
+      async (words) => {
+        await backUp(rows);
+        await into("UTF8");
+        const ran = await scripts.run("restore", ["--yes", ...words]);
+        expectFailure(ran, /invalid byte sequence for encoding "UTF8": 0xe9/);
+        expect(ran.stderr).toMatch(/hint: .*ENCODING 'SQL_ASCII'.*iconv/);
+        expect(await server.sql("app", "SELECT to_regclass('t') IS NULL")).toBe("t");
+      },
+    );
 
     test("whose bytes are UTF-8 is", async () => {
       await backUp("E'caf\\xc3\\xa9'");

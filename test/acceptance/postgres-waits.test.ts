@@ -58,7 +58,7 @@ test("backup gives up: --lock-wait-timeout of DB_DUMP_OPTIONS wins over our five
 
 test("a restore in place says it too, and goes on when the lock is free", async () => {
   const lock = await locked("ACCESS SHARE");
-  const restore = scripts.start("restore", ["--yes"]);
+  const restore = scripts.start("restore", ["--yes", "--in-place"]);
   await until("it is said", () => held("psql").test(restore.stderr()));
   await lock[Symbol.asyncDispose]();
   expectSuccess(await restore.done);

@@ -225,7 +225,7 @@ describeWhere(canTrace, "strace")("a restore with PostgreSQL, which changes noth
   });
 
   test("EIO as the backup is read for the second time, in the middle of the load", async () => {
-    const load = standing(server.clientDir, "psql", 'case "$*" in *--tuples-only*) exec "$REAL" "$@";; esac');
+    const load = standing(server.clientDir, "psql", 'case "$*" in *QUIET=off*) ;; *) exec "$REAL" "$@";; esac');
     const running = scripts.start("restore", [file], { env: { DB_CLIENT_DIR: load.clientDir } });
     await load.reached();
     const fault = await breakRunning({ call: "pread64", meets: "error=EIO", paths: [file] }, running.pid);

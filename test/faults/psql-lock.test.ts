@@ -185,9 +185,9 @@ describe("a session and a restore", () => {
   async function restoreWith(what: string): Promise<string> {
     const file = join(dir, "dump.sql");
     writeFileSync(file, dumpOf("DROP TABLE public.t;\n-- here\nCREATE TABLE public.t (b integer);\n"));
-    const script = `case "$*" in *--tuples-only*) exec "$REAL" "$@";; esac; sed -u 's@^-- here@${what}@' | { "$REAL" "$@" || kill 0; }`;
+    const script = `case "$*" in *QUIET=off*) ;; *) exec "$REAL" "$@";; esac; sed -u 's@^-- here@${what}@' | { "$REAL" "$@" || kill 0; }`;
     const DB_CLIENT_DIR = clientsWith(server.clientDir, { psql: script });
-    const ran = await scripts.run("restore", [file, "--yes"], { env: { DB_CLIENT_DIR } });
+    const ran = await scripts.run("restore", [file, "--yes", "--in-place", "--replace"], { env: { DB_CLIENT_DIR } });
     expectFailure(ran, /restore into .* (failed|broke off)/);
     return ran.stderr;
   }
@@ -207,22 +207,25 @@ describe("a session and a restore", () => {
     expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
   });
 
-  test.each([[[]], [["--swap"]]])("S2: a file that is changed between check and load: restore %p", async (words) => {
-    const file = join(dir, "changing.sql");
-    writeFileSync(file, dumpOf("DROP TABLE public.t;\nCREATE TABLE public.t (a integer);\n"));
-    const other = join(dir, "other.sql");
-    writeFileSync(other, dumpOf(`DROP TABLE public.t;\n\\! touch ${evil}\n`));
-    const DB_CLIENT_DIR = clientsWith(server.clientDir, {
-      psql: `case "$*" in *--tuples-only*) cat '${other}' > '${file}';; esac; exec "$REAL" "$@"`,
-    });
-    const ran = await scripts.run("restore", [file, "--yes", ...words], { env: { DB_CLIENT_DIR } });
-    expectFailure(ran, /psql command|it changed meanwhile/);
-    expect(existsSync(evil)).toBe(false);
-    expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
-    expect(
-      await server.sql("postgres", "SELECT string_agg(datname, ' ') FROM pg_database WHERE datname LIKE 'app%'"),
-    ).toBe("app");
-  });
+  test.each([[[]], [["--in-place"]]])(
+    "S2: a file that is changed between check and load: restore %p",
+    async (words) => {
+      const file = join(dir, "changing.sql");
+      writeFileSync(file, dumpOf("DROP TABLE public.t;\nCREATE TABLE public.t (a integer);\n"));
+      const other = join(dir, "other.sql");
+      writeFileSync(other, dumpOf(`DROP TABLE public.t;\n\\! touch ${evil}\n`));
+      const DB_CLIENT_DIR = clientsWith(server.clientDir, {
+        psql: `case "$*" in *QUIET=off*) ;; *) cat '${other}' > '${file}';; esac; exec "$REAL" "$@"`,
+      });
+      const ran = await scripts.run("restore", [file, "--yes", "--replace", ...words], { env: { DB_CLIENT_DIR } });
+      expectFailure(ran, /psql command|it changed meanwhile/);
+      expect(existsSync(evil)).toBe(false);
+      expect(await server.sql("app", "SELECT a FROM t")).toBe("1");
+      expect(
+        await server.sql("postgres", "SELECT string_agg(datname, ' ') FROM pg_database WHERE datname LIKE 'app%'"),
+      ).toBe("app");
+    },
+  );
 
   test("S1: a psql that cannot be locked loads only what lies in BACKUP_DIR", async () => {
     const old = `# an older one\nif [ "$1" = --version ]; then echo 'psql (PostgreSQL) 15.13'; exit; fi\nexec "$REAL" "$@"`;
