@@ -14,7 +14,7 @@ import { scripts } from "./scripts/scripts.ts";
 
 const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");
-const names = ["backup_scripts", "backup", "restore", "verify", "sync", "help", "schedule"];
+const names = ["backup_scripts", "backup", "restore", "verify", "list", "sync", "help", "schedule"];
 
 async function build(): Promise<void> {
   const first = join(deployed, ".build");

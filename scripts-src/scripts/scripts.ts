@@ -5,6 +5,7 @@ export const scripts: Readonly<Record<string, () => Promise<Script>>> = {
   backup: async () => (await import("./backup.ts")).backup,
   restore: async () => (await import("./restore.ts")).restore,
   verify: async () => (await import("./verify.ts")).verify,
+  list: async () => (await import("./list.ts")).list,
   sync: async () => (await import("./sync.ts")).sync,
   schedule: async () => (await import("./schedule.ts")).schedule,
   help: async () => (await import("./help.ts")).help,

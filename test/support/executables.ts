@@ -48,7 +48,7 @@ export interface Installation {
   remove(): void;
 }
 
-const names = ["backup_scripts", "backup", "restore", "verify", "sync", "help", "schedule"];
+const names = ["backup_scripts", "backup", "restore", "verify", "list", "sync", "help", "schedule"];
 
 /** What a backup file is called, whatever its database and compression. */
 export const backupName = /^.+_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}(-\d+)?\.sql(\.gz|\.zst)?(\.age)?$/;

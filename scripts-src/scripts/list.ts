@@ -1,0 +1,82 @@
+/** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
+import type { Argv } from "yargs";
+import { exitStatus, Failure } from "../base/errors.ts";
+import type { Job, Result, Script } from "../run/script.ts";
+import { backupsAsJson, describeBackups } from "../steps/describe-backups.ts";
+import { describeOneBackup } from "../steps/describe-one-backup.ts";
+import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
+
+interface Options {
+  name: string | undefined;
+  database: string | undefined;
+  all: boolean;
+  json: boolean;
+}
+
+/** How many backups are shown without --all. */
+const newest = 50;
+
+export const list: Script<Options> = {
+  name: "list",
+  summary:
+    "Shows which backups exist, in BACKUP_DIR and in S3: how old, how large, how many rows, proved when, whose, and what retention\n" +
+    "will do with each of them. With NAME: everything about one backup, and the command that restores it.",
+  usage: "[NAME] [--database NAME] [--all] [--json]",
+  positionals: "[name]",
+  examples: [
+    ["list", "the newest 50 backups, of every database"],
+    ["list --database app", "those of one database"],
+    ["list app_2026-01-31_03-00-00.sql.gz", "everything about one backup"],
+    ["list --all --json", "everything, for a program"],
+  ],
+  options: (yargs: Argv) =>
+    yargs
+      .positional("name", { type: "string", describe: "Name of a backup" })
+      .option("database", { type: "string", requiresArg: true, describe: "Backups of this database alone" })
+      .option("all", { type: "boolean", default: false, describe: `All backups, not only the newest ${newest}` })
+      .option("json", {
+        type: "boolean",
+        default: false,
+        describe: "As JSON; its fields are described in the documentation",
+      }),
+  needs: () => [],
+  reports: () => false,
+
+  async act(job) {
+    const { options } = job;
+    const found = await findAllBackups(job, options.database);
+    if (options.name !== undefined)
+      return showOne(
+        job,
+        found.backups.filter(({ name }) => name === options.name?.split("/").at(-1)),
+      );
+    const shown = await readBackups(job, options.all ? found.backups : found.backups.slice(0, newest));
+    const now = new Date();
+    if (options.json) return { summary: "", output: backupsAsJson(shown, found, now) };
+    const look = { now, width: Math.min(process.stdout.columns ?? 80, 120), styled: isStyled() };
+    const elsewhere = found.backups.length === 0 ? await hints(job, found.places) : [];
+    return { summary: "", output: [describeBackups(shown, found, look), ...elsewhere].join("\n") };
+  },
+};
+
+const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
+
+async function showOne(job: Job<Options>, found: Parameters<typeof readBackups>[1]): Promise<Result> {
+  const [one] = await readBackups(job, found);
+  if (one) return { summary: "", output: await describeOneBackup(job, one) };
+  throw new Failure(`there is no backup ${job.options.name}`, {
+    status: exitStatus.noSuchBackup,
+    hints: ["list shows those that exist"],
+  });
+}
+
+/** Where else backups lie, when nothing was found. */
+async function hints(
+  { options, settings }: Job<Options>,
+  places: Awaited<ReturnType<typeof findAllBackups>>["places"],
+) {
+  const database = options.database ?? settings.DB_NAME;
+  const looked = places.map(({ where }) => `looked in ${where}`);
+  if (database === undefined) return looked;
+  return [...looked, ...(await Promise.all(places.map((place) => place.elsewhere(database)))).flat()];
+}

@@ -1,0 +1,113 @@
+/** list: what there is, locally and in S3; works without a database. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { s3Settings } from "../support/storage.ts";
+
+let server: PostgresServer;
+let s3: S3Server;
+let bucket: string;
+let scripts: Installation;
+const names: string[] = [];
+
+beforeAll(async () => {
+  server = await startPostgres(15);
+  s3 = startS3Server();
+  bucket = await s3.newBucket();
+  await server.createDatabase(
+    "shop",
+    "CREATE TABLE t AS SELECT generate_series(1, 1203) AS id; CREATE TABLE none (a int)",
+  );
+  scripts = installScripts({
+    ...server.settings("shop"),
+    ...s3Settings(s3, bucket, "prod/shop"),
+    LOCAL_RETENTION_DAYS: "14",
+    BACKUP_KEEP_LAST: "1",
+  });
+  for (const args of [["--upload"], []]) {
+    names.push((await scripts.run("backup", args)).stdout.trim().split("/").at(-1) ?? "");
+    await Bun.sleep(1_000); // names have seconds
+  }
+  expect((await scripts.run("verify", [names[0] ?? ""])).status).toBe(0);
+});
+afterAll(async () => {
+  await Promise.all([server.stop(), s3.stop()]);
+  scripts.remove();
+});
+
+describe("list", () => {
+  test("two lines a backup, newest first, the complete name, 80 columns, and a last line that a person wants to read", async () => {
+    const { stdout, status } = await scripts.run("list");
+    expect(status).toBe(0);
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines.filter((line) => !line.startsWith(" ")).slice(0, 2)).toEqual(names.toReversed());
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+      "1,203 rows · local and S3 · proved less than a minute ago, restores in",
+    );
+    expect(stdout).toContain("kept: not older than 14 days (LOCAL_RETENTION_DAYS)");
+    expect(lines.slice(-2).join(" ")).toMatch(
+      /^2 backups, the newest less than a minute old; last proved less than a minute/,
+    );
+  });
+
+  test("works without a database and when S3 cannot be reached, which it says", async () => {
+    const env = { DB_HOST: "127.0.0.1", DB_PORT: "1", S3_URL: "http://127.0.0.1:1" };
+    const { stdout, status } = await scripts.run("list", [], { env });
+    expect(status).toBe(0);
+    expect(stdout).toContain(names[0] ?? "");
+    expect(stdout).toContain("could not be listed: ");
+  });
+
+  test("NAME: a table a line with its rows, versions, and the commands that restore it", async () => {
+    const { stdout, status } = await scripts.run("list", [names[0] ?? ""]);
+    expect(status).toBe(0);
+    for (const words of [
+      "public.t     1,203",
+      "public.none  0",
+      "PostgreSQL 15",
+      `restore ${names[0]}`,
+      "gunzip -c",
+      "proved",
+    ])
+      expect(stdout).toContain(words);
+    const missing = await scripts.run("list", ["shop_2020-01-01_00-00-00.sql.gz"]);
+    expect(missing.status).toBe(4);
+    expect(missing.stderr).toContain("there is no backup shop_2020-01-01_00-00-00.sql.gz");
+  });
+
+  test("--json has the documented shape", async () => {
+    const { stdout } = await scripts.run("list", ["--json", "--database", "shop"]);
+    const { formatVersion, troubles, backups } = JSON.parse(stdout) as Record<string, unknown>;
+    expect({ formatVersion, troubles }).toEqual({ formatVersion: 1, troubles: [] });
+    expect(backups).toEqual([
+      expect.objectContaining({ name: names[1], rows: 1203, provedAt: null, complete: true, database: "shop" }),
+      expect.objectContaining({
+        name: names[0],
+        owner: "ours",
+        provedAt: expect.any(String),
+        copies: [
+          expect.objectContaining({ kind: "local", location: join(scripts.backups, names[0] ?? ""), deleted: false }),
+          {
+            kind: "s3",
+            location: `s3://${bucket}/prod/shop/${names[0]}`,
+            deleted: false,
+            rule: expect.stringMatching(/newest/),
+          },
+        ],
+      }),
+    ]);
+  });
+
+  test("I4: nothing found is no failure; it says where in the bucket backups lie", async () => {
+    const empty = installScripts({ ...server.settings("shop"), ...s3Settings(s3, bucket, "elsewhere") });
+    const { stdout, status } = await empty.run("list");
+    expect(status).toBe(0);
+    expect(stdout).toContain("no backups");
+    expect(stdout).toContain("prod/shop");
+    rmSync(empty.dir, { recursive: true });
+  });
+});
