@@ -1,6 +1,8 @@
 /** Finds the client programs of a database. */
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
+import { scriptLog } from "../base/log.ts";
+import { distrust } from "../base/trust.ts";
 
 /**
  * The folders that `pattern` names; the one star in it stands for any text within a name. A folder that cannot be read holds nothing.
@@ -35,7 +37,17 @@ export function findPrograms(
   folder: string | undefined,
   places: readonly string[],
 ): string[] {
+  if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
   const folders = folder ? [folder] : [...places.flatMap(foldersLike), ...onPath];
   return [...new Set(folders.flatMap((dir) => names.map((name) => join(dir, name))))].filter(isProgram);
+}
+
+const warned = new Set<string>();
+
+/** What others put there would run as this user. */
+function warnOfOthers(folder: string): void {
+  const why = warned.has(folder) ? undefined : distrust(resolve(folder));
+  if (why) scriptLog().warn(`the programs in DB_CLIENT_DIR ${folder} could be exchanged: ${why.cause}; ${why.hint}`);
+  warned.add(folder);
 }

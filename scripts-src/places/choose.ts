@@ -16,7 +16,7 @@ interface Wanted {
   /** Identity of the server at hand; undefined when it could not be asked. */
   present: Identity | undefined;
   /** The database is missing or empty: a new machine restores the backups of the one before. */
-  isNew: boolean;
+  isNew: () => Promise<boolean>;
   /** One that has no proof yet comes first. */
   unproved?: boolean | undefined;
   /** MANIFEST_KEY. */
@@ -47,7 +47,8 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
   const ahead = all.filter(({ backup }) => isAhead(backup, now));
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
   const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
-  const { chosen, read } = await search(place, newestFirst, { present, keys, isNew: wanted.isNew });
+  const { chosen: ours, read } = await search(place, newestFirst, present, keys);
+  const chosen = ours ?? (read.length > 0 && (await wanted.isNew()) ? pick(place, read, true, true) : undefined);
   if (!chosen) {
     const later = before && all.length === 0 ? await listBackups(place, database) : [];
     throw later.length > 0 ? noneBefore(place, database, later) : await noneOfOurs(place, database, read[0], ahead);
@@ -69,20 +70,21 @@ export async function newestOfOurs(
 ): Promise<Stored | undefined> {
   const good = backups.filter(({ committed, backup }) => committed && !isAhead(backup, now));
   const newestFirst = good.toSorted(oldestFirst).toReversed();
-  return (await search(place, newestFirst, { present, isNew: false })).chosen;
+  return (await search(place, newestFirst, present)).chosen;
 }
 
 /** Reads manifests from the newest backup on, until one can be chosen. */
 async function search(
   place: Place,
   newestFirst: readonly Stored[],
-  { present, keys, isNew }: Pick<Wanted, "present" | "keys" | "isNew">,
+  present: Identity | undefined,
+  keys?: ManifestKeys,
 ): Promise<{ chosen?: Owned; read: Owned[] }> {
   const read: Owned[] = [];
   while (read.length < newestFirst.length) {
     const next = newestFirst.slice(read.length, read.length + (read.length === 0 ? 1 : 32));
     read.push(...(await readOwners(place, next, present, keys)));
-    const chosen = pick(place, read, read.length === newestFirst.length, isNew);
+    const chosen = pick(place, read, read.length === newestFirst.length, false);
     if (chosen) return { chosen, read };
   }
   return { read };

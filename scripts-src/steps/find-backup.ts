@@ -52,7 +52,7 @@ function partsOf(file: string): { bucket?: string; path?: string; name: string }
 const wantedBy = ({ settings, log }: Job, { database, connected }: Target) => ({
   database: database.name,
   present: connected && identityOf(settings, connected),
-  isNew: connected?.server.dataBytes === 0,
+  isNew: async () => connected !== undefined && (await connected.target()).empty,
   keys: settings.MANIFEST_KEY,
   log,
 });

@@ -1,14 +1,17 @@
 /** After a failure: when and where the last good backup is. */
+import type { Identity } from "../archive/identity.ts";
 import { messageOf } from "../base/errors.ts";
 import { ageText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import type { LastGood } from "../notify/outcome.ts";
+import { newestOfOurs } from "../places/choose.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
-import { listBackups, newestGood, type Place } from "../places/place.ts";
+import { listBackups, type Place } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder } from "./backup-folder.ts";
+import { identityWithoutServer } from "./identity.ts";
 
 /** How long (ms) to wait for the listing of S3; the notice waits with us. */
 const patience = 5_000;
@@ -27,29 +30,31 @@ interface Found {
 export async function lastGood(job: Job): Promise<LastGood> {
   const { settings, facts, signal } = job;
   const database = facts.database ?? openDatabase(settings, job).name;
+  const local = inFolder(backupFolder(job));
+  const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
   const looks = [
-    newestIn(inFolder(backupFolder(job)), database),
-    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestInBucket(job, database)] : []),
+    newestIn(local, database, present),
+    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestInBucket(job, database, present)] : []),
   ];
   return summarize(await Promise.all(looks), new Date());
 }
 
-async function newestIn(place: Place, database: string): Promise<Found> {
+async function newestIn(place: Place, database: string, present: Identity | undefined): Promise<Found> {
   const { where } = place;
   try {
-    const newest = newestGood(await listBackups(place, database));
+    const newest = await newestOfOurs(place, await listBackups(place, database), present);
     return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
   } catch (error) {
     return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
   }
 }
 
-async function newestInBucket({ settings, log }: Job, database: string): Promise<Found> {
+async function newestInBucket({ settings, log }: Job, database: string, present: Identity | undefined): Promise<Found> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {
     const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
-    return await newestIn(inBucket(storage), database);
+    return await newestIn(inBucket(storage), database, present);
   } catch (error) {
     return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
   } finally {

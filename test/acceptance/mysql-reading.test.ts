@@ -1,9 +1,10 @@
 /** Shell 1.4 with MariaDB and MySQL: what a backup reads is all there is, whatever the server's settings, locks and privileges. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Ran } from "../support/executables.ts";
+import { expectState, stateOf } from "../support/mysql-oracle.ts";
 import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
 import { tempDir } from "../support/temp.ts";
 import { until } from "../support/until.ts";
@@ -119,6 +120,18 @@ describe.each([...families])("%s", (family) => {
       expect.stringContaining("creates 5 tables (a, b, c, d, e) and holds rows of none"),
     ]);
     expect(await server.sql("app", "SELECT count(*) FROM e")).toBe("9");
+  });
+
+  test("S5: names and programs of every shape are no second statements: backed up and restored", async () => {
+    const text = readFileSync(join(import.meta.dir, "../support/odd-mysql.sql"), "utf8");
+    await server.createDatabase("odd", text);
+    await server.createDatabase("odd2");
+    const before = await stateOf(server, "odd");
+    const ran = await scripts.run("backup", [], { env: server.settings("odd") });
+    expect(ran.status, ran.stderr).toBe(0);
+    const restored = await scripts.run("restore", [ran.stdout.trim()], { env: server.settings("odd2") });
+    expect(restored.status, restored.stderr).toBe(0);
+    await expectState(server, "odd2", before);
   });
 
   test("S11: a dump that waits for a lock says for which table and whose, while it waits", async () => {

@@ -100,7 +100,7 @@ test("truncated, changed and strange files", async () => {
     [/breaks off/, (text) => text.slice(0, text.indexOf("VALUES") + 10)],
     [/is a dump of PostgreSQL/, () => "--\n-- PostgreSQL database dump\n--\n"],
     [/no dump of mysqldump/, () => "SELECT 1;\n"],
-    [/holds 2 databases \(a, b\)/, withEnd("USE `a`;\nUSE `b`;")],
+    [/holds 3 databases \(other, a, b\)/, withEnd("USE `a`;\nUSE `b`;")],
     [/the server does not know: nowhere_ci/, withEnd("CREATE TABLE `x` (`a` int) COLLATE=nowhere_ci;")],
     [/storage engine RocksDB/, withEnd("CREATE TABLE `x` (`a` int) ENGINE=RocksDB;")],
   ];

@@ -1,6 +1,7 @@
 /** Shell requirements 1 and 2 with MariaDB and MySQL: everything comes back, whatever the database holds. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { selfSigned } from "../support/certificates.ts";
 import { clientsWith } from "../support/clients.ts";
@@ -60,6 +61,11 @@ describe.each([...families])("%s", (family) => {
     expect(manifest).toMatchObject({ engine: family, database: "nasty", encoding: "utf8mb4" });
     expect(manifest.serverVersion).toStartWith(`${names[family]} `);
     expect(manifest.clientVersion).toStartWith(dumpName(family));
+    // MariaDB's @@server_uid is shared by all servers of one host
+    const uuid = family === "mysql" && (await server.sql("nasty", "SELECT @@server_uuid"));
+    const inContainer = existsSync("/.dockerenv") || existsSync("/run/.containerenv");
+    const system = uuid || (inContainer ? undefined : `${hostname()}:${server.port}`);
+    expect((manifest.identity as unknown as { system?: string }).system).toBe(system as string);
   });
 
   test("shell 2.1, 2.5: restores into what has become of the database, and nothing else is left there", async () => {

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { selfSigned } from "../support/certificates.ts";
+import { clientsWith } from "../support/clients.ts";
 import { basename, join } from "node:path";
 import { writeBackup } from "../support/backups.ts";
 import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
@@ -153,6 +154,16 @@ describeWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root a
     expectSuccess(await scripts.run("backup"));
     chmodSync(file, 0o646);
     expectFailure(await scripts.run("backup"), /CA_FILE .* is not safe: every user can write to/, 2);
+  });
+
+  test("S6: a DB_CLIENT_DIR that others can change is said once, for its programs run as this user", async () => {
+    const folder = clientsWith(server.clientDir, {});
+    scripts.configure({ ...settings, DB_CLIENT_DIR: folder });
+    expect((await scripts.run("backup")).stderr).not.toContain("DB_CLIENT_DIR");
+    chmodSync(folder, 0o777);
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    expect(ran.stderr.match(/WARN backup: the programs in DB_CLIENT_DIR .* every user can write to/g)).toHaveLength(1);
   });
 
   test("S6: no file of ours is written through a link that another user planted", async () => {

@@ -147,6 +147,14 @@ test("I1: in BACKUP_DIR too the newest of this server is restored; files of vers
   expect(await state(a)).toBe("B");
 });
 
+test("where the server does not say which it is, a backup is made all the same, and SITE_NAME says whose it is", async () => {
+  await a.sql("postgres", "CREATE ROLE plain LOGIN PASSWORD 'plain'; CREATE DATABASE plain OWNER plain");
+  await a.sql("plain", "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+  const env = { ...a.settings("plain", { user: "plain", password: "plain" }), SITE_NAME: "shop" };
+  await backUp(onA, env);
+  expect(origin.A).toEqual({ server: `127.0.0.1:${a.port}`, site: "shop", siteIsSet: true });
+});
+
 test("I2: retention in S3 deletes only this server's; what version 0.1 made as long as nobody else's lies there", async () => {
   await backUp(onA);
   await backUp(onB);

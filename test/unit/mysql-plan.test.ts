@@ -496,8 +496,9 @@ describe("a dump and its target", () => {
   });
 
   test("a dump of several databases is refused, one of another name is not", async () => {
-    expect((await problemsOf("USE `a`;\nUSE `b`;"))[0]).toContain("2 databases (a, b)");
-    expect(await problemsOf("USE `a`;")).toEqual([]);
+    expect((await problemsOf("USE `a`;\nUSE `b`;"))[0]).toContain("3 databases (app, a, b)");
+    expect(await problemsOf("USE `app`;")).toEqual([]);
+    expect((await problemsOf("USE other;"))[0]).toContain("2 databases (app, other)");
   });
 
   test("a dump in a character set whose characters hold backslashes is refused", async () => {

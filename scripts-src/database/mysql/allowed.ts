@@ -35,7 +35,7 @@ const loaded = patterns(
   // which database it names is looked at by those who know the name
   String.raw`${create}${definer}TRIGGER${optional} ${inDatabase} (?:BEFORE|AFTER) [A-Z ]+ ON ${inDatabase} FOR EACH ROW\b`,
   `${create}${definer}EVENT${optional} ${name} ON SCHEDULE\\b`,
-  `^ANALYZE TABLE ${name} UPDATE HISTOGRAM ON [\\s\\S]* BUCKETS$`,
+  `^ANALYZE TABLE ${name} UPDATE HISTOGRAM ON [\\s\\S]* BUCKETS(?: (?:AUTO|MANUAL) UPDATE)?$`,
   `^TRUNCATE (?:TABLE )?${name}$`,
   `^SET (?:${assignment})(?: ?, ?(?:${assignment}))*$`,
   String.raw`^SET (?:NAMES|CHARACTER SET|CHARSET) (?:''|\w+)(?: COLLATE (?:''|\w+))?$`,

@@ -27,8 +27,9 @@ export function findProblems(...[contents, contact, state, noOwner]: [...Paramet
 }
 
 /** A dump may hold several databases; it cannot be told which one is meant. */
-const databaseProblems: Compare = ({ databases, names }) => {
+const databaseProblems: Compare = ({ database, databases: used, names }) => {
   const problems: string[] = [];
+  const databases = new Set([...(database === undefined ? [] : [database]), ...used]);
   if (databases.size > 1) {
     problems.push(
       `the dump holds ${databases.size} databases (${[...databases].slice(0, 5).join(", ")}), a restore takes one: ` +

@@ -62,6 +62,8 @@ export class Scanner {
   /** Of the INSERT at hand: its rows, its table, and whether a part of it was already passed on. */
   private insert: { rows: Rows; table: string; first: boolean } | undefined;
   private rules: QuoteRules = firstRules;
+  /** How the last INSERT began: most begin as the one before. */
+  private lastHead = { bytes: Buffer.alloc(0), table: "" };
   /** Tables, in small letters, into which no more rows may come. */
   private readonly diverted = new Set<string>();
   /** Rows of each table so far. */
@@ -101,15 +103,23 @@ export class Scanner {
 
   /** Whether the statement at hand is an INSERT of which no row has come yet. */
   private startsInsert(): boolean {
+    const { bytes, table } = this.lastHead;
+    if (bytes.length > 0 && this.text[bytes.length] === 0x28 && this.text.subarray(0, bytes.length).equals(bytes))
+      return this.beginRows(table, bytes.length);
     if (!/^(?:INSERT|REPLACE)\s/i.test(this.text.toString("latin1", 0, 10))) return false;
-    const short = insertHead.exec(this.text.toString("latin1", 0, 4096));
-    const found = short ?? insertHead.exec(this.text.toString("latin1", 0, longestHead));
+    let found: RegExpExecArray | null = null;
+    for (const length of [200, 8192, longestHead]) found ??= insertHead.exec(this.text.toString("latin1", 0, length));
     if (!found) return true;
     if (this.rules.halves) throw this.refuse();
-    const table = unquote(found[1] ?? "");
+    const { length } = found[0];
+    this.lastHead = { bytes: Buffer.from(this.text.subarray(0, length)), table: unquote(found[1] ?? "") };
+    return this.beginRows(this.lastHead.table, length);
+  }
+
+  private beginRows(table: string, at: number): false {
     if (this.diverted.has(everyTable) || this.diverted.has(table.toLowerCase())) throw tooLate(table);
     this.insert = { rows: new Rows(this.rules.backslashes, this.sinkOf(table)), table, first: true };
-    this.at = found[0].length;
+    this.at = at;
     return false;
   }
 
@@ -262,6 +272,7 @@ export class Scanner {
     if (leftOut) return piece;
     const diverted = divertedTable(text, this.rules);
     if (diverted !== undefined) this.diverted.add(diverted.toLowerCase());
+    this.lastHead = { bytes: Buffer.alloc(0), table: "" };
     this.rules = changeModes(this.rules, text);
     return piece;
   }
