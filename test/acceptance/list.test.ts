@@ -48,7 +48,7 @@ describe("list", () => {
     expect(stdout.replaceAll(/\s+/g, " ")).toContain(
       "1,203 rows · local and S3 · proved less than a minute ago, restores in",
     );
-    expect(stdout).toContain("kept: not older than 14 days (LOCAL_RETENTION_DAYS)");
+    expect(stdout).toContain("not older than 14 days (LOCAL_RETENTION_DAYS)");
     expect(lines.slice(-2).join(" ")).toMatch(
       /^2 backups, the newest less than a minute old; last proved less than a minute/,
     );
