@@ -6,39 +6,18 @@
  */
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { compileInto, names, root } from "./compile.ts";
 import { generatedFiles } from "./manual/generate.ts";
 import type { Described } from "./manual/generate-documentation.ts";
 import { metricMeanings } from "./notify/metrics.ts";
 import { exitStatusMeanings, usageOf } from "./run/command-line.ts";
 import { scripts } from "./scripts/scripts.ts";
 
-const root = join(import.meta.dir, "..");
 const deployed = join(root, "backup_scripts");
-const names = ["backup_scripts", "backup", "restore", "verify", "list", "sync", "help", "schedule"];
 
 async function build(): Promise<void> {
   const first = join(deployed, ".build");
-  const result = await Bun.build({
-    entrypoints: [join(root, "scripts-src/main.ts"), join(root, "scripts-src/archive/gzip-worker.ts")],
-    root: join(root, "scripts-src"),
-    // side by side, so that `new URL("./gzip-worker.ts", import.meta.url)` finds the worker as it does in the sources
-    naming: "[name].[ext]",
-    target: "bun",
-    // esm: top-level await and import.meta work with bytecode
-    format: "esm",
-    bytecode: true,
-    // a script loads its own modules and no others: help starts in half the time
-    splitting: true,
-    // identifiers stay: renaming has bugs upstream (oven-sh/bun#28742, #14585)
-    minify: { whitespace: true, syntax: true, identifiers: false },
-    compile: {
-      outfile: first,
-      // a cron job of root must not read or run what lies in a stranger's folder
-      autoloadDotenv: false,
-      autoloadBunfig: false,
-    },
-  });
-  for (const message of result.logs) process.stderr.write(`${message.message}\n`);
+  await compileInto(first);
   for (const name of names) {
     const link = join(deployed, `.${name}.new`);
     rmSync(link, { force: true });

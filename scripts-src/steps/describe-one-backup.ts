@@ -51,7 +51,7 @@ async function tablesOf(job: Job, { name, manifest }: ReadBackup): Promise<strin
     const width = Math.max(6, ...rows.map(([table]) => visibleName(table).length));
     return [
       `${"table".padEnd(width)}  rows`,
-      ...rows.map(([table, count]) => `${visibleName(table).padEnd(width)}  ${Number(count).toLocaleString("en")}`),
+      ...rows.map(([table, count]) => `${visibleName(table).padEnd(width)}  ${count.toLocaleString("en")}`),
     ];
   } catch (error) {
     return [`tables: encrypted with the backup (${messageOf(error)})`];

@@ -9,8 +9,9 @@ import { inFolder } from "../places/folder.ts";
 import type { Place, Stored } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
+import { backupFolder } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
-import { identityOf } from "./identity.ts";
+import { identityOf, identityWithoutServer } from "./identity.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
@@ -19,7 +20,7 @@ type Choice = Pick<RestoreOptions, "file" | "before"> & { unproved?: boolean };
 /** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
 export async function findLocal(job: Job, target: Target, folder: string, { file, ...which }: Choice): Promise<string> {
   if (file !== undefined) return chooseFile(folder, file);
-  return join(folder, (await chooseNewest(inFolder(folder), { ...wantedBy(job, target), ...which })).name);
+  return join(folder, (await chooseNewest(inFolder(folder), { ...(await wantedBy(job, target)), ...which })).name);
 }
 
 /** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
@@ -38,7 +39,7 @@ export async function findRemote(
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
   const backup =
     name === undefined
-      ? await chooseNewest(place, { ...wantedBy(job, target), ...which })
+      ? await chooseNewest(place, { ...(await wantedBy(job, target)), ...which })
       : await chooseNamed(place, name);
   return { place, backup };
 }
@@ -49,13 +50,19 @@ function partsOf(file: string): { bucket?: string; path?: string; name: string }
   return bucket === undefined || name === undefined ? { name: file } : { bucket, path: path ?? "", name };
 }
 
-const wantedBy = ({ settings, log }: Job, { database, connected }: Target) => ({
-  database: database.name,
-  present: connected && identityOf(settings, connected),
-  isNew: async () => connected !== undefined && (await connected.target()).empty,
-  keys: settings.MANIFEST_KEY,
-  log,
-});
+/** Without a login (it failed, or the backup is proved on another server), the local manifests say who we are. */
+async function wantedBy(job: Job, { database, connected }: Target) {
+  const { settings, log } = job;
+  return {
+    database: database.name,
+    present: connected
+      ? identityOf(settings, connected)
+      : await identityWithoutServer(settings, inFolder(backupFolder(job)), database.name),
+    isNew: async () => connected !== undefined && (await connected.target()).empty,
+    keys: settings.MANIFEST_KEY,
+    log,
+  };
+}
 
 /** Warns when the backup, which somebody named, is another server's. */
 export function warnOfOwner({ settings, log }: Job, { connected }: Target, name: string, manifest?: Manifest): void {
