@@ -24,8 +24,8 @@ const allowed: Record<string, readonly string[]> = {
 };
 /** Imports of a type alone: what describes a script. */
 const typesOnly = ["manual -> run"];
-/** They join the rooms. */
-const entrances = ["main.ts", "build.ts"];
+/** They join the rooms, or make what is shipped. */
+const entrances = ["main.ts", "build.ts", "compile.ts", "release.ts", "release-contents.ts"];
 
 const roomOf = (path: string) => path.split("/")[0] ?? "";
 
