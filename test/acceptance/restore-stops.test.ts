@@ -3,7 +3,7 @@ import { cpSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { type Installation, installScripts, type Running } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { closeGate, type Gate } from "../support/gate.ts";
+import { closeGate, type Gate, gateIn } from "../support/gate.ts";
 import { expectState, type State, stateOf } from "../support/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 
@@ -16,7 +16,8 @@ let running: Running;
 const data = `
   CREATE TABLE account AS SELECT i AS id, md5(i::text) AS owner FROM generate_series(1, 50000) i;
   CREATE INDEX account_owner ON account (owner);
-  SELECT lo_from_bytea(5000 + i, decode(md5(i::text), 'hex')) FROM generate_series(1, 20) i;`;
+  SELECT lo_from_bytea(5000 + i, decode(md5(i::text), 'hex')) FROM generate_series(1, 20) i;
+  ${gateIn("account")}`;
 
 beforeAll(async () => {
   server = await startPostgres(15);

@@ -252,39 +252,40 @@ test(
 );
 
 test(
-  "restore, from the folder and from S3: all of it or nothing",
+  "restore in place, from the folder and from S3: all of it or nothing",
   async () => {
     scripts.configure(settings());
     expectSuccess(await scripts.run("backup", ["--upload"]));
     const env = { DB_NAME: "target" };
     const [file = ""] = scripts.list();
     await server.dropDatabase("target");
-    await server.createDatabase("target", "CREATE TABLE large (i int, noise text); CREATE TABLE mine AS SELECT 1 AS a");
-    const count = () => server.sql("target", "SELECT count(*) FROM large");
-    const start = (args: string[]) => scripts.start("restore", args, { env });
+    await server.createDatabase("target");
+    const empty = "DROP TABLE IF EXISTS large, mine; CREATE TABLE large (i int, noise text); CREATE TABLE mine ()";
+    const count = () => server.sql("target", "SELECT count(*), to_regclass('mine') IS NOT NULL FROM large");
+    const start = (args: string[]) =>
+      scripts.start("restore", ["--in-place", "--no-safety-backup", ...args], { env });
     const usual = await timed(async () => expectSuccess(await start([file]).done));
     await loop(
       "restore",
       share,
       async () => {
-        await server.sql("target", "TRUNCATE large");
+        await server.sql("target", empty);
         return killInTime(start(next() < 0.5 ? [file] : ["--from-s3", file]), usual);
       },
       async () => {
-        expect(["0", "70000"]).toContain(await count());
-        expect(await server.sql("target", "SELECT a FROM mine")).toBe("1");
+        expect(["0|t", "70000|f"]).toContain(await count());
       },
     );
     expectSuccess(await scripts.run("restore", ["--from-s3"], { env: { ...env, DB_NAME: "app" } }));
     expectSuccess(await start([file]).done);
-    expect(await count()).toBe("70000");
+    expect(await count()).toBe("70000|f");
     expect(hidden()).toEqual([]);
   },
   limit,
 );
 
 test(
-  "restore --swap: the database is whole before and after, and what is left of a killed run goes",
+  "restore beside: the database is complete before and after, and what is left of a killed run goes",
   async () => {
     scripts.configure(settings());
     expectSuccess(await scripts.run("backup"));
@@ -293,7 +294,7 @@ test(
     const names = async () =>
       (await server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'swapped%'")).split("\n");
     await server.createDatabase("swapped", "CREATE TABLE mine AS SELECT 1 AS a");
-    const start = () => scripts.start("restore", ["--swap", file], { env });
+    const start = () => scripts.start("restore", ["--replace", file], { env });
     const usual = await timed(async () => expectSuccess(await start().done));
     const rows = (database: string) => server.sql(database, "SELECT count(*), count(DISTINCT noise) FROM large");
     /** A session of a killed run carries out what it was told, as ending the other sessions in the database. */
@@ -304,7 +305,7 @@ test(
         return (await server.sql("postgres", count)) === "0";
       });
     await loop(
-      "restore --swap",
+      "restore beside",
       share,
       async () => {
         // what is there now must be there afterwards, under whichever name
@@ -322,7 +323,7 @@ test(
       },
     );
     expectSuccess(await start().done);
-    expect((await names()).filter((name) => name.startsWith("swapped_new_"))).toEqual([]);
+    expect((await names()).filter((name) => name.startsWith("swapped_restoring_"))).toEqual([]);
     expect(await rows("swapped")).toBe("70000|70000");
   },
   limit,

@@ -98,8 +98,10 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
     return report(await session.end());
   } catch (error) {
     await session.stop();
+    // a run that is stopped may be stopped behind the COMMIT
+    if (committing) outcome ??= await outcomeOf(connection, psql, ours);
     if (!committing || outcome !== "committed") throw error;
-    connection.log.warn("the connection broke while the restore was committed; the server says that all of it was");
+    connection.log.warn("the session ended while the restore was committed; the server says that all of it was");
     return report("");
   }
 }

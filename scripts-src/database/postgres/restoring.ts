@@ -2,6 +2,7 @@
 import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
+import type { Removal } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
@@ -137,16 +138,20 @@ const loadSettings = (major: number): string[] => [
   ...(major >= 17 ? ["SET transaction_timeout = 0;"] : []),
 ];
 
+const isEventTrigger = ({ what }: Removal) => what.startsWith("event trigger ");
+const sqlOf = (removals: readonly Removal[]) => removals.map(({ sql }) => sql);
+
 /** Removes everything from the database, then makes it what pg_dump takes for granted. */
 function removing(contents: DumpContents, major: number, target: PostgresTarget): string[] {
   const dropsPublic = target.removals.some(({ what }) => what === "schema public");
   const needsPublic = !contents.schemas.has("public") && (dropsPublic || !target.hasPublic);
   return [
-    // event triggers that forbid drops are removed first; what a removal says is of no interest
+    // what a removal says is of no interest
     "SET LOCAL client_min_messages = error;",
-    // before the schemas that they name are removed
+    // triggers that forbid drops first; default privileges before the schemas that they name
+    ...sqlOf(target.removals.filter(isEventTrigger)),
     ...target.defaultPrivileges,
-    ...target.removals.map(({ sql }) => sql),
+    ...sqlOf(target.removals.filter((one) => !isEventTrigger(one))),
     ...(needsPublic
       ? [
           "CREATE SCHEMA public;",
