@@ -28,42 +28,52 @@ beforeEach(async () => {
 });
 afterAll(() => server.stop());
 
-test("tables that are not in the backup stay and are named at the end, in a schema of the backup too", async () => {
-  await server.sql(
-    "app",
-    `CREATE TABLE sales.newer AS SELECT 7 AS a; CREATE TABLE public."Später" AS SELECT 8 AS a; UPDATE plain SET word = 'lost';
-     CREATE SCHEMA other; CREATE TABLE other.t AS SELECT 9 AS a; DELETE FROM sales.orders`,
+test("M8: a file that lacks tables which are there is refused with the numbers; --into and --replace take it", async () => {
+  const file = join(tempDir("elsewhere"), "one-table.sql");
+  const words = [join(server.clientDir, "pg_dump"), "--table=public.plain", "--file", file];
+  expect(await Bun.spawn(words, { env: server.env("app") }).exited).toBe(0);
+  const before = await stateOf(server, "app");
+  const numbers = /one-table\.sql holds 1 table, the database 2; 1 would be missing \(sales\.orders\)/;
+  expectFailure(await scripts.run("restore", [file]), numbers);
+  const dry = await scripts.run("restore", ["--dry-run", file]);
+  expect([dry.status, dry.stdout]).toEqual([1, expect.stringMatching(numbers)]);
+  await expectState(server, "app", before);
+  expectSuccess(await scripts.run("restore", ["--into", "look", file]));
+  expect(await server.sql("look", "SELECT word FROM plain")).toBe("from the backup");
+  await expectState(server, "app", before);
+  expectSuccess(await scripts.run("restore", ["--replace", "--drop-before", file]));
+  expect(await server.sql("app", "SELECT to_regclass('sales.orders') IS NULL, word FROM plain")).toBe(
+    "t|from the backup",
   );
-  const ran = await scripts.run("restore");
+  await server.dropDatabase("look");
+});
+
+test("a copy sleeps: its event triggers are disabled, its subscriptions left out", async () => {
+  await server.createDatabase(
+    "awake",
+    `CREATE FUNCTION f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION f();
+     CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 dbname=none' PUBLICATION p WITH (connect = false, slot_name = NONE);`,
+  );
+  const own = installScripts(server.settings("awake"));
+  expectSuccess(await own.run("backup"));
+  const ran = await own.run("restore", ["--into", "asleep"]);
   expectSuccess(ran);
-  const last = ran.stderr.trim().split("\n").at(-1);
-  for (const name of ["sales.newer", "public.Später", "other.t"]) expect(last).toContain(name);
-  const kept = 'SELECT (SELECT a FROM sales.newer), (SELECT a FROM "Später"), (SELECT a FROM other.t)';
-  expect(await server.sql("app", kept)).toBe("7|8|9");
-  expect(await server.sql("app", "SELECT count(*), (SELECT word FROM plain) FROM sales.orders")).toBe(
-    "100|from the backup",
-  );
+  expect(ran.stderr).toContain("subscription feed is left out of the copy");
+  const found = `SELECT evtname, evtenabled FROM pg_event_trigger; SELECT count(*) FROM pg_subscription s JOIN pg_database d
+    ON d.oid = subdbid WHERE datname = 'asleep'`;
+  expect(await server.sql("asleep", found)).toBe("watch|D\n0");
+  await server.dropDatabase("asleep");
+  await server.sql("awake", "DROP SUBSCRIPTION feed");
+  await server.dropDatabase("awake");
 });
 
-test.each([
-  ["view", "CREATE VIEW public.newer AS SELECT count(*) FROM sales.orders"],
-  ["materialized view", "CREATE MATERIALIZED VIEW public.newer AS SELECT count(*) FROM sales.orders"],
-  ["constraint", "CREATE TABLE public.newer (id int, CONSTRAINT tie FOREIGN KEY (id) REFERENCES sales.orders)"],
-])("a %s that is not in the backup and needs a replaced table is named, and nothing is changed", async (what, sql) => {
-  await server.sql("app", `${sql}; UPDATE plain SET word = 'kept'`);
-  const before = await stateOf(server, "app");
-  const name = what === "constraint" ? "tie on table public.newer" : "public.newer";
-  const message = new RegExp(`${what} ${name} is not in the backup, but needs what is replaced \\(sales\\.orders\\)`);
-  const dry = await scripts.run("restore", ["--dry-run"]);
-  expect([dry.status, dry.stdout]).toEqual([1, expect.stringMatching(message)]);
-  expectFailure(await scripts.run("restore"), message);
-  await expectState(server, "app", before);
-});
-
-test("a plain pg_dump without --clean is refused where its tables are already there", async () => {
-  const before = await stateOf(server, "app");
-  expectFailure(await scripts.run("restore", [before.file]), /made without --clean.*(public\.plain|sales\.orders)/);
-  await expectState(server, "app", before);
+test("--before takes the newest backup before a time, and says what the oldest is", async () => {
+  const [name = ""] = scripts.list();
+  expectFailure(await scripts.run("restore", ["--before", "2020-01-01"]), /was made before that time/, 4);
+  await server.sql("app", "DELETE FROM sales.orders");
+  expectSuccess(await scripts.run("restore", ["--before", "2100-01-01T00:00+02:00"]));
+  expect(name).toBeTruthy();
+  expect(await server.sql("app", "SELECT count(*) FROM sales.orders")).toBe("100");
 });
 
 test("a backup from before a migration is restored over what the migration made", async () => {
@@ -88,20 +98,9 @@ test("a backup from before a migration is restored over what the migration made"
      INSERT INTO event VALUES (2, '2026-05-05', 2); CREATE INDEX ON event (item); DROP FUNCTION f(int);
      CREATE FUNCTION f(a text) RETURNS text LANGUAGE sql AS 'SELECT a'; DROP TABLE event_2025`,
   );
-  const ran = await shop.run("restore");
-  expectSuccess(ran);
-  expect(ran.stderr).toContain("public.event_2026 is not in the backup: it stays, but as a table of its own");
-  expect(ran.stderr.trim().split("\n").at(-1)).toContain("public.event_2026");
-  expect(await server.sql("shop", "SELECT count(*) FROM event_2026")).toBe("1");
-  await server.sql("shop", "DROP TABLE event_2026; DROP FUNCTION f(text)");
+  expectSuccess(await shop.run("restore", ["--in-place"]));
   await expectState(server, "shop", before);
   await server.dropDatabase("shop");
-});
-
-test("large objects that are not in the backup stay", async () => {
-  await server.sql("app", "SELECT lo_from_bytea(7777, 'mine')");
-  expectSuccess(await scripts.run("restore"));
-  expect(await server.sql("app", "SELECT convert_from(lo_get(7777), 'UTF8')")).toBe("mine");
 });
 
 test("other sessions that only look do not hinder a restore", async () => {

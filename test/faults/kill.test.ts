@@ -262,8 +262,7 @@ test(
     await server.createDatabase("target");
     const empty = "DROP TABLE IF EXISTS large, mine; CREATE TABLE large (i int, noise text); CREATE TABLE mine ()";
     const count = () => server.sql("target", "SELECT count(*), to_regclass('mine') IS NOT NULL FROM large");
-    const start = (args: string[]) =>
-      scripts.start("restore", ["--in-place", "--no-safety-backup", ...args], { env });
+    const start = (args: string[]) => scripts.start("restore", ["--in-place", "--no-safety-backup", ...args], { env });
     const usual = await timed(async () => expectSuccess(await start([file]).done));
     await loop(
       "restore",
