@@ -135,9 +135,9 @@ SMTP_PASSWORD=''
 # zstd. Default: 6 for gzip, 3 for zstd.
 #BACKUP_COMPRESSION_LEVEL='6'
 
-# How many blocks are compressed at the same time, and over how many connections restore --swap
-# loads (at most 8 when it is not set). Lower it to leave CPU and connections to other programs.
-# Values: 1 to 64. Default: the cores available to the program.
+# How many blocks are compressed at the same time, and over how many connections restore loads (at
+# most 8 when it is not set). Lower it to leave CPU and connections to other programs. Values: 1 to
+# 64. Default: the cores available to the program.
 #BACKUP_JOBS='2'
 
 # false: stream the backup straight to S3 and keep no local file (needs backup --upload or

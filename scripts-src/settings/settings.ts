@@ -266,7 +266,7 @@ const settings = {
   BACKUP_JOBS: about(() => whole(1, 64).optional(), {
     group: "backup",
     meaning:
-      "How many blocks are compressed at the same time, and over how many connections restore --swap loads (at most 8 when it is " +
+      "How many blocks are compressed at the same time, and over how many connections restore loads (at most 8 when it is " +
       "not set). Lower it to leave CPU and connections to other programs.",
     example: "2",
     default: "the cores available to the program",
