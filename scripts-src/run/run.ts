@@ -57,7 +57,11 @@ const refusing = (script: Script, wrong: Failure): Script => ({
 function addAuthorities({ settings }: ReadSettings, home: string): Failure | undefined {
   const file = settings.CA_FILE ?? process.env["AWS_CA_BUNDLE"];
   try {
-    if (file) trustAlso(resolve(home, file));
+    if (!file) return undefined;
+    const path = resolve(home, file);
+    trustAlso(path);
+    // for the AWS CLI too, which knows no other way
+    process.env["AWS_CA_BUNDLE"] = path;
     return undefined;
   } catch (error) {
     return failureOf(error);
