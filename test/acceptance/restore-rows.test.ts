@@ -150,6 +150,21 @@ test("R13: a backup that is not clean: refused with the way out; --into --keep-g
   expectFailure(await run("restore", ["--into", `${database}_look`]), /exists already/, 2);
 });
 
+test("R16: rows of 20 MB, a function of 3 MB and rows as INSERTs are loaded and counted", async () => {
+  const { database, run } = await backedUp(
+    `CREATE TABLE t AS SELECT i, repeat(md5(i::text), 625000) AS long FROM generate_series(1, 3) i; INSERT INTO t SELECT i, 'x' FROM generate_series(4, 99) i;
+     DO $$ BEGIN EXECUTE 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''SELECT 1 -- ' || repeat('long ', 600000) || ''''; END $$;`,
+  );
+  const before = await stateOf(server, database);
+  for (const words of [["--drop-before"], ["--in-place"]]) {
+    expectSuccess(await run("restore", words));
+    await expectState(server, database, before);
+  }
+  const { file } = await stateOf(server, database, ["--inserts"]);
+  expectSuccess(await run("restore", ["--drop-before", file]));
+  await expectState(server, database, before);
+});
+
 test("R14: a replication slot, a database that is postgres itself: in place, and the log says why", async () => {
   const { database, run } = await backedUp("CREATE TABLE t AS SELECT 1 AS a");
   await server.sql(database, `SELECT pg_create_logical_replication_slot('slot_of_${database}', 'pgoutput')`);
@@ -198,6 +213,21 @@ describe("whoever restores", () => {
     const ran = await run("restore");
     expectSuccess(ran);
     expect(ran.stderr).toContain("tenant cannot create databases: ALTER ROLE tenant CREATEDB");
+    await expectState(server, database, before);
+  });
+
+  test("R6: the owner with CREATEDB, an extension that only a superuser can create: in place, and what it brought stays", async () => {
+    const { database, run } = await backedUp(data, owner);
+    await server.sql(
+      database,
+      "CREATE EXTENSION dblink; CREATE SCHEMA tools; CREATE EXTENSION pageinspect SCHEMA tools",
+    );
+    expectSuccess(await run("backup"));
+    const before = await stateOf(server, database);
+    await server.sql(database, `SET SESSION AUTHORIZATION owner; ${change}`);
+    const ran = await run("restore");
+    expectSuccess(ran);
+    expect(ran.stderr).toContain("owner cannot create the extension dblink, pageinspect: restore as a superuser");
     await expectState(server, database, before);
   });
 
