@@ -211,7 +211,7 @@ SMTP_PASSWORD=''
 
 # A query that `verify` runs on the restored copy; its one value must be true. With several
 # databases: lines PATTERN: QUERY.
-#VERIFY_QUERY='SELECT max(created_at) > now() - interval '2 days' FROM orders'
+#VERIFY_QUERY='SELECT count(*) > 1000 FROM orders'
 
 # --------------------------------------------------------------------------------------------------
 # Optional: encryption and signatures

@@ -360,7 +360,7 @@ const settings = {
     group: "verify",
     meaning:
       "A query that `verify` runs on the restored copy; its one value must be true. With several databases: lines PATTERN: QUERY.",
-    example: "SELECT max(created_at) > now() - interval '2 days' FROM orders",
+    example: "SELECT count(*) > 1000 FROM orders",
   }),
 
   METRICS_FILE: about(anyText, {

@@ -163,7 +163,7 @@ describe("7: the IAM policy", () => {
     test.each([
       ["s3:ListBucket", { upload: 1, deletes: false, sync: 1, restore: 1 }],
       ["s3:PutObject", { upload: 1, deletes: false, sync: 1 }],
-      ["s3:GetObject", { ...everything, restore: 1 }],
+      ["s3:GetObject", { ...everything, deletes: false, restore: 1 }],
       ["s3:DeleteObject", { upload: 0, deletes: false, restore: 0 }],
       ["s3:AbortMultipartUpload", everything],
       ["s3:ListBucketMultipartUploads", everything],
