@@ -113,6 +113,13 @@ SMTP_PASSWORD=''
 # Optional: database
 # --------------------------------------------------------------------------------------------------
 
+# Several databases of the server, separated by commas: each is backed up into a file of its own. *
+# and ? match, ! in front leaves out, a backslash takes the meaning from the next character.
+# Patterns never mean system databases, templates, and the databases that restores keep or make.
+# DB_NAME, or the URL's, is then only the database to log in through. Default: the one database that
+# DB_NAME or the URL names.
+#DB_NAMES='*,!scratch_*'
+
 # Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.
 # Default: found by itself: the usual places of the operating system, then PATH.
 #DB_CLIENT_DIR='/usr/lib/postgresql/17/bin'

@@ -70,6 +70,15 @@ export interface Database {
   reader(): DumpReader;
 }
 
+/** One of the databases that a server has. */
+export interface ServerDatabase {
+  name: string;
+  /** The system's own, or a template: no pattern means it. */
+  isSystem: boolean;
+  /** Why the user cannot connect to it, as far as the server tells. */
+  refuses?: string;
+}
+
 export interface ConnectOptions {
   /** A database that the server does not have yet is no failure: see `Connected.exists`. */
   mayBeMissing?: boolean;
@@ -80,6 +89,9 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
   readonly server: Server;
   /** False: the login was to another database of the server. */
   readonly exists: boolean;
+
+  /** All databases of the server. */
+  databases(): Promise<ServerDatabase[]>;
 
   /** Throws a `Failure` that lists which part of a backup the user may not read. */
   checkReading(): Promise<void>;

@@ -6,17 +6,24 @@ import { type BackupOptions, runBackup } from "../steps/run-backup.ts";
 
 export const backup: Script<BackupOptions> = {
   name: "backup",
-  summary: "Dumps the database into a compressed, checked file in BACKUP_DIR and prints its path.",
-  usage: "[--upload] [--dry-run]",
+  summary: "Dumps each database into a compressed, checked file in BACKUP_DIR and prints its path.",
+  usage: "[--upload] [--database NAME...] [--dry-run]",
   examples: [
     ["backup", "take a backup"],
     ["backup --upload", "take a backup and send it to S3 in the same pass"],
+    ["backup --database shop crm", "take backups of these databases of the server alone"],
     ["backup --dry-run", "check settings, database, programs, disk and mail; change nothing"],
     ["backup --upload --dry-run", "and S3"],
   ],
   options: (yargs: Argv) =>
     yargs
       .option("upload", { type: "boolean", default: false, describe: "Send the backup to S3 while it is written" })
+      .option("database", {
+        type: "string",
+        array: true,
+        requiresArg: true,
+        describe: "Only these databases of the server, by their names, instead of what DB_NAMES or DB_NAME says",
+      })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
   needs: ({ upload }) => (upload ? ["database", "storage"] : ["database"]),
   conflicts: ({ upload }, settings) =>

@@ -58,7 +58,7 @@ export const schedule: Script<Options> = {
     const ticks = readTicks(settings);
     const folder = backupFolder(job);
     if (job.options.dryRun) {
-      const checks = backupChecks({ ...job, options: scheduled }, { database }, folder);
+      const checks = await backupChecks({ ...job, options: scheduled });
       return { summary: "", output: await checkAll([checkTicks(settings, ticks), ...checks]) };
     }
     const path = stateFile(folder, lockName(database));
@@ -84,7 +84,7 @@ export const schedule: Script<Options> = {
 };
 
 /** How `backup` is called. */
-const scheduled: BackupOptions = { upload: true, dryRun: false };
+const scheduled: BackupOptions = { upload: true, database: undefined, dryRun: false };
 
 const checkTicks = ({ BACKUP_INTERVAL, BACKUP_TIMEZONE }: Settings, ticks: Ticks): Check => ({
   what: `BACKUP_INTERVAL ${BACKUP_INTERVAL}`,

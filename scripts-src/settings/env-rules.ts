@@ -66,7 +66,7 @@ export function missingSettings(
 const describe = (name: SettingName) => `${name}: ${aboutSetting(name).meaning}`;
 
 function missingDatabase(settings: Settings, broken: ReadonlySet<SettingName>): string[] {
-  if (settings.DATABASE_URL || settings.POSTGRES_CONNECTION_STRING || settings.DB_NAME) return [];
+  if (settings.DATABASE_URL || settings.POSTGRES_CONNECTION_STRING || settings.DB_NAME || settings.DB_NAMES) return [];
   if (databaseNames.some((name) => broken.has(name))) return [];
   if (parts.some((name) => name !== "DB_TYPE" && settings[name] !== undefined)) return [describe("DB_NAME")];
   return ["DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and so on: The database."];

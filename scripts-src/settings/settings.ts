@@ -4,6 +4,8 @@
  */
 import { bech32 } from "@scure/base";
 import { z } from "zod";
+import { messageOf } from "../base/errors.ts";
+import { parsePatterns } from "./name-patterns.ts";
 
 /** Groups in the order in which a person meets them. */
 export const groups = {
@@ -95,6 +97,15 @@ const manifestKeys = () =>
       (keys) => keys.length <= 2 && keys.every((key) => key.length >= shortestKey),
       `must be one key, or two separated by one space, of at least ${shortestKey} characters each`,
     );
+
+const patterns = () =>
+  z.string().superRefine((text, context) => {
+    try {
+      parsePatterns(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: messageOf(error) });
+    }
+  });
 
 function isTimeZone(name: string): boolean {
   try {
@@ -218,6 +229,15 @@ const settings = {
     group: "database",
     meaning: "Name of the database.",
     example: "app",
+  }),
+  DB_NAMES: about(() => patterns().optional(), {
+    group: "database",
+    meaning:
+      "Several databases of the server, separated by commas: each is backed up into a file of its own. * and ? match, ! in front leaves out, a backslash " +
+      "takes the meaning from the next character. Patterns never mean system databases, templates, and the databases that restores keep " +
+      "or make. DB_NAME, or the URL's, is then only the database to log in through.",
+    example: "*,!scratch_*",
+    default: "the one database that DB_NAME or the URL names",
   }),
   DB_USER: about(anyText, {
     group: "database",

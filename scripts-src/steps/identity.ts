@@ -23,7 +23,7 @@ const manifestsRead = 100;
 export async function identityWithoutServer(
   settings: Settings,
   local: Place,
-  database: string,
+  database: string | undefined,
 ): Promise<Identity | undefined> {
   const newest = (await listBackups(local, database)).slice(-manifestsRead).toReversed();
   const known = (await readOwners(local, newest, undefined)).find(({ identity }) => identity)?.identity;

@@ -29,7 +29,8 @@ interface Found {
 /** Looks into the folder, and into S3 where that is set up and the run was not stopped. Throws when the database is not known. */
 export async function lastGood(job: Job): Promise<LastGood> {
   const { settings, facts, signal } = job;
-  const database = facts.database ?? openDatabase(settings, job).name;
+  const failed = facts.databases?.find(({ status }) => status === "failure");
+  const database = failed?.database ?? facts.database ?? openDatabase(settings, job).name;
   const local = inFolder(backupFolder(job));
   const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
   const looks = [

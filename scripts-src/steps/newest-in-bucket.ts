@@ -11,7 +11,8 @@ import { identityWithoutServer } from "./identity.ts";
 /** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
 export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, log, asked, facts } = job;
-  const database = facts.database ?? "";
+  // of several, the newest stands for the run that made them
+  const database = settings.DB_NAMES === undefined ? facts.database : undefined;
   try {
     const place = inBucket(await openStorage(settings, { log, signal: asked }));
     const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);

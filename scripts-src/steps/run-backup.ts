@@ -1,6 +1,7 @@
-/** A run of `backup`, by hand or scheduled: lock, sweep, take the backup, retention. */
+/** A run of `backup`, by hand or scheduled, of one database or of several: lock, sweep, take the backup, retention. */
 import { bytesText } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
+import { messageOf, Failure } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder, prepareFolder } from "../places/folder.ts";
@@ -8,48 +9,71 @@ import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
+import { chooseDatabases } from "./choose-databases.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkRetention } from "./check-retention.ts";
 import { checkEncryption, checkExposure } from "./check-security.ts";
-import { checkLogin, checkPrivileges, checkRoom, checkStorage, type Target } from "./dry-run-checks.ts";
-import { pruneAll } from "./prune.ts";
+import { checkLogin, checkPrivileges, checkRoom, checkStorage } from "./dry-run-checks.ts";
+import { eachDatabase, Unreachable } from "./each-database.ts";
+import { type Places, pruneAll } from "./prune.ts";
+import { targetsOf } from "./targets.ts";
 import { takeBackup } from "./take-backup.ts";
 
 export interface BackupOptions {
   upload: boolean;
+  /** Only these of the server's databases. */
+  database: string[] | undefined;
   dryRun: boolean;
 }
 
-/** Takes a backup, or with `dryRun` checks all that one needs; returns where it lies. Throws `Failure`. */
+/** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */
 export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
+  if (job.options.dryRun) return { summary: "", output: await checkAll(await backupChecks(job)) };
+  const folder = backupFolder(job);
+  const chosen = await chooseDatabases(job, job.options.database, folder);
+  await prepareFolder(folder);
+  if (!chosen) return backUp(job, folder);
+  job.facts.server = openDatabase(job.settings, job).where;
+  return eachDatabase(job, chosen, (one) => backUp(one, folder));
+}
+
+/** Takes a backup of the database that the settings name. */
+async function backUp(job: Job<BackupOptions>, folder: string): Promise<Result> {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
-  const folder = backupFolder(job);
-  if (job.options.dryRun) return { summary: "", output: await checkAll(backupChecks(job, { database }, folder)) };
-
-  await prepareFolder(folder);
   using _lock = takeLock(folder, lockName(database), job.script);
-  const places = {
+  const places: Places = {
     local: inFolder(folder),
     remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
   };
   for (const place of [places.local, places.remote]) await place?.sweep(database.name);
-  const connected = await database.connect();
+  const connected = await database.connect().catch((error: unknown) => {
+    if (error instanceof Failure && !job.signal.aborted) throw new Unreachable(messageOf(error), error);
+    throw error;
+  });
   const where = await takeBackup(job, connected, places);
   await pruneAll(job, connected, places);
   return { summary: summaryOf(job), output: where };
 }
 
 /** What a dry run looks at. */
-export const backupChecks = (job: Job<BackupOptions>, target: Target, folder: string): Check[] => [
-  checkLogin(job, target),
-  checkPrivileges(target),
-  checkRoom(job, target, folder),
-  ...(job.settings.AGE_RECIPIENTS ? [checkEncryption(job, job.settings.AGE_RECIPIENTS)] : []),
-  ...(job.options.upload ? [checkStorage(job, { writes: true }), checkExposure(job)] : []),
-  ...checkRetention(job, target, folder, job.options),
-  ...checkNotices(job.settings),
-];
+export async function backupChecks(job: Job<BackupOptions>): Promise<Check[]> {
+  const { settings, options } = job;
+  const folder = backupFolder(job);
+  const { targets, refused } = await targetsOf(job, options.database);
+  return [
+    ...refused,
+    ...targets.flatMap(({ one, target }) => [
+      checkLogin(one, target),
+      checkPrivileges(target),
+      checkRoom(one, target, folder),
+    ]),
+    ...(settings.AGE_RECIPIENTS ? [checkEncryption(job, settings.AGE_RECIPIENTS)] : []),
+    ...(options.upload ? [checkStorage(job, { writes: true }), checkExposure(job)] : []),
+    ...targets.flatMap(({ one, target }) => checkRetention(one, target, folder, options)),
+    ...checkNotices(settings),
+  ];
+}
 
 const summaryOf = ({ facts }: Job): string =>
   `backup done: ${[facts.localPath, facts.remoteLocation].filter(Boolean).join(" and ")}, ${bytesText(facts.bytes ?? 0)}`;

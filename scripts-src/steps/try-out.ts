@@ -1,9 +1,9 @@
 /** Whether a run would work now: what `schedule` tries at its start, and its health check as long as that failed. */
 import { Failure, messageOf } from "../base/errors.ts";
-import { openDatabase } from "../database/open.ts";
 import { checkAll } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
-import { checkLogin, checkPrivileges, checkStorage, type Target } from "./dry-run-checks.ts";
+import { checkLogin, checkPrivileges, checkStorage } from "./dry-run-checks.ts";
+import { targetsOf } from "./targets.ts";
 
 /** What was found: a tick or a cross a line; `trouble` has the crosses alone. */
 export interface Trial {
@@ -14,14 +14,15 @@ export interface Trial {
 /** Logs in to the database and writes, reads and deletes an object in S3. Throws only when `signal` is aborted. */
 export async function tryOut(job: Job, signal: AbortSignal): Promise<Trial> {
   const run = { ...job, signal };
-  const target: Target = { database: openDatabase(job.settings, run) };
-  const checks = [checkLogin(run, target), checkPrivileges(target), checkStorage(run, { writes: true })];
   try {
+    const { targets, refused } = await targetsOf(run);
+    const logins = targets.flatMap(({ one, target }) => [checkLogin(one, target), checkPrivileges(target)]);
+    const checks = [...refused, ...logins, checkStorage(run, { writes: true })];
     return { lines: await checkAll(checks), trouble: undefined };
   } catch (error) {
     signal.throwIfAborted();
     const lines = error instanceof Failure && error.output !== undefined ? error.output : messageOf(error);
-    return { lines, trouble: crossesOf(lines) };
+    return { lines, trouble: crossesOf(lines) || lines };
   }
 }
 

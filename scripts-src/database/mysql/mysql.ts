@@ -4,6 +4,7 @@ import { Failure } from "../../base/errors.ts";
 import type { Connected, Contents, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
+import { listDatabases } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
@@ -45,6 +46,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       ...database,
       engine: contact.kind.family,
       server: contact.server,
+      databases: () => listDatabases(connection, contact.client),
       async checkReading() {
         checkSight(contact, options, target.database);
         await noteFloats(connection, contact);

@@ -41,14 +41,15 @@ const sslModes = ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDEN
 
 /** Throws `Failure` with status 2, which names the setting and never a secret. */
 export function targetFromSettings(settings: Settings): Target {
-  const parts = settings.DATABASE_URL === undefined ? fromParts(settings) : fromUrl(settings.DATABASE_URL);
+  const parts = settings.DATABASE_URL === undefined ? fromParts(settings) : fromUrl(settings.DATABASE_URL, settings);
   hideSecrets(parts.password === undefined ? [] : [parts.password]);
   return { ...parts, where: describe(parts) };
 }
 
 type Parts = Omit<Target, "where">;
 
-function fromParts({ DB_TYPE, DB_HOST = "localhost", DB_PORT, DB_NAME, DB_USER, DB_PASSWORD }: Settings): Parts {
+function fromParts({ DB_TYPE, DB_HOST = "localhost", DB_PORT, DB_USER, DB_PASSWORD, ...settings }: Settings): Parts {
+  const DB_NAME = loginDatabase(settings);
   if (!DB_NAME) throw usageFailure("DB_NAME: no database is named", "set DB_NAME");
   return {
     family: DB_TYPE === "mariadb" ? "mariadb" : "mysql",
@@ -60,14 +61,19 @@ function fromParts({ DB_TYPE, DB_HOST = "localhost", DB_PORT, DB_NAME, DB_USER, 
   };
 }
 
+/** With DB_NAMES, DB_NAME is set to one of them after the other, whatever the URL names; without it, any database does. */
+const loginDatabase = ({ DB_NAME, DB_NAMES }: Pick<Settings, "DB_NAME" | "DB_NAMES">, named = ""): string | undefined =>
+  DB_NAME ?? (named || (DB_NAMES === undefined ? undefined : "information_schema"));
+
 const shape = "mysql://user:password@host:3306/NAME";
 const encoding = "in a URL, @ is written %40, # %23, % %25, / %2F, ? %3F and : %3A";
 
-function fromUrl(text: string): Parts {
+function fromUrl(text: string, settings: Settings): Parts {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url) throw usageFailure("DATABASE_URL: this is no valid URL", `write it as ${shape}; ${encoding}`);
   if (url.hash) throw usageFailure("DATABASE_URL: there is a # in it", encoding);
-  const database = decode(url.pathname.replace(/^\//, ""));
+  const named = decode(url.pathname.replace(/^\//, ""));
+  const database = settings.DB_NAMES === undefined ? named : loginDatabase(settings, named);
   if (!database) throw usageFailure("DATABASE_URL: no database is named", `add its name: ${shape}`);
   const options = optionsFrom(url.searchParams);
   const socket = options.get("socket");

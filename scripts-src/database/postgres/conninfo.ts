@@ -29,7 +29,8 @@ const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", 
 export function targetFromSettings(settings: Settings): Target {
   const name = settings.DATABASE_URL === undefined ? "POSTGRES_CONNECTION_STRING" : "DATABASE_URL";
   const text = settings[name];
-  const all = text === undefined ? fromParts(settings) : parseConninfo(text, name);
+  const named = text === undefined ? fromParts(settings) : parseConninfo(text, name);
+  const all = settings.DB_NAMES === undefined ? named : withLogin(named, settings.DB_NAME);
   const keywords = all.filter(([keyword]) => keyword !== "password" && keyword !== "options");
   const value = (wanted: string) => all.find(([keyword]) => keyword === wanted)?.[1];
   const password = value("password") || undefined;
@@ -49,6 +50,12 @@ export function targetFromSettings(settings: Settings): Target {
         : "add its name: postgres://user:password@host:5432/NAME, or dbname=NAME in the keyword form",
     );
   return { keywords, password, options: value("options"), database };
+}
+
+/** With DB_NAMES, DB_NAME is set to one of them after the other, whatever the URL names; without it, there is `postgres`. */
+function withLogin(keywords: Keywords, wanted: string | undefined): Keywords {
+  const name = wanted ?? keywords.find(([keyword]) => keyword === "dbname")?.[1] ?? "postgres";
+  return [...keywords.filter(([keyword]) => keyword !== "dbname"), ["dbname", name]];
 }
 
 function fromParts(settings: Settings): Keywords {

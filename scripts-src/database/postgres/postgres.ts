@@ -7,6 +7,7 @@ import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
 import { dumpReader } from "./reader.ts";
+import { listDatabases } from "./databases.ts";
 import { checkReading } from "./reading.ts";
 import { openRestoring } from "./restoring.ts";
 
@@ -36,6 +37,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       ...openRestoring(connection, contact, { sessions, dumpOptions: options }),
       server,
       exists,
+      databases: () => listDatabases(connection, clients.psql),
       checkReading: () => checkReading(connection, clients.psql, options),
       dump: () => dump(connection, clients, options),
       stockRestore: (file, compression) =>

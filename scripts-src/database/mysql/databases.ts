@@ -1,0 +1,12 @@
+/** Which databases the server has. */
+import type { ServerDatabase } from "../database.ts";
+import type { Client } from "./clients.ts";
+import { type Connection, query } from "./connection.ts";
+
+const systems = ["information_schema", "performance_schema", "mysql", "sys"];
+
+/** Those that the user may see. A folder in the data directory that is no database (`lost+found`) is listed as `#mysql50#…`. */
+export async function listDatabases(connection: Connection, client: Client): Promise<ServerDatabase[]> {
+  const rows = await query(connection, client, "SELECT schema_name FROM information_schema.schemata ORDER BY 1");
+  return rows.map(([name = ""]) => ({ name, isSystem: systems.includes(name) || name.startsWith("#mysql50#") }));
+}

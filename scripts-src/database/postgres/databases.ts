@@ -1,0 +1,34 @@
+/** Which databases the server has. */
+import type { ServerDatabase } from "../database.ts";
+import { type Connection, inDatabase } from "./connection.ts";
+import type { Client } from "./clients.ts";
+import { query } from "./query.ts";
+
+/** The providers' own. */
+const providers = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
+
+const question = `
+  SELECT coalesce(json_agg(json_build_object('name', datname, 'isSystem', datistemplate, 'refuses', CASE
+      WHEN datconnlimit = -2 THEN 'it is half dropped'
+      WHEN NOT datallowconn THEN 'it accepts no connections'
+      WHEN NOT has_database_privilege(oid, 'CONNECT') THEN 'the user lacks CONNECT on it' END) ORDER BY datname), '[]')
+  FROM pg_database`;
+
+/** Throws `Failure`. `postgres` counts as one of the system's as long as nobody has made anything in it. */
+export async function listDatabases(connection: Connection, psql: Client): Promise<ServerDatabase[]> {
+  const found = await query<(ServerDatabase & { refuses: string | null })[]>(connection, psql, question);
+  const isUsed = async (name: string) =>
+    query<boolean>(
+      inDatabase(connection, name),
+      psql,
+      "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid >= 16384))",
+    );
+  return Promise.all(
+    found.map(async ({ name, isSystem, refuses }) => ({
+      name,
+      isSystem:
+        isSystem || providers.includes(name) || (name === "postgres" && !(await isUsed(name).catch(() => false))),
+      ...(refuses !== null && { refuses }),
+    })),
+  );
+}

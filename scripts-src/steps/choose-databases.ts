@@ -1,0 +1,84 @@
+/** Which databases of the server a run is about. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { Failure, messageOf } from "../base/errors.ts";
+import { replaceFile } from "../base/replace-file.ts";
+import type { ServerDatabase } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
+import type { Job } from "../run/script.ts";
+import { type ChosenName, chooseNames, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
+import type { Settings } from "../settings/settings.ts";
+import { identityOf } from "./identity.ts";
+
+export interface ChosenDatabase extends ChosenName {
+  /** Why the user cannot connect to it. */
+  refuses?: string;
+}
+
+/** The settings that name this database of the server. */
+export const inDatabase = <S extends Settings>(settings: S, name: string): S => ({
+  ...settings,
+  DB_NAME: name,
+  // from here on DB_NAME counts, whatever a URL names
+  DB_NAMES: settings.DB_NAMES ?? "*",
+});
+
+/** `wanted` by name, else what DB_NAMES says; undefined: the one that the settings name. Throws `Failure`. */
+export async function chooseDatabases(
+  job: Job,
+  wanted: readonly string[] | undefined,
+  folder?: string,
+): Promise<ChosenDatabase[] | undefined> {
+  if (wanted) return [...new Set(wanted)].map((name) => ({ name, named: true }));
+  const { DB_NAMES } = job.settings;
+  if (DB_NAMES === undefined) return undefined;
+  const patterns = parsePatterns(DB_NAMES);
+  const connected = await openDatabase(job.settings, job).connect();
+  const all = await connected.databases();
+  const chosen = chooseNames(patterns, matchable(all));
+  if (folder !== undefined)
+    warnOfChange(job, patterns, all, join(folder, ".databases.json"), identityOf(job.settings, connected).server);
+  if (chosen.length > 0)
+    return chosen.map((one) => ({ ...one, ...all.find(({ name, refuses }) => refuses && name === one.name) }));
+  throw new Failure(`DB_NAMES ${DB_NAMES} matches no database of ${connected.where}`, {
+    hints: [`the server has ${all.map(({ name }) => name).join(", ")}`],
+  });
+}
+
+const matchable = (all: readonly ServerDatabase[]) => all.filter(({ isSystem }) => !isSystem).map(({ name }) => name);
+
+const known = z.record(z.string(), z.array(z.string()));
+
+/** Warns of databases that DB_NAMES matches and that the server has only now, or no longer; keeps the names for the next run. */
+function warnOfChange(
+  job: Job,
+  patterns: readonly NamePattern[],
+  all: readonly ServerDatabase[],
+  path: string,
+  server: string,
+): void {
+  const now = matchable(all);
+  const before = readKnown(path);
+  const then = before[server] ?? now;
+  const matched = (names: readonly string[], others: readonly string[]) =>
+    chooseNames(patterns, names).filter(({ name }) => names.includes(name) && !others.includes(name));
+  for (const { name } of matched(now, then)) job.warn(`the database ${name} is new on the server`);
+  for (const { name } of matched(then, now))
+    job.warn(
+      `the database ${name} no longer exists on the server; its backups are kept, nothing more is deleted of them`,
+    );
+  try {
+    replaceFile(path, `${JSON.stringify({ ...before, [server]: now })}\n`, 0o600);
+  } catch (error) {
+    job.log.warn(`cannot keep the names of the databases in ${path}: ${messageOf(error)}`);
+  }
+}
+
+function readKnown(path: string): z.infer<typeof known> {
+  try {
+    return known.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,82 @@
+/** Does the work of a run for several databases, one after the other, and sums up how each ended. */
+import { Failure, messageOf } from "../base/errors.ts";
+import { counted } from "../base/text.ts";
+import type { DatabaseOutcome } from "../notify/outcome.ts";
+import type { Job, Result } from "../run/script.ts";
+import { type ChosenDatabase, inDatabase } from "./choose-databases.ts";
+
+/** Thrown before a database was logged in to: where only a pattern means it, that is a warning. */
+export class Unreachable extends Failure {}
+
+/**
+ * One that fails does not stop the others; then a `Failure` (status 1) that names it is thrown at the end. Its output are the paths of
+ * those that were done, a line each.
+ */
+export async function eachDatabase<O extends object>(
+  job: Job<O>,
+  chosen: readonly ChosenDatabase[],
+  act: (one: Job<O>) => Promise<Result>,
+): Promise<Result> {
+  const outcomes: DatabaseOutcome[] = [];
+  const output: string[] = [];
+  const hints = new Set<string>();
+  job.facts.databases = outcomes;
+  for (const database of chosen) {
+    job.asked.throwIfAborted();
+    const { outcome, result, failure } = await attemptOne(job, database, act);
+    outcomes.push(outcome);
+    if (result?.output) output.push(result.output);
+    for (const hint of failure?.hints ?? []) hints.add(hint);
+  }
+  const failed = outcomes.filter(({ status }) => status === "failure");
+  const text = { output: output.join("\n") };
+  if (failed.length === 0)
+    return { summary: `${job.script} done: ${counted(outcomes.length, "database")}`, ...(text.output && text) };
+  const names = failed.map(({ database }) => database).join(", ");
+  throw new Failure(`${failed.length} of ${counted(outcomes.length, "database")} failed: ${names}`, {
+    hints: [...hints],
+    ...(text.output && text),
+  });
+}
+
+interface Attempt {
+  outcome: DatabaseOutcome;
+  result?: Result;
+  failure?: Failure;
+}
+
+async function attemptOne<O extends object>(
+  job: Job<O>,
+  { name, named, refuses }: ChosenDatabase,
+  act: (one: Job<O>) => Promise<Result>,
+): Promise<Attempt> {
+  const warnings: string[] = [];
+  const warn = (message: string) => {
+    warnings.push(message);
+    job.warn(message.includes(name) ? message : `${name}: ${message}`);
+  };
+  const one: Job<O> = { ...job, settings: inDatabase(job.settings, name), facts: {}, warn };
+  const outcome: DatabaseOutcome = { database: name, status: "success" };
+  const started = Date.now();
+  const end = () => {
+    const { bytes, previousBytes, rows, localPath, remoteLocation } = one.facts;
+    const known = { bytes, previousBytes, rows, localPath, remoteLocation };
+    const set = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
+    return { durationMs: Date.now() - started, ...(warnings.length > 0 && { message: warnings.join("; ") }), ...set };
+  };
+  try {
+    if (refuses !== undefined && !named) throw new Unreachable(`cannot connect to the database: ${refuses}`);
+    const result = await act(one);
+    return { result, outcome: { ...outcome, ...end(), status: warnings.length > 0 ? "warning" : "success" } };
+  } catch (error) {
+    job.signal.throwIfAborted();
+    if (error instanceof Unreachable && !named) {
+      warn(error.message);
+      return { outcome: { ...outcome, ...end(), status: "warning" } };
+    }
+    const failure = error instanceof Failure ? error : new Failure(messageOf(error), { cause: error });
+    job.log.error(`${name}: ${failure.message}`);
+    for (const hint of failure.hints) job.log.error(`hint: ${hint}`);
+    return { failure, outcome: { ...outcome, ...end(), status: "failure", message: failure.message } };
+  }
+}

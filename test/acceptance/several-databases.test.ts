@@ -1,0 +1,124 @@
+/** Several databases of one server: each with its own file and lock, one outcome; what is wrong with one does not stop the others. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { parseBackupName } from "../../scripts-src/archive/name.ts";
+import { takeLock } from "../../scripts-src/base/lock.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { type MailServer, startMailServer } from "../support/smtp.ts";
+import { s3Settings } from "../support/storage.ts";
+
+setDefaultTimeout(180_000);
+
+let server: PostgresServer;
+let s3: S3Server;
+let mail: MailServer;
+let scripts: Installation;
+const hostile = "-x,*!\\ \"ü'$(id)";
+const writer = { user: "writer", password: "writer" };
+
+beforeAll(async () => {
+  [server, mail] = await Promise.all([startPostgres(15), startMailServer({ security: "none" })]);
+  s3 = startS3Server();
+  await server.sql("postgres", "CREATE ROLE writer LOGIN PASSWORD 'writer' CREATEDB; GRANT pg_read_all_data TO writer");
+  for (const name of ["app", "crm", hostile, "tenant_1", "tenant_test"])
+    await server.createDatabase(name, "CREATE TABLE t AS SELECT 1 AS id");
+  await server.createDatabase("closed", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC");
+  // nobody but its owner reads a large object
+  await server.createDatabase("broken", "SELECT lo_create(7)");
+  await server.createDatabase("app_before_2026-01-31_03-00-00");
+  scripts = installScripts();
+});
+afterAll(async () => {
+  await Promise.all([server.stop(), mail.stop(), s3.stop()]);
+  scripts.remove();
+});
+
+const settings = (names: string, more: Record<string, string> = {}) => {
+  const { DB_NAME: _, ...login } = server.settings("postgres", writer);
+  return { ...login, DB_NAMES: names, METRICS_FILE: "metrics.prom", ...more };
+};
+const databasesOf = (stdout: string) =>
+  stdout
+    .trim()
+    .split("\n")
+    .map((path) => parseBackupName(basename(path))?.database);
+
+test("DB_NAMES: each database has a file with its own manifest, in BACKUP_DIR and in S3; each path is a line", async () => {
+  const bucket = await s3.newBucket();
+  scripts.configure(settings("*,!closed,!broken", s3Settings(s3, bucket, "all")));
+  const ran = await scripts.run("backup", ["--upload"]);
+  expectSuccess(ran);
+  expect(ran.stderr).toContain("backup done: 5 databases");
+  const paths = ran.stdout.trim().split("\n");
+  expect(new Set(databasesOf(ran.stdout))).toEqual(new Set([hostile, "app", "crm", "tenant_1", "tenant_test"]));
+  for (const path of paths) {
+    const name = basename(path);
+    expect(JSON.parse(readFileSync(`${path}.json`, "utf8"))).toMatchObject({
+      database: parseBackupName(name)?.database,
+      rows: 1,
+    });
+    expect([...s3.objects(bucket).keys()]).toEqual(expect.arrayContaining([`all/${name}`, `all/${name}.json`]));
+  }
+  const metrics = readFileSync(join(scripts.dir, "metrics.prom"), "utf8");
+  expect(metrics.match(/last_run_success\{.*\} 1/g)).toHaveLength(5);
+
+  const checked = await scripts.run("backup", ["--upload", "--dry-run"]);
+  expectSuccess(checked);
+  expect(checked.stdout.match(/^✓ privileges/gm)).toHaveLength(5);
+  expect(checked.stdout.match(/^✓ storage/gm)).toHaveLength(1);
+});
+
+test("one that is broken and one that is locked fail, one that cannot be connected to is a warning; the others are backed up; one mail", async () => {
+  scripts.configure(settings("app,broken,c*,tenant_1", { ...mail.settings, EMAIL_NOTIFY_MODE: "FAILURE_ONLY" }));
+  const lock = takeLock(scripts.backups, "tenant_1", "backup");
+  const ran = await scripts.run("backup");
+  lock[Symbol.dispose]();
+  expect(ran.status, ran.stderr).toBe(1);
+  expect(databasesOf(ran.stdout)).toEqual(["app", "crm"]);
+  expect(ran.stderr).toMatch(/ERROR backup: 2 of 5 databases failed: broken, tenant_1/);
+  expect(ran.stderr).toMatch(/WARN backup: closed: cannot connect to the database: the user lacks CONNECT on it/);
+  const { subject, text } = mail.only().parsed;
+  expect(subject).toContain("2 of 5 databases");
+  expect(text).toMatch(/^broken +failure/m);
+  expect(text).toMatch(/^tenant_1 +failure/m);
+  expect(text).toMatch(/^closed +warning/m);
+  expect(text).toMatch(/^app +success/m);
+});
+
+test("a database that is named must be there: status 1; one alone with --database leaves the others", async () => {
+  scripts.configure(settings("crm,absent,closed"));
+  const ran = await scripts.run("backup");
+  expect(ran.status).toBe(1);
+  expect(ran.stderr).toContain("2 of 3 databases failed: absent, closed");
+  expect(databasesOf(ran.stdout)).toEqual(["crm"]);
+  const one = await scripts.run("backup", ["--database", "app", "tenant_test"]);
+  expectSuccess(one);
+  expect(databasesOf(one.stdout)).toEqual(["app", "tenant_test"]);
+});
+
+test("databases that appeared or vanished since the last run are warned of, once", async () => {
+  scripts.configure(settings("new_*,crm"));
+  expectSuccess(await scripts.run("backup"));
+  await server.createDatabase("new_1", "CREATE TABLE t (id int)");
+  await server.createDatabase("other");
+  const appeared = await scripts.run("backup");
+  expect(appeared.stderr).toContain("WARN backup: the database new_1 is new on the server");
+  expect(appeared.stderr).not.toContain("other");
+  await server.dropDatabase("new_1");
+  const vanished = await scripts.run("backup");
+  expect(vanished.stderr).toContain("WARN backup: the database new_1 no longer exists on the server");
+  expect((await scripts.run("backup")).stderr).not.toContain("WARN");
+});
+
+test("patterns that match nothing, or are wrong, are told with what there is", async () => {
+  scripts.configure(settings("nothing_*"));
+  const ran = await scripts.run("backup");
+  expect(ran.status).toBe(1);
+  expect(ran.stderr).toMatch(/DB_NAMES nothing_\* matches no database .*\n.*hint: the server has .*tenant_1/);
+  scripts.configure(settings("!app"));
+  expect((await scripts.run("backup")).status).toBe(2);
+});
