@@ -278,8 +278,8 @@ SMTP_PASSWORD=''
 # Storage class of uploaded backups. Default: the bucket's default.
 #S3_STORAGE_CLASS='STANDARD_IA'
 
-# `sync` also deletes backups from S3 that are gone from BACKUP_DIR. Values: true, false. Default:
-# false.
+# `sync` also deletes backups from S3 that no longer exist in BACKUP_DIR. Values: true, false.
+# Default: false.
 #REMOTE_S3_DELETE='false'
 
 # What `sync` uses: sdk needs nothing installed; aws-cli runs `aws s3 sync`. Values: sdk, aws-cli.

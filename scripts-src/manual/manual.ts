@@ -96,7 +96,7 @@ function cronChapter(page: Page, place: string, usages: Usages): string {
   return chapter(
     page,
     "Cron",
-    page.paragraph("In the crontab of the user who may read .env.sh (crontab -e):", 2),
+    page.paragraph("In the crontab of the user who can read .env.sh (crontab -e):", 2),
     page.verbatim(lines.join("\n"), 4),
     page.verbatim(`# ${quiet}\nMAILTO=admin@example.com\n0 3 * * * ${place}/backup >/dev/null`, 4),
     page.paragraph("In a file of /etc/cron.d, where a sixth field names the user:", 2),

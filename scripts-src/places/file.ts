@@ -65,12 +65,12 @@ function backupFile(dir: string, name: string, handle: FileHandle): Sink {
       }
     },
     async commit(manifest) {
-      if (done) throw new Failure(`cannot finish ${path}: it was given up`);
+      if (done) throw new Failure(`cannot finish ${path}: it was discarded`);
       try {
         await handle.sync();
         await handle.close();
         await writeNew(manifestPartial, manifest);
-        if (done) throw new Failure(`cannot finish ${path}: it was given up`);
+        if (done) throw new Failure(`cannot finish ${path}: it was discarded`);
         // In one go, so that a signal finds either all of it or nothing.
         renameSync(manifestPartial, manifestPath);
         renameSync(partial, path);

@@ -79,7 +79,7 @@ export const schedule: Script<Options> = {
     await keepTime({ ticks, start, duties }, asked);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
-    return { summary: `${messageOf(asked.reason)}; no run is under way` };
+    return { summary: `${messageOf(asked.reason)}; no run is active` };
   },
 };
 

@@ -20,13 +20,13 @@ export const sync: Script<Options> = {
   name: "sync",
   summary:
     "Uploads every local backup that is missing in S3 or differs in size, with its manifest. With REMOTE_S3_DELETE=true\n" +
-    "it also deletes backups from S3 that are gone locally, but never anything else, and nothing that is not older than\n" +
+    "it also deletes backups from S3 that no longer exist locally, but never anything else, and nothing that is not older than\n" +
     "the newest local backup of the same database.",
   usage: "[--dry-run]",
   examples: [
     ["sync", "send what is missing in S3"],
     ["sync --dry-run", "check folder, S3 and mail; print what would be uploaded and deleted; change nothing"],
-    ["REMOTE_S3_DELETE=true sync", "also delete from S3 what is gone locally"],
+    ["REMOTE_S3_DELETE=true sync", "also delete from S3 what no longer exists locally"],
   ],
   options: (yargs: Argv) =>
     yargs.option("dry-run", {

@@ -25,7 +25,7 @@ export function readSecretFile(file: string): { value?: string; refused?: string
 function explain(file: string, error: unknown): string {
   if (codeOf(error) === "EISDIR")
     return `${file} is a folder, not a file. Docker makes one when the file on the host is missing: remove it there, write the file, and start again`;
-  return `${messageOf(error)}; name a text file that this user may read`;
+  return `${messageOf(error)}; name a text file that this user can read`;
 }
 
 /** What must not be printed of a secret setting: the value, and the passwords within URLs and connection strings. */

@@ -445,7 +445,7 @@ const settings = {
   }),
   REMOTE_S3_DELETE: about(() => flag().default(false), {
     group: "storage",
-    meaning: "`sync` also deletes backups from S3 that are gone from BACKUP_DIR.",
+    meaning: "`sync` also deletes backups from S3 that no longer exist in BACKUP_DIR.",
     example: "false",
     default: "false",
     values: "true, false",

@@ -62,7 +62,7 @@ function both(local: Sink, remote: Sink, localPath: string, log: Logger, trouble
       await act();
     } catch (error) {
       trouble = error;
-      log.error(`the upload failed, the backup goes on locally: ${messageOf(error)}`);
+      log.error(`the upload failed, the backup continues locally: ${messageOf(error)}`);
       await remote.discard();
     }
   };

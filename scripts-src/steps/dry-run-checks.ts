@@ -37,7 +37,7 @@ export const checkPrivileges = (target: Target): Check => ({
   async look() {
     if (!target.connected) return { skipped: "not checked without the database" };
     await target.connected.checkReading();
-    return "the user may read all that a backup holds";
+    return "the user can read everything a backup needs";
   },
 });
 
@@ -81,6 +81,6 @@ export const checkStorage = (job: Job, { writes }: { writes: boolean }): Check =
     const lacks = await probeWriting(storage);
     if (lacks.length > 0)
       return `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}${where}`;
-    return `can be listed, written, read and deleted (tried with an object ${probeName}, which is gone again)${where}`;
+    return `can be listed, written, read and deleted (tried with an object ${probeName}, which was deleted again)${where}`;
   },
 });

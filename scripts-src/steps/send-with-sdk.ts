@@ -29,7 +29,9 @@ export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
   if (uploads.length > 0) await sweepUploads(storage, uploads);
   for (const { name } of plan.deletes) {
     await storage.delete(name);
-    log.info(`deleted ${storage.location(name)}: it is gone from ${folder} (REMOTE_S3_DELETE)`, { deleted: name });
+    log.info(`deleted ${storage.location(name)}: it no longer exists in ${folder} (REMOTE_S3_DELETE)`, {
+      deleted: name,
+    });
   }
   if (settings.REMOTE_S3_DELETE) logKept(job, plan);
   const sent = bytesText(uploads.reduce((sum, { bytes }) => sum + bytes, 0));
@@ -49,7 +51,8 @@ const keptLines = 10;
 function logKept({ log }: Job, plan: Plan): void {
   const kept = plan.kept.filter(({ entry }) => entry.named?.backup === entry.name);
   for (const { entry, why } of kept.slice(0, keptLines)) log.info(`keep ${entry.name}: ${why}`);
-  if (kept.length > keptLines) log.info(`keep ${counted(kept.length - keptLines, "more backup")} in S3 alike`);
+  if (kept.length > keptLines)
+    log.info(`${counted(kept.length - keptLines, "more backup")} in S3 are kept for the same reason`);
 }
 
 /** What `sendWithSdk` would do, for a dry run. Throws a `Failure` that says it too when a backup is left out. */
@@ -93,7 +96,7 @@ async function upload({ log }: Job, storage: Storage, plan: Plan): Promise<Local
   try {
     await together(plan.uploads, limits, async (files) => {
       for (const file of files) {
-        if (!existsSync(file.path)) return log.info(`${file.path} is gone meanwhile`);
+        if (!existsSync(file.path)) return log.info(`${file.path} was deleted meanwhile`);
         await storage.uploadFile(file.path, file.name, { sent: progress.add });
         log.info(`uploaded ${storage.location(file.name)}, ${bytesText(file.bytes)}`, { uploaded: file.name });
         sent.push(file);

@@ -146,7 +146,7 @@ async function listRemote(
   } catch (trouble) {
     signal.throwIfAborted();
     if (!settings.BACKUP_KEEP_LOCAL) throw trouble;
-    log.error(`S3 cannot be used, the backup goes on locally: ${messageOf(trouble)}`);
+    log.error(`S3 cannot be used, the backup continues locally: ${messageOf(trouble)}`);
     return { files: [], trouble };
   }
 }

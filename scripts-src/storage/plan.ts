@@ -95,8 +95,10 @@ export function reasonToKeep(
   if (!mayDelete) return "REMOTE_S3_DELETE is not true";
   const ours = local.get(named.database);
   if (!ours) return `there is no local backup of ${named.database}`;
-  if (ours.backups.has(named.backup)) return "its backup is there locally";
-  return named.time.getTime() < ours.newest ? undefined : "not older than the newest local backup: another machine's?";
+  if (ours.backups.has(named.backup)) return "its backup exists locally";
+  return named.time.getTime() < ours.newest
+    ? undefined
+    : "not older than the newest local backup: it may belong to another machine";
 }
 
 function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {

@@ -88,7 +88,7 @@ export class Upload implements UploadSink {
   async abort(): Promise<void> {
     if (this.#aborted) return;
     this.#aborted = true;
-    this.#giveUp.abort(new Failure(`the upload of ${this.#target.name} was given up`));
+    this.#giveUp.abort(new Failure(`the upload of ${this.#target.name} was aborted`));
     await Promise.allSettled(this.#onTheWay);
     try {
       await this.#cleanUp(AbortSignal.timeout(cleanupTime));

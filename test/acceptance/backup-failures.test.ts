@@ -116,7 +116,7 @@ test.each([
   ["before its last line", '"$REAL" "$@" | head -n -8'],
   ["at once", "exit 0"],
 ])("pg_dump that says all is well but stopped early: %s", (_, script) =>
-  expectFailedBackup({ DB_CLIENT_DIR: clientsWith(server.clientDir, { pg_dump: script }) }, /not whole/),
+  expectFailedBackup({ DB_CLIENT_DIR: clientsWith(server.clientDir, { pg_dump: script }) }, /incomplete/),
 );
 
 test("pg_dump that fails after its last line", () =>
@@ -216,7 +216,7 @@ test("a PATH without any program: the usual places of the client programs are en
   const { DB_CLIENT_DIR: _, ...settings } = server.settings("app");
   const scripts = installScripts(settings);
   const { stderr } = await scripts.run("backup", [], { env: { PATH: "/nonexistent" } });
-  expect(stderr).not.toMatch(/unknown version|does not tell its version/);
+  expect(stderr).not.toMatch(/unknown version|does not report its version/);
 });
 
 test("DB_DUMP_OPTIONS that would break the backup are refused", () =>

@@ -142,7 +142,7 @@ describe("the database", () => {
       "GRANT pg_read_all_data TO reader; ALTER ROLE reader BYPASSRLS; SELECT lo_unlink(4711)",
     );
     const allowed = await dry("backup");
-    expect(allowed.stdout).toContain("✓ privileges: the user may read all that a backup holds");
+    expect(allowed.stdout).toContain("✓ privileges: the user can read everything a backup needs");
     expect(allowed.status).toBe(0);
     expect((await place.run("backup")).status).toBe(0);
   });

@@ -123,7 +123,7 @@ test("mariadb-dump is killed in the middle", async () => {
 test("mariadb-dump exits with 0 but stopped early", async () => {
   const dir = withDump(`"$REAL" "$@" | head -n -1`);
   const ran = await scripts.run("backup", [], { env: { DB_CLIENT_DIR: dir } });
-  expectFailed(ran, 1, /exited with status 0, but the dump is not whole/, /it stopped early/);
+  expectFailed(ran, 1, /exited with status 0, but the dump is incomplete/, /it stopped early/);
 });
 
 test("mariadb-dump is missing", async () => {

@@ -96,7 +96,7 @@ test("truncated, changed and strange files", async () => {
   writeFileSync(good, bytes);
   await expectRefused(await scripts.run("restore", [good]), 1, /damaged/);
   const cases: [RegExp, (text: string) => string][] = [
-    [/not whole/, (text) => text.slice(0, text.lastIndexOf("-- Dump"))],
+    [/incomplete/, (text) => text.slice(0, text.lastIndexOf("-- Dump"))],
     [/breaks off/, (text) => text.slice(0, text.indexOf("VALUES") + 10)],
     [/is a dump of PostgreSQL/, () => "--\n-- PostgreSQL database dump\n--\n"],
     [/no dump of mysqldump/, () => "SELECT 1;\n"],

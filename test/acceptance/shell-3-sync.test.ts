@@ -281,7 +281,7 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
     for (const gone of all.slice(1)) removeBackup(scripts.backups, gone);
     const { status, stderr } = await sync();
     expect([status, stderr.match(/ keep app_\S+: not older than the newest local backup/g)?.length]).toEqual([0, 10]);
-    expect(stderr).toContain(" keep 4 more backups in S3");
+    expect(stderr).toContain(" 4 more backups in S3 are kept for the same reason");
     expect(await names()).toEqual(all.flat());
     use();
     expect((await sync()).stderr).not.toContain(" keep ");

@@ -176,14 +176,14 @@ describe("the cases that no other test has", () => {
     [
       "mariadb that says nothing and that all is well",
       { mariadb: "exit 0" },
-      /mariadb exited with status 0, but gave no whole answer/,
+      /mariadb exited with status 0, but its answer is incomplete/,
     ],
     ["mariadb-dump killed before its first word", { "mariadb-dump": "kill -9 $$" }, /killed by signal 9/],
-    ["mariadb-dump that says nothing and that all is well", { "mariadb-dump": "exit 0" }, /the dump is not whole/],
+    ["mariadb-dump that says nothing and that all is well", { "mariadb-dump": "exit 0" }, /the dump is incomplete/],
     [
       "mariadb-dump gone with status 0 in the middle",
       { "mariadb-dump": '"$REAL" "$@" 2>&- | head -c 300000; exit 0' },
-      /the dump is not whole/,
+      /the dump is incomplete/,
     ],
     ["mariadb-dump killed after its last line", { "mariadb-dump": '"$REAL" "$@"; kill -9 $$' }, /killed by signal 9/],
   ])("%s", (_, changed, cause) => expectFailedBackup({ DB_CLIENT_DIR: clients(changed) }, cause));
@@ -238,7 +238,7 @@ describe("the cases that no other test has", () => {
 
   test.each([
     ["mariadb killed while it asks for the target", "kill -9 $$", /cannot query .*Killed|killed by signal 9/],
-    ["mariadb that says nothing of the target", "exit 0", /mariadb exited with status 0, but gave no whole answer/],
+    ["mariadb that says nothing of the target", "exit 0", /mariadb exited with status 0, but its answer is incomplete/],
   ])("%s", async (_, then, cause) => {
     await placeApp();
     deploy();
@@ -247,7 +247,7 @@ describe("the cases that no other test has", () => {
 
   test.each([
     ["a safety backup whose mariadb-dump is killed", "head -c 300000; kill -9 $$", /killed by signal 9/],
-    ["a safety backup whose mariadb-dump stops early", "head -c 300000; exit 0", /the dump is not whole/],
+    ["a safety backup whose mariadb-dump stops early", "head -c 300000; exit 0", /the dump is incomplete/],
   ])("%s", async (_, then, cause) => {
     await placeApp();
     deploy();

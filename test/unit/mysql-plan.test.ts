@@ -506,7 +506,7 @@ describe("a dump and its target", () => {
   });
 
   test.each([
-    [`${header("8.0.1")}TRUNCATE a;`, "not whole"],
+    [`${header("8.0.1")}TRUNCATE a;`, "incomplete"],
     [`${header("8.0.1")}SELECT '-- Dump completed\n`, "breaks off"],
     ["--\n-- PostgreSQL database dump\n--\n", "is a dump of PostgreSQL"],
     ["PGDMP\x01\x0e", "is a dump of PostgreSQL"],

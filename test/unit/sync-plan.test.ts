@@ -26,17 +26,22 @@ describe("shell 3.3, 3.4: what may be deleted from S3", () => {
     ["shop@7", true, here, undefined],
     ["app@3", false, here, "REMOTE_S3_DELETE is not true"],
     ["app@3+", false, here, "REMOTE_S3_DELETE is not true"],
-    ["app@5", true, here, "its backup is there locally"],
-    ["app@9+", true, here, "its backup is there locally"], // its manifest is gone, it is not
-    ["app@10", true, here, "not older than the newest local backup: another machine's?"],
-    ["shop@9", true, here, "not older than the newest local backup: another machine's?"],
-    ["shop@8+", true, local("shop@8", "shop@9"), "its backup is there locally"],
+    ["app@5", true, here, "its backup exists locally"],
+    ["app@9+", true, here, "its backup exists locally"], // its manifest is gone, it is not
+    ["app@10", true, here, "not older than the newest local backup: it may belong to another machine"],
+    ["shop@9", true, here, "not older than the newest local backup: it may belong to another machine"],
+    ["shop@8+", true, local("shop@8", "shop@9"), "its backup exists locally"],
     ["other@1", true, here, "there is no local backup of other"],
     ["other@1+", true, here, "there is no local backup of other"],
     ["app@3", true, [], "there is no local backup of app"],
     ["app@3", true, local("shop@8"), "there is no local backup of app"],
     ["app@3", true, local("app@8+"), "there is no local backup of app"], // a manifest alone is no backup
-    ["app@6", true, local("app@5", "app@8+"), "not older than the newest local backup: another machine's?"],
+    [
+      "app@6",
+      true,
+      local("app@5", "app@8+"),
+      "not older than the newest local backup: it may belong to another machine",
+    ],
     ["holiday.jpg", true, here, "not named like a backup"],
     ["holiday.jpg", true, [], "not named like a backup"],
     ["app@3.partial", true, here, "not named like a backup"],

@@ -68,9 +68,12 @@ export async function query({ target, signal }: Connection, client: Client, sql:
     throw clientFailure(`cannot query ${target.where}`, client, result.exitCode ?? 1, result.stderr);
   const lines = result.stdout.split("\n").slice(0, -1);
   if (lines.pop() !== end)
-    throw new Failure(`cannot query ${target.where}: ${client.name} exited with status 0, but gave no whole answer`, {
-      hints: [`look at ${client.path}: is it really MySQL's or MariaDB's client?`],
-    });
+    throw new Failure(
+      `cannot query ${target.where}: ${client.name} exited with status 0, but its answer is incomplete`,
+      {
+        hints: [`look at ${client.path}: is it really MySQL's or MariaDB's client?`],
+      },
+    );
   return lines.map((line) => line.split("\t").map(unescapeField));
 }
 

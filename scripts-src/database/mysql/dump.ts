@@ -44,7 +44,7 @@ export async function* dump(
   signal.throwIfAborted();
   if (status !== 0) throw clientFailure(`${client.name} of ${target.where} failed`, client, status, stderr);
   if (!isComplete(tail)) {
-    throw new Failure(`${client.name} exited with status 0, but the dump is not whole: its last line is missing`, {
+    throw new Failure(`${client.name} exited with status 0, but the dump is incomplete: its last line is missing`, {
       hints: [`look at ${client.path}: it stopped early without saying so`],
     });
   }
@@ -103,7 +103,7 @@ export function checkSight({ grants }: Contact, options: readonly string[], data
   if (lacking.length === 0) return;
   throw new Failure(
     `the database user lacks ${lacking.join(", ")} on the whole database ${database}: ` +
-      "what it may not see would be missing from the backup without a word",
+      "what it cannot see would silently be missing from the backup",
     {
       hints: [
         `GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${database.replaceAll("`", "``")}\`.* TO the user`,

@@ -53,7 +53,7 @@ export function dumpReader(): DumpReader<DumpContents> {
       if (head.length < headLength) begin(head);
       read(head.length < headLength ? head : Buffer.alloc(0), true);
       if (!isComplete(tail)) {
-        throw new Failure("the dump is not whole: it does not end in the last line of mysqldump or mariadb-dump", {
+        throw new Failure("the dump is incomplete: it does not end in the last line of mysqldump or mariadb-dump", {
           hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
         });
       }

@@ -145,7 +145,7 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   const { database } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const found = await readLog(session, before);
-  if (!found) throw new Failure(`the log in ${before} is gone`);
+  if (!found) throw new Failure(`the log in ${before} is missing`);
   const { log } = found;
   // a view would lock what it selects from, wherever that is
   const locks = place.locks && log.asideViews.length === 0 && log.dropped.length + log.freshTriggers.length > 0;

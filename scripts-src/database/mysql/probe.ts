@@ -160,7 +160,7 @@ function looseWarnings(loose: string[][]): string[] {
 }
 
 function clientWarnings(dump: Client, kind: ServerKind): string[] {
-  if (dump.version === "") return [`${dump.path} does not tell its version: it may not fit the server`];
+  if (dump.version === "") return [`${dump.path} does not report its version: it may not fit the server`];
   const server = `${familyNames[kind.family]} ${kind.version}`;
   if (dump.family !== kind.family)
     return [`${dump.name} ${dump.version} is MariaDB's, the server is ${server}: better install MySQL's own mysqldump`];

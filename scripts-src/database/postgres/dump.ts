@@ -57,7 +57,7 @@ export async function* dump(
   signal.throwIfAborted();
   if (status !== 0) throw clientFailure(`pg_dump of ${where} failed`, status, stderr);
   if (!isComplete(tail)) {
-    throw new Failure("pg_dump exited with status 0, but the dump is not whole: its last line is missing", {
+    throw new Failure("pg_dump exited with status 0, but the dump is incomplete: its last line is missing", {
       hints: [`look at ${client.path}: it stopped early without saying so`],
     });
   }

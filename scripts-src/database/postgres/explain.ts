@@ -123,7 +123,7 @@ const tidy = (stderr: string): string =>
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
 export function clientFailure(what: string, status: number, stderr: string): Failure {
   const cause =
-    tidy(stderr) || (status > 128 ? `killed by signal ${status - 128}` : `exit status ${status} and not a word`);
+    tidy(stderr) || (status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`);
   const known = explanations.find(({ pattern }) => pattern.test(stderr));
   return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
 }

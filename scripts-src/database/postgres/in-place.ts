@@ -52,7 +52,7 @@ export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace):
     signal.throwIfAborted();
     const again = new RegExp(`${words.aborted}[^]*does not exist`);
     if (!(error instanceof Failure) || !again.test(error.message)) throw error;
-    log.info("a name was not found with the dump's search_path: once more with the database's own");
+    log.info("a name was not found with the dump's search_path; trying again with the database's own");
     return loadOnce(sql, how, ownPath).catch(() => {
       throw error;
     });

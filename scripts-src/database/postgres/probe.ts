@@ -90,7 +90,7 @@ export async function probe(connection: Connection, mayBeMissing: boolean): Prom
       client: `pg_dump ${dump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: exists ? answer.bytes : 0,
-      warnings: dump.major === 0 ? [`${dump.path} does not tell its version: it may not fit the server`] : [],
+      warnings: dump.major === 0 ? [`${dump.path} does not report its version: it may not fit the server`] : [],
     },
   };
 }

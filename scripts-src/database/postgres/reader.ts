@@ -46,6 +46,6 @@ export function dumpReader(): DumpReader<DumpContents> {
 }
 
 const incomplete = () =>
-  new Failure("the dump is not complete: it does not end in pg_dump's last line", {
+  new Failure("the dump is incomplete: it does not end in pg_dump's last line", {
     hints: ["the file is cut short, or pg_dump was stopped while it was made: choose another backup"],
   });
