@@ -227,14 +227,17 @@ test(
 );
 
 test("a killed restore whose clients go on: the way back waits until they have ended", async () => {
-  await server.createDatabase("slow", content(20_000));
-  await deploy({ DB_NAME: "slow" });
+  await deploy();
   const file = (await scripts.run("backup")).stdout.trim();
   scripts.configure(server.settings("gated"));
   await server.createDatabase("gated", content(10));
   const before = await stateOf(server, "gated");
   const running = scripts.start("restore", [file]);
-  const clients = (await until("it loads", () => clientsOf(running, "--database=gated"))) ?? [];
+  await until(
+    "it loads",
+    async () => Number(await server.sql("gated", "SELECT count(*) FROM large").catch(() => 0)) > 10,
+  );
+  const clients = clientsOf(running, "--database=gated") ?? [];
   for (const pid of clients) process.kill(pid, "SIGSTOP");
   running.kill("SIGKILL");
   const [, command = ""] = /to bring it back: (.*)$/m.exec((await running.done).stderr) ?? [];
