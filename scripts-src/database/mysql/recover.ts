@@ -40,7 +40,12 @@ export async function recover(place: Place, purpose: "restore" | "verify"): Prom
 async function mend(place: Place, before: string, stage: string | undefined): Promise<void> {
   const { log } = place.connection;
   if (stage === "undo") return;
-  if (stage === undefined || stage === "prepared") return drop(place, before);
+  if (stage === undefined) return drop(place, before);
+  if (stage === "prepared") {
+    // triggers may have been dropped for the exchange
+    await takeBack(place, before);
+    return log.info(`dropped ${before}, which a killed run has left`);
+  }
   log.warn(`an earlier restore of ${place.database} was killed while it exchanged databases`);
   if (stage === "exchanged") {
     await finish(place, before);
