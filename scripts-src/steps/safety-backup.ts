@@ -57,7 +57,7 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
 function wayBackTo(path: string, job: Job): string {
   const { AGE_RECIPIENTS, AGE_IDENTITY_FILE } = job.settings;
   const key = AGE_RECIPIENTS && AGE_IDENTITY_FILE === undefined ? "AGE_IDENTITY_FILE=KEYFILE " : "";
-  return key + restoreCommand(job, ["--no-safety-backup", path]);
+  return key + restoreCommand(job, ["--in-place", "--no-safety-backup", path]);
 }
 
 async function backUpInto(folder: string, job: Job): Promise<string> {
