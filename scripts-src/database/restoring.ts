@@ -100,8 +100,9 @@ export interface Scratch extends AsyncDisposable {
 export interface Exchanged {
   /** The name that the database before the restore has now; undefined when there was none, or it was empty and was not kept. */
   before: string | undefined;
-  /** Commands for a terminal: the one that takes the exchange back, the one that drops `before`. Empty without `before`. */
-  undo: string;
+  /** What takes the exchange back: a command for a terminal, or the words of `restore` that do. Empty without `before`. */
+  undo: string | readonly string[];
+  /** What drops `before`: a command or an SQL statement. Empty without `before`. */
   drop: string;
   /** Drops `before`. Throws `Failure`. */
   dropBefore(): Promise<void>;
@@ -116,6 +117,12 @@ export interface Restoring {
   lock(purpose: Exclude<ScratchOptions["purpose"], "into">): Promise<AsyncDisposable>;
 
   target(): Promise<TargetState>;
+
+  /**
+   * Exchanges the present database for the one that an earlier restore has kept as `before`. Absent where a command of the server's own
+   * programs does that. Throws `Failure`.
+   */
+  undo?(before: string): Promise<Exchanged>;
 
   /** Compares what the dump names with what the server and the database have. */
   plan(contents: Contents, target: TargetState, options: LoadOptions): Promise<RestorePlan>;

@@ -18,6 +18,8 @@ export function factsOf(outcome: Outcome, zone: string): [string, string][] {
     ["Server", facts.server],
     ["File", facts.file],
     ["Size", sizeOf(facts.bytes, facts.previousBytes)],
+    ["Rows", facts.rows?.toLocaleString("en")],
+    ["Time to recover", facts.restoreMs === undefined ? undefined : durationText(facts.restoreMs)],
     ["Local", facts.localPath],
     ["S3", facts.remoteLocation],
     ["Last good backup", facts.lastGood && lastGoodText(facts.lastGood, outcome.endedAt, zone)],

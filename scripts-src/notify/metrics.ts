@@ -17,6 +17,8 @@ export const metricMeanings = {
   last_success_timestamp_seconds: "When the last good run ended.",
   last_success_duration_seconds: "How long the last good run took.",
   last_success_bytes: "Size of the backup file of the last good run.",
+  last_verify_success_timestamp_seconds: "When a backup was last proved by restoring it.",
+  last_verify_duration_seconds: "How long the proved backup took to be restored: the measured time to recover.",
 } as const;
 
 type Metric = keyof typeof metricMeanings;
@@ -53,6 +55,8 @@ interface Run {
   warnings: number;
   exitStatus: number;
   bytes: number | undefined;
+  /** Of a proof: how long (ms) the restore took. */
+  restoreMs?: number | undefined;
 }
 
 /** The run, or the part of it that each of several databases was. */
@@ -60,7 +64,7 @@ function runsOf(outcome: Outcome): Run[] {
   const { facts, endedAt, startedAt, status, exitStatus, warnings } = outcome;
   const durationMs = endedAt.getTime() - startedAt.getTime();
   const run = { database: facts.database ?? "", endedAt, durationMs, good: status !== "failure", exitStatus };
-  if (!facts.databases) return [{ ...run, warnings: warnings.length, bytes: facts.bytes }];
+  if (!facts.databases) return [{ ...run, warnings: warnings.length, bytes: facts.bytes, restoreMs: facts.restoreMs }];
   return facts.databases.map((one: DatabaseOutcome) => ({
     database: one.database,
     endedAt,
@@ -72,7 +76,15 @@ function runsOf(outcome: Outcome): Run[] {
   }));
 }
 
-function valuesOf({ endedAt, durationMs, good, warnings, exitStatus, bytes }: Run): Partial<Record<Metric, number>> {
+function valuesOf({
+  endedAt,
+  durationMs,
+  good,
+  warnings,
+  exitStatus,
+  bytes,
+  restoreMs,
+}: Run): Partial<Record<Metric, number>> {
   const end = endedAt.getTime() / 1000;
   const duration = durationMs / 1000;
   return {
@@ -83,6 +95,11 @@ function valuesOf({ endedAt, durationMs, good, warnings, exitStatus, bytes }: Ru
     last_run_exit_status: exitStatus,
     ...(good && { last_success_timestamp_seconds: end, last_success_duration_seconds: duration }),
     ...(good && bytes !== undefined && { last_success_bytes: bytes }),
+    ...(good &&
+      restoreMs !== undefined && {
+        last_verify_success_timestamp_seconds: end,
+        last_verify_duration_seconds: restoreMs / 1000,
+      }),
   };
 }
 

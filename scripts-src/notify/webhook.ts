@@ -35,6 +35,10 @@ export interface WebhookBody {
   file: string | null;
   bytes: number | null;
   previousBytes: number | null;
+  /** Rows of all tables that were backed up or compared. */
+  rows: number | null;
+  /** Of a proof: how long the backup took to be restored. */
+  restoreSeconds: number | null;
   localPath: string | null;
   remoteLocation: string | null;
   /** Of a run over several databases: each of them. */
@@ -70,6 +74,8 @@ export function webhookBody(outcome: Outcome): WebhookBody {
     file: facts.file ?? null,
     bytes: facts.bytes ?? null,
     previousBytes: facts.previousBytes ?? null,
+    rows: facts.rows ?? null,
+    restoreSeconds: facts.restoreMs === undefined ? null : facts.restoreMs / 1000,
     localPath: facts.localPath ?? null,
     remoteLocation: facts.remoteLocation ?? null,
     databases: facts.databases ?? null,

@@ -86,7 +86,7 @@ function recordMetrics({ settings, home, log }: Job, outcome: Outcome): void {
   }
 }
 
-/** Who gets an error that nobody awaited: the innermost run, not the scheduler around it. */
+/** Who gets an error that nobody awaited: the run that began last, not the scheduler around it. */
 const strayListeners: ((error: unknown) => void)[] = [];
 const onStray = (error: unknown) => strayListeners.at(-1)?.(error);
 
@@ -101,8 +101,9 @@ async function settle(work: () => Promise<Result>, signal: AbortSignal): Promise
     // an error that follows from the signal is not the reason why the run ended
     return signal.aborted && signal.reason instanceof Stopped ? signal.reason : failureOf(error);
   } finally {
-    if (strayListeners.pop() && strayListeners.length === 0)
-      process.off("uncaughtException", onStray).off("unhandledRejection", onStray);
+    // a backup and a proof that a schedule runs side by side end in any order
+    strayListeners.splice(strayListeners.lastIndexOf(reject), 1);
+    if (strayListeners.length === 0) process.off("uncaughtException", onStray).off("unhandledRejection", onStray);
   }
 }
 

@@ -2,13 +2,14 @@
 import { ageText } from "../base/text.ts";
 import type { Outcome } from "../run/attempt.ts";
 import type { Job } from "../run/script.ts";
-import { believable, type State } from "./health.ts";
+import { believable, type Work } from "./health.ts";
 import type { Duties } from "./keep-time.ts";
 import { type Ticks, timeText } from "./ticks.ts";
 
 interface Task {
+  what: "run" | "proof";
   /** Kept up to date, for the health check. */
-  state: State;
+  state: Work;
   /** Writes it to the disk. */
   save: () => void;
   /** What is to be done at a tick. Never throws. */
@@ -16,38 +17,37 @@ interface Task {
 }
 
 /** `job` is the scheduler's own: its log, and whether it is asked to end. */
-export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { state, save, work }: Task): Duties {
+export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { what, state, save, work }: Task): Duties {
   const text = (time: Date) => timeText(time, settings.BACKUP_TIMEZONE);
   let failures = 0;
   save();
   return {
     async run(tick) {
-      log.info(`scheduled run of ${text(tick)} starts`, { tick: tick.toISOString() });
+      log.info(`scheduled ${what} of ${text(tick)} starts`, { tick: tick.toISOString() });
       state.running = new Date();
       save();
       const { status, startedAt, error, exitStatus } = await work();
       state.running = undefined;
       if (status !== "failure") state.good = startedAt;
       state.failure = error?.message;
-      state.trouble = undefined;
       save();
       failures = error ? failures + 1 : 0;
       if (asked.aborted) return;
       const next = ticks.next(new Date());
       const facts = { nextRun: next.toISOString() };
-      if (!error) return log.info(`next run ${text(next)}`, facts);
+      if (!error) return log.info(`next ${what} ${text(next)}`, facts);
       const count = failures > 1 ? `, ${failures} in a row` : "";
-      const end = `the scheduled run failed (exit status ${exitStatus}${count})`;
-      log.error(`${end}; the schedule continues, next run ${text(next)}`, { exitStatus, failures, ...facts });
+      const end = `the scheduled ${what} failed (exit status ${exitStatus}${count})`;
+      log.error(`${end}; the schedule continues, next ${what} ${text(next)}`, { exitStatus, failures, ...facts });
     },
     skipped: (tick, began) =>
-      log.warn(`tick of ${text(tick)} skipped: the run that began ${text(began)} is not done yet`, {
+      log.warn(`tick of ${text(tick)} skipped: the ${what} that began ${text(began)} is not done yet`, {
         tick: tick.toISOString(),
       }),
     missed(tick, late) {
       const madeUp = settings.BACKUP_CATCH_UP;
       const verdict = madeUp ? "running it now" : "it is not run now (BACKUP_CATCH_UP is false)";
-      log.warn(`the run of ${text(tick)} was missed ${ageText(late)}; ${verdict}`, {
+      log.warn(`the ${what} of ${text(tick)} was missed ${ageText(late)}; ${verdict}`, {
         tick: tick.toISOString(),
       });
       return madeUp;

@@ -8,11 +8,14 @@ import { replaceFile } from "../base/replace-file.ts";
 import { believable, type State } from "./health.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
-const schema = z.object({
+const work = z.object({
   since: instant,
   good: instant.optional(),
   running: instant.optional(),
   failure: z.string().optional(),
+});
+const schema = work.extend({
+  proof: work.optional(),
   trouble: z.object({ since: instant, cause: z.string() }).optional(),
 });
 
@@ -22,7 +25,9 @@ export const stateFile = (folder: string, name: string): string => join(folder, 
 /** The state as it was written last, as far as it can be believed; undefined when there is none, or none that can be read. */
 export function readState(path: string): State | undefined {
   try {
-    return believable(schema.parse(JSON.parse(readFileSync(path, "utf8"))), new Date());
+    const now = new Date();
+    const state = believable(schema.parse(JSON.parse(readFileSync(path, "utf8"))), now);
+    return { ...state, proof: state.proof && believable(state.proof, now) };
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-/** When a schedule ticks: BACKUP_INTERVAL read by croner in BACKUP_TIMEZONE. Pure. */
+/** When a schedule ticks: BACKUP_INTERVAL and VERIFY_INTERVAL read by croner in BACKUP_TIMEZONE. Pure. */
 import { Cron } from "croner";
 import { messageOf, usageFailure } from "../base/errors.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -9,36 +9,35 @@ export interface Ticks {
 }
 
 /**
- * Reads BACKUP_INTERVAL. Throws a `Failure` (status 2) for what is not a cron expression, or one that never ticks.
+ * Reads the setting `name`. Throws a `Failure` (status 2) for what is not a cron expression, or one that never ticks.
  *
  * When the clocks change, a job with fixed hours ticks exactly once a day: a time that is skipped in spring ticks at the
  * first moment after the gap, one that comes twice in autumn at the first of the two. A job with a `*` or a step in
  * seconds, minutes or hours ticks by real time, as Vixie cron does.
  */
-export function readTicks({ BACKUP_INTERVAL = "", BACKUP_TIMEZONE }: TickSettings): Ticks {
-  const cron = parse(BACKUP_INTERVAL.trim(), BACKUP_TIMEZONE);
+export function readTicks(settings: TickSettings, name: Interval = "BACKUP_INTERVAL"): Ticks {
+  const { [name]: expression = "", BACKUP_TIMEZONE } = settings;
+  const cron = parse(name, expression.trim(), BACKUP_TIMEZONE);
   const next = (time: Date) => {
     const tick = cron.nextRun(time);
     if (tick) return tick;
-    throw usageFailure(
-      `BACKUP_INTERVAL ${BACKUP_INTERVAL} never ticks`,
-      "check the day and the month: no date matches both",
-    );
+    throw usageFailure(`${name} ${expression} never ticks`, "check the day and the month: no date matches both");
   };
   next(new Date());
   return { next };
 }
 
-type TickSettings = Pick<Settings, "BACKUP_INTERVAL" | "BACKUP_TIMEZONE">;
+export type Interval = "BACKUP_INTERVAL" | "VERIFY_INTERVAL";
+type TickSettings = Pick<Settings, "BACKUP_TIMEZONE"> & Partial<Pick<Settings, Interval>>;
 
-function parse(expression: string, timezone: string): Cron {
+function parse(name: Interval, expression: string, timezone: string): Cron {
   try {
     refuseOtherForms(expression);
     return new Cron(expression, { timezone, mode: "5-or-6-parts", fixedTimeRule: "no-wildcard", paused: true });
   } catch (error) {
     const cause = messageOf(error).replace(/^CronPattern: |\.$/g, "");
     throw usageFailure(
-      `BACKUP_INTERVAL ${expression} is not a cron expression: ${cause}`,
+      `${name} ${expression} is not a cron expression: ${cause}`,
       "five fields (minute hour day month weekday), six with seconds first, or @hourly, @daily, @weekly, @monthly, @yearly; 0 3 * * * is every day at three",
     );
   }

@@ -15,6 +15,7 @@ import { checkFolderAndLock, lockFolder } from "../steps/lock-folder.ts";
 import { openChosen } from "../steps/open-chosen.ts";
 import { planRestore } from "../steps/plan-restore.ts";
 import { parseTime, type RestoreOptions } from "../steps/restore-options.ts";
+import { undoRestore } from "../steps/undo-restore.ts";
 
 export const restore: Script<RestoreOptions> = {
   name: "restore",
@@ -23,7 +24,7 @@ export const restore: Script<RestoreOptions> = {
     "checked to its last byte and loaded into a new database, which takes the place of the present one when its rows are complete.\n" +
     "A restore that fails changes nothing. The present state stays as NAME_before_TIME; the last lines say how to take the restore back.",
   usage:
-    "[FILE] [--from-s3] [--before TIME] [--into NAME [--keep-going] | --in-place] [--replace] [--drop-before] [--no-owner] [--unsigned] [--yes] [--dry-run]",
+    "[FILE] [--from-s3] [--before TIME] [--into NAME [--keep-going] | --in-place] [--replace] [--drop-before] [--undo NAME] [--no-owner] [--unsigned] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
@@ -33,6 +34,7 @@ export const restore: Script<RestoreOptions> = {
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
     ["restore --into app_look", "restore into another, new database; the present one is not touched"],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
+    ["restore --undo app_before_2026-01-31_18-00-00", "MySQL, MariaDB: take that restore back"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>
@@ -62,6 +64,11 @@ export const restore: Script<RestoreOptions> = {
         "drop-before",
         flag("Drop NAME_before_TIME, the state before the restore, when the restore has succeeded"),
       )
+      .option("undo", {
+        type: "string",
+        requiresArg: true,
+        describe: "MySQL, MariaDB: take a restore back; NAME is the database (app_before_TIME) that it has kept",
+      })
       .option("no-owner", flag("Leave out ownership and privileges (MySQL, MariaDB: definers)"))
       .option("no-safety-backup", flag("In place: do not back up the present state first"))
       .option("keep-safety-backup", flag("In place: keep that backup (it is always kept)"))
@@ -82,6 +89,7 @@ export const restore: Script<RestoreOptions> = {
     if (lock) await inFolder(folder).sweep(database.name);
 
     const connected = await database.connect({ mayBeMissing: true });
+    if (options.undo !== undefined) return { summary: await undoRestore(job, connected, options.undo) };
     const target = { database, connected };
     await using file = await openChosen(job, target, folder);
     const contents = await checkBackup(job, target, file);
@@ -110,10 +118,16 @@ function checkUsage(words: Record<string, unknown>): true {
     noSafetyBackup,
     keepSafetyBackup,
     unsigned,
+    undo,
+    dryRun,
   } = words;
   const wrong = [
     [into !== undefined && inPlace, "--into and --in-place contradict each other"],
     [into === "", "--into: name a database"],
+    [
+      undo !== undefined && [file, before, into, inPlace, dropBefore, dryRun].some(Boolean),
+      "--undo NAME takes a restore back and needs no other option",
+    ],
     [into !== undefined && dropBefore, "--into replaces nothing: --drop-before has no meaning"],
     [swap && inPlace, "--swap and --in-place contradict each other"],
     [dropBefore && inPlace, "--in-place keeps no database: --drop-before has no meaning"],

@@ -1,4 +1,4 @@
-/** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL. */
+/** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL. */
 import type { Argv } from "yargs";
 import { Failure, messageOf } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
@@ -9,10 +9,10 @@ import { type Check, checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
 import type { Job, Script } from "../run/script.ts";
 import { dutiesOf } from "../scheduling/duties.ts";
-import type { State } from "../scheduling/health.ts";
+import { startOf, type State } from "../scheduling/health.ts";
 import { keepTime } from "../scheduling/keep-time.ts";
 import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
-import { nextTicks, otherZone, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
+import { type Interval, nextTicks, otherZone, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { settingsText } from "../settings/settings-text.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
@@ -21,6 +21,7 @@ import { lastGood } from "../steps/last-good.ts";
 import { newestInBucket } from "../steps/newest-in-bucket.ts";
 import { openOutbox, type Outbox } from "../steps/outbox.ts";
 import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
+import { beginProofs, proofChecks, readProofTicks } from "../steps/scheduled-proofs.ts";
 import { tryOut } from "../steps/try-out.ts";
 
 interface Options {
@@ -30,11 +31,12 @@ interface Options {
 
 export const schedule: Script<Options> = {
   name: "schedule",
-  summary: "Runs backup --upload at every tick of BACKUP_INTERVAL, until it is stopped.",
+  summary:
+    "Runs backup --upload at every tick of BACKUP_INTERVAL, and verify at every tick of VERIFY_INTERVAL, until it is stopped.",
   usage: "[--check] [--dry-run]",
   examples: [
     ["schedule", "keep backing up; what the container does"],
-    ["schedule --check", "is the last good backup as recent as it should be? exit status 0 or 1"],
+    ["schedule --check", "are the last good backup and the last proof as recent as they should be? exit status 0 or 1"],
     ["schedule --dry-run", "check everything a run needs; change nothing"],
   ],
   options: (yargs: Argv) =>
@@ -42,11 +44,13 @@ export const schedule: Script<Options> = {
       .option("check", {
         type: "boolean",
         default: false,
-        describe: "Compare the age of the last good backup with BACKUP_INTERVAL; change nothing",
+        describe:
+          "Compare the age of the last good backup with BACKUP_INTERVAL, of the last proof with VERIFY_INTERVAL; change nothing",
       })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
   needs: () => ["database", "storage", "schedule"],
-  conflicts: (_, settings) => (settings.BACKUP_INTERVAL === undefined ? [] : problemsOf(() => readTicks(settings))),
+  conflicts: (_, settings) =>
+    intervals.flatMap((name) => (settings[name] === undefined ? [] : problemsOf(() => readTicks(settings, name)))),
   reports: () => false,
   reportsOnce: ({ check, dryRun }) => !check && !dryRun,
   graceSeconds: ({ check, dryRun }, settings) => (check || dryRun ? 0 : settings.BACKUP_GRACE_SECONDS),
@@ -56,13 +60,15 @@ export const schedule: Script<Options> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const ticks = readTicks(settings);
+    const proofTicks = readProofTicks(settings);
     const folder = backupFolder(job);
     if (job.options.dryRun) {
       const checks = await backupChecks({ ...job, options: scheduled });
-      return { summary: "", output: await checkAll([checkTicks(settings, ticks), ...checks]) };
+      const all = [checkTicks(settings, ticks), ...checks, ...proofChecks(job, proofTicks)];
+      return { summary: "", output: await checkAll(all) };
     }
     const path = stateFile(folder, lockName(database));
-    if (job.options.check) return checkHealth(job, ticks, readState(path));
+    if (job.options.check) return checkHealth(job, { ticks, proofTicks }, readState(path));
 
     log.info(`settings:\n${settingsText(settings)}`);
     log.info(`schedule of ${database.where}`, { database: database.name, server: database.where });
@@ -74,14 +80,18 @@ export const schedule: Script<Options> = {
     announce(job, ticks, state);
     void tryAtStart(job, state, save);
     const outbox = openOutbox(log, asked);
-    const start = new Date(Math.min(Date.now(), Number(state.good ?? state.since)));
-    const duties = dutiesOf(job, ticks, { state, save, work: () => backUp(job, outbox) });
-    await keepTime({ ticks, start, duties }, asked);
+    const work = () => backUp(job, outbox).finally(() => (state.trouble = undefined));
+    const proofs = proofTicks && (await beginProofs(job, proofTicks, { state, save, outbox }));
+    const duties = dutiesOf(job, ticks, { what: "run", state, save, work });
+    // a proof that takes hours must not delay a backup
+    await Promise.all([keepTime({ ticks, start: startOf(state), duties }, asked), proofs && keepTime(proofs, asked)]);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
     return { summary: `${messageOf(asked.reason)}; no run is active` };
   },
 };
+
+const intervals: readonly Interval[] = ["BACKUP_INTERVAL", "VERIFY_INTERVAL"];
 
 /** How `backup` is called. */
 const scheduled: BackupOptions = { upload: true, database: undefined, dryRun: false };

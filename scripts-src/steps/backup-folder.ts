@@ -9,6 +9,9 @@ export const backupFolder = ({ home, settings }: Job): string => resolve(home, s
 /** One lock for each database, whatever characters its name holds. */
 export const lockName = (database: Pick<Database, "name">): string => encodeURIComponent(database.name);
 
+/** No database can be called so: the backups that run beside a proof do not sweep its copy from S3. */
+export const proofSpool = ({ name }: Pick<Database, "name">): string => `${name}\0verify`;
+
 /** Puts into the notices which database this run is about. */
 export function nameDatabase(job: Job, database: Pick<Database, "name" | "where">): void {
   job.facts.database = database.name;

@@ -5,6 +5,7 @@ import { counted, durationText } from "../base/text.ts";
 import type { Loaded, Scratch, ScratchOptions } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import type { Planned } from "./plan-restore.ts";
+import { restoreCommand } from "./restore-command.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 import { takeSafetyBackup } from "./safety-backup.ts";
 
@@ -47,7 +48,7 @@ async function restoreBeside(job: Job<RestoreOptions>, planned: Planned): Promis
     if (failure === undefined) return `${done(planned)}; the state before the restore was dropped`;
     log.warn(`the state before the restore stays as ${before}: ${failure}`);
   }
-  log.info(`to take the restore back: ${undo}`);
+  log.info(`to take the restore back: ${typeof undo === "string" ? undo : restoreCommand(job, undo)}`);
   log.info(`to drop the state before the restore: ${drop}`);
   return `${done(planned)}; the state before is kept as ${before}`;
 }

@@ -9,11 +9,11 @@ import { requireSigned } from "../archive/trust.ts";
 import { codeOf, Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
-import type { Database } from "../database/database.ts";
 import { inFolder } from "../places/folder.ts";
 import type { Place } from "../places/place.ts";
 import { spool } from "../places/spool.ts";
 import type { Job } from "../run/script.ts";
+import { proofSpool } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { findLocal, findRemote } from "./find-backup.ts";
 import type { RestoreOptions } from "./restore-options.ts";
@@ -82,14 +82,23 @@ async function fetchBackup(job: Job<Choice & object>, target: Target, folder: st
   const progress = showProgress("fetch", backup.bytes);
   try {
     const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
-    return { name, manifest, place, ...(await spool(folder, spoolName(name, target.database), bytes)) };
+    return {
+      name,
+      manifest,
+      place,
+      ...(await spool(
+        folder,
+        spoolName(name, options.unproved ? proofSpool(target.database) : target.database.name),
+        bytes,
+      )),
+    };
   } finally {
     progress.stop();
   }
 }
 
 /** Among our own partial files, whatever database it is of: our lock guards it, and our next run sweeps it. */
-function spoolName(name: string, database: Database): string {
+function spoolName(name: string, database: string): string {
   const backup = parseBackupName(name);
-  return backup ? formatBackupName({ ...backup, database: database.name }) : name;
+  return backup ? formatBackupName({ ...backup, database }) : name;
 }

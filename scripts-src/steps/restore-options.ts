@@ -6,6 +6,8 @@ export interface RestoreOptions {
   before: Date | undefined;
   /** Name of another, new database that gets the backup. */
   into: string | undefined;
+  /** Name of the database that an earlier restore has kept, and that is wanted back. */
+  undo: string | undefined;
   inPlace: boolean;
   replace: boolean;
   dropBefore: boolean;

@@ -8,11 +8,11 @@ import { takeLock } from "../base/lock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
-import { lookAtFolder, prepareFolder } from "../places/folder.ts";
+import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
-import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
+import { backupFolder, lockName, nameDatabase, proofSpool } from "./backup-folder.ts";
 import { checkBackup } from "./check-backup.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkLogin, type Target } from "./dry-run-checks.ts";
@@ -33,6 +33,7 @@ export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {
   await prepareFolder(folder);
   // not that of backup and restore: a proof takes hours, and neither must wait for it
   using _lock = takeLock(folder, `${lockName(database)}%verify`, job.script);
+  await inFolder(folder).sweep(proofSpool(database));
   const prover = proverOf(job, database);
   const connected = await prover.connect({ mayBeMissing: true });
   const target = { database, connected: prover === database ? connected : undefined };
@@ -58,6 +59,10 @@ async function withdrawProof({ log }: Job, { place, name }: ChosenBackup): Promi
     log.warn(`cannot remove ${place.locate(proofName(name))}, which is no longer true: ${messageOf(error)}`);
   });
 }
+
+/** The server for proofs. */
+export const checkProver = (job: Job): Check =>
+  checkLogin(job, { database: proverOf(job, openDatabase(job.settings, job)) }, { mayBeMissing: true });
 
 /** What a dry run looks at. */
 export function verifyChecks(job: Job<VerifyOptions>): Check[] {

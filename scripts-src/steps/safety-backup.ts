@@ -1,12 +1,12 @@
 /** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { inFolder, prepareFolder, removeFile } from "../places/folder.ts";
 import { manifestName } from "../archive/name.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { takeBackup } from "./take-backup.ts";
 import { openDatabase } from "../database/open.ts";
 import { Failure, messageOf } from "../base/errors.ts";
-import { quote } from "../base/process.ts";
+import { restoreCommand } from "./restore-command.ts";
 import type { Job } from "../run/script.ts";
 
 export interface SafetyBackup {
@@ -54,11 +54,10 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
 }
 
 /** The command that restores it with the settings of this run. */
-function wayBackTo(path: string, { home, options, settings: { AGE_RECIPIENTS, AGE_IDENTITY_FILE } }: Job): string {
-  const { envFile } = options as { envFile?: string };
-  const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
+function wayBackTo(path: string, job: Job): string {
+  const { AGE_RECIPIENTS, AGE_IDENTITY_FILE } = job.settings;
   const key = AGE_RECIPIENTS && AGE_IDENTITY_FILE === undefined ? "AGE_IDENTITY_FILE=KEYFILE " : "";
-  return key + [join(home, "restore"), ...settings, "--no-safety-backup", path].map(quote).join(" ");
+  return key + restoreCommand(job, ["--in-place", "--no-safety-backup", path]);
 }
 
 async function backUpInto(folder: string, job: Job): Promise<string> {

@@ -90,7 +90,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     await destination.commit(manifest);
     progress.stop();
     const { bytes } = manifest;
-    Object.assign(facts, { file: destination.name, bytes, ...destination.places });
+    Object.assign(facts, { file: destination.name, bytes, rows: manifest.rows, ...destination.places });
     const took = durationText(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
     warnOfShrinking(job);

@@ -199,7 +199,7 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
   test("every command does its work, and without a word of warning but for the scratch database", () => {
     expect(walk.status, walk.stderr).toBe(0);
     const warnings = walk.stderr.split("\n").filter((line) => / (WARN|ERROR) /.test(line));
-    expect(warnings.filter((line) => !line.includes("it goes into app_scratch"))).toEqual([]);
+    expect(warnings.filter((line) => !line.includes("it will be restored into app_scratch"))).toEqual([]);
   });
 
   test("README: every line of the recording is one that the program prints", () => {

@@ -1,6 +1,6 @@
 /** Shell requirements 1 and 2 with MariaDB and MySQL: everything comes back, whatever the database holds. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { selfSigned } from "../support/certificates.ts";
@@ -68,24 +68,53 @@ describe.each([...families])("%s", (family) => {
     expect((manifest.identity as unknown as { system?: string }).system).toBe(system as string);
   });
 
-  test("shell 2.1, 2.5: restores into what has become of the database, and nothing else is left there", async () => {
+  /** The command that a line of the log gives. */
+  const commandIn = (stderr: string, what: string) => new RegExp(`${what}: (.*)$`, "m").exec(stderr)?.[1] ?? "";
+  const keptStates = async () =>
+    (await server.sql("mysql", "SHOW DATABASES LIKE 'nasty\\_%'")).split("\n").filter(Boolean);
+
+  test("shell 2.1, 2.5: restores into what has become of the database; that stays, and comes back", async () => {
     await server.dropDatabase("nasty");
     await server.createDatabase("nasty", leftOver);
+    const changed = await stateOf(server, "nasty");
     const ran = await scripts.run("restore");
     expect(ran.status, ran.stderr).toBe(0);
-    for (const gone of ["table left_over", "view a_left_view", "procedure left_procedure", "event left_event"])
-      expect(ran.stderr).toContain(gone);
     await expectState(server, "nasty", before);
-    expect(ran.stderr).toContain("the state before the restore lies in");
-    expect(readdirSync(join(scripts.backups, "before-restore")).filter((name) => !name.startsWith("."))).toEqual([]);
+    expect(await keptStates()).toHaveLength(1);
+    // taken back, and that taken back again
+    for (const wanted of [changed, before]) {
+      const [kept = ""] = await keptStates();
+      const undo = await scripts.run("restore", ["--undo", kept]);
+      expect(undo.status, undo.stderr).toBe(0);
+      await expectState(server, "nasty", wanted);
+      expect(await keptStates()).toHaveLength(1);
+    }
+    expect(commandIn(ran.stderr, "to take the restore back")).toMatch(/\/restore --undo nasty_before_[\d_-]+$/);
+    const drop = commandIn(ran.stderr, "to drop the state before the restore");
+    expect(drop).toMatch(/^DROP DATABASE `nasty_before_[\d_-]+`;$/);
+    for (const name of await keptStates()) await server.dropDatabase(name);
   });
 
-  test("restores over the database itself, whatever it holds", async () => {
+  test("restores over the database itself, whatever it holds; --drop-before leaves nothing", async () => {
     await server.sql("nasty", "SET foreign_key_checks = 0; DELETE FROM child; INSERT INTO no_key VALUES (9, 'new')");
-    const ran = await scripts.run("restore");
+    const ran = await scripts.run("restore", ["--drop-before"]);
     expect(ran.status, ran.stderr).toBe(0);
-    expect(ran.stderr).not.toContain("removes what is not in the backup");
     await expectState(server, "nasty", before);
+    expect(await keptStates()).toEqual([]);
+  });
+
+  test("--in-place: the state before is kept as a backup", async () => {
+    await server.dropDatabase("nasty");
+    await server.createDatabase("nasty", leftOver);
+    const changed = await stateOf(server, "nasty");
+    const ran = await scripts.run("restore", ["--in-place"]);
+    expect(ran.status, ran.stderr).toBe(0);
+    await expectState(server, "nasty", before);
+    const [, path = ""] = /the state before is kept in (\S+)/.exec(ran.stderr) ?? [];
+    const back = await scripts.run("restore", [path, "--in-place", "--no-safety-backup"]);
+    expect(back.status, back.stderr).toBe(0);
+    await expectState(server, "nasty", changed);
+    expect(await keptStates()).toEqual([]);
   });
 
   test("the command in the manifest restores without this program", async () => {
@@ -178,7 +207,7 @@ describe.each([...families])("%s", (family) => {
     for (const name of ["dump.sql", "dump.sql.gz", "dump.sql.zst", "databases.sql"]) {
       await server.dropDatabase("other");
       await server.createDatabase("other", "CREATE TABLE gone (a int)");
-      const ran = await other.run("restore", [name], { cwd: dir });
+      const ran = await other.run("restore", [name, "--replace", "--drop-before"], { cwd: dir });
       expect(ran.status, ran.stderr).toBe(0);
       expect(ran.stderr).toContain("no manifest");
       await expectState(server, "other", plain);

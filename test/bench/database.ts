@@ -141,7 +141,7 @@ function ourBackups(server: PostgresServer, dir: string, bucket: Place["bucket"]
   ];
 }
 
-/** Empty, and without what `restore --swap` keeps. */
+/** Empty, and without what a restore keeps. */
 async function prepareCopy(server: PostgresServer): Promise<void> {
   const there = await server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'copy%'");
   for (const name of there.split("\n")) await server.dropDatabase(name);
@@ -155,7 +155,7 @@ function ourRestores(server: PostgresServer, dir: string): Contender[] {
     const command = [join(scripts.dir, "restore"), file, "--yes", ...words];
     return { name: ["restore", ...words].join(" ") + `, ${compression}`, prepare: () => prepareCopy(server), command };
   };
-  return [ours("gzip", []), ours("zstd", []), ours("gzip", ["--swap"])];
+  return [ours("gzip", []), ours("zstd", [])];
 }
 
 async function measureBackups({ server, dir, bucket }: Place, rounds: number): Promise<string> {

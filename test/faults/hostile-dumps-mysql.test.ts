@@ -202,7 +202,7 @@ function hostileDump(luck: Chance, payloads: readonly [string, ...string[]]): st
 /** What would reach the client; undefined: refused. */
 function letThrough(text: Buffer): Buffer | undefined {
   const scanner = new Scanner();
-  const rules = { database: "app", home: "app", dumped: "app", noOwner: false, forgetModes: false, asleep: false };
+  const rules = { database: "app", dumped: "app", noOwner: false, forgetModes: false, asleep: false };
   const parts: Uint8Array[] = [];
   try {
     scanner.add(text);

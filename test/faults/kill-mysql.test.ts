@@ -159,7 +159,7 @@ const victims: Record<string, (running: Running) => unknown> = {
 };
 
 test(
-  "restore: the restore, its client, or the server",
+  "restore in place: the restore, its client, or the server",
   async () => {
     await deploy({ DB_NAME: "small" });
     await server.createDatabase("small", content(20_000));
@@ -170,11 +170,11 @@ test(
     scripts.configure(server.settings("target"));
     const earlier = (await scripts.run("backup")).stdout.trim();
     const safety = join(scripts.backups, "before-restore");
-    const restore = (...args: string[]) => scripts.run("restore", args);
+    const restore = (...args: string[]) => scripts.run("restore", ["--in-place", ...args]);
     const isUnderWay = "the state before the restore lies in";
     let loading = 0;
     const whole = await timed(async () => {
-      const running = scripts.start("restore", [file]);
+      const running = scripts.start("restore", ["--in-place", file]);
       await until("the load begins", () => running.stderr().includes(isUnderWay));
       loading = await timed(() => running.done);
     });
@@ -182,7 +182,7 @@ test(
 
     /** Kills one of them at some moment, mostly while the dump is loaded. */
     async function killOne(victim: string): Promise<Ran> {
-      const running = scripts.start("restore", [file]);
+      const running = scripts.start("restore", ["--in-place", file]);
       if (next() < 0.7) {
         await until("the load begins", () => running.stderr().includes(isUnderWay));
         await Bun.sleep(below(loading));
@@ -227,14 +227,17 @@ test(
 );
 
 test("a killed restore whose clients go on: the way back waits until they have ended", async () => {
-  await server.createDatabase("slow", content(20_000));
-  await deploy({ DB_NAME: "slow" });
+  await deploy();
   const file = (await scripts.run("backup")).stdout.trim();
   scripts.configure(server.settings("gated"));
   await server.createDatabase("gated", content(10));
   const before = await stateOf(server, "gated");
-  const running = scripts.start("restore", [file]);
-  const clients = (await until("it loads", () => clientsOf(running, "--database=gated"))) ?? [];
+  const running = scripts.start("restore", ["--in-place", file]);
+  await until(
+    "it loads",
+    async () => Number(await server.sql("gated", "SELECT count(*) FROM large").catch(() => 0)) > 10,
+  );
+  const clients = clientsOf(running, "--database=gated") ?? [];
   for (const pid of clients) process.kill(pid, "SIGSTOP");
   running.kill("SIGKILL");
   const [, command = ""] = /to bring it back: (.*)$/m.exec((await running.done).stderr) ?? [];

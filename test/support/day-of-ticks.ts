@@ -80,7 +80,7 @@ const ticks = readTicks(settings);
 const path = join(folder, "state.json");
 const state = { since: start };
 await keepTime(
-  { ticks, start, duties: dutiesOf(job, ticks, { state, save: stateKeeper(path, state, job.log), work }) },
+  { ticks, start, duties: dutiesOf(job, ticks, { what: "run", state, save: stateKeeper(path, state, job.log), work }) },
   stop.signal,
   clock,
 );

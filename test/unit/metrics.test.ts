@@ -112,6 +112,20 @@ test("the lines of a metric stand together, below its HELP and TYPE", () => {
   expect(names.filter((name, i) => name !== names[i - 1])).toEqual([...new Set(names)]);
 });
 
+test("a proof: when, and the time to recover; one that fails changes neither", () => {
+  const proof = { script: "verify", site: "proofs", facts: { database: "app", restoreMs: 240_500 } };
+  writeMetrics(path, outcome(proof));
+  writeMetrics(
+    path,
+    outcome({ ...proof, status: "failure", exitStatus: 1, endedAt: new Date("2026-05-02T03:00:00Z") }),
+  );
+  const samples = readFileSync(path, "utf8").matchAll(/(last_verify_\w+)\{.*site="proofs".*\} (\S+)/g);
+  expect([...samples].map(([, name, value]) => [name, Number(value)])).toEqual([
+    ["last_verify_success_timestamp_seconds", Date.parse("2026-05-01T03:00:12.500Z") / 1000],
+    ["last_verify_duration_seconds", 240.5],
+  ]);
+});
+
 test("I3: a success that a wrong clock dated in the future does not hide failures until then", () => {
   const ahead = new Date(Date.now() + 400 * 86_400_000);
   const site = "ahead";

@@ -7,7 +7,8 @@ import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dum
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
 import { readGrants } from "../../scripts-src/database/mysql/grants.ts";
-import { comparePlan } from "../../scripts-src/database/mysql/plan.ts";
+import { warnings } from "../../scripts-src/database/mysql/plan.ts";
+import { findProblems } from "../../scripts-src/database/mysql/problems.ts";
 import type { Contact } from "../../scripts-src/database/mysql/probe.ts";
 import type { ServerState } from "../../scripts-src/database/mysql/state.ts";
 import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
@@ -151,7 +152,6 @@ describe("M4: every line of SHOW GRANTS", () => {
 describe("what a load leaves out or changes", () => {
   const rules: LoadRules = {
     database: "app",
-    home: "app",
     dumped: "old`app",
     noOwner: false,
     forgetModes: false,
@@ -275,10 +275,7 @@ describe("a dump and its target", () => {
     sql: string,
     { from = "10.11.1-MariaDB", to = contact(maria), target = state, noOwner = false } = {},
   ) {
-    return comparePlan(await readDump(dumpReader(), stream(dumpOf(from, sql))), to, target, {
-      database: "app",
-      noOwner,
-    }).problems;
+    return findProblems(await readDump(dumpReader(), stream(dumpOf(from, sql))), to, target, noOwner);
   }
 
   const view =
@@ -465,7 +462,7 @@ describe("a dump and its target", () => {
     ],
   ])("M8: half a dump is refused with the numbers: %#", async (text, words) => {
     const contents = await readDump(dumpReader(), stream(`${text}\n-- Dump completed on 2026-01-31  3:00:00\n`));
-    const { problems } = comparePlan(contents, contact(mysql8), state, { database: "app", noOwner: false });
+    const problems = findProblems(contents, contact(mysql8), state, false);
     expect(problems.join()).toContain(words);
   });
 
@@ -477,8 +474,7 @@ describe("a dump and its target", () => {
       view("calls", "select `prod`.`f`(`t`.`a`) AS `a` from `t`"),
     ].join("\n");
     const contents = await readDump(dumpReader(), stream(dumpOf("10.11.1-MariaDB", sql)));
-    const warned = (database: string) =>
-      comparePlan(contents, contact(maria), state, { database, noOwner: false }).warnings.join();
+    const warned = (database: string) => warnings(contents, contact(maria), database).join();
     expect(warned("app")).toContain("read other databases and will keep reading them: away (prod), calls (prod)");
     expect(warned("new")).toContain("away (app, prod), calls (prod)");
   });

@@ -67,6 +67,8 @@ test("the webhook's JSON has every key, null when nothing is known", () => {
     file: null,
     bytes: null,
     previousBytes: null,
+    rows: null,
+    restoreSeconds: null,
     localPath: null,
     remoteLocation: null,
     databases: null,

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { believable, overdueSince } from "../../scripts-src/scheduling/health.ts";
+import { believable, overdueSince, type Work } from "../../scripts-src/scheduling/health.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 
 const time = (text: string) => new Date(`2026-05-${text}:00Z`);
@@ -31,7 +31,7 @@ test.each(table)("health: %s (%s)", (_, interval, { good, running, since = "01T0
 test("I3: what a wrong clock has left in the state is not believed: a schedule is not healthy for 400 days", () => {
   const ticks = readTicks({ BACKUP_INTERVAL: daily, BACKUP_TIMEZONE: "UTC" });
   const [now, ahead] = [time("03T03:06"), new Date("2027-06-07T03:00:00Z")];
-  const state = believable({ since: time("01T12:00"), good: ahead, running: ahead }, now);
+  const state = believable<Work>({ since: time("01T12:00"), good: ahead, running: ahead }, now);
   expect(state).toEqual({ since: time("01T12:00"), good: undefined, running: undefined });
   expect(overdueSince(ticks, state, now)).toEqual(time("02T03:00"));
   expect(believable({ since: ahead }, now).since).toEqual(now);

@@ -46,6 +46,15 @@ describe("BACKUP_INTERVAL", () => {
     expect(() => ticksOf(interval)).toThrow(expect.objectContaining({ status: 2 }));
   });
 
+  test("VERIFY_INTERVAL is read in the same way", () => {
+    const settings = { BACKUP_INTERVAL: "@daily", VERIFY_INTERVAL: "30 4 * * 0", BACKUP_TIMEZONE: "Asia/Kolkata" };
+    const ticks = readTicks(settings, "VERIFY_INTERVAL");
+    expect(ticks.next(new Date("2026-01-10T00:00:00Z")).toISOString()).toBe("2026-01-10T23:00:00.000Z");
+    expect(() => readTicks({ ...settings, VERIFY_INTERVAL: "weekly" }, "VERIFY_INTERVAL")).toThrow(
+      "VERIFY_INTERVAL weekly is not a cron expression",
+    );
+  });
+
   test("is read in BACKUP_TIMEZONE", () => {
     expect(after("0 3 * * *", "2026-01-10T00:00:00Z", 1, "Asia/Kolkata")).toEqual(["2026-01-10T21:30:00"]);
   });

@@ -20,6 +20,7 @@ import { readGrants } from "./routine-grants.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
 import { dropObjects, listObjects, type Objects, recreate } from "./objects.ts";
+import { ties, tiesQuestion } from "./restore-target.ts";
 import { Session } from "./session.ts";
 
 export interface Place {
@@ -50,12 +51,15 @@ const lockWait = 3;
 /** Pauses (ms) between the tries. */
 const pauses = [1_000, 2_000, 4_000, 8_000, 16_000];
 
-/** Throws `Failure`; then the present database is as it was, unless the message says otherwise. */
-export async function exchange(place: Place, job: ExchangeJob): Promise<void> {
+/**
+ * Returns whether `before` is kept: an empty database is not. Throws `Failure`; then the present database is as it was, unless the
+ * message says otherwise.
+ */
+export async function exchange(place: Place, job: ExchangeJob): Promise<boolean> {
   const { signal } = place.connection;
   // what has begun is finished: SIGTERM leaves time for that
   const steady = { ...place, connection: { ...place.connection, signal: new AbortController().signal } };
-  await prepare(steady, job);
+  const isEmpty = await prepare(steady, job);
   try {
     signal.throwIfAborted();
     await renameAll(steady, job, signal);
@@ -74,15 +78,24 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<void> {
       cause: error,
     });
   }
+  if (isEmpty) await dropDatabase(steady, job.before);
+  return !isEmpty;
 }
 
 const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
 
-/** Writes the log, and removes what cannot be renamed. */
-async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
+/** Writes the log, and removes from the new database what cannot be renamed. Returns whether the present one is empty. */
+async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<boolean> {
   const { database, connection } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
+  const tied = [...ties(await session.ask(tiesQuestion(source))), ...ties(await session.ask(tiesQuestion(database)))];
+  if (tied.length > 0)
+    throw new Failure(`${database} cannot be exchanged for ${source}: ${tied.join("; ")}`, {
+      hints: [
+        "restore with --in-place: the present state is backed up first, then everything in the database is replaced",
+      ],
+    });
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
   const old = await recreate(session, database, { ...live, triggers: [] });
   const { sql: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
@@ -93,7 +106,10 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const { grants, hidden } = await readGrants(session, database, live.routines);
   if (hidden) connection.log.warn(hidden);
   const collations = await collationsOf(session, database, source);
-  await session.ask(`CREATE DATABASE ${quoteName(before)} COLLATE ${collations.oldCollation}`);
+  await session.ask(
+    `CREATE DATABASE IF NOT EXISTS ${quoteName(database)} COLLATE ${collations.freshCollation};
+     CREATE DATABASE ${quoteName(before)} COLLATE ${collations.oldCollation}`,
+  );
   await writeLog(session, before, {
     database,
     source,
@@ -107,6 +123,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     ...collations,
   });
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
+  return Object.values(live).every((list: unknown[]) => list.length === 0);
 }
 
 async function foreignKeys(session: Session, database: string): Promise<Keys> {
@@ -120,8 +137,9 @@ async function collationsOf(session: Session, database: string, source: string) 
   const rows = await session.ask(
     `SELECT schema_name, default_collation_name FROM information_schema.schemata WHERE schema_name IN (${quoteText(database)}, ${quoteText(source)})`,
   );
-  const of = (name: string) => rows.find(([one]) => one === name)?.[1] ?? "utf8mb4_general_ci";
-  return { oldCollation: of(database), freshCollation: of(source) };
+  const of = (name: string) => rows.find(([one]) => one === name)?.[1];
+  const freshCollation = of(source) ?? "utf8mb4_general_ci";
+  return { oldCollation: of(database) ?? freshCollation, freshCollation };
 }
 
 async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {

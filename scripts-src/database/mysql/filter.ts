@@ -6,8 +6,6 @@ import { withoutDatabase } from "./triggers.ts";
 export interface LoadRules {
   /** Name of the database that is loaded. */
   database: string;
-  /** Name of the database in which it will be used: a default names its sequence together with that. */
-  home: string;
   /** Name of the database that was dumped, where the dump says so. */
   dumped: string | undefined;
   noOwner: boolean;
@@ -55,11 +53,11 @@ const ending = Buffer.from(";\n");
 /** A name as it stands in a statement that was read as latin1. */
 const quoted = (name: string): string => Buffer.from(`\`${name.replaceAll("`", "``")}\``).toString("latin1");
 
-function change(head: string, { database, home, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
+function change(head: string, { database, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
   if (alterDatabase.test(head)) return head.replace(alterDatabase, (_, words: string) => words + quoted(database));
   if (dumped !== undefined && head.startsWith("CREATE TABLE"))
     return head.replaceAll(ownSequence, (call, name: string) =>
-      name === quoted(dumped) ? call.replace(name, () => quoted(home)) : call,
+      name === quoted(dumped) ? call.replace(name, () => quoted(database)) : call,
     );
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
   const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;

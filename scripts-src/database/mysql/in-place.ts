@@ -1,6 +1,5 @@
 /** Loading into the present database itself, which is emptied first: what fails then cannot be taken back. */
 import { Failure, messageOf } from "../../base/errors.ts";
-import { compareRows } from "../compare-rows.ts";
 import type { Loaded, LoadOptions } from "../restoring.ts";
 import { inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
@@ -11,7 +10,7 @@ import { quoteName } from "./names.ts";
 import { dropObjects, listObjects, type Objects } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { Contact } from "./probe.ts";
-import { countRows } from "./rows-loaded.ts";
+import { checkRows } from "./rows-loaded.ts";
 import { Session } from "./session.ts";
 
 /** Throws `Failure`; the message says whether anything was changed. */
@@ -25,11 +24,10 @@ export async function loadInPlace(
   const { client, settings, database } = place;
   await empty(place);
   const connection = inDatabase(place.connection, database);
-  const rules = loadRules(contents, contact, { database, home: database, noOwner, asleep });
+  const rules = loadRules(contents, contact, { database, noOwner, asleep });
   try {
     await load(connection, client, sql, { rules, settings, present: database });
-    const rows = await countRows(place, database);
-    compareRows(contents.rows, rows);
+    const rows = await checkRows(place, database, contents.rows);
     return { rows, warnings: [], skipped: [], leftOut: [] };
   } catch (error) {
     if (!(error instanceof Failure) || place.connection.signal.aborted) throw error;

@@ -11,14 +11,17 @@ import { holdWhileLoading, loading } from "./locks.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
+/** An `object` is a view, event or routine. */
+export type ObjectKind = "setting" | "trigger" | "object" | "table";
+
 export interface LoadJob {
   rules: LoadRules;
   /** SQL with which each session begins. */
   settings: string;
-  /** The present database, for the locks. */
-  present: string;
-  /** Gets the statements that create triggers, views, events and routines, and the settings they need. */
-  onObject?: (piece: Piece, kind: "setting" | "trigger" | "object") => void;
+  /** The present database, where a later restore must wait for the end of this load. */
+  present: string | undefined;
+  /** Gets the statements that create tables, triggers, views, events and routines, and the settings they need. */
+  onObject?: (piece: Piece, kind: ObjectKind) => void;
 }
 
 const isSetting = (head: string) => /^(?:\/\*M?!\d* *)?SET\b/i.test(head);
@@ -28,11 +31,12 @@ const objectKind =
 const trigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i;
 
 /** What is neither a table nor its rows: settings belong to both. */
-function kindOf(head: string): "setting" | "trigger" | "object" | undefined {
+function kindOf(head: string): ObjectKind | undefined {
   if (isSetting(head) || head.startsWith("ALTER DATABASE")) return "setting";
   const unowned = head.replace(definer, "$1");
   if (trigger.test(unowned)) return "trigger";
-  return objectKind.test(unowned) ? "object" : undefined;
+  if (objectKind.test(unowned)) return "object";
+  return head.startsWith("CREATE TABLE") ? "table" : undefined;
 }
 
 /** Throws `Failure` at the first error, or what `sql` throws; then the database may hold any part of the dump. */
@@ -48,7 +52,8 @@ export async function load(
   const all = Array.from({ length: count }, () => new Session(connection, client, what));
   const sessions = new Sessions(all);
   try {
-    for (const [i, session] of all.entries()) session.write(settings, holdWhileLoading(present, i));
+    for (const [i, session] of all.entries())
+      session.write(settings, present === undefined ? "" : holdWhileLoading(present, i));
     for await (const piece of splitStatements(sql)) {
       if (piece.kind === "delimiter") sessions.delimiter = piece.bytes.toString("latin1");
       const bytes = loadable(piece, rules);

@@ -12,16 +12,17 @@ const lockName = (what: string, database: string): string =>
 const patience = 15;
 
 /** Held from the first look at the database to the end. Throws a `Failure` with status 5 when another run holds it. */
-export async function lockRestore(place: Place): Promise<AsyncDisposable> {
+export async function lockPurpose(place: Place, purpose: "restore" | "verify"): Promise<AsyncDisposable> {
   const { database, connection } = place;
   const session = new Session(connection, place.client, `cannot lock ${database}`);
-  const name = lockName("restore", database);
+  const name = lockName(purpose, database);
   try {
     session.write(place.settings);
     const got = await tryLock(session, name);
-    if (got === "held") throw await heldBy(session, database, name);
+    if (got === "held") throw await heldBy(session, purpose, database, name);
     if (got === "unknown") connection.log.warn(cannotLock);
-    for (const what of ["change", ...loading]) await awaitEnd(session, lockName(what, database), database);
+    for (const what of purpose === "restore" ? ["change", ...loading] : [])
+      await awaitEnd(session, lockName(what, database), database);
   } catch (error) {
     await session.stop();
     throw error;
@@ -31,7 +32,7 @@ export async function lockRestore(place: Place): Promise<AsyncDisposable> {
 
 /** A killed program's clients and the server still do what they were given. */
 async function awaitEnd(session: Session, name: string, database: string): Promise<void> {
-  if ((await tryLock(session, name)) === "held") throw await heldBy(session, database, name);
+  if ((await tryLock(session, name)) === "held") throw await heldBy(session, "restore", database, name);
   await session.ask(`DO RELEASE_LOCK(${name})`);
 }
 
@@ -49,9 +50,9 @@ async function tryLock(session: Session, name: string): Promise<"ours" | "held" 
   return got === "1" ? "ours" : got === "0" ? "held" : "unknown";
 }
 
-async function heldBy(session: Session, database: string, name: string): Promise<Failure> {
+async function heldBy(session: Session, purpose: string, database: string, name: string): Promise<Failure> {
   const [[id = "NULL"] = []] = await session.ask(`SELECT IS_USED_LOCK(${name})`);
-  return new Failure(`another restore of ${database} is still running on the server (session ${id})`, {
+  return new Failure(`another ${purpose} of ${database} is under way on the server (session ${id})`, {
     status: exitStatus.locked,
     hints: [`wait for it, or end it when its program no longer runs: KILL ${id}`],
   });

@@ -1,47 +1,22 @@
-/** Compares what a dump names with what the target has, before anything is touched: a failed load cannot be undone. */
-import { counted } from "../../base/text.ts";
+/** What a load makes of a dump, and what a person should know before. */
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Contact, familyNames } from "./probe.ts";
-import { findProblems } from "./problems.ts";
-import type { ServerState } from "./state.ts";
-
-/** A plan with what the load leaves out or changes. */
-export interface MysqlPlan {
-  problems: string[];
-  warnings: string[];
-  rules: LoadRules;
-  contents: DumpContents;
-}
-
-/** The plan; its `problems` list everything that is in the way at once, each with the remedy. */
-export function comparePlan(
-  contents: DumpContents,
-  contact: Contact,
-  state: ServerState,
-  { database, noOwner }: { database: string; noOwner: boolean },
-): MysqlPlan {
-  return {
-    problems: findProblems(contents, contact, state, noOwner),
-    warnings: warnings(contents, contact, state, database),
-    contents,
-    rules: loadRules(contents, contact, { database, home: database, noOwner, asleep: false }),
-  };
-}
 
 /** What of a dump is left out or changed. */
 export const loadRules = (
   contents: DumpContents,
   { kind, server }: Contact,
-  where: Pick<LoadRules, "database" | "home" | "noOwner" | "asleep">,
+  where: Pick<LoadRules, "database" | "noOwner" | "asleep">,
 ): LoadRules => ({
   ...where,
   dumped: contents.database,
   forgetModes: kind.family === "mysql" && server.major >= 8,
 });
 
-function warnings(contents: DumpContents, { kind, server }: Contact, state: ServerState, database: string): string[] {
+/** What a person should know before a dump is loaded. */
+export function warnings(contents: DumpContents, { kind, server }: Contact, database: string): string[] {
   const { family, serverVersion, databases, qualified } = contents;
   const said: string[] = [];
   const from = { family, version: serverVersion ?? "0" };
@@ -62,9 +37,5 @@ function warnings(contents: DumpContents, { kind, server }: Contact, state: Serv
   });
   if (reading.length > 0)
     said.push(`these views read other databases and will keep reading them: ${reading.join(", ")}`);
-  if (state.sessions > 0)
-    said.push(
-      `${counted(state.sessions, "other session")} in the database: it will be seen half restored, and locks held there can end the restore`,
-    );
   return said;
 }

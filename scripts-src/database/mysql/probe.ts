@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { retry } from "../../base/retry.ts";
-import { Failure } from "../../base/errors.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import {
@@ -15,7 +15,7 @@ import {
   type ServerKind,
   unfitProgram,
 } from "./clients.ts";
-import { type Connection, query } from "./connection.ts";
+import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, readGrants } from "./grants.ts";
 import { sweepOptionFiles } from "./option-file.ts";
@@ -32,6 +32,8 @@ export interface Contact {
   client: Client;
   /** `mariadb-dump` or `mysqldump`. */
   dump: Client;
+  /** False: the server has no such database, the login was to another one. */
+  exists: boolean;
 }
 
 const question = `
@@ -49,7 +51,7 @@ const question = `
   SHOW GRANTS`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
-export async function probe(connection: Connection): Promise<Contact> {
+export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<Contact> {
   const { folder, log, signal, target } = connection;
   sweepOptionFiles();
   const dumps = await findClients("dump", folder);
@@ -60,9 +62,14 @@ export async function probe(connection: Connection): Promise<Contact> {
   const first = rankClients(clients, { family: target.family, version: "" })[0];
   if (!first) throw missingProgram("client", target.family, folder);
   let asked = Date.now();
+  let place = connection;
   const ask = () => {
     asked = Date.now();
-    return query(connection, first, question);
+    return query(place, first, question).catch((error: unknown) => {
+      if (!mayBeMissing || place !== connection || !messageOf(error).includes("ERROR 1049 ")) throw error;
+      place = inDatabase(connection, everywhere);
+      return query(place, first, question);
+    });
   };
   const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
   const answered = Date.now();
@@ -71,7 +78,7 @@ export async function probe(connection: Connection): Promise<Contact> {
   const [said = "", packet, encoding = "", bytes] = tagged("server")[0] ?? [];
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
-  const dump = await fittingDump(connection, client, dumps, kind);
+  const dump = await fittingDump(place, client, dumps, kind);
   const grantLines = rows.flatMap((row) => (row.length === 1 ? row : []));
   const literal = tagged("partial_revokes")[0]?.[0] === "ON";
   const grants = readGrants(grantLines, target.database, { literal });
@@ -82,6 +89,7 @@ export async function probe(connection: Connection): Promise<Contact> {
     maxPacket: Number(packet),
     client,
     dump,
+    exists: place === connection,
     server: {
       version: `${familyNames[kind.family]} ${kind.version}`,
       major: Number.parseInt(kind.version, 10),

@@ -154,7 +154,7 @@ const definerProblems: Compare = ({ definers }, { grants }, { user, accounts }) 
   return [`accounts not on the server: ${absent.join(", ")}; create them (${create}) or restore with --no-owner`];
 };
 
-const quoteAccount = (account: string): string => {
+export const quoteAccount = (account: string): string => {
   const at = account.lastIndexOf("@");
   return `${quoteName(account.slice(0, at))}@${quoteName(account.slice(at + 1))}`;
 };

@@ -3,7 +3,7 @@ import { messageOf } from "../../base/errors.ts";
 import { readLog } from "./exchange-log.ts";
 import { dropDatabase, finish, type Place, takeBack } from "./exchange.ts";
 import { changing } from "./locks.ts";
-import { isBeside, quoteName, quoteText } from "./names.ts";
+import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
 
 const markTable = "_backup_scripts_mark";
@@ -13,19 +13,18 @@ export const mark = (name: string, database: string): string =>
   `CREATE TABLE ${quoteName(name)}.${markTable} ENGINE=InnoDB AS SELECT ${quoteText(database)} AS belongs_to`;
 export const unmark = (name: string): string => `DROP TABLE ${quoteName(name)}.${markTable}`;
 
-/** Databases that restores and proofs of `database` have made, by their names alone. */
-export async function besideDatabases(session: Pick<Session, "ask">, database: string) {
+/** Databases that restores or proofs of `database` have made, by their names alone. */
+async function besideDatabases(session: Session, database: string, what: Purpose): Promise<string[]> {
   const names = (await session.ask("SELECT schema_name FROM information_schema.schemata")).flat();
-  const of = (what: "before" | "restoring" | "verify") =>
-    names.filter((name) => isBeside(name, database, what)).toSorted();
-  return { before: of("before"), unfinished: [...of("restoring"), ...of("verify")] };
+  return names.filter((name) => isBeside(name, database, what)).toSorted();
 }
 
 /** The caller holds the lock. Throws `Failure` where an exchange can neither be finished nor taken back. */
-export async function recover(place: Place): Promise<void> {
+export async function recover(place: Place, purpose: "restore" | "verify"): Promise<void> {
   const { database } = place;
   await using session = await changing(place, `cannot look for what earlier restores of ${database} have left`);
-  const { before, unfinished } = await besideDatabases(session, database);
+  const before = purpose === "restore" ? await besideDatabases(session, database, "before") : [];
+  const unfinished = await besideDatabases(session, database, purpose === "restore" ? "restoring" : "verify");
   const stages = new Map<string, string | undefined>();
   for (const name of before) {
     const found = await readLog(session, name);
@@ -41,7 +40,12 @@ export async function recover(place: Place): Promise<void> {
 async function mend(place: Place, before: string, stage: string | undefined): Promise<void> {
   const { log } = place.connection;
   if (stage === "undo") return;
-  if (stage === undefined || stage === "prepared") return drop(place, before);
+  if (stage === undefined) return drop(place, before);
+  if (stage === "prepared") {
+    // triggers may have been dropped for the exchange
+    await takeBack(place, before);
+    return log.info(`dropped ${before}, which a killed run has left`);
+  }
   log.warn(`an earlier restore of ${place.database} was killed while it exchanged databases`);
   if (stage === "exchanged") {
     await finish(place, before);

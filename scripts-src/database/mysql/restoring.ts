@@ -1,12 +1,14 @@
 /** What MySQL and MariaDB do for a restore. */
-import type { Exchanged, Restoring } from "../restoring.ts";
+import type { Restoring } from "../restoring.ts";
 import { type Connection, everywhere, inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { type Place, undo } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
-import { lockRestore } from "./locks.ts";
+import { lockPurpose } from "./locks.ts";
 import type { Contact } from "./probe.ts";
 import { recover } from "./recover.ts";
+import { planRestore } from "./restore-plan.ts";
+import { askPresent } from "./restore-target.ts";
 import { createScratch, exchanged } from "./scratch.ts";
 import { sessionSettings } from "./session-settings.ts";
 
@@ -23,24 +25,23 @@ export async function placeOf(connection: Connection, { client, kind, grants }: 
   };
 }
 
-export function restoringOf(
-  connection: Connection,
-  contact: Contact,
-  dumpOptions: readonly string[],
-): Pick<Restoring, "lock" | "createScratch" | "loadInPlace"> & { undo(before: string): Promise<Exchanged> } {
+export function restoringOf(connection: Connection, contact: Contact, dumpOptions: readonly string[]): Restoring {
   let known: Promise<Place> | undefined;
   const place = () => (known ??= placeOf(connection, contact));
   return {
-    async lock() {
-      const lock = await lockRestore(await place());
+    async lock(purpose) {
+      const lock = await lockPurpose(await place(), purpose);
       try {
-        await recover(await place());
+        await recover(await place(), purpose);
       } catch (error) {
         await lock[Symbol.asyncDispose]();
         throw error;
       }
       return lock;
     },
+    target: async () => askPresent(await place()),
+    plan: async (contents, target, options) =>
+      planRestore(connection, contact, await place(), contents as DumpContents, target, options),
     undo: async (before) => exchanged(await place(), await undo(await place(), before)),
     createScratch: async (options) => createScratch(await place(), contact, dumpOptions, options),
     loadInPlace: async (sql, contents, options) =>

@@ -1,4 +1,5 @@
 /** Rows that the server holds after a load. */
+import { compareRows } from "../compare-rows.ts";
 import type { Place } from "./exchange.ts";
 import { quoteName } from "./names.ts";
 import { listObjects, type Table } from "./objects.ts";
@@ -7,8 +8,24 @@ import { Session } from "./session.ts";
 /** Engines whose rows no dump holds: they are in other tables, or elsewhere. */
 const elsewhere = /^(?:MRG_MyISAM|FEDERATED|SPIDER|CONNECT|OQGRAPH|BLACKHOLE)$/i;
 
+/** Counts the rows of `database` and compares them with the dump's. Throws a `Failure` that names the tables that differ. */
+export async function checkRows(
+  place: Place,
+  database: string,
+  dumped: ReadonlyMap<string, number> | undefined,
+): Promise<Map<string, number>> {
+  const loaded = await countRows(place, database);
+  // some servers keep names in lower case
+  const kept = ([name, rows]: [string, number]): [string, number] => [
+    loaded.has(name) ? name : name.toLowerCase(),
+    rows,
+  ];
+  compareRows(dumped && new Map([...dumped].map(kept)), loaded);
+  return loaded;
+}
+
 /** Of each table with rows; of those that keep their history, with it. */
-export async function countRows(place: Place, database: string): Promise<Map<string, number>> {
+async function countRows(place: Place, database: string): Promise<Map<string, number>> {
   const session = new Session(place.connection, place.client, `cannot count the rows of ${database}`);
   try {
     session.write(place.settings);

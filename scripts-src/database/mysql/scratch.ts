@@ -1,19 +1,18 @@
 /** A new database beside the present one. */
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
-import { compareRows } from "../compare-rows.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
 import { inDatabase, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { dropDatabase, exchange, type Place } from "./exchange.ts";
 import { loadable } from "./filter.ts";
-import { load } from "./load.ts";
+import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
 import { besideName, quoteName, quoteText } from "./names.ts";
 import { loadRules } from "./plan.ts";
 import type { Contact } from "./probe.ts";
 import { mark, unmark } from "./recover.ts";
-import { countRows } from "./rows-loaded.ts";
+import { checkRows } from "./rows-loaded.ts";
 import type { Piece } from "./statements.ts";
 
 /** Creates it, empty and marked as ours. Throws `Failure`. */
@@ -35,35 +34,30 @@ export async function createScratch(
 
   async function loadIt(sql: AsyncIterable<Uint8Array>, contents: DumpContents, options: LoadOptions): Promise<Loaded> {
     const { noOwner, asleep } = options;
-    const home = purpose === "restore" ? database : name;
-    const rules = loadRules(contents, contact, {
-      database: name,
-      home,
-      noOwner,
-      asleep: asleep || purpose === "restore",
-    });
-    const homeRules = { ...rules, database: home, asleep };
-    const onObject = (piece: Piece, kind: "setting" | "trigger" | "object") => {
-      const text = loadable(piece, homeRules);
-      if (text && kind !== "object") objects.triggers.push(text);
+    const quiet = asleep || purpose === "restore";
+    const rules = loadRules(contents, contact, { database: name, noOwner, asleep: quiet });
+    const homeRules = { ...rules, database: purpose === "restore" ? database : name, asleep };
+    const onObject = (piece: Piece, kind: ObjectKind) => {
+      const text = kind === "table" ? numbersFrom(piece, contents.database, database) : loadable(piece, homeRules);
+      if (text && (kind === "setting" || kind === "trigger")) objects.triggers.push(text);
       if (text && kind !== "trigger") objects.others.push(text);
     };
-    await load(connection, client, sql, { rules, settings, present: database, onObject });
-    const rows = await countRows(place, name);
-    compareRows(contents.rows, rows);
+    await load(connection, client, sql, {
+      rules,
+      settings,
+      present: purpose === "restore" ? database : undefined,
+      onObject,
+    });
+    const rows = await checkRows(place, name, contents.rows);
     return { rows, warnings: [], skipped: [], leftOut: [] };
   }
 
   async function exchangeIt(): Promise<Exchanged> {
     const before = besideName(database, "before", time);
-    await exchange(place, {
-      source: name,
-      before,
-      triggers: latin1(objects.triggers),
-      objects: latin1(objects.others),
-    });
+    const { triggers, others } = objects;
+    const kept = await exchange(place, { source: name, before, triggers: latin1(triggers), objects: latin1(others) });
     disposable = false;
-    return exchanged(place, before);
+    return exchanged(place, kept ? before : undefined);
   }
 
   return {
@@ -90,15 +84,32 @@ export async function createScratch(
   };
 }
 
+const ownNumbers = /^ +(`(?:[^`]|``)*`) [^\n]*?\bDEFAULT nextval\((`(?:[^`]|``)*`)\.(`(?:[^`]|``)*`)\)/gim;
+
+/** MariaDB writes the database's name with the sequence of a default, and RENAME TABLE leaves it there. */
+function numbersFrom(piece: Piece, dumped: string | undefined, home: string): Buffer | undefined {
+  if (piece.kind !== "statement" || dumped === undefined || !piece.bytes.includes("nextval(")) return undefined;
+  const text = piece.bytes.toString("latin1");
+  const [, table] = /^CREATE TABLE (?:IF NOT EXISTS )?(`(?:[^`]|``)*`)/.exec(text) ?? [];
+  const raw = (name: string) => Buffer.from(quoteName(name)).toString("latin1");
+  const changes = [...text.matchAll(ownNumbers)]
+    .filter(([, , named]) => named === raw(dumped))
+    .map(([, column, , sequence]) => `ALTER COLUMN ${column} SET DEFAULT nextval(${raw(home)}.${sequence})`);
+  return changes.length > 0 ? Buffer.from(`ALTER TABLE ${table} ${changes.join(", ")};\n`, "latin1") : undefined;
+}
+
 const latin1 = (texts: readonly Buffer[]): string => Buffer.concat(texts).toString("latin1");
 
 /** How the exchange is taken back, and what drops the state before. */
-export const exchanged = (place: Place, before: string): Exchanged => ({
-  before,
-  undo: `restore --undo ${before}`,
-  drop: `DROP DATABASE ${quoteName(before)};`,
-  dropBefore: () => dropDatabase(place, before),
-});
+export const exchanged = (place: Place, before: string | undefined): Exchanged =>
+  before === undefined
+    ? { before, undo: "", drop: "", dropBefore: () => Promise.resolve() }
+    : {
+        before,
+        undo: ["--undo", before],
+        drop: `DROP DATABASE ${quoteName(before)};`,
+        dropBefore: () => dropDatabase(place, before),
+      };
 
 async function create(place: Place, name: string, properties: DatabaseProperties | undefined): Promise<void> {
   await using session = await changing(place, `cannot create the database ${name}`);

@@ -92,6 +92,8 @@ function findBesideProblems(contents: DumpContents, target: PostgresTarget): str
   return [
     ...(owns ? [] : [`${user} does not own the database: restore as its owner, or as a superuser`]),
     ...(isMaintenance ? [`programs connect to the database ${name} when they look for the server`] : []),
+    // pg_dump refuses to write how such a database was created
+    ...(/[\n\r]/.test(name) ? ["the name of the database holds a line break"] : []),
     ...(cron ? ["pg_cron works in this database alone (cron.database_name)"] : []),
     ...(tied.length > 0 ? [`${listed(tied)} would stay with the present database: drop what is no longer needed`] : []),
     ...(lasting.length > 0

@@ -1,0 +1,65 @@
+/** Whether and how a dump can be restored. */
+import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
+import { type Connection, query } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import type { Place } from "./exchange.ts";
+import { type Grants, readGrants } from "./grants.ts";
+import { besideName } from "./names.ts";
+import { warnings } from "./plan.ts";
+import type { Contact } from "./probe.ts";
+import { findProblems, quoteAccount } from "./problems.ts";
+import { ties, tiesQuestion } from "./restore-target.ts";
+import { askTarget } from "./state.ts";
+
+/** Throws `Failure` when the server cannot be asked. */
+export async function planRestore(
+  connection: Connection,
+  contact: Contact,
+  place: Place,
+  contents: DumpContents,
+  target: TargetState,
+  { noOwner }: LoadOptions,
+): Promise<RestorePlan> {
+  const { database } = place;
+  const state = await askTarget(connection, contact);
+  const [beside, literal] = await grantsBeside(place);
+  const createProblems = lacksGrants(beside, literal, state.user, database);
+  const besideProblems = target.empty ? [] : ties(await query(place.connection, place.client, tiesQuestion(database)));
+  const unseen = !target.empty && !contact.grants.hasGlobally("PROCESS", "SELECT");
+  return {
+    problems: findProblems(contents, contact, state, noOwner),
+    createProblems,
+    besideProblems,
+    inPlaceProblems: [],
+    warnings: [
+      ...warnings(contents, contact, database),
+      ...(unseen
+        ? [`whether tables of other databases refer to those of ${database} cannot be seen by this user`]
+        : []),
+    ],
+    // beside is safer: what fails there leaves nothing
+    fillsEmpty: target.empty && createProblems.length > 0,
+  };
+}
+
+/** What the user may do in databases beside the present one. */
+async function grantsBeside({ connection, client, database }: Place): Promise<[Grants, literal: boolean]> {
+  const rows = await query(connection, client, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'; SHOW GRANTS");
+  const literal = rows.some(([name, value]) => name === "partial_revokes" && value === "ON");
+  const lines = rows.flatMap((row) => (row.length === 1 ? row : []));
+  return [readGrants(lines, besideName(database, "restoring", new Date()), { literal }), literal];
+}
+
+const needed = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
+
+function lacksGrants(grants: Grants, literal: boolean, user: string, database: string): string[] {
+  const lacking = needed.filter((word) => !grants.has(word));
+  if (lacking.length === 0) return [];
+  const pattern = `${database.replaceAll("`", "``").replaceAll(/[\\_%]/g, "\\$&")}\\_%`;
+  const remedy = literal
+    ? "with partial_revokes, names in GRANT are no patterns: restore as an administrator"
+    : `GRANT ALL ON \`${pattern}\`.* TO ${quoteAccount(user)};`;
+  return [
+    `${user} lacks ${lacking.join(", ")} on databases beside ${database} (${database}_restoring_TIME): ${remedy}`,
+  ];
+}

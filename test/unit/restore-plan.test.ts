@@ -1,0 +1,53 @@
+/** Which way a restore goes, by what was asked for and what is possible. */
+import { describe, expect, test } from "bun:test";
+import { decideWay, partialProblems } from "../../scripts-src/steps/plan-restore.ts";
+import { parseTime } from "../../scripts-src/steps/restore-options.ts";
+
+const free = { problems: [], createProblems: [], besideProblems: [], inPlaceProblems: [], fillsEmpty: false };
+const full = { exists: true, empty: false };
+const none = { into: undefined, inPlace: false };
+
+describe("the way", () => {
+  test.each([
+    ["beside", none, full, free, true, []],
+    ["new", none, { exists: false, empty: true }, free, true, []],
+    ["new", none, { exists: false, empty: true }, { ...free, createProblems: ["c"] }, true, ["c"]],
+    ["beside", none, { exists: true, empty: true }, free, true, []],
+    ["fill", none, { exists: true, empty: true }, { ...free, createProblems: ["c"], fillsEmpty: true }, true, []],
+    ["in place", none, full, { ...free, besideProblems: ["b"] }, true, []],
+    ["in place", none, full, { ...free, besideProblems: ["b"], inPlaceProblems: ["i"] }, true, ["b", "i"]],
+    ["beside", none, full, { ...free, createProblems: ["c"] }, false, ["c"]],
+    ["in place", { into: undefined, inPlace: true }, full, free, false, []],
+    ["in place", { into: undefined, inPlace: true }, full, { ...free, inPlaceProblems: ["i"] }, true, ["i"]],
+    ["into", { into: "copy", inPlace: false }, full, { ...free, besideProblems: ["b"] }, true, []],
+    ["into", { into: "copy", inPlace: false }, full, { ...free, createProblems: ["c"] }, true, ["c"]],
+  ] as const)("is %s", (way, options, target, plan, atomicLoad, problems) => {
+    const copy = { ...plan, problems: [...plan.problems] };
+    const decided = decideWay(options, target, structuredClone(copy) as never, { atomicLoad });
+    expect({ way: decided.way, problems: decided.problems }).toEqual({ way, problems: [...problems] });
+  });
+});
+
+test("M8: only a backup of unknown or chosen contents is compared with the tables that are there", () => {
+  const contents = { tables: ["a"], rows: new Map([["a", 0]]), bytes: 1 };
+  const target = {
+    tables: new Map([
+      ["a", 5],
+      ["b", 7],
+    ]),
+  };
+  const made = (dumpOptions: string[]) => ({ name: "f", manifest: { dumpOptions } as never });
+  expect(partialProblems(made([]), contents, target)).toEqual([]);
+  expect(partialProblems(made(["-t", "a"]), contents, target)[0]).toMatch(
+    /1 table, the database 2; 1 would be .* \(b\)/,
+  );
+  expect(partialProblems({ name: "f", manifest: undefined }, contents, { tables: new Map([["a", 5]]) })[0]).toMatch(
+    /no rows, the database about 5/,
+  );
+});
+
+test.each([
+  ["2026-01-31", "2026-01-31T00:00:00.000Z"],
+  ["2026-01-31T18:00", "2026-01-31T18:00:00.000Z"],
+  ["2026-01-31T18:00+02:00", "2026-01-31T16:00:00.000Z"],
+])("--before %s is %s", (text, time) => expect(parseTime(text).toISOString()).toBe(time));
