@@ -52,7 +52,7 @@ async function tryLock(session: Session, name: string): Promise<"ours" | "held" 
 
 async function heldBy(session: Session, purpose: string, database: string, name: string): Promise<Failure> {
   const [[id = "NULL"] = []] = await session.ask(`SELECT IS_USED_LOCK(${name})`);
-  return new Failure(`another ${purpose} of ${database} is under way on the server (session ${id})`, {
+  return new Failure(`another ${purpose} of ${database} is still running on the server (session ${id})`, {
     status: exitStatus.locked,
     hints: [`wait for it, or end it when its program no longer runs: KILL ${id}`],
   });
