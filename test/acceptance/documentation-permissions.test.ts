@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { CreateBucketCommand, PutBucketPolicyCommand } from "@aws-sdk/client-s3";
 import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { blocks, tableAfter } from "../support/documentation.ts";
+import { blocks, documentation, tableAfter } from "../support/documentation.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { families, startMysql } from "../support/mysql.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
@@ -81,7 +81,8 @@ describe.each(families)("2.3: %s", (family) => {
     const server = await startMysql(family);
     try {
       await server.createDatabase("app", "CREATE USER app@'%' IDENTIFIED BY 'the-password-of-app'");
-      await server.sql("app", "GRANT ALL ON app.* TO app@'%'");
+      const [, grants = ""] = /``(GRANT ALL ON `app`.*?;)``/.exec(documentation) ?? [];
+      await server.sql("app", grants);
       const by = "CREATE DEFINER = app@'%'";
       await server.sql(
         "app",
@@ -94,6 +95,16 @@ describe.each(families)("2.3: %s", (family) => {
         server.sql("app", "DROP VIEW v; DROP PROCEDURE p; DELETE FROM t"),
       );
       expect(await server.sql("app", "SELECT a FROM v; CALL p()")).toBe("1\n1");
+      // without the second of them nothing is touched, and the message names it
+      await server.sql("app", "REVOKE ALL ON `app\\_%`.* FROM app@'%'; INSERT INTO t VALUES (7)");
+      const refused = await scripts.run("restore", [], { env: server.settings("app", owner) });
+      expect(refused.status, refused.stderr).toBe(1);
+      expect(refused.stderr).toContain("GRANT ALL ON `app\\_%`.* TO `app`@`%`;");
+      expect(refused.stderr).toContain("restore with --in-place");
+      expect(await server.sql("app", "SELECT count(*) FROM t")).toBe("2");
+      const inPlace = await scripts.run("restore", ["--in-place"], { env: server.settings("app", owner) });
+      expect(inPlace.status, inPlace.stderr).toBe(0);
+      expect(await server.sql("app", "SELECT count(*) FROM t")).toBe("1");
     } finally {
       await server.stop();
     }

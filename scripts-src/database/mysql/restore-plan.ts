@@ -18,7 +18,7 @@ export async function planRestore(
   place: Place,
   contents: DumpContents,
   target: TargetState,
-  { noOwner }: LoadOptions,
+  { noOwner, keepGoing }: LoadOptions,
 ): Promise<RestorePlan> {
   const { database } = place;
   const state = await askTarget(connection, contact);
@@ -27,7 +27,10 @@ export async function planRestore(
   const besideProblems = target.empty ? [] : ties(await query(place.connection, place.client, tiesQuestion(database)));
   const unseen = !target.empty && !contact.grants.hasGlobally("PROCESS", "SELECT");
   return {
-    problems: findProblems(contents, contact, state, noOwner),
+    problems: [
+      ...findProblems(contents, contact, state, noOwner),
+      ...(keepGoing ? ["--keep-going is for PostgreSQL: restore --into NAME without it"] : []),
+    ],
     createProblems,
     besideProblems,
     inPlaceProblems: [],
