@@ -32,11 +32,18 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
-/** The identity in a manifest's text; undefined when it has none, or when it is no manifest. Does not throw. */
-export function identityIn(manifest: string): Identity | undefined {
+/** What a manifest's text says of the backup's origin, and whether it is suspicious. Does not throw. */
+export function originIn(manifest: string): { identity: Identity | undefined; suspicious: boolean } {
   try {
-    return z.looseObject({ identity: identitySchema }).safeParse(JSON.parse(manifest)).data?.identity;
+    const { identity, suspicious } = Object(JSON.parse(manifest)) as Record<string, unknown>;
+    return {
+      identity: identitySchema.safeParse(identity).data,
+      suspicious: Array.isArray(suspicious) && suspicious.length > 0,
+    };
   } catch {
-    return undefined;
+    return { identity: undefined, suspicious: false };
   }
 }
+
+/** The identity in a manifest's text; undefined when it has none, or when it is no manifest. Does not throw. */
+export const identityIn = (manifest: string): Identity | undefined => originIn(manifest).identity;

@@ -43,6 +43,8 @@ const schema = z.lazy(() => {
     rows: count.optional(),
     /** Rows of each table; of an encrypted backup only those who can decrypt it can read them (`sealJson`). */
     tables: z.union([z.record(z.string(), count), z.string()]).optional(),
+    /** Why it may have lost data (see `suspicion.ts`); absent when nothing speaks against it. */
+    suspicious: z.array(z.string()).optional(),
     /** Extra words given to the dump program. */
     dumpOptions: z.array(z.string()),
     /** Character set of the database. */

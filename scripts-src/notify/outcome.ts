@@ -40,6 +40,8 @@ export interface Facts {
   bytes?: number;
   /** Size in bytes of the last good backup before this one. */
   previousBytes?: number;
+  /** Why the backup that was made may have lost data. */
+  suspicious?: readonly string[];
   /** Rows of all tables that were backed up or compared. */
   rows?: number;
   /** How long (ms) a restore of the backup took when it was proved. */

@@ -67,10 +67,22 @@ export async function newestOfOurs(
   backups: readonly Stored[],
   present: Identity | undefined,
   now: Date = new Date(),
-): Promise<Stored | undefined> {
+): Promise<Owned | undefined> {
   const good = backups.filter(({ committed, backup }) => committed && !isAhead(backup, now));
   const newestFirst = good.toSorted(oldestFirst).toReversed();
   return (await search(place, newestFirst, present)).chosen;
+}
+
+/** The newest of them that is not suspicious. Does not throw. */
+export async function newestNormal(
+  place: Place,
+  backups: readonly Stored[],
+  present: Identity | undefined,
+): Promise<Owned | undefined> {
+  const newest = await newestOfOurs(place, backups, present);
+  if (!newest?.suspicious) return newest;
+  const older = backups.filter((one) => oldestFirst(one, newest) < 0);
+  return newestNormal(place, older, present);
 }
 
 /** Reads manifests from the newest backup on, until one can be chosen. */

@@ -1,5 +1,5 @@
 /** Whose the backups of a place are, by their manifests. */
-import { type Identity, identityIn, type Owner, ownerOf } from "../archive/identity.ts";
+import { type Identity, originIn, type Owner, ownerOf } from "../archive/identity.ts";
 import { largestManifest, type ManifestKeys } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import { isSignedWith } from "../archive/signature.ts";
@@ -10,6 +10,8 @@ import type { Place, Stored } from "./place.ts";
 export type Owned<T extends Stored = Stored> = T & {
   identity: Identity | undefined;
   owner: Owner;
+  /** Its manifest says so. */
+  suspicious: boolean;
   /** Why its manifest could not be read. */
   error?: unknown;
 };
@@ -39,13 +41,13 @@ async function readOwner<T extends Stored>(
   present: Identity | undefined,
   keys: ManifestKeys,
 ): Promise<Owned<T>> {
-  if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown" };
+  if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown", suspicious: false };
   try {
     const manifest = await readStart(place.read(manifestName(backup.name)));
-    const identity = keys && !isSignedWith(manifest, keys) ? undefined : identityIn(manifest.toString());
-    return { ...backup, identity, owner: ownerOf(identity, present) };
+    const { identity, suspicious } = originIn(keys && !isSignedWith(manifest, keys) ? "" : manifest.toString());
+    return { ...backup, identity, owner: ownerOf(identity, present), suspicious };
   } catch (error) {
-    return { ...backup, identity: undefined, owner: "unknown", error };
+    return { ...backup, identity: undefined, owner: "unknown", suspicious: false, error };
   }
 }
 

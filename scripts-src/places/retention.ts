@@ -11,7 +11,7 @@ export interface Rule {
 }
 
 /** A backup of the database; without `owner`, its manifest was not read yet, and it is taken for ours. */
-export type Candidate = Stored & { owner?: Owner; error?: unknown };
+export type Candidate = Stored & { owner?: Owner; suspicious?: boolean; error?: unknown };
 
 export interface Circumstances {
   rules: readonly Rule[];
@@ -62,9 +62,14 @@ export function planRetention<T extends Candidate>(backups: readonly T[], wanted
       ? { backup, kept: [...(reasons.get(backup) ?? [])], matters: true }
       : { backup, kept: [why], matters: false };
   });
-  const refusal = jump(fates, ours, wanted);
+  const isHeld = ours[0]?.suspicious && fates.some(({ kept }) => kept.length === 0);
+  const refusal = isHeld ? `the newest backup is suspicious; ${untilSettled}` : jump(fates, ours, wanted);
   return { fates: fates.toReversed(), ...(refusal !== undefined && { refusal }) };
 }
+
+/** What a suspicious backup does to retention. */
+export const untilSettled =
+  "retention deletes nothing until a backup is as usual again or backup --accept makes a new normal";
 
 /** Why the rules do not apply to a backup. */
 function exemption(backup: Candidate, { now, unknownIsOurs }: Circumstances): string | undefined {

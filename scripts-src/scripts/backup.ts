@@ -7,11 +7,12 @@ import { type BackupOptions, runBackup } from "../steps/run-backup.ts";
 export const backup: Script<BackupOptions> = {
   name: "backup",
   summary: "Dumps each database into a compressed, checked file in BACKUP_DIR and prints its path.",
-  usage: "[--upload] [--database NAME...] [--dry-run]",
+  usage: "[--upload] [--database NAME...] [--accept] [--dry-run]",
   examples: [
     ["backup", "take a backup"],
     ["backup --upload", "take a backup and send it to S3 in the same pass"],
     ["backup --database shop crm", "take backups of these databases of the server alone"],
+    ["backup --accept", "take one that lost much as it should, as the new normal: retention goes on"],
     ["backup --dry-run", "check settings, database, programs, disk and mail; change nothing"],
     ["backup --upload --dry-run", "and S3"],
   ],
@@ -23,6 +24,11 @@ export const backup: Script<BackupOptions> = {
         array: true,
         requiresArg: true,
         describe: "Only these databases of the server, by their names, instead of what DB_NAMES or DB_NAME says",
+      })
+      .option("accept", {
+        type: "boolean",
+        default: false,
+        describe: "Make this backup the new normal after one that was suspicious",
       })
       .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
   needs: ({ upload }) => (upload ? ["database", "storage"] : ["database"]),

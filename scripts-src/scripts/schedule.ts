@@ -94,7 +94,7 @@ export const schedule: Script<Options> = {
 const intervals: readonly Interval[] = ["BACKUP_INTERVAL", "VERIFY_INTERVAL"];
 
 /** How `backup` is called. */
-const scheduled: BackupOptions = { upload: true, database: undefined, dryRun: false };
+const scheduled: BackupOptions = { upload: true, database: undefined, accept: false, dryRun: false };
 
 const checkTicks = ({ BACKUP_INTERVAL, BACKUP_TIMEZONE }: Settings, ticks: Ticks): Check => ({
   what: `BACKUP_INTERVAL ${BACKUP_INTERVAL}`,

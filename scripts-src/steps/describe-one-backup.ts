@@ -29,6 +29,7 @@ export async function describeOneBackup(job: Job, one: ReadBackup): Promise<stri
           ["signed", manifest.signature === undefined ? "no" : "yes"],
         ] as [string, string][])
       : [["manifest", one.trouble ?? "none: not a finished backup, or a file made elsewhere"] as [string, string]]),
+    ...(manifest?.suspicious ?? []).map((text): [string, string] => ["suspicious", visibleName(text)]),
     ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
   ];
   const width = Math.max(...lines.map(([what]) => what.length));

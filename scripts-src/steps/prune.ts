@@ -36,6 +36,7 @@ export const rulesFrom = (settings: Settings, place: "LOCAL" | "BACKUP"): Rule[]
 /** Deletes backups of this database, locally and in S3. */
 export async function pruneAll(job: Job, database: Connected, { local, remote }: Places): Promise<void> {
   const { settings, log } = job;
+  if (job.facts.suspicious) return; // the warning said it
   const wrong = clockTroubles(database.server, remote);
   for (const text of wrong) job.warn(`${text}; retention deletes nothing until the clocks agree`);
   if (wrong.length > 0) return;

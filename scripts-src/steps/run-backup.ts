@@ -23,6 +23,8 @@ export interface BackupOptions {
   upload: boolean;
   /** Only these of the server's databases. */
   database: string[] | undefined;
+  /** Takes what it finds as the new normal. */
+  accept: boolean;
   dryRun: boolean;
 }
 
@@ -51,7 +53,7 @@ async function backUp(job: Job<BackupOptions>, folder: string): Promise<Result> 
     if (error instanceof Failure && !job.signal.aborted) throw new Unreachable(messageOf(error), error);
     throw error;
   });
-  const where = await takeBackup(job, connected, places);
+  const where = await takeBackup(job, connected, places, job.options.accept);
   await pruneAll(job, connected, places);
   return { summary: summaryOf(job), output: where };
 }

@@ -2,28 +2,35 @@
 import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
-import type { Identity } from "../archive/identity.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { seal, sealJson } from "../archive/seal.ts";
+import { type Reason, suspicionsOf } from "../archive/suspicion.ts";
 import { startTally, watched } from "../archive/tally.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
-import { newestOfOurs } from "../places/choose.ts";
-import { findBackups, newestGood, type Place, type Stored, type StoredFile } from "../places/place.ts";
+import { findBackups, type Place, type StoredFile } from "../places/place.ts";
+import { untilSettled } from "../places/retention.ts";
 import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
 import { openDestination } from "./destination.ts";
 import { identityOf } from "./identity.ts";
+import { findNormal, keepCounts } from "./judge-backup.ts";
 import type { Places } from "./prune.ts";
 
 /**
  * Takes a backup into one place, or into both in one pass, and returns where it lies. It becomes visible only when the dump
- * proved complete; on any failure nothing is left. The caller holds the lock.
+ * proved complete; on any failure nothing is left. A backup that lost much is kept, with a warning, unless `accept` makes it the new
+ * normal. The caller holds the lock.
  */
-export async function takeBackup(job: Job, database: Connected, { local, remote }: Places): Promise<string> {
+export async function takeBackup(
+  job: Job,
+  database: Connected,
+  { local, remote }: Places,
+  accept: boolean,
+): Promise<string> {
   const { settings, log, facts } = job;
   const { server } = database;
   const startedAt = new Date();
@@ -36,10 +43,12 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
   const { files, trouble } = await listRemote(job, database, remote);
   const localFiles = await local.list(database.name);
   const present = [...localFiles, ...files];
-  facts.previousBytes = await previousBytes(identityOf(settings, database), [
+  const known = { local, database: database.name };
+  const normal = await findNormal(known, identityOf(settings, database), [
     { place: local, backups: findBackups(localFiles, database.name) },
     ...(remote ? [{ place: remote, backups: findBackups(files, database.name) }] : []),
   ]);
+  facts.previousBytes = normal?.bytes;
   const destination = await openDestination({
     job,
     database,
@@ -67,6 +76,9 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
     // what a restore would refuse fails tonight
     const contents = restorable(() => reader.end());
     await database.checkDumped?.(contents);
+    const tables = countsOf(contents);
+    const written = { ...tally.result(), uncompressedBytes: sqlBytes, compression };
+    const suspicions = normal && !accept ? suspicionsOf({ ...written, tables }, normal) : [];
     const manifest: ManifestFacts = {
       database: database.name,
       engine: database.engine,
@@ -74,9 +86,7 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
       clientVersion: server.client,
       startedAt: startedAt.toISOString(),
       endedAt: new Date().toISOString(),
-      ...tally.result(),
-      uncompressedBytes: sqlBytes,
-      compression,
+      ...written,
       programVersion: version,
       host: hostname(),
       site: siteOf(settings),
@@ -84,16 +94,18 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
       dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
       encoding: server.encoding,
       restoreCommand: database.stockRestore(destination.name, compression),
-      ...(await describeRows(contents, recipients)),
+      ...(tables && (await describeRows(tables, recipients))),
+      ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
       ...(recipients && { encryptedTo: recipients }),
     };
+    if (suspicions.length > 0) warnOf(job, suspicions);
+    else if (recipients && tables) keepCounts(known, [{ name: destination.name, tables }, normal], log);
     await destination.commit(manifest);
     progress.stop();
     const { bytes } = manifest;
     Object.assign(facts, { file: destination.name, bytes, rows: manifest.rows, ...destination.places });
     const took = durationText(Date.now() - startedAt.getTime());
     log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
-    warnOfShrinking(job);
     return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
   } catch (error) {
     await destination.discard();
@@ -103,37 +115,20 @@ export async function takeBackup(job: Job, database: Connected, { local, remote 
   }
 }
 
-/** A backup that is half as large as the last one, or less, is a reason to look. */
-function warnOfShrinking(job: Job): void {
-  const { database, bytes = 0, previousBytes = 0 } = job.facts;
-  if (bytes * 2 > previousBytes) return;
-  const percent = ((1 - bytes / previousBytes) * 100).toFixed(1);
-  job.warn(
-    `${database} is ${percent} % smaller than the last backup (${bytesText(bytes)}, it was ${bytesText(previousBytes)})`,
-  );
+function warnOf({ facts, warn }: Job, suspicions: readonly Reason[]): void {
+  facts.suspicious = suspicions.map(({ text }) => text);
+  warn(`${facts.database} looks suspicious: ${facts.suspicious.join("; ")}; ${untilSettled}`);
 }
 
-/** Rows of every table, hidden from those who cannot read the backup. */
-async function describeRows(
-  { tables, rows }: Contents,
-  recipients: readonly string[] | undefined,
-): Promise<Pick<ManifestFacts, "tables" | "rows">> {
-  if (!rows) return {};
-  const counts = Object.fromEntries(
-    [...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]),
-  );
-  const total = [...rows.values()].reduce((sum, count) => sum + count, 0);
-  return { rows: total, tables: recipients ? await sealJson(counts, recipients) : counts };
-}
+/** Rows of every table; undefined where the reader does not count them. */
+const countsOf = ({ tables, rows }: Contents): Record<string, number> | undefined =>
+  rows && Object.fromEntries([...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]));
 
-/** Size of the last good backup of ours. */
-async function previousBytes(
-  identity: Identity,
-  places: readonly { place: Place; backups: Stored[] }[],
-): Promise<number | undefined> {
-  const newest = places.map(({ place, backups }) => newestOfOurs(place, backups, identity));
-  return newestGood((await Promise.all(newest)).flatMap((backup) => backup ?? []))?.bytes;
-}
+/** The rows of every table are hidden from those who cannot read the backup. */
+const describeRows = async (counts: Record<string, number>, recipients: readonly string[] | undefined) => ({
+  rows: Object.values(counts).reduce((sum, count) => sum + count, 0),
+  tables: recipients ? await sealJson(counts, recipients) : counts,
+});
 
 /** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
 async function listRemote(

@@ -74,6 +74,16 @@ describe("by days", () => {
     expect(plan(ages.map((age) => old(age))).refusal?.includes("has the clock jumped") ?? false).toBe(held);
   });
 
+  test.each<[string, Candidate[], boolean]>([
+    ["the newest is suspicious", [old(0, { suspicious: true }), old(9)], true],
+    ["an older one was", [old(0), old(1, { suspicious: true }), old(9)], false],
+    ["another server's newest is", [old(0, { suspicious: true, owner: "other" }), old(1), old(9)], false],
+    ["nothing would be deleted", [old(0, { suspicious: true }), old(2)], false],
+  ])("a suspicious backup holds retention: %s", (_, backups, held) => {
+    expect(plan(backups).refusal?.includes("backup --accept") ?? false).toBe(held);
+    if (held) expect(expired(backups)).toEqual([]);
+  });
+
   test("says of each that stays why", () => {
     const backups = [old(0), old(3), old(30, { committed: false }), old(-2), old(31, { owner: "other" }), old(8)];
     const kept = new Map(plan(backups).fates.map(({ backup, kept: why }) => [backup, why.join(", ")]));

@@ -10,7 +10,8 @@ function owned(word: string): Owned {
     word === "?" ? undefined : { system: word, server: "db:1", site: `site of ${word}`, siteIsSet: word === "x" };
   const present = { system: "A", server: "db:1", site: "host", siteIsSet: false };
   const backup = { database: "app", time: new Date(0), sequence: 1, compression: "gzip", encrypted: false } as const;
-  return { name: word, bytes: 1, backup, committed: true, proved: false, identity, owner: ownerOf(identity, present) };
+  const stored = { name: word, bytes: 1, backup, committed: true, proved: false, suspicious: false };
+  return { ...stored, identity, owner: ownerOf(identity, present) };
 }
 
 type Case = [place: "folder" | "bucket", read: string, chosen: number | undefined, why: string, isNew?: boolean];

@@ -1,0 +1,73 @@
+/** Judges a new backup by the last one that was not suspicious. */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import type { Identity } from "../archive/identity.ts";
+import type { Weighed } from "../archive/suspicion.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import { replaceFile } from "../base/replace-file.ts";
+import { newestNormal } from "../places/choose.ts";
+import { newestGood, type Place, type Stored } from "../places/place.ts";
+
+interface Known {
+  /** BACKUP_DIR. */
+  local: Place;
+  database: string;
+}
+
+/** A backup that others are compared with. */
+export type Normal = Weighed & { name: string };
+
+/** The last backup of ours that was not suspicious, as far as it can be read. Does not throw. */
+export async function findNormal(
+  { local, database }: Known,
+  identity: Identity,
+  places: readonly { place: Place; backups: Stored[] }[],
+): Promise<Normal | undefined> {
+  const found = await Promise.all(
+    places.map(async ({ place, backups }) => {
+      const normal = await newestNormal(place, backups, identity);
+      return normal ? [{ ...normal, place }] : [];
+    }),
+  );
+  const normal = newestGood(found.flat());
+  const manifest = await normal?.place.manifest(normal.name).catch(() => undefined);
+  if (!normal || !manifest) return undefined;
+  const { tables } = manifest;
+  return {
+    ...manifest,
+    name: normal.name,
+    tables: typeof tables === "string" ? countsOf(local, database, normal.name) : tables,
+  };
+}
+
+/** Rows of the tables of backups, by their names. */
+const schema = z.record(z.string(), z.record(z.string(), z.int()));
+const countsFile = (local: Place, database: string) => local.locate(`.${encodeURIComponent(database)}.counts.json`);
+
+/** Rows of the tables of an encrypted backup, which its manifest shows to nobody here; undefined when they were not kept. */
+function countsOf(local: Place, database: string, name: string): Record<string, number> | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(countsFile(local, database), "utf8")))[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Keeps the rows of an encrypted backup to judge the next, and those of the one before, should this one not be finished. Only their
+ * owner can read them. That they cannot be kept is logged only.
+ */
+export function keepCounts(
+  { local, database }: Known,
+  backups: readonly (Pick<Normal, "name" | "tables"> | undefined)[],
+  log: Logger,
+): void {
+  const path = countsFile(local, database);
+  const counts = Object.fromEntries(backups.flatMap((one) => (one?.tables ? [[one.name, one.tables]] : [])));
+  try {
+    replaceFile(path, `${JSON.stringify(counts)}\n`, 0o600);
+  } catch (error) {
+    log.warn(`cannot keep the rows of this backup in ${path}, to judge the next one: ${messageOf(error)}`);
+  }
+}
