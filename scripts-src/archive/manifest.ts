@@ -45,6 +45,8 @@ const schema = z.lazy(() => {
     tables: z.union([z.record(z.string(), count), z.string()]).optional(),
     /** Why it may have lost data (see `suspicion.ts`); absent when nothing speaks against it. */
     suspicious: z.array(z.string()).optional(),
+    /** The database's own properties, as data; sealed like `tables`. */
+    create: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
     /** Extra words given to the dump program. */
     dumpOptions: z.array(z.string()),
     /** Character set of the database. */

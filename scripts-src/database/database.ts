@@ -1,6 +1,6 @@
 import type { Logger } from "../base/log.ts";
 import type { Comparing } from "./fingerprint.ts";
-import type { Restoring } from "./restoring.ts";
+import type { DatabaseProperties, Restoring } from "./restoring.ts";
 
 export type Engine = "postgresql" | "mysql" | "mariadb";
 
@@ -89,6 +89,9 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
   readonly server: Server;
   /** False: the login was to another database of the server. */
   readonly exists: boolean;
+
+  /** The database's own properties, for the manifest (`create`). */
+  properties(): Promise<DatabaseProperties>;
 
   /** All databases of the server. */
   databases(): Promise<ServerDatabase[]>;

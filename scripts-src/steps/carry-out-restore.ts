@@ -2,10 +2,11 @@
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { counted, durationText } from "../base/text.ts";
-import type { Loaded, Scratch, ScratchOptions } from "../database/restoring.ts";
+import type { Loaded, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import type { Planned } from "./plan-restore.ts";
 import { restoreCommand } from "./restore-command.ts";
+import { propertiesOf } from "./properties.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 import { takeSafetyBackup } from "./safety-backup.ts";
 
@@ -31,14 +32,12 @@ async function withState({ database, target }: Planned, error: unknown): Promise
   return new Failure(`${message}\n${state}`, { status, hints, cause });
 }
 
-const propertiesOf = ({ file }: Planned): Pick<ScratchOptions, "properties"> =>
-  file.manifest ? { properties: { encoding: file.manifest.encoding } } : {};
-
 const done = ({ database, file }: Planned) => `restore done: ${database.where} now holds what ${file.name} holds`;
 
 async function restoreBeside(job: Job<RestoreOptions>, planned: Planned): Promise<string> {
   const { log, options } = job;
-  await using scratch = await planned.database.createScratch({ purpose: "restore", ...propertiesOf(planned) });
+  const properties = await propertiesOf(job, planned.file, { roles: !options.noOwner });
+  await using scratch = await planned.database.createScratch({ purpose: "restore", properties });
   await load(job, planned, scratch);
   const exchanged = await scratch.exchange();
   const { before, undo, drop } = exchanged;
@@ -55,7 +54,8 @@ async function restoreBeside(job: Job<RestoreOptions>, planned: Planned): Promis
 
 async function restoreInto(job: Job<RestoreOptions>, planned: Planned, name: string): Promise<string> {
   const { database, file } = planned;
-  await using scratch = await database.createScratch({ purpose: "into", name, ...propertiesOf(planned) });
+  const properties = await propertiesOf(job, file, { roles: !job.options.noOwner });
+  await using scratch = await database.createScratch({ purpose: "into", name, properties });
   const { skipped } = await load(job, planned, scratch);
   await scratch.keep();
   const copy = `the database ${name} now holds`;

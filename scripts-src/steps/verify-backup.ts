@@ -9,6 +9,7 @@ import type { Connected, Contents } from "../database/database.ts";
 import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { compareCopy } from "./compare-copy.ts";
+import { propertiesOf } from "./properties.ts";
 import { askQuery } from "./verify-query.ts";
 
 export interface ToProve {
@@ -72,14 +73,14 @@ interface Copy {
 
 /** The backup as a database; with owners and privileges where the login can give them, else without. */
 async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDisposable> {
-  const full = await attempt(wanted, false).catch((error: unknown) => {
+  const full = await attempt(job, wanted, false).catch((error: unknown) => {
     job.signal.throwIfAborted();
     if (!(error instanceof Failure)) throw error;
     return error;
   });
   if (!(full instanceof Failure)) return full;
   try {
-    const copy = await attempt(wanted, true);
+    const copy = await attempt(job, wanted, true);
     job.log.info(`restored without owners and privileges, because with them: ${messageOf(full)}`);
     return copy;
   } catch {
@@ -88,14 +89,14 @@ async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDispo
   }
 }
 
-async function attempt(wanted: ToProve, noOwner: boolean): Promise<Copy & AsyncDisposable> {
+async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Copy & AsyncDisposable> {
   const { database, file, contents, trusted } = wanted;
   const options = { noOwner, keepGoing: false, asleep: true, trusted };
   const plan = await database.plan(contents, await database.target(), options);
   const problems = [...plan.problems, ...plan.createProblems];
   if (problems.length > 0) throw cannotProve(database, file, problems);
   const started = Date.now();
-  const properties = file.manifest ? { encoding: file.manifest.encoding } : {};
+  const properties = await propertiesOf(job, file, { roles: false });
   const scratch = await database.createScratch({ purpose: "verify", properties });
   try {
     const progress = showProgress("verify", file.bytes);

@@ -1,5 +1,6 @@
-/** Which databases the server has. */
+/** Which databases the server has, and with what properties. */
 import type { ServerDatabase } from "../database.ts";
+import type { DatabaseProperties } from "../restoring.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";
 
@@ -9,4 +10,14 @@ const systems = ["information_schema", "performance_schema", "mysql", "sys"];
 export async function listDatabases(connection: Connection, client: Client): Promise<ServerDatabase[]> {
   const rows = await query(connection, client, "SELECT schema_name FROM information_schema.schemata ORDER BY 1");
   return rows.map(([name = ""]) => ({ name, isSystem: systems.includes(name) || name.startsWith("#mysql50#") }));
+}
+
+/** The character set and collation of tables that name none. */
+export async function propertiesOf(connection: Connection, client: Client): Promise<DatabaseProperties> {
+  const [[charset, collation] = []] = await query(
+    connection,
+    client,
+    "SELECT @@character_set_database, @@collation_database",
+  );
+  return { charset, collation };
 }

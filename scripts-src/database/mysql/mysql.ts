@@ -3,7 +3,7 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
-import { listDatabases } from "./databases.ts";
+import { listDatabases, propertiesOf } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
@@ -34,6 +34,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       ...database,
       engine: contact.kind.family,
       server: contact.server,
+      properties: () => propertiesOf(connection, contact.client),
       databases: () => listDatabases(connection, contact.client),
       async checkReading() {
         checkSight(contact, options, target.database);

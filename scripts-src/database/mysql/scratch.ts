@@ -126,7 +126,13 @@ async function create(place: Place, name: string, properties: DatabaseProperties
   );
   const wanted = properties?.collation;
   const collation = typeof wanted === "string" && /^\w+$/.test(wanted) ? wanted : present;
-  await session.ask(
-    `CREATE DATABASE ${quoteName(name)}${collation ? ` COLLATE ${collation}` : ""}; ${mark(name, place.database)}`,
-  );
+  const make = (words: string) =>
+    session.ask(`CREATE DATABASE ${quoteName(name)}${words}; ${mark(name, place.database)}`);
+  await make(collation ? ` COLLATE ${collation}` : "").catch(async (error: unknown) => {
+    // collations differ between MySQL and MariaDB
+    const charset = properties?.charset;
+    if (!messageOf(error).includes("1273") || typeof charset !== "string" || !/^\w+$/.test(charset)) throw error;
+    place.connection.log.warn(`the new database compares texts differently: ${messageOf(error)}`);
+    await make(` CHARACTER SET ${charset}`);
+  });
 }

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
+import { propertiesOf } from "./create.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
@@ -37,6 +38,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       ...openRestoring(connection, contact, { sessions, dumpOptions: options }),
       server,
       exists,
+      properties: () => propertiesOf(connection, clients.psql, server.major),
       databases: () => listDatabases(connection, clients.psql),
       checkReading: () => checkReading(connection, clients.psql, options),
       dump: () => dump(connection, clients, options),

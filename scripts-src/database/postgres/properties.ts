@@ -9,8 +9,12 @@ import { splitStatements } from "./statements.ts";
 
 export interface PropertyStatements {
   create: string;
+  /** What comes next where that fails: less and less alike. */
+  otherwise?: string[];
   /** What may be refused, so that it is before a long load. */
   early: string[];
+  /** Each on its own: what is refused is warned of. */
+  optional?: string[];
   /** What would be in the way of the load (limit of connections, read-only), or is for the finished database (comment). */
   late: string[];
 }

@@ -5,6 +5,7 @@ import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
 import type { Removal } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
+import { statementsFor } from "./create.ts";
 import { dump } from "./dump.ts";
 import { loadFilter } from "./filter.ts";
 import type { Ground } from "./ground.ts";
@@ -88,15 +89,18 @@ async function openScratch(
 ): Promise<Scratch> {
   const { present, psql } = ground;
   const encoding = options.properties?.encoding;
-  const beside = await createBeside(ground, options, (fresh) =>
-    ground.exists
-      ? readProperties(present, clients, fresh, server.major)
-      : Promise.resolve(
-          defaultProperties(fresh, {
+  const asBefore = !ground.exists || ground.empty || options.purpose === "verify";
+  const beside = await createBeside(
+    ground,
+    options,
+    async (fresh) =>
+      (asBefore && options.properties && statementsFor(fresh, options.properties)) ||
+      (ground.exists
+        ? readProperties(present, clients, fresh, server.major)
+        : defaultProperties(fresh, {
             encoding: typeof encoding === "string" ? encoding : undefined,
             serverEncoding: server.encoding,
-          }),
-        ),
+          })),
   );
   const { connection } = beside;
   return {

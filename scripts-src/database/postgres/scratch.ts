@@ -40,17 +40,36 @@ export async function createBeside(
     }
   }
 
+  /** The first way that works; an error is that of the best one. */
+  async function create(ways: readonly string[], mark: string): Promise<void> {
+    const errors: unknown[] = [];
+    for (const way of ways) {
+      const what = `cannot create the database ${fresh}`;
+      const failed = await execute(unstoppable, psql, what, `${patience}${way}\n${mark}\n`).then(
+        () => false,
+        (error) => errors.push(error),
+      );
+      if (failed) continue;
+      if (errors.length > 0)
+        maintenance.log.warn(`the new database sorts and compares texts differently: ${messageOf(errors[0])}`);
+      return;
+    }
+    throw errors[0];
+  }
+
   try {
     // The server goes on with a CREATE DATABASE whose client has ended; psql goes on with its input when we have. Together they leave
     // no database without the comment by which it is found again.
     const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
-    await execute(
-      unstoppable,
-      psql,
-      `cannot create the database ${fresh}`,
-      `${patience}${properties.create}\n${mark}\n`,
-    );
+    await create([properties.create, ...(properties.otherwise ?? [])], mark);
     await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(properties.early));
+    for (const sql of properties.optional ?? [])
+      await execute(maintenance, psql, "not restored of the database's properties", sql).catch((error: unknown) => {
+        maintenance.signal.throwIfAborted();
+        maintenance.log.warn(
+          `${messageOf(error)} (${sql.replace(identifier(fresh), identifier(name ?? present.database))})`,
+        );
+      });
   } catch (error) {
     await discard();
     throw error;

@@ -1,0 +1,85 @@
+/** R15: a database comes back on another server with its owner, settings, privileges and comment; the application goes on working. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+
+setDefaultTimeout(180_000);
+
+let old: PostgresServer;
+let fresh: PostgresServer;
+let scripts: Installation;
+beforeAll(async () => {
+  [old, fresh] = await Promise.all([startPostgres(15), startPostgres(17)]);
+  for (const server of [old, fresh]) await server.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'secret'; CREATE ROLE reader");
+  await old.sql("postgres", "CREATE ROLE gone");
+  scripts = installScripts(old.settings("shop"));
+});
+afterAll(async () => {
+  await Promise.all([old.stop(), fresh.stop()]);
+  scripts.remove();
+});
+
+/** What pg_dump --create writes of a database, as the server says it. */
+const properties = (server: PostgresServer, name: string) =>
+  server.sql(
+    "postgres",
+    `SELECT pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba), datconnlimit, datistemplate,
+      (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(datacl) a), shobj_description(d.oid, 'pg_database'),
+      (SELECT string_agg(coalesce(rolname, '-') || ' ' || array_to_string(setconfig, ';'), '|' ORDER BY rolname)
+        FROM pg_db_role_setting LEFT JOIN pg_roles r ON r.oid = setrole WHERE setdatabase = d.oid)
+     FROM pg_database d WHERE datname = '${name}'`,
+  );
+
+test("R15: owner, encoding, locale, settings, privileges, limit and comment come back; a role that is missing is warned of", async () => {
+  await old.createDatabase(
+    "shop",
+    `CREATE SCHEMA app; CREATE TABLE app.t AS SELECT 1 AS id; GRANT USAGE ON SCHEMA app TO app; GRANT SELECT ON app.t TO app;
+     ALTER DATABASE shop OWNER TO app; ALTER DATABASE shop SET search_path TO app, "We ird", public; ALTER DATABASE shop SET work_mem = '5MB';
+     ALTER DATABASE shop SET my.setting TO 'it''s \\ ü'; ALTER ROLE app IN DATABASE shop SET statement_timeout = '9min';
+     ALTER DATABASE shop SET default_transaction_read_only = on;
+     REVOKE ALL ON DATABASE shop FROM PUBLIC; GRANT CONNECT ON DATABASE shop TO reader WITH GRANT OPTION;
+     COMMENT ON DATABASE shop IS 'the "shop"'; ALTER DATABASE shop CONNECTION LIMIT 17;`,
+    "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+  );
+  const backup = await scripts.run("backup");
+  expectSuccess(backup);
+  expect(JSON.parse(readFileSync(`${backup.stdout.trim()}.json`, "utf8"))).toMatchObject({
+    create: { owner: "app", encoding: "LATIN1", connectionLimit: 17, comment: 'the "shop"' },
+  });
+  scripts.configure({ ...fresh.settings("shop"), DB_CLIENT_DIR: fresh.clientDir });
+  const restored = await scripts.run("restore", ["--yes"]);
+  expectSuccess(restored);
+  expect(restored.stderr).not.toContain("properties");
+  expect(await properties(fresh, "shop")).toBe(await properties(old, "shop"));
+  const login = new Bun.SQL(fresh.url("shop", { user: "app", password: "secret" }), { max: 1 });
+  expect(await login`SELECT id FROM t`.values()).toEqual([[1]]);
+  await login.close();
+});
+
+test("a property that the new server refuses costs a warning, not the restore; a manifest's text is never run as SQL", async () => {
+  await old.createDatabase("odd", `CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE odd OWNER TO gone; GRANT CONNECT ON DATABASE odd TO gone`);
+  scripts.configure(old.settings("odd"));
+  const path = (await scripts.run("backup")).stdout.trim();
+  const manifest = JSON.parse(readFileSync(`${path}.json`, "utf8")) as { create: Record<string, unknown> };
+  Object.assign(manifest.create, {
+    collate: "xx_YY",
+    ctype: "xx_YY",
+    comment: "'; CREATE ROLE evil; --\\",
+    settings: [
+      { role: null, name: 'search_path TO x; CREATE ROLE evil; --"', value: "x" },
+      { role: null, name: "search_path", value: "x; CREATE ROLE evil" },
+      { role: 'a"; CREATE ROLE evil; --', name: "work_mem", value: "1MB'; CREATE ROLE evil; --" },
+    ],
+  });
+  await Bun.write(`${path}.json`, `${JSON.stringify(manifest, null, 2)}\n`);
+  scripts.configure({ ...fresh.settings("odd"), DB_CLIENT_DIR: fresh.clientDir });
+  const restored = await scripts.run("restore", ["--yes"]);
+  expectSuccess(restored);
+  expect(restored.stderr).toMatch(/WARN restore: the new database sorts and compares texts differently: .*xx_YY/);
+  expect(restored.stderr).toMatch(/WARN restore: not restored of the database's properties: .*role "gone" does not exist/);
+  expect(await fresh.sql("odd", "SELECT id FROM public.t")).toBe("1");
+  expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'")).toBe("0");
+  expect(await properties(fresh, "odd")).toContain("'; CREATE ROLE evil; --\\");
+});
