@@ -147,6 +147,11 @@ SMTP_PASSWORD=''
 # 64. Default: the cores available to the program.
 #BACKUP_JOBS='2'
 
+# Also back up the server's roles (PostgreSQL) or accounts (MySQL, MariaDB), with what they may do,
+# as @roles_TIME.sql.gz. restore --all creates those that are missing on a new server. Values: true,
+# false. Default: true with DB_NAMES, else false.
+#BACKUP_ROLES='true'
+
 # false: stream the backup straight to S3 and keep no local file (needs backup --upload or
 # schedule). Values: true, false. Default: true (false in the container image).
 #BACKUP_KEEP_LOCAL='true'

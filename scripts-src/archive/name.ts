@@ -7,6 +7,10 @@ import { stampOf } from "../base/text.ts";
 
 export type Compression = "gzip" | "zstd" | "none";
 
+/** In the place of a database's name: the server's roles (accounts), in a file `@roles_…`. No database can be called so. */
+export const serverRoles = "@roles\0";
+const rolesWord = "@roles";
+
 export interface BackupName {
   database: string;
   /** UTC, whole seconds. */
@@ -22,10 +26,11 @@ const extensions = { gzip: ".sql.gz", zstd: ".sql.zst", none: ".sql" } as const;
 const compressions = { ".sql.gz": "gzip", ".sql.zst": "zstd", ".sql": "none" } as const;
 
 const pattern =
-  /^(?<database>[\w.%-]+)_(?<day>\d{4}-\d\d-\d\d)_(?<clock>\d\d-\d\d-\d\d)(?:-(?<sequence>[1-9]\d{0,5}))?(?<extension>\.sql(?:\.gz|\.zst)?)(?<age>\.age)?$/;
+  /^(?<database>@roles|[\w.%-]+)_(?<day>\d{4}-\d\d-\d\d)_(?<clock>\d\d-\d\d-\d\d)(?:-(?<sequence>[1-9]\d{0,5}))?(?<extension>\.sql(?:\.gz|\.zst)?)(?<age>\.age)?$/;
 
 /** Percent-encodes the UTF-8 bytes of all but A-Z a-z 0-9 `.` `_` `-`, and of a `.` or `-` at the start (hidden file, option). */
 function encodeDatabase(database: string): string {
+  if (database === serverRoles) return rolesWord;
   if (database === "" || !database.isWellFormed()) throw new Failure("the database's name is empty or not valid text");
   return database.replace(/^[.-]|[^A-Za-z0-9._-]/gu, (character) =>
     [...Buffer.from(character)].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
@@ -49,7 +54,7 @@ export function parseBackupName(name: string): BackupName | undefined {
   if (Number.isNaN(time.getTime())) return undefined;
   try {
     const parsed: BackupName = {
-      database: decodeURIComponent(database),
+      database: database === rolesWord ? serverRoles : decodeURIComponent(database),
       time,
       sequence: Number(sequence ?? 1),
       compression: compressions[extension as keyof typeof compressions],

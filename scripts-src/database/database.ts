@@ -1,5 +1,6 @@
 import type { Logger } from "../base/log.ts";
 import type { Comparing } from "./fingerprint.ts";
+import type { ServerRoles } from "./roles.ts";
 import type { DatabaseProperties, Restoring } from "./restoring.ts";
 
 export type Engine = "postgresql" | "mysql" | "mariadb";
@@ -89,6 +90,8 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
   readonly server: Server;
   /** False: the login was to another database of the server. */
   readonly exists: boolean;
+
+  readonly roles: ServerRoles;
 
   /** The database's own properties, for the manifest (`create`). */
   properties(): Promise<DatabaseProperties>;

@@ -292,6 +292,15 @@ const settings = {
     default: "the cores available to the program",
     values: "1 to 64",
   }),
+  BACKUP_ROLES: about(() => flag().optional(), {
+    group: "backup",
+    meaning:
+      "Also back up the server's roles (PostgreSQL) or accounts (MySQL, MariaDB), with what they may do, as @roles_TIME.sql.gz. " +
+      "restore --all creates those that are missing on a new server.",
+    example: "true",
+    default: "true with DB_NAMES, else false",
+    values: "true, false",
+  }),
   BACKUP_KEEP_LOCAL: about(() => flag().default(true), {
     group: "backup",
     meaning: "false: stream the backup straight to S3 and keep no local file (needs backup --upload or schedule).",

@@ -8,6 +8,7 @@ import { inFolder, prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
+import { backUpRoles, wantsRoles } from "./back-up-roles.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
 import { chooseDatabases } from "./choose-databases.ts";
 import { checkNotices } from "./check-notices.ts";
@@ -32,22 +33,28 @@ export interface BackupOptions {
 export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
   if (job.options.dryRun) return { summary: "", output: await checkAll(await backupChecks(job)) };
   const folder = backupFolder(job);
-  const chosen = await chooseDatabases(job, job.options.database, folder);
   await prepareFolder(folder);
-  if (!chosen) return backUp(job, folder);
-  job.facts.server = openDatabase(job.settings, job).where;
-  return eachDatabase(job, chosen, (one) => backUp(one, folder));
+  const chosen = await chooseDatabases(job, job.options.database, folder);
+  if (chosen) job.facts.server = openDatabase(job.settings, job).where;
+  try {
+    return await (chosen ? eachDatabase(job, chosen, (one) => backUp(one, folder)) : backUp(job, folder));
+  } finally {
+    if (wantsRoles(job) && !job.options.database && !job.signal.aborted)
+      await backUpRoles(job, folder, () => openPlaces(job, folder));
+  }
 }
+
+const openPlaces = async (job: Job<BackupOptions>, folder: string): Promise<Places> => ({
+  local: inFolder(folder),
+  remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
+});
 
 /** Takes a backup of the database that the settings name. */
 async function backUp(job: Job<BackupOptions>, folder: string): Promise<Result> {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
   using _lock = takeLock(folder, lockName(database), job.script);
-  const places: Places = {
-    local: inFolder(folder),
-    remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
-  };
+  const places = await openPlaces(job, folder);
   for (const place of [places.local, places.remote]) await place?.sweep(database.name);
   const connected = await database.connect().catch((error: unknown) => {
     if (error instanceof Failure && !job.signal.aborted) throw new Unreachable(messageOf(error), error);

@@ -12,7 +12,8 @@ let fresh: PostgresServer;
 let scripts: Installation;
 beforeAll(async () => {
   [old, fresh] = await Promise.all([startPostgres(15), startPostgres(17)]);
-  for (const server of [old, fresh]) await server.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'secret'; CREATE ROLE reader");
+  for (const server of [old, fresh])
+    await server.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'secret'; CREATE ROLE reader");
   await old.sql("postgres", "CREATE ROLE gone");
   scripts = installScripts(old.settings("shop"));
 });
@@ -59,7 +60,10 @@ test("R15: owner, encoding, locale, settings, privileges, limit and comment come
 });
 
 test("a property that the new server refuses costs a warning, not the restore; a manifest's text is never run as SQL", async () => {
-  await old.createDatabase("odd", `CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE odd OWNER TO gone; GRANT CONNECT ON DATABASE odd TO gone`);
+  await old.createDatabase(
+    "odd",
+    `CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE odd OWNER TO gone; GRANT CONNECT ON DATABASE odd TO gone`,
+  );
   scripts.configure(old.settings("odd"));
   const path = (await scripts.run("backup")).stdout.trim();
   const manifest = JSON.parse(readFileSync(`${path}.json`, "utf8")) as { create: Record<string, unknown> };
@@ -78,7 +82,9 @@ test("a property that the new server refuses costs a warning, not the restore; a
   const restored = await scripts.run("restore", ["--yes"]);
   expectSuccess(restored);
   expect(restored.stderr).toMatch(/WARN restore: the new database sorts and compares texts differently: .*xx_YY/);
-  expect(restored.stderr).toMatch(/WARN restore: not restored of the database's properties: .*role "gone" does not exist/);
+  expect(restored.stderr).toMatch(
+    /WARN restore: not restored of the database's properties: .*role "gone" does not exist/,
+  );
   expect(await fresh.sql("odd", "SELECT id FROM public.t")).toBe("1");
   expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'")).toBe("0");
   expect(await properties(fresh, "odd")).toContain("'; CREATE ROLE evil; --\\");

@@ -2,6 +2,7 @@
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
+import { serverAccounts } from "./accounts.ts";
 import { connectionFrom } from "./connection.ts";
 import { listDatabases, propertiesOf } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
@@ -34,6 +35,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       ...database,
       engine: contact.kind.family,
       server: contact.server,
+      roles: serverAccounts(connection, contact),
       properties: () => propertiesOf(connection, contact.client),
       databases: () => listDatabases(connection, contact.client),
       async checkReading() {

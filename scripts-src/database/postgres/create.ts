@@ -138,4 +138,4 @@ const namesIn = (list: string): string =>
 
 /** A text whatever standard_conforming_strings says. */
 export const text = (value: string): string =>
-  value.includes("\\") ? ` E${literal(value.replaceAll("\\", "\\\\"))}` : literal(value);
+  value.includes("\\") ? `E${literal(value.replaceAll("\\", "\\\\"))}` : literal(value);

@@ -10,6 +10,7 @@ import { probe } from "./probe.ts";
 import { dumpReader } from "./reader.ts";
 import { listDatabases } from "./databases.ts";
 import { checkReading } from "./reading.ts";
+import { serverRoles } from "./roles.ts";
 import { openRestoring } from "./restoring.ts";
 
 /** More than this one dump cannot feed. */
@@ -38,6 +39,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       ...openRestoring(connection, contact, { sessions, dumpOptions: options }),
       server,
       exists,
+      roles: serverRoles(connection, clients.psql, server.major),
       properties: () => propertiesOf(connection, clients.psql, server.major),
       databases: () => listDatabases(connection, clients.psql),
       checkReading: () => checkReading(connection, clients.psql, options),

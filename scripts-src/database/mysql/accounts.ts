@@ -1,0 +1,167 @@
+/** Accounts and roles of MySQL and MariaDB as the statements that the server itself writes, without those that every server has. */
+import { messageOf } from "../../base/errors.ts";
+import type { ServerRoles } from "../roles.ts";
+import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import { quoteName, quoteText } from "./names.ts";
+import type { Contact } from "./probe.ts";
+import { Session } from "./session.ts";
+
+const systems = [
+  "root",
+  "mysql",
+  "mysql.sys",
+  "mysql.session",
+  "mysql.infoschema",
+  "mariadb.sys",
+  "PUBLIC",
+  "rdsadmin",
+];
+
+const account = "`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?";
+/** Nothing of it can end the statement or hide another one. */
+const one = /^(?:[^;`'"\\/#-]|`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'|-(?!-))*;$/s;
+const forms = {
+  create: new RegExp(`^CREATE (?:USER|ROLE) (${account})(?: .*)?;$`, "s"),
+  grant: new RegExp(`^GRANT .* TO (${account})(?: WITH (?:GRANT|ADMIN) OPTION)?;$`, "s"),
+  revoke: new RegExp(`^REVOKE .* FROM (${account});$`, "s"),
+  standard: new RegExp(`^ALTER USER (${account}) DEFAULT ROLE (?:${account},?)+;$`, "s"),
+  standardMariadb: new RegExp(`^SET DEFAULT ROLE ${account} FOR (${account});$`, "s"),
+};
+const ownerOf = (statement: string): string | undefined =>
+  Object.values(forms)
+    .map((form) => form.exec(statement)?.[1])
+    .find((owner) => owner !== undefined);
+
+const everything = / ON \*\.\* TO /;
+
+export function serverAccounts(connection: Connection, contact: Contact): ServerRoles {
+  const { kind, client } = contact;
+  const isMariadb = kind.family === "mariadb";
+  const place = inDatabase(connection, everywhere);
+  const list = async () => {
+    const isRole = isMariadb
+      ? "is_role = 'Y'"
+      : "authentication_string = '' AND account_locked = 'Y' AND password_expired = 'Y'";
+    const rows = await query(place, client, `SELECT user, host, ${isRole} FROM mysql.user ORDER BY 3 DESC, 1, 2`);
+    return rows.map(([user = "", host = "", role]) => ({ user, host, isRole: role === "1" }));
+  };
+  const nameOf = ({ user, host, isRole }: Awaited<ReturnType<typeof list>>[number]) =>
+    isMariadb && isRole ? quoteName(user) : `${quoteName(user)}@${quoteName(host)}`;
+
+  /** Carries out each statement, whatever becomes of the others. */
+  async function each(
+    statements: readonly string[],
+    refused: (statement: string, why: string) => void,
+  ): Promise<string[][]> {
+    let session: Session | undefined;
+    const answers: string[][] = [];
+    for (const statement of statements) {
+      try {
+        session ??= new Session(place, client, "refused");
+        // MySQL writes hashes as they are otherwise, with control characters
+        if (!isMariadb) session.write("SET print_identified_with_as_hex = 1;\n");
+        answers.push((await session.ask(statement)).map(([line = ""]) => line));
+      } catch (error) {
+        connection.signal.throwIfAborted();
+        await session?.stop();
+        session = undefined;
+        answers.push([]);
+        refused(statement, messageOf(error).replace(/^refused: /, ""));
+      }
+    }
+    await session?.stop();
+    return answers;
+  }
+
+  async function read() {
+    const accounts = (await list()).filter(({ user }) => user !== "" && !systems.includes(user));
+    const notes: string[] = [];
+    const questions = accounts.flatMap((one) => [
+      isMariadb && one.isRole ? "DO 0" : `SHOW CREATE USER ${quoteText(one.user)}@${quoteText(one.host)}`,
+      `SHOW GRANTS FOR ${quoteText(one.user)}${isMariadb && one.isRole ? "" : `@${quoteText(one.host)}`}`,
+    ]);
+    const answers = await each(questions, (what, why) => notes.push(`without what ${what} would give: ${why}`));
+    const created: string[] = [];
+    const granted: string[] = [];
+    const standard: string[] = [];
+    for (const [at, one] of accounts.entries()) {
+      const name = nameOf(one);
+      const [create] = answers[2 * at] ?? [];
+      created.push(isMariadb && one.isRole ? `CREATE ROLE ${name};` : `${withoutDefaultRole(create ?? "")};`);
+      const roles = / DEFAULT ROLE ((?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+)/.exec(create ?? "")?.[1];
+      if (roles) standard.push(`ALTER USER ${name} DEFAULT ROLE ${roles};`);
+      const grants = (answers[2 * at + 1] ?? []).map((line) => `${withoutLogin(line)};`);
+      granted.push(
+        ...grants.filter((line) => ownerOf(line) === name && !/^GRANT USAGE ON \*\.\* TO [^ ]+;$/.test(line)),
+      );
+    }
+    const all = [...created, ...granted, ...standard];
+    const odd = all.filter((line) => !isOurs(line)).length;
+    if (odd > 0) notes.push(`without ${odd} statements that could not be read back safely`);
+    return { statements: all.filter(isOurs), notes };
+  }
+
+  return {
+    isOurs,
+    read,
+    async plan(statements) {
+      const present = await list();
+      const names = new Set(present.map(nameOf));
+      const wanted = statements.filter((statement) => !names.has(ownerOf(statement) ?? ""));
+      const [[partial = "OFF"] = []] = isMariadb
+        ? []
+        : await query(place, client, "SELECT if(@@partial_revokes, 'ON', 'OFF')");
+      const { kept, warnings } = withoutHalf(wanted, partial === "ON");
+      const carryOut = async (some: readonly string[]) => {
+        const refused: string[] = [];
+        await each(
+          some.map((line) => line.replace(/;$/, "")),
+          (line, why) => refused.push(`${shown(line)}: ${why}`),
+        );
+        return refused;
+      };
+      const isCreate = (line: string) => forms.create.test(line);
+      return {
+        missing: kept.filter(isCreate).map((line) => ownerOf(line) ?? ""),
+        superusers: [...new Set(kept.filter(isSuper).map((line) => ownerOf(line) ?? ""))],
+        create: () => carryOut(kept.filter(isCreate)),
+        grant: async () => [...warnings, ...(await carryOut(kept.filter((line) => !isCreate(line))))],
+      };
+    },
+  };
+}
+
+const isOurs = (statement: string) =>
+  !/[\n\r]/.test(statement) && one.test(statement) && ownerOf(statement) !== undefined;
+
+const withoutDefaultRole = (create: string) => create.replace(/ DEFAULT ROLE (?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+/, "");
+
+/** MariaDB writes the password and limits of an account into its grants, where they would change what CREATE USER has set. */
+function withoutLogin(grant: string): string {
+  const [, start = grant, rest = ""] = new RegExp(`^(GRANT .* TO ${account})( .*)?$`, "s").exec(grant) ?? [];
+  const option =
+    / WITH (?:GRANT|ADMIN) OPTION/.exec(rest)?.[0] ?? (/ WITH .*GRANT OPTION/.test(rest) ? " WITH GRANT OPTION" : "");
+  return start + option;
+}
+
+/** A right on everything without the REVOKE that belongs to it would be more than the account had. */
+function withoutHalf(statements: readonly string[], canRevoke: boolean): { kept: string[]; warnings: string[] } {
+  const halved = new Set(
+    canRevoke ? [] : statements.filter((line) => forms.revoke.test(line)).map((line) => ownerOf(line) ?? ""),
+  );
+  const isHalf = (line: string) =>
+    halved.has(ownerOf(line) ?? "") && (forms.revoke.test(line) || everything.test(line));
+  return {
+    kept: statements.filter((line) => !isHalf(line)),
+    warnings: [...halved].map(
+      (name) =>
+        `rights of ${name} on all databases, because some are revoked and partial_revokes is OFF on this server`,
+    ),
+  };
+}
+
+const isSuper = (line: string) =>
+  everything.test(line) && /^GRANT .*\b(?:ALL PRIVILEGES|SUPER|CREATE USER)\b/.test(line);
+
+/** Without its password. */
+const shown = (line: string) => line.replace(/^(CREATE USER `(?:[^`]|``)*`@`(?:[^`]|``)*`).*$/s, "$1");
