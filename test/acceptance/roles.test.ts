@@ -34,18 +34,6 @@ const roles = `
   ALTER ROLE app SET my.word TO E'a\\\\b\\nc'; ALTER ROLE ALL SET lock_timeout = '7min'; GRANT "gro""up" TO app WITH ADMIN OPTION;
   GRANT pg_monitor TO app; GRANT SET ON PARAMETER log_min_duration_statement TO app;`;
 
-/** What pg_dumpall writes of roles, but for what every server has. */
-const rolesOf = (server: PostgresServer) =>
-  server.sql(
-    "postgres",
-    `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolconnlimit, rolpassword,
-       rolvaliduntil AT TIME ZONE 'UTC', shobj_description(r.oid, 'pg_authid'),
-       (SELECT string_agg(g.rolname || admin_option, ',' ORDER BY g.rolname) FROM pg_auth_members JOIN pg_roles g ON g.oid = roleid WHERE member = r.oid),
-       (SELECT array_to_string(setconfig, '|') FROM pg_db_role_setting WHERE setrole = r.oid AND setdatabase = 0),
-       (SELECT string_agg(parname, ',') FROM pg_parameter_acl, aclexplode(paracl) WHERE grantee = r.oid)
-     FROM pg_authid r WHERE rolname !~ '^pg_' AND r.oid <> 10 AND rolname <> 'here' ORDER BY 1`,
-  );
-
 test("backup writes the roles into a file of their own, with its manifest, and prints the databases' paths alone", async () => {
   const { DB_NAME: _, ...login } = old.settings("postgres");
   await old.createDatabase(
