@@ -13,7 +13,11 @@ export const wantsRoles = ({ settings: { BACKUP_ROLES, DB_NAMES } }: Pick<Job, "
   BACKUP_ROLES ?? DB_NAMES !== undefined;
 
 /** The databases are safe by now: what goes wrong here is a warning. */
-export async function backUpRoles(job: Job, folder: string, open: () => Promise<Places>): Promise<void> {
+export async function backUpRoles(
+  job: Job<{ accept: boolean }>,
+  folder: string,
+  open: () => Promise<Places>,
+): Promise<void> {
   try {
     using _lock = takeLock(folder, lockName({ name: serverRoles }), job.script);
     const connected = await openDatabase(job.settings, job).connect();
@@ -35,7 +39,7 @@ export async function backUpRoles(job: Job, folder: string, open: () => Promise<
       properties: () => Promise.resolve({}),
     };
     const one: Job = { ...job, facts: { database: "@roles" } };
-    await takeBackup(one, roles, places);
+    await takeBackup(one, roles, places, job.options.accept);
     await pruneAll(one, roles, places);
   } catch (error) {
     job.signal.throwIfAborted();
