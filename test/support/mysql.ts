@@ -180,9 +180,13 @@ function installer(family: Family, data: string): string[] {
   return ["mariadb-install-db", "--no-defaults", `--datadir=${data}`, ...words];
 }
 
+/** A server that starts deletes whatever another one has in the same folder for temporary tables. */
+const environment = (home: string) => ({ ...process.env, TMPDIR: home });
+
 async function install(family: Family, data: string, home: string): Promise<void> {
   const argv = asUser(family, installer(family, data));
-  const child = Bun.spawn(argv, { cwd: home, stdin: "ignore", stdout: "ignore", stderr: "pipe", timeout: 120_000 });
+  const options = { cwd: home, env: environment(home), timeout: 120_000 };
+  const child = Bun.spawn(argv, { ...options, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   const words = await child.stderr.text();
   if ((await child.exited) !== 0) throw new Error(`${family} cannot be set up: ${words}`);
 }
@@ -214,7 +218,8 @@ async function launch(
   home: string,
   sql: MysqlServer["sql"],
 ): Promise<Bun.Subprocess<"ignore", "ignore", "ignore">> {
-  const server = Bun.spawn(asUser(family, argv), { cwd: home, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+  const options = { cwd: home, env: environment(home) };
+  const server = Bun.spawn(asUser(family, argv), { ...options, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   const answers = () => sql("mysql", "SELECT 1").catch(() => "");
   await until(`${family} starts`, async () => {
     if (server.exitCode !== null)

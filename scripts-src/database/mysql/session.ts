@@ -99,7 +99,7 @@ export class Session {
   async end(): Promise<void> {
     await this.#written;
     this.#ending = true;
-    await Promise.resolve(this.#program.stdin.end()).catch(() => {}); // its status says how it ended
+    await this.#reach(() => this.#program.stdin.end());
     await this.#ended;
     this.#check();
   }
@@ -137,7 +137,14 @@ export class Session {
   }
 
   async #flush(): Promise<void> {
-    if (!this.#failure) await Promise.resolve(this.#program.stdin.flush()).catch(() => {});
+    if (!this.#failure) await this.#reach(() => this.#program.stdin.flush());
+  }
+
+  /** A client that has ended makes it throw, at once or later; how it ended, its status says. */
+  async #reach(act: () => unknown): Promise<void> {
+    try {
+      await act();
+    } catch {} // see #follow
   }
 
   async #follow(): Promise<void> {

@@ -161,7 +161,7 @@ export function openSession(
     async end() {
       await written;
       ending = true;
-      await Promise.resolve(program.stdin.end()).catch(() => {}); // gone already: how, its status tells
+      await (async () => program.stdin.end())().catch(() => {}); // gone already: how, its status tells
       const stderr = await ended;
       check();
       return stderr;
