@@ -175,7 +175,7 @@ const backupOfPartial = (name: string) =>
   parseBackupName(/^\.(.+?)(?:(?:\.proof)?\.json)?\.partial$/.exec(name)?.[1] ?? "");
 
 /** Deletes a file; one that is gone already is fine. Throws `Failure`. */
-export async function removeFile(path: string): Promise<void> {
+async function removeFile(path: string): Promise<void> {
   try {
     await unlink(path);
   } catch (error) {

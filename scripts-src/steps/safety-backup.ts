@@ -1,7 +1,6 @@
-/** The state before a restore that cannot be undone, kept as a backup of its own until the restore has succeeded. */
+/** The state before a restore in place, kept as a backup of its own. */
 import { join } from "node:path";
-import { inFolder, prepareFolder, removeFile } from "../places/folder.ts";
-import { manifestName } from "../archive/name.ts";
+import { inFolder, prepareFolder } from "../places/folder.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { takeBackup } from "./take-backup.ts";
 import { openDatabase } from "../database/open.ts";
@@ -11,8 +10,6 @@ import type { Job } from "../run/script.ts";
 
 export interface SafetyBackup {
   path: string;
-  /** Removes it; the restore has succeeded, and stays so when that fails. */
-  remove(): Promise<void>;
   /** What made the restore fail, with the way back: where the state before lies and the command that loads it. */
   explain(error: unknown): unknown;
 }
@@ -30,15 +27,6 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
   job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
   return {
     path,
-    async remove() {
-      try {
-        await removeFile(path);
-        await removeFile(manifestName(path));
-        job.log.info(`removed ${path}: the restore has succeeded (--keep-safety-backup keeps it)`);
-      } catch (error) {
-        job.log.warn(`the safety backup is no longer needed, but stays: ${messageOf(error)}`);
-      }
-    },
     explain(error) {
       const { aborted } = job.signal;
       // of a restore that was stopped the last word is the signal alone
