@@ -269,6 +269,12 @@ SMTP_PASSWORD=''
 # collector.
 #METRICS_FILE='/var/lib/node_exporter/textfile/backup_scripts.prom'
 
+# File to which an HTML page is written after every run: 90 days of each database, sizes, proofs,
+# what retention deletes next. Or its location in S3, below S3_PATH; keep that bucket private, or
+# the page tells everybody the names of your databases. Values: a path, or
+# s3://BUCKET/S3_PATH/report.html.
+#REPORT_FILE='/var/www/backups/report.html'
+
 # --------------------------------------------------------------------------------------------------
 # Optional: S3-compatible storage
 # --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import type { Job, Result, Script } from "./script.ts";
 export type { Outcome };
 
 /** What a run needs of its script. */
-type Attempted = Pick<Script, "name" | "reports" | "reportsOnce" | "lastGood" | "act">;
+type Attempted = Pick<Script, "name" | "reports" | "reportsOnce" | "lastGood" | "afterwards" | "act">;
 
 /**
  * Does the job once and reports how it ended: log, metrics, mail, webhook, health check; its result goes to stdout.
@@ -74,6 +74,7 @@ async function report(script: Attempted, job: Job, outcome: Outcome, ended: Resu
     pingHealthcheck(settings, failed ? "fail" : "success", log, message),
   ]);
   job.sendLater?.(undelivered);
+  if (!declined) await script.afterwards?.(job, outcome);
 }
 
 /** A metric that cannot be written does not change the outcome. */

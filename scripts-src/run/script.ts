@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
 import type { Logger } from "../base/log.ts";
 import type { Way } from "../notify/notify.ts";
-import type { Facts, LastGood } from "../notify/outcome.ts";
+import type { Facts, LastGood, Outcome } from "../notify/outcome.ts";
 import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
 
@@ -29,6 +29,8 @@ export interface Script<Options extends object = object> {
   reportsOnce?(options: Options): boolean;
   /** Finds the newest good backup, for the notice of a failure; takes a few seconds at most. */
   lastGood?(job: Job): Promise<LastGood | undefined>;
+  /** What else is written after a run that reports itself, when its notices are sent. Does not throw. */
+  afterwards?(job: Job, outcome: Outcome): Promise<void>;
   /** Seconds that a signal leaves it between `asked` and `signal`; absent: none. */
   graceSeconds?(options: Options, settings: Settings): number;
   /** Does the work. What it returns is the last word; what it throws is the failure. */

@@ -3,6 +3,7 @@ import type { Argv } from "yargs";
 import type { Script } from "../run/script.ts";
 import { lastGood } from "../steps/last-good.ts";
 import { type BackupOptions, runBackup } from "../steps/run-backup.ts";
+import { writeReport } from "../steps/write-report.ts";
 
 export const backup: Script<BackupOptions> = {
   name: "backup",
@@ -37,6 +38,7 @@ export const backup: Script<BackupOptions> = {
       ? []
       : ["BACKUP_KEEP_LOCAL is false and --upload was not given: the backup would be kept nowhere"],
   reports: ({ dryRun }) => !dryRun,
+  afterwards: writeReport,
 
   lastGood,
   act: runBackup,

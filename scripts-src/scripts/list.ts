@@ -1,16 +1,19 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
 import type { Argv } from "yargs";
+import { resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups } from "../steps/describe-backups.ts";
 import { describeOneBackup } from "../steps/describe-one-backup.ts";
 import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
+import { writePage } from "../steps/write-report.ts";
 
 interface Options {
   name: string | undefined;
   database: string | undefined;
   all: boolean;
   json: boolean;
+  html: string | undefined;
 }
 
 /** How many backups are shown without --all. */
@@ -21,12 +24,13 @@ export const list: Script<Options> = {
   summary:
     "Shows which backups exist, in BACKUP_DIR and in S3: how old, how large, how many rows, proved when, whose, and what retention\n" +
     "will do with each of them. With NAME: everything about one backup, and the command that restores it.",
-  usage: "[NAME] [--database NAME] [--all] [--json]",
+  usage: "[NAME] [--database NAME] [--all] [--json] [--html FILE]",
   positionals: "[name]",
   examples: [
     ["list", "the newest 50 backups, of every database"],
     ["list --database app", "those of one database"],
     ["list app_2026-01-31_03-00-00.sql.gz", "everything about one backup"],
+    ["list --html report.html", "a page with charts: 90 days of every database"],
     ["list --all --json", "everything, for a program"],
   ],
   options: (yargs: Argv) =>
@@ -38,12 +42,18 @@ export const list: Script<Options> = {
         type: "boolean",
         default: false,
         describe: "As JSON; its fields are described in the documentation",
-      }),
+      })
+      .option("html", { type: "string", requiresArg: true, describe: "Write a page with charts into FILE" }),
   needs: () => [],
   reports: () => false,
 
   async act(job) {
     const { options } = job;
+    if (options.html !== undefined) {
+      const path = resolve(options.html);
+      await writePage(job, path, options.database);
+      return { summary: "", output: path };
+    }
     const found = await findAllBackups(job, options.database);
     if (options.name !== undefined)
       return showOne(

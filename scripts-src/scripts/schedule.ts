@@ -23,6 +23,7 @@ import { openOutbox, type Outbox } from "../steps/outbox.ts";
 import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
 import { beginProofs, proofChecks, readProofTicks } from "../steps/scheduled-proofs.ts";
 import { tryOut } from "../steps/try-out.ts";
+import { writeReport } from "../steps/write-report.ts";
 
 interface Options {
   check: boolean;
@@ -150,5 +151,5 @@ function backUp(job: Job, outbox: Outbox): Promise<Outcome> {
   const signal = AbortSignal.any([job.signal]);
   const run = { ...job, script: "backup", options: scheduled, facts: {}, signal, sendLater: outbox };
   const act = async (given: Job) => ({ summary: (await runBackup({ ...given, options: scheduled })).summary });
-  return attempt({ name: run.script, lastGood, act }, run);
+  return attempt({ name: run.script, lastGood, afterwards: writeReport, act }, run);
 }

@@ -11,6 +11,7 @@ import { lastGood } from "../steps/last-good.ts";
 import { listLocal, type LocalFile, requireFolder } from "../steps/local-files.ts";
 import { planWithCli, sendWithCli } from "../steps/send-with-cli.ts";
 import { planWithSdk, sendWithSdk } from "../steps/send-with-sdk.ts";
+import { writeReport } from "../steps/write-report.ts";
 
 interface Options {
   dryRun: boolean;
@@ -40,6 +41,7 @@ export const sync: Script<Options> = {
       ? ["S3_FORCE_PATH_STYLE is false: the AWS CLI cannot do that with S3_URL, set SYNC_CLIENT=sdk"]
       : [],
   reports: ({ dryRun }) => !dryRun,
+  afterwards: writeReport,
   lastGood,
 
   async act(job) {

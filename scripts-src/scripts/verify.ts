@@ -3,6 +3,7 @@ import type { Argv } from "yargs";
 import { checkAll } from "../run/checklist.ts";
 import type { Script } from "../run/script.ts";
 import { runVerify, verifyChecks, type VerifyOptions } from "../steps/run-verify.ts";
+import { writeReport } from "../steps/write-report.ts";
 
 export const verify: Script<VerifyOptions> = {
   name: "verify",
@@ -32,6 +33,7 @@ export const verify: Script<VerifyOptions> = {
       .option("dry-run", { type: "boolean", default: false, describe: "Read the backup to its end; change nothing" }),
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
   reports: ({ dryRun }) => !dryRun,
+  afterwards: writeReport,
   act: async (job) =>
     job.options.dryRun ? { summary: "", output: await checkAll(verifyChecks(job)) } : await runVerify(job),
 };

@@ -43,6 +43,9 @@ export function contradictions(settings: Settings, given: Source, broken: Readon
     problems.push(
       `${place("BACKUP_COMPRESSION_LEVEL")}: too high for ${compression}; set it to 1 to ${highestLevel[compression]}`,
     );
+  const below = `s3://${[settings.S3_BUCKET, settings.S3_PATH].filter(Boolean).join("/")}/`;
+  if (settings.REPORT_FILE?.startsWith("s3://") && !settings.REPORT_FILE.startsWith(below))
+    problems.push(`${place("REPORT_FILE")}: it must lie below S3_PATH; begin it with ${below}`);
   return problems;
 }
 

@@ -397,6 +397,14 @@ const settings = {
     meaning: "File to which metrics are written after every run, for Prometheus node_exporter's textfile collector.",
     example: "/var/lib/node_exporter/textfile/backup_scripts.prom",
   }),
+  REPORT_FILE: about(anyText, {
+    group: "schedule",
+    meaning:
+      "File to which an HTML page is written after every run: 90 days of each database, sizes, proofs, what retention deletes next. Or its location " +
+      "in S3, below S3_PATH; keep that bucket private, or the page tells everybody the names of your databases.",
+    example: "/var/www/backups/report.html",
+    values: "a path, or s3://BUCKET/S3_PATH/report.html",
+  }),
 
   S3_URL: about(() => url("http:", "https:").optional(), {
     group: "storage",

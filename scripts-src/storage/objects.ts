@@ -44,6 +44,8 @@ export const attributes = (bucket: Bucket, { name, id }: Target) => ({
 export async function putObject(bucket: Bucket, target: Target, body: Uint8Array, signal: AbortSignal): Promise<void> {
   await store(bucket, target, body.byteLength, signal, async (condition) => {
     const object = { ...attributes(bucket, target), Body: body, ContentLength: body.byteLength, ...condition };
+    // a browser shows a page only when it is called one
+    if (target.name.endsWith(".html")) Object.assign(object, { ContentType: "text/html; charset=utf-8" });
     const { ETag } = await bucket.client.send(new PutObjectCommand(object), { abortSignal: signal });
     if (ETag === undefined) throw notS3(200, "no ETag");
   });
