@@ -65,7 +65,7 @@ function asText({ title, what, warnings, hints, facts, databases, log, foot }: C
 }
 
 /** Columns as wide as their widest cell; what is to be said of a database stands below its row. */
-function databaseTable(rows: readonly DatabaseRow[]): string {
+export function databaseTable(rows: readonly DatabaseRow[]): string {
   if (rows.length === 0) return "";
   const lines = [tableHeads, ...rows.map(({ cells }) => cells)];
   const widths = tableHeads.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));

@@ -4,18 +4,19 @@ import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
 import { openDatabase } from "../database/open.ts";
-import { inFolder, lookAtFolder } from "../places/folder.ts";
+import { lookAtFolder } from "../places/folder.ts";
 import { backupFolder, nameDatabase } from "../steps/backup-folder.ts";
-import { carryOut } from "../steps/carry-out-restore.ts";
 import { checkBackup } from "../steps/check-backup.ts";
+import { inDatabase } from "../steps/choose-databases.ts";
 import { checkNotices } from "../steps/check-notices.ts";
 import { describeRestore } from "../steps/describe-restore.ts";
 import { checkLogin, type Target } from "../steps/dry-run-checks.ts";
-import { checkFolderAndLock, lockFolder } from "../steps/lock-folder.ts";
+import { checkFolderAndLock } from "../steps/lock-folder.ts";
 import { openChosen } from "../steps/open-chosen.ts";
 import { planRestore } from "../steps/plan-restore.ts";
+import { planServer, restoreServer } from "../steps/restore-all.ts";
+import { restoreOne } from "../steps/restore-one.ts";
 import { parseTime, type RestoreOptions } from "../steps/restore-options.ts";
-import { undoRestore } from "../steps/undo-restore.ts";
 
 export const restore: Script<RestoreOptions> = {
   name: "restore",
@@ -24,7 +25,7 @@ export const restore: Script<RestoreOptions> = {
     "checked to its last byte and loaded into a new database, which takes the place of the present one when its rows are complete.\n" +
     "A restore that fails changes nothing. The present state stays as NAME_before_TIME; the last lines say how to take the restore back.",
   usage:
-    "[FILE] [--from-s3] [--before TIME] [--into NAME [--keep-going] | --in-place] [--replace] [--drop-before] [--undo NAME] [--no-owner] [--unsigned] [--yes] [--dry-run]",
+    "[FILE] [--from-s3] [--database NAME | --all] [--before TIME] [--into NAME [--keep-going] | --in-place] [--replace] [--drop-before] [--undo NAME] [--no-owner] [--unsigned] [--yes] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
@@ -32,6 +33,10 @@ export const restore: Script<RestoreOptions> = {
     ["restore --before 2026-01-31T18:00", "restore the newest backup that was made before that time (UTC)"],
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
+    [
+      "restore --all --from-s3",
+      "restore a server: the roles that are missing, then every database that is missing or empty",
+    ],
     ["restore --into app_look", "restore into another, new database; the present one is not touched"],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
     ["restore --undo app_before_2026-01-31_18-00-00", "MySQL, MariaDB: take that restore back"],
@@ -45,6 +50,8 @@ export const restore: Script<RestoreOptions> = {
       })
       .check(checkUsage)
       .option("from-s3", flag("Fetch the backup from S3"))
+      .option("database", { type: "string", requiresArg: true, describe: "Restore the database NAME of the server" })
+      .option("all", flag("Restore the server's roles that are missing, and the newest backup of every database"))
       .option("before", {
         type: "string",
         requiresArg: true,
@@ -77,28 +84,24 @@ export const restore: Script<RestoreOptions> = {
       .option("yes", { alias: "y", ...flag("Do not ask") })
       .option("dry-run", flag("Check everything, change nothing")),
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
+  conflicts: ({ all, database }, { DB_NAMES }) =>
+    DB_NAMES === undefined || all || database !== undefined
+      ? []
+      : ["DB_NAMES names several databases: add --database NAME, or --all"],
   reports: ({ dryRun }) => !dryRun,
 
-  async act(job) {
-    const { options, log, signal } = job;
-    const database = openDatabase(job.settings, job);
-    nameDatabase(job, database);
-    const folder = backupFolder(job);
-    if (options.dryRun) return { summary: "", output: await checkAll(restoreChecks(job, { database }, folder)) };
-    using lock = await lockFolder(job, database, folder);
-    if (lock) await inFolder(folder).sweep(database.name);
-
-    const connected = await database.connect({ mayBeMissing: true });
-    if (options.undo !== undefined) return { summary: await undoRestore(job, connected, options.undo) };
-    const target = { database, connected };
-    await using file = await openChosen(job, target, folder);
-    const contents = await checkBackup(job, target, file);
-    await using _serverLock = await connected.lock("restore");
-    const planned = await planRestore(job, connected, file, contents);
-    const description = describeRestore(planned, options);
-    if (isAnyoneThere() && !options.yes) await confirm(`${description}\n`, signal);
-    else log.info(description);
-    return { summary: await carryOut(job, planned) };
+  async act(given) {
+    const { options, log, signal } = given;
+    const job =
+      options.database === undefined ? given : { ...given, settings: inDatabase(given.settings, options.database) };
+    if (options.dryRun)
+      return { summary: "", output: await checkAll(options.all ? serverChecks(job) : restoreChecks(job)) };
+    const agree = async (description: string) =>
+      isAnyoneThere() && !options.yes ? confirm(`${description}\n`, signal) : log.info(description);
+    if (!options.all) return { summary: await restoreOne(job, agree) };
+    const plan = await planServer(job);
+    await agree(plan.description);
+    return restoreServer(job, plan);
   },
 };
 
@@ -107,6 +110,8 @@ const flag = (describe: string) => ({ type: "boolean", default: false, describe 
 /** Throws what yargs tells as wrong usage. */
 function checkUsage(words: Record<string, unknown>): true {
   const {
+    all,
+    database,
     file,
     fromS3,
     before,
@@ -123,6 +128,10 @@ function checkUsage(words: Record<string, unknown>): true {
   } = words;
   const wrong = [
     [into !== undefined && inPlace, "--into and --in-place contradict each other"],
+    [
+      all && [database, file, into, undo].some((one) => one !== undefined),
+      "--all restores every database: it goes with neither --database, --into, --undo nor a FILE",
+    ],
     [into === "", "--into: name a database"],
     [
       undo !== undefined && [file, before, into, inPlace, dropBefore, dryRun].some(Boolean),
@@ -146,22 +155,32 @@ function checkUsage(words: Record<string, unknown>): true {
 }
 
 /** What a dry run looks at. */
-const restoreChecks = (job: Job<RestoreOptions>, target: Target, folder: string): Check[] => [
-  checkLogin(job, target, { mayBeMissing: true }),
-  checkFolderAndLock(target.database, folder),
-  {
-    what: "backup",
-    async look() {
-      const { options } = job;
-      const { connected } = target;
-      // BACKUP_DIR is not made for it
-      const place = options.fromS3 ? (await lookAtFolder(folder)).nearest : folder;
-      await using file = await openChosen(job, target, place);
-      const contents = await checkBackup(job, target, file);
-      const good = `${file.name} is complete and intact`;
-      if (!connected) return `${good}; not compared with the database`;
-      return `${good}; ${describeRestore(await planRestore(job, connected, file, contents), options)}`;
-    },
-  },
+function restoreChecks(job: Job<RestoreOptions>): Check[] {
+  const database = openDatabase(job.settings, job);
+  nameDatabase(job, database);
+  const target: Target = { database };
+  const folder = backupFolder(job);
+  return [
+    checkLogin(job, target, { mayBeMissing: true }),
+    checkFolderAndLock(database, folder),
+    { what: "backup", look: async () => checkChosen(job, target, folder) },
+    ...checkNotices(job.settings),
+  ];
+}
+
+async function checkChosen(job: Job<RestoreOptions>, target: Target, folder: string): Promise<string> {
+  const { options } = job;
+  const { connected } = target;
+  // BACKUP_DIR is not made for it
+  const place = options.fromS3 ? (await lookAtFolder(folder)).nearest : folder;
+  await using file = await openChosen(job, target, place);
+  const contents = await checkBackup(job, target, file);
+  const good = `${file.name} is complete and intact`;
+  if (!connected) return `${good}; not compared with the database`;
+  return `${good}; ${describeRestore(await planRestore(job, connected, file, contents), options)}`;
+}
+
+const serverChecks = (job: Job<RestoreOptions>): Check[] => [
+  { what: "plan", look: async () => (await planServer(job)).description },
   ...checkNotices(job.settings),
 ];

@@ -16,18 +16,23 @@ export async function eachDatabase<O extends object>(
   job: Job<O>,
   chosen: readonly ChosenDatabase[],
   act: (one: Job<O>) => Promise<Result>,
+  { twice } = { twice: false },
 ): Promise<Result> {
   const outcomes: DatabaseOutcome[] = [];
   const output: string[] = [];
   const hints = new Set<string>();
   job.facts.databases = outcomes;
-  for (const database of chosen) {
+  const attempt = async (database: ChosenDatabase, at: number, last: boolean) => {
     job.asked.throwIfAborted();
     const { outcome, result, failure } = await attemptOne(job, database, act);
-    outcomes.push(outcome);
+    outcomes[at] = outcome;
     if (result?.output) output.push(result.output);
-    for (const hint of failure?.hints ?? []) hints.add(hint);
-  }
+    if (last) for (const hint of failure?.hints ?? []) hints.add(hint);
+  };
+  for (const [at, database] of chosen.entries()) await attempt(database, at, !twice);
+  // what one database lacked at first, another may have brought
+  for (const [at, database] of twice ? chosen.entries() : [])
+    if (outcomes[at]?.status === "failure") await attempt(database, at, true);
   const failed = outcomes.filter(({ status }) => status === "failure");
   const text = { output: output.join("\n") };
   if (failed.length === 0)

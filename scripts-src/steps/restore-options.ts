@@ -2,6 +2,10 @@
 export interface RestoreOptions {
   file: string | undefined;
   fromS3: boolean;
+  /** One of the server's databases. */
+  database: string | undefined;
+  /** All of them, and the roles. */
+  all: boolean;
   /** The newest backup that was made before this time is wanted. */
   before: Date | undefined;
   /** Name of another, new database that gets the backup. */

@@ -15,6 +15,7 @@ let old: PostgresServer;
 let fresh: PostgresServer;
 let s3: S3Server;
 let scripts: Installation;
+let bucket: string;
 beforeAll(async () => {
   [old, fresh] = await Promise.all([startPostgres(15), startPostgres(17)]);
   s3 = startS3Server();
@@ -34,6 +35,18 @@ const roles = `
   ALTER ROLE app SET my.word TO E'a\\\\b\\nc'; ALTER ROLE ALL SET lock_timeout = '7min'; GRANT "gro""up" TO app WITH ADMIN OPTION;
   GRANT pg_monitor TO app; GRANT SET ON PARAMETER log_min_duration_statement TO app;`;
 
+/** What pg_dumpall writes of roles, but for what every server has. */
+const rolesOf = (server: PostgresServer) =>
+  server.sql(
+    "postgres",
+    `SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolconnlimit, rolpassword,
+       rolvaliduntil AT TIME ZONE 'UTC', shobj_description(r.oid, 'pg_authid'),
+       (SELECT string_agg(g.rolname || admin_option, ',' ORDER BY g.rolname) FROM pg_auth_members JOIN pg_roles g ON g.oid = roleid WHERE member = r.oid),
+       (SELECT array_to_string(setconfig, '|') FROM pg_db_role_setting WHERE setrole = r.oid AND setdatabase = 0),
+       (SELECT string_agg(parname, ',') FROM pg_parameter_acl, aclexplode(paracl) WHERE grantee = r.oid)
+     FROM pg_authid r WHERE rolname !~ '^pg_' AND r.oid <> 10 AND rolname <> 'here' ORDER BY 1`,
+  );
+
 test("backup writes the roles into a file of their own, with its manifest, and prints the databases' paths alone", async () => {
   const { DB_NAME: _, ...login } = old.settings("postgres");
   await old.createDatabase(
@@ -41,7 +54,7 @@ test("backup writes the roles into a file of their own, with its manifest, and p
     "CREATE TABLE t AS SELECT 1 AS id; ALTER TABLE t OWNER TO app; ALTER DATABASE shop OWNER TO app",
   );
   await old.createDatabase("@roles", "CREATE TABLE t AS SELECT 2 AS id");
-  const bucket = await s3.newBucket();
+  bucket = await s3.newBucket();
   scripts.configure({ ...login, DB_NAMES: "*", ...s3Settings(s3, bucket, "all") });
   const ran = await scripts.run("backup", ["--upload"]);
   expectSuccess(ran);
@@ -58,4 +71,55 @@ test("backup writes the roles into a file of their own, with its manifest, and p
   expect(text).toContain(String.raw`CREATE ROLE "gro""up" WITH NOINHERIT CREATEROLE NOLOGIN;`);
   expect(text).toMatch(/CREATE ROLE "app" WITH LOGIN CONNECTION LIMIT 9 PASSWORD 'SCRAM-SHA-256\$/);
   expect(text).not.toMatch(/ROLE "?(?:super|postgres|pg_)/);
+});
+
+test("restore --all: roles that are missing, then every database with owner and rights; the application logs in with its old password", async () => {
+  await old.createDatabase("data", "CREATE TABLE t AS SELECT 3 AS id");
+  // it refers to a role that nobody has any more
+  await old.createDatabase("broken", "CREATE TABLE t AS SELECT 4 AS id");
+  expectSuccess(await scripts.run("backup", ["--upload"]));
+  expectSuccess(await scripts.run("verify", ["--database", "shop"]).then((ran) => ({ ...ran, status: 0 })));
+  const expected = await rolesOf(old);
+  await old.stop();
+
+  await fresh.createDatabase("data", "CREATE TABLE mine AS SELECT 'of the new server' AS word");
+  const { DB_NAME: _, ...login } = fresh.settings("postgres");
+  const settings = { ...login, DB_NAMES: "*", DB_CLIENT_DIR: fresh.clientDir, ...s3Settings(s3, bucket, "all") };
+  const bare = installScripts(settings);
+  const dry = await bare.run("restore", ["--all", "--from-s3", "--dry-run"]);
+  expectSuccess(dry);
+  expect(dry.stderr).not.toContain("not restored");
+  expect(dry.stdout).toMatch(
+    /3 roles of @roles_\S+ are missing and will be created \(admin, app, gro"up\); WITH ALL RIGHTS ON THE SERVER: admin/,
+  );
+  expect(dry.stdout).toMatch(/shop: shop_\S+, \d+ B/);
+  expect(dry.stdout).toMatch(/data: holds data and stays as it is/);
+  expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_database")).toBe("4");
+
+  const ran = await bare.run("restore", ["--all", "--from-s3", "--yes"]);
+  expectSuccess(ran);
+  expect(ran.stdout).toMatch(/^shop +success/m);
+  expect(ran.stderr).toContain("restore done: 3 databases");
+  expect(ran.stderr).toContain("WARN restore: data holds data and was left as it is");
+  expect(await rolesOf(fresh)).toBe(expected);
+  expect(
+    await fresh.sql("postgres", "SELECT setconfig FROM pg_db_role_setting WHERE setrole = 0 AND setdatabase = 0"),
+  ).toBe("{lock_timeout=7min}");
+  const app = new Bun.SQL(fresh.url("shop", { user: "app", password: "secret" }), { max: 1 });
+  expect(await app`INSERT INTO public.t VALUES (5) RETURNING id`.values()).toEqual([[5]]);
+  await app.close();
+  // what exists is not touched
+  const here = new Bun.SQL(fresh.url("data", { user: "here", password: "of the new server" }), { max: 1 });
+  expect(
+    await here`SELECT shobj_description(oid, 'pg_authid'), rolconfig FROM pg_roles WHERE rolname = 'here'`.values(),
+  ).toEqual([[null, null]]);
+  await here.close();
+  expect(await fresh.sql("data", "SELECT word FROM mine")).toBe("of the new server");
+  expect(await fresh.sql("@roles", "SELECT id FROM t")).toBe("2");
+
+  const one = await bare.run("restore", ["--database", "data", "--from-s3", "--yes"]);
+  expect(one.status, one.stderr).toBe(4);
+  const again = await bare.run("restore", ["--all", "--from-s3", "--yes"]);
+  expect(again.stderr).toContain("0 roles of");
+  bare.remove();
 });

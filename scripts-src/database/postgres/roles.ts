@@ -105,19 +105,19 @@ const quoted = String.raw`(?:E'(?:[^'\\]|''|\\.)*'|'(?:[^'\\]|'')*')`;
 const attribute = `(?:(?:NO)?LOGIN|SUPERUSER|NOINHERIT|CREATEROLE|CREATEDB|REPLICATION|BYPASSRLS|CONNECTION LIMIT \\d+|PASSWORD ${quoted}|VALID UNTIL ${quoted})`;
 /** Each with what it is about: a role to create, a role, or two. */
 const forms = {
-  create: new RegExp(`^CREATE ROLE (${name}) WITH((?: ${attribute})+);$`, "s"),
-  comment: new RegExp(`^COMMENT ON ROLE (${name}) IS ${quoted};$`, "s"),
-  set: new RegExp(`^ALTER ROLE (${name}|ALL) SET ${dotted} TO ${quoted}(?:, ${quoted})*;$`, "s"),
+  create: new RegExp(`^CREATE ROLE (?<role>${name}) WITH(?<words>(?: ${attribute})+);$`, "s"),
+  comment: new RegExp(`^COMMENT ON ROLE (?<role>${name}) IS ${quoted};$`, "s"),
+  set: new RegExp(`^ALTER ROLE (?<role>${name}|ALL) SET ${dotted} TO ${quoted}(?:, ${quoted})*;$`, "s"),
   member: new RegExp(
-    `^GRANT (${name}) TO (${name})(?: WITH ADMIN OPTION| WITH INHERIT (?:TRUE|FALSE), SET (?:TRUE|FALSE))?(?: GRANTED BY ${name})?;$`,
+    `^GRANT (?<role>${name}) TO (?<member>${name})(?: WITH ADMIN OPTION| WITH INHERIT (?:TRUE|FALSE), SET (?:TRUE|FALSE))?(?: GRANTED BY ${name})?;$`,
     "s",
   ),
   parameter: new RegExp(
-    `^GRANT (?:SET|ALTER SYSTEM) ON PARAMETER ${dotted} TO (${name})(?: WITH GRANT OPTION)?;$`,
+    `^GRANT (?:SET|ALTER SYSTEM) ON PARAMETER ${dotted} TO (?<role>${name})(?: WITH GRANT OPTION)?;$`,
     "s",
   ),
 };
-const unquote = (word = "") => (word === "ALL" ? "" : word.slice(1, -1).replaceAll('""', '"'));
+const unquote = (word: string) => word.slice(1, -1).replaceAll('""', '"');
 
 export function serverRoles(connection: Connection, psql: Client, major: number): ServerRoles {
   const isOurs = (statement: string) => Object.values(forms).some((form) => form.test(statement));
@@ -152,16 +152,16 @@ export function serverRoles(connection: Connection, psql: Client, major: number)
 /** Nothing is said of a role that exists; settings of all roles only where there are none. */
 function concernsMissing(statement: string, existing: ReadonlySet<string>, general: boolean): boolean {
   for (const form of Object.values(forms)) {
-    const [, one, other] = form.exec(statement) ?? [];
-    if (one === "ALL") return !general;
-    if (one !== undefined) return !existing.has(unquote(one)) || (other !== undefined && !existing.has(unquote(other)));
+    const { role, member } = form.exec(statement)?.groups ?? {};
+    if (role === "ALL") return !general;
+    if (role !== undefined) return [role, member ?? role].some((word) => !existing.has(unquote(word)));
   }
   return false;
 }
 
 function planOf(connection: Connection, psql: Client, statements: readonly string[]): RolesPlan {
   const created = statements.flatMap((statement) => {
-    const [, role, words = ""] = forms.create.exec(statement) ?? [];
+    const { role, words = "" } = forms.create.exec(statement)?.groups ?? {};
     return role === undefined
       ? []
       : [{ role: unquote(role), isSuper: / SUPERUSER( |$)/.test(words.replaceAll(/'.*'/gs, "")) }];

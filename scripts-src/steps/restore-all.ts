@@ -1,0 +1,122 @@
+/** Restores a server: the roles that are missing, then the newest backup of every database. */
+import { parseProof } from "../archive/proof.ts";
+import { keysFrom } from "../archive/keys.ts";
+import { proofName, serverRoles } from "../archive/name.ts";
+import { exitStatus, Failure, messageOf } from "../base/errors.ts";
+import { bytesText, counted, durationText } from "../base/text.ts";
+import type { Connected } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
+import { databaseTable } from "../notify/message.ts";
+import { databaseRows } from "../notify/message-facts.ts";
+import { inBucket } from "../places/bucket.ts";
+import { inFolder } from "../places/folder.ts";
+import { listBackups, newestGood, type Place, type Stored } from "../places/place.ts";
+import type { Job, Result } from "../run/script.ts";
+import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
+import { openStorage } from "../storage/open.ts";
+import { backupFolder } from "./backup-folder.ts";
+import { inDatabase } from "./choose-databases.ts";
+import { eachDatabase } from "./each-database.ts";
+import type { RestoreOptions } from "./restore-options.ts";
+import { restoreOne } from "./restore-one.ts";
+import { type PlannedRoles, planRoles } from "./restore-roles.ts";
+
+export interface ServerPlan {
+  roles: PlannedRoles | undefined;
+  /** What will be restored, and what holds data and is left as it is. */
+  databases: string[];
+  kept: string[];
+  description: string;
+}
+
+/** What `restore --all` will do. Throws `Failure`. */
+export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> {
+  const { options, settings } = job;
+  const connected = await openDatabase(settings, job).connect();
+  job.facts.server = connected.where;
+  const place = options.fromS3 ? inBucket(await openStorage(settings, job)) : inFolder(backupFolder(job));
+  const all = await listBackups(place);
+  const names = [...new Set(all.map(({ backup }) => backup.database))]
+    .filter((name) => name !== serverRoles)
+    .toSorted();
+  const wanted = chooseNames(parsePatterns(settings.DB_NAMES ?? "*"), names).map(({ name }) => name);
+  if (wanted.length === 0)
+    throw new Failure(`no backups are available in ${place.where}`, {
+      status: exitStatus.noSuchBackup,
+      hints: ["check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3"],
+    });
+  const kept = options.replace ? [] : await holdingData(job, wanted, await connected.databases());
+  const databases = wanted.filter((name) => !kept.includes(name));
+  const roles = all.some(({ backup }) => backup.database === serverRoles) ? await planRoles(job, connected) : undefined;
+  const lines = await Promise.all(databases.map(async (name) => describeOne(job, place, name, all)));
+  const description = [
+    `restore of ${counted(databases.length, "database")} into the server of ${connected.where} from ${place.where}:`,
+    roles?.description ?? "there is no backup of the server's roles",
+    ...lines.map(({ text }) => text),
+    ...kept.map(
+      (name) => `${name}: holds data and stays as it is; --replace, or restore --database ${name}, exchanges it`,
+    ),
+    estimate(lines.map(({ restoreMs }) => restoreMs)),
+  ].join("\n");
+  return { roles, databases, kept, description };
+}
+
+async function holdingData(
+  job: Job,
+  wanted: readonly string[],
+  present: Awaited<ReturnType<Connected["databases"]>>,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of wanted.filter((one) => present.some((database) => database.name === one))) {
+    const connected = await openDatabase(inDatabase(job.settings, name), job).connect();
+    if (!(await connected.target()).empty) found.push(name);
+  }
+  return found;
+}
+
+/** The newest backup before the time that is wanted, with the time that its proof took. */
+async function describeOne(job: Job<RestoreOptions>, place: Place, name: string, all: readonly Stored[]) {
+  const { before } = job.options;
+  const backups = all.filter(({ backup }) => backup.database === name && (!before || backup.time < before));
+  const newest = newestGood(backups);
+  const proved = newestGood(backups.filter((one) => one.proved));
+  const proof = proved && (await readProof(job, place, proved.name));
+  return {
+    restoreMs: proof?.restoreMs,
+    text: newest
+      ? `${name}: ${newest.name}, ${bytesText(newest.bytes)}${proof ? `, proved on ${proof.provedAt.slice(0, 10)}` : ""}`
+      : `${name}: no complete backup`,
+  };
+}
+
+const readProof = async (job: Job, place: Place, name: string) =>
+  Array.fromAsync(place.read(proofName(name))).then(
+    (blocks) => parseProof(Buffer.concat(blocks), keysFrom(job).manifestKeys),
+    () => undefined,
+  );
+
+function estimate(times: readonly (number | undefined)[]): string {
+  const known = times.filter((time) => time !== undefined);
+  if (known.length === 0) return "how long it takes is not known: none of these databases was proved (verify)";
+  const rest = times.length - known.length;
+  const more = rest > 0 ? `, and ${counted(rest, "database")} that no proof was made of` : "";
+  return `by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`;
+}
+
+/** Carries the plan out. One that fails does not stop the others and is tried once more at the end. Throws `Failure`. */
+export async function restoreServer(job: Job<RestoreOptions>, { roles, databases, kept }: ServerPlan): Promise<Result> {
+  for (const refused of (await roles?.plan.create()) ?? []) job.warn(`not restored: ${refused}`);
+  for (const name of kept) job.warn(`${name} holds data and was left as it is`);
+  const chosen = databases.map((name) => ({ name, named: true }));
+  const tell = async (description: string) => job.log.info(description);
+  const table = () => databaseTable(databaseRows(job.facts.databases ?? []));
+  const restore = async (one: Job<RestoreOptions>) => ({ summary: await restoreOne(one, tell) });
+  const result = await eachDatabase(job, chosen, restore, { twice: true }).catch((error: unknown) => {
+    job.signal.throwIfAborted();
+    return error;
+  });
+  for (const refused of (await roles?.plan.grant()) ?? []) job.warn(`not restored: ${refused}`);
+  if (!(result instanceof Error)) return { summary: (result as Result).summary, output: table() };
+  const { hints = [] } = result instanceof Failure ? result : {};
+  throw new Failure(messageOf(result), { hints, output: table(), cause: result });
+}

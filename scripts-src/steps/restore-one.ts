@@ -1,0 +1,37 @@
+/** Restores one database: the one that the settings name. */
+import { openDatabase } from "../database/open.ts";
+import { inFolder } from "../places/folder.ts";
+import type { Job } from "../run/script.ts";
+import { backupFolder, nameDatabase } from "./backup-folder.ts";
+import { carryOut } from "./carry-out-restore.ts";
+import { checkBackup } from "./check-backup.ts";
+import { describeRestore } from "./describe-restore.ts";
+import { lockFolder } from "./lock-folder.ts";
+import { openChosen } from "./open-chosen.ts";
+import { planRestore } from "./plan-restore.ts";
+import type { RestoreOptions } from "./restore-options.ts";
+import { undoRestore } from "./undo-restore.ts";
+
+/** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */
+export async function restoreOne(
+  job: Job<RestoreOptions>,
+  agree: (description: string) => Promise<void>,
+): Promise<string> {
+  const { options } = job;
+  const database = openDatabase(job.settings, job);
+  nameDatabase(job, database);
+  const folder = backupFolder(job);
+  using lock = await lockFolder(job, database, folder);
+  if (lock) await inFolder(folder).sweep(database.name);
+
+  const connected = await database.connect({ mayBeMissing: true });
+  if (options.undo !== undefined) return undoRestore(job, connected, options.undo);
+  const target = { database, connected };
+  await using file = await openChosen(job, target, folder);
+  const contents = await checkBackup(job, target, file);
+  await using _serverLock = await connected.lock("restore");
+  const planned = await planRestore(job, connected, file, contents);
+  await agree(describeRestore(planned, options));
+  // awaited here: the file is closed behind it
+  return await carryOut(job, planned);
+}
