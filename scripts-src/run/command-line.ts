@@ -50,7 +50,7 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
 
 /** yargs shows the type of every option, which nobody needs, and puts the common options first. */
 function tidy(usage: string): string {
-  const parts = usage.replaceAll(/\s*\[(?:boolean|string)\](?: \[default: false\])?$/gm, "").split("\n\n");
+  const parts = usage.replaceAll(/\s*\[(?:boolean|string|array)\](?: \[default: false\])?$/gm, "").split("\n\n");
   const last = (part: string) =>
     Number(part.startsWith("Common options:")) + 2 * Number(part.startsWith("Exit status:"));
   return parts

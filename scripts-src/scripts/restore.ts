@@ -33,10 +33,7 @@ export const restore: Script<RestoreOptions> = {
     ["restore --before 2026-01-31T18:00", "restore the newest backup that was made before that time (UTC)"],
     ["restore /mnt/usb/dump.sql.zst", "restore a file from anywhere, also one made by pg_dump or mysqldump"],
     ["restore --from-s3", "fetch the newest backup of the database from S3 and restore it"],
-    [
-      "restore --all --from-s3",
-      "restore a server: the roles that are missing, then every database that is missing or empty",
-    ],
+    ["restore --all --from-s3", "restore a server: roles and databases that are missing"],
     ["restore --into app_look", "restore into another, new database; the present one is not touched"],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
     ["restore --undo app_before_2026-01-31_18-00-00", "MySQL, MariaDB: take that restore back"],
