@@ -32,11 +32,20 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
+export interface Origin {
+  identity: Identity | undefined;
+  suspicious: boolean;
+  /** Of which database, and when. */
+  database?: string;
+  startedAt?: string;
+}
+
 /** What a manifest's text says of the backup's origin, and whether it is suspicious. Does not throw. */
-export function originIn(manifest: string): { identity: Identity | undefined; suspicious: boolean } {
+export function originIn(manifest: string): Origin {
   try {
-    const { identity, suspicious } = Object(JSON.parse(manifest)) as Record<string, unknown>;
+    const { identity, suspicious, database, startedAt } = Object(JSON.parse(manifest)) as Record<string, unknown>;
     return {
+      ...(typeof database === "string" && typeof startedAt === "string" && { database, startedAt }),
       identity: identitySchema.safeParse(identity).data,
       suspicious: Array.isArray(suspicious) && suspicious.length > 0,
     };

@@ -19,13 +19,22 @@ export function doubtOf(
       why: "its manifest was changed, or was signed with another key",
       hint: "if MANIFEST_KEY was changed: put the former key behind the new one, separated by a space",
     };
+  const renamed = renaming(name, manifest);
+  return renamed === undefined
+    ? undefined
+    : { why: renamed, hint: "give the backup and its manifest the names back that they had" };
+}
+
+/** That a backup is called other than its manifest says, for people; undefined when it is not. */
+export function renaming(
+  name: string,
+  { database, startedAt }: Partial<Pick<Manifest, "database" | "startedAt">>,
+): string | undefined {
+  if (database === undefined || startedAt === undefined) return undefined;
   const said = parseBackupName(name);
-  const startedAt = Math.floor(Date.parse(manifest.startedAt) / 1000) * 1000;
-  if (!said || (said.database === manifest.database && said.time.getTime() === startedAt)) return undefined;
-  return {
-    why: `it was renamed: its manifest is that of a backup of ${manifest.database} of ${manifest.startedAt}`,
-    hint: "give the backup and its manifest the names back that they had",
-  };
+  const time = Math.floor(Date.parse(startedAt) / 1000) * 1000;
+  if (!said || (said.database === database && said.time.getTime() === time)) return undefined;
+  return `it was renamed: its manifest is that of a backup of ${database} of ${startedAt}`;
 }
 
 const unsigned = "it was made before MANIFEST_KEY was set, or by somebody else who can write where it lies";

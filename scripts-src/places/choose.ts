@@ -48,12 +48,14 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
   for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
   const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
   const { chosen: ours, read } = await search(place, newestFirst, present, keys);
+  for (const { name, renamed } of read.slice(0, ours && read.indexOf(ours)))
+    if (renamed !== undefined) log.warn(`passed over ${name}: ${renamed}; name it to restore it`);
   const chosen = ours ?? (read.length > 0 && (await wanted.isNew()) ? pick(place, read, true, true) : undefined);
   if (!chosen) {
     const later = before && all.length === 0 ? await listBackups(place, database) : [];
     throw later.length > 0 ? noneBefore(place, database, later) : await noneOfOurs(place, database, read[0], ahead);
   }
-  const others = read.slice(0, read.indexOf(chosen));
+  const others = read.slice(0, read.indexOf(chosen)).filter(({ renamed }) => renamed === undefined);
   if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
   for (const { name } of unfinished.filter((one) => oldestFirst(chosen, one) < 0))
     log.warn(`passed over ${name}: it has no manifest, so it may be incomplete; name it to restore it`);
@@ -106,13 +108,14 @@ function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
   return [all.filter(test), all.filter((one) => !test(one))];
 }
 
-/** Pure. `read` from the newest on; undefined: none of these, as far as they were read. */
+/** Pure. `all` from the newest on, as far as they were read; undefined: none of these. What was renamed is not chosen. */
 export function pick<T extends Owned>(
   place: Pick<Place, "shared">,
-  read: readonly T[],
+  all: readonly T[],
   isComplete: boolean,
   isNew: boolean,
 ): T | undefined {
+  const read = all.filter(({ renamed }) => renamed === undefined);
   const ours = read.findIndex(({ owner }) => owner === "ours");
   if (place.shared && ours < 0 && !isComplete) return undefined;
   const concerned = ours < 0 ? read : read.slice(0, ours + 1);

@@ -3,6 +3,7 @@ import { type Identity, originIn, type Owner, ownerOf } from "../archive/identit
 import { largestManifest, type ManifestKeys } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import { isSignedWith } from "../archive/signature.ts";
+import { renaming } from "../archive/trust.ts";
 import { together } from "../storage/together.ts";
 import type { Place, Stored } from "./place.ts";
 
@@ -12,6 +13,8 @@ export type Owned<T extends Stored = Stored> = T & {
   owner: Owner;
   /** Its manifest says so. */
   suspicious: boolean;
+  /** In a bucket: its manifest is that of another backup. Why, for people. */
+  renamed?: string | undefined;
   /** Why its manifest could not be read. */
   error?: unknown;
 };
@@ -44,8 +47,11 @@ async function readOwner<T extends Stored>(
   if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown", suspicious: false };
   try {
     const manifest = await readStart(place.read(manifestName(backup.name)));
-    const { identity, suspicious } = originIn(keys && !isSignedWith(manifest, keys) ? "" : manifest.toString());
-    return { ...backup, identity, owner: ownerOf(identity, present), suspicious };
+    const origin = originIn(keys && !isSignedWith(manifest, keys) ? "" : manifest.toString());
+    const { identity, suspicious } = origin;
+    // in a folder its owner may rename; with keys a restore refuses it, loudly
+    const renamed = place.shared && !keys ? renaming(backup.name, origin) : undefined;
+    return { ...backup, identity, owner: ownerOf(identity, present), suspicious, renamed };
   } catch (error) {
     return { ...backup, identity: undefined, owner: "unknown", suspicious: false, error };
   }

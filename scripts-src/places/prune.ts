@@ -13,6 +13,8 @@ export interface Retention {
   /** Whose backups are ours. */
   present: Identity | undefined;
   now?: Date;
+  /** Name of the backup that this run has made. */
+  made?: string | undefined;
   /** A backup that does not exist yet: a dry run plans as if it did. */
   coming?: Candidate;
 }
@@ -24,12 +26,12 @@ export interface Retention {
 export async function planPrune(
   place: Place,
   files: readonly StoredFile[],
-  { database, rules, present, now = new Date(), coming }: Retention,
+  { database, rules, present, now = new Date(), coming, made = coming?.name }: Retention,
 ): Promise<Plan<Candidate>> {
   let backups: Candidate[] = [...findBackups(files, database), ...(coming ? [coming] : [])];
   for (;;) {
     const read = backups.filter(isRead);
-    const plan = planRetention(backups, { rules, now, unknownIsOurs: unknownIsOurs(place, read) });
+    const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
     const unread = toRead(plan, rules);
     if (unread.size === 0) return plan;
     const owned = new Map((await readOwners(place, [...unread], present)).map((one) => [one.name, one]));

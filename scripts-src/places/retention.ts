@@ -18,6 +18,8 @@ export interface Circumstances {
   now: Date;
   /** Whether backups that do not say whose they are count as ours. */
   unknownIsOurs: boolean;
+  /** Name of the backup that this run has made: it stays, whatever the names of the others say. */
+  made?: string | undefined;
 }
 
 export interface Fate<T extends Candidate> {
@@ -47,6 +49,10 @@ export function planRetention<T extends Candidate>(backups: readonly T[], wanted
   const reasons = new Map(ours.map((backup) => [backup, new Set<string>()]));
   const keep = (backup: T | undefined, why: string) => backup && reasons.get(backup)?.add(why);
   keep(ours[0], "the newest good backup");
+  keep(
+    ours.slice(1).find(({ name }) => name === wanted.made),
+    "made by this run",
+  );
   // should those that do not say whose they are be another server's after all
   const certain = ours.find(({ owner }) => owner === "ours");
   if (certain !== ours[0]) keep(certain, "the newest good backup of this server");

@@ -43,6 +43,7 @@ export async function pruneAll(job: Job, database: Connected, { local, remote }:
   const wanted = {
     database: database.name,
     present: identityOf(settings, database),
+    made: job.facts.file,
     log,
     warn: (text: string) => job.warn(text),
   };

@@ -9,6 +9,7 @@ import { besideName } from "../../scripts-src/database/postgres/names.ts";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts, type Running } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
+import { dumpOf } from "../support/hostile-dumps.ts";
 import { expectState, type State, stateOf } from "../support/oracle.ts";
 import { identifier, type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { expectNoSecrets } from "../support/secrets.ts";
@@ -111,6 +112,16 @@ describe("with large tables and a slow index", () => {
     const { file } = await stateOf(server, "app");
     expectSuccess(await scripts.run("restore", [file]));
     expect(await server.sql("app", everyRow)).toBe(now);
+  });
+
+  test("a dump of INSERTs by a pg_dump before 10.3, which names tables without their schema", async () => {
+    const file = join(tempDir("old"), "old.sql");
+    const text =
+      "SET search_path = public, pg_catalog;\nCREATE TABLE t (a integer);\nINSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);";
+    writeFileSync(file, dumpOf(text));
+    expectSuccess(await scripts.run("restore", ["--into", "old_dump", file]));
+    expect(await server.sql("old_dump", "SELECT string_agg(a::text, ' ') FROM public.t")).toBe("1 2");
+    await server.dropDatabase("old_dump");
   });
 
   test("sessions in the present database go on until the exchange, which ends them", async () => {

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
-import { formatBackupName } from "../../scripts-src/archive/name.ts";
+import { formatBackupName, parseBackupName } from "../../scripts-src/archive/name.ts";
 import { manifestFacts } from "../support/backups.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect.ts";
@@ -57,10 +57,10 @@ const spoil = (server: PostgresServer) => write(server, "spoilt");
 async function backUp(scripts: Installation, env: Record<string, string> = {}): Promise<string> {
   const ran = await scripts.run("backup", ["--upload"], { env });
   expectSuccess(ran);
-  const key = ran.stdout.trim().slice(`s3://${bucket}/`.length);
+  const key = `prod/${ran.stdout.trim().replace(/^.*\//, "")}`;
   const manifest = s3.objects(bucket).get(`${key}.json`)?.body.toString() ?? "";
   origin[scripts === onA ? "A" : "B"] = (JSON.parse(manifest) as { identity: Identity }).identity;
-  return key.replace(/^.*\//, "");
+  return key.slice("prod/".length);
 }
 
 /** Puts a backup of so many days ago into the bucket, with an origin or as version 0.1 made them; returns its key. */
@@ -68,7 +68,8 @@ function plant(days: number, identity: Identity | undefined, path = "prod/"): st
   const time = new Date(Date.now() - days * oneDay);
   const name = formatBackupName({ database: "shop", time, sequence: 1, compression: "gzip", encrypted: false });
   const data = noise(100);
-  const facts = { ...manifestFacts, database: "shop", bytes: data.length, sha256: sha256(data) };
+  const startedAt = time.toISOString();
+  const facts = { ...manifestFacts, startedAt, database: "shop", bytes: data.length, sha256: sha256(data) };
   const put = (key: string, body: Buffer) =>
     s3.objects(bucket).set(key, { body, etag: '"0"', modified: new Date(), metadata: {} });
   put(`${path}${name}`, data);
@@ -182,6 +183,26 @@ test("I2: retention by number counts only this server's backups", async () => {
   expect(names()).toContain(mine[1]!);
   expect(names()).not.toContain(mine[0]!);
   expect(names()).toEqual(expect.arrayContaining(others));
+});
+
+test("I3: a name some minutes ahead does not cost the backup that was made just now", async () => {
+  await backUp(onA);
+  const ahead = plant(-1 / 288, origin.A);
+  const env = { BACKUP_KEEP_LAST: "1", LOCAL_KEEP_LAST: "1" };
+  const made = await backUp(onA, env);
+  expect(names()).toEqual([`prod/${made}`, ahead]);
+});
+
+test("I3: what was renamed in the bucket is never chosen by itself", async () => {
+  const good = await backUp(onA);
+  const renamed = formatBackupName({ ...parseBackupName(good)!, time: new Date(Date.now() + 60_000) });
+  for (const end of ["", ".json"])
+    s3.objects(bucket).set(`prod/${renamed}${end}`, s3.objects(bucket).get(`prod/${good}${end}`)!);
+  const ran = await onA.run("restore", ["--from-s3", "--dry-run"]);
+  expectSuccess(ran);
+  expect(ran.stderr).toContain(`passed over ${renamed}: it was renamed: its manifest is that of a backup of shop of `);
+  expect(ran.stdout).toContain(`backup: ${good} is complete and intact`);
+  expectSuccess(await onA.run("restore", ["--from-s3", "--dry-run", renamed]));
 });
 
 test("backup --dry-run shows the fate of each backup with its rule, and deletes nothing", async () => {

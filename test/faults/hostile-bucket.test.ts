@@ -227,7 +227,11 @@ test("a changed key: backups of the former one are restored while it stands behi
 
 test("without MANIFEST_KEY everything is restored as before", async () => {
   scripts.configure(settings({ MANIFEST_KEY: "" }));
+  const { startedAt } = JSON.parse(stored(newer).manifest) as { startedAt: string };
   put(newer, unsigned);
+  expectSuccess(await restore());
+  expect(await noted()).toBe("1"); // what is called other than its manifest says is passed over
+  put(newer, { ...unsigned, manifest: altered(unsigned.manifest, { startedAt }) });
   expectSuccess(await restore());
   expect(await noted()).toBe("evil");
 });

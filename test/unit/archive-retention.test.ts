@@ -58,6 +58,16 @@ describe("by days", () => {
     expect(indexes(backups, expired(backups, [days(7)], { unknownIsOurs: true }))).toEqual([2]);
   });
 
+  test("I3: what this run has made stays, though another name lies some minutes ahead", () => {
+    const [ahead, made, older] = [old(-0.004), old(0), old(8)];
+    const last: Rule = { kind: "last", count: 1, setting: "LOCAL_KEEP_LAST" };
+    expect(expired([ahead, made, older], [last], { made: made.name })).toEqual([older]);
+    expect(plan([made], [last], { made: made.name }).fates[0]?.kept).toEqual([
+      "the newest good backup",
+      "last (LOCAL_KEEP_LAST=1)",
+    ]);
+  });
+
   test("refuses when all but one would go and that one is far too old itself", () => {
     const { fates, refusal } = plan([old(20), old(21), old(22)]);
     expect(refusal).toContain("20 days old");

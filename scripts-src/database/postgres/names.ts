@@ -31,10 +31,14 @@ export const isBeside = (database: string, what: Beside | "new"): string => {
 export const markOf = (database: string, system: string | undefined): string =>
   `backup_scripts: unfinished restore of ${database} on server ${system ?? "unknown"}`;
 
-/** SQL that answers as a COPY does: the rows of a table that is called `schema.table`, without those of tables that inherit from it. */
+/**
+ * SQL that answers as a COPY does: the rows of a table that is called `schema.table` (`table` alone in dumps of pg_dump before 10.3),
+ * without those of tables that inherit from it.
+ */
 export function counting(table: string): string {
   const point = table.indexOf(".");
-  const sql = `${identifier(table.slice(0, point))}.${identifier(table.slice(point + 1))}`;
+  const schema = point < 0 ? "" : `${identifier(table.slice(0, point))}.`;
+  const sql = schema + identifier(table.slice(point + 1));
   return `SELECT 'COPY ' || count(*) FROM ${sql} WHERE tableoid = ${literal(sql)}::regclass
   OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${literal(sql)}::regclass);`;
 }
