@@ -87,6 +87,7 @@ function cronChapter(page: Page, place: string, usages: Usages): string {
     ["every day at 3:00", "0 3 * * *", "backup"],
     ["every six hours, half an hour later, what is missing in S3", "30 */6 * * *", "sync"],
     ["every Sunday at 4:30, straight to S3 as well", "30 4 * * 0", "backup --upload"],
+    ["every Sunday at 6:00, proves the newest backup by restoring it", "0 6 * * 0", "verify"],
     ["every day, with a log file", "0 3 * * *", "backup >>/var/log/backup_scripts.log 2>&1"],
   ] as const;
   const lines = jobs

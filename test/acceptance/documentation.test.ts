@@ -89,7 +89,7 @@ const cronLine = /^((?:\S+ ){5})(\w+) (\/.*)$/gm;
 
 test("every cron line is a time that comes, and a script", () => {
   const lines = [...crontab.matchAll(cronLine), ...cronFile.matchAll(cronLine)];
-  expect(lines).toHaveLength(5);
+  expect(lines).toHaveLength(6);
   for (const [, times = "", , command = ""] of lines) {
     expect(new Cron(times.trim(), { paused: true }).nextRun()).toBeInstanceOf(Date);
     expect(Object.keys(scripts)).toContain(/^\/opt\/backup_scripts\/(\w+)/.exec(command)?.[1] ?? "");
@@ -235,7 +235,8 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
     expect(mails).toEqual([{ to: ["admin@example.com"], subject: expect.stringMatching(/^TEST: notice from /) }]);
     const backups = objects.filter((key) => key.includes("/"));
     expect(backups).not.toBeEmpty();
-    for (const key of backups) expect(key).toMatch(/^app\/app_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz(\.json)?$/);
+    for (const key of backups)
+      expect(key).toMatch(/^app\/app_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz((\.proof)?\.json)?$/);
   });
 
   test("4: systemd finds nothing wrong with both units", async () => {

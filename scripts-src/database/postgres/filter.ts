@@ -6,7 +6,7 @@ export interface LoadRules {
   noOwner: boolean;
   /** The load is one transaction: those of the dump are left out. */
   oneTransaction: boolean;
-  /** Nothing may act on the world: event triggers are created disabled, subscriptions are left out. */
+  /** Nothing may act on the world: event triggers are created disabled, subscriptions and user mappings are left out. */
   asleep: boolean;
   /** Major version of the target. */
   major: number;
@@ -43,6 +43,8 @@ const cleans =
   /^(DROP |ALTER [\s\S]* DROP (CONSTRAINT|DEFAULT|IDENTITY|TABLE|TABLES IN SCHEMA) ?|SELECT pg_catalog\.lo_unlink\()/;
 const eventTrigger = new RegExp(String.raw`^(CREATE|ALTER|COMMENT ON) EVENT TRIGGER ${name}`);
 const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION ${name}`);
+/** Without one a foreign table reaches no other server: REFRESH would read there. */
+const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
 const relation = new RegExp(
   String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
 );
@@ -76,6 +78,9 @@ export function loadFilter(rules: LoadRules): LoadFilter {
       if (later.length === 0) leftOut.push(text);
     } else if (sub !== undefined && rules.asleep) {
       warnings.add(`subscription ${sub} is left out of the copy`);
+      leftOut.push(text);
+    } else if (rules.asleep && userMapping.test(text)) {
+      warnings.add(`the copy reaches no foreign server ${userMapping.exec(text)?.[1]}: its user mappings are left out`);
       leftOut.push(text);
     } else return bytes;
     return undefined;

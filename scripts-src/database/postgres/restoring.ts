@@ -123,7 +123,11 @@ async function openScratch(
         keepGoing: options.keepGoing,
       });
       if (!options.keepGoing) compareRows(withoutKept(contents.rows, rules.keptRelations), loaded.rows);
-      return { ...loaded, warnings: [...filter.warnings, ...loaded.warnings], leftOut: filter.leftOut };
+      return {
+        ...loaded,
+        warnings: [...filter.warnings, ...loaded.warnings],
+        leftOut: [...filter.leftOut, ...loaded.leftOut],
+      };
     },
     ask: (sql) => askValue(connection, psql, sql),
     dump: () => dump(connection, clients, dumpOptions),

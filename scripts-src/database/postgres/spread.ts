@@ -72,6 +72,7 @@ class Report {
   readonly #rows = new Map<string, number>();
   readonly #warnings: string[] = [];
   readonly #skipped: string[] = [];
+  readonly #leftOut: string[] = [];
   /** Rows of each table that could not be loaded, and why the first of them could not. */
   readonly #lostRows = new Map<string, { rows: number; why: string }>();
   readonly course: Omit<Course, "open">;
@@ -82,9 +83,10 @@ class Report {
       halve: (unit) => (keepGoing && unit.table !== undefined ? halves(unit) : undefined),
       skips: (unit, error) => {
         const view = refreshed.exec(unit.text)?.[1];
-        if (view !== undefined)
+        if (view !== undefined) {
           this.#warnings.push(`materialized view ${view} has no rows, its REFRESH failed: ${reasonOf(error)}`);
-        else if (keepGoing) this.#skip(unit, error);
+          this.#leftOut.push(unit.text.trim());
+        } else if (keepGoing) this.#skip(unit, error);
         return view !== undefined || keepGoing;
       },
     };
@@ -108,7 +110,7 @@ class Report {
     const lost = [...this.#lostRows].map(
       ([table, { rows, why }]) => `${counted(rows, "row")} of ${table}, the first: ${why}`,
     );
-    return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped], leftOut: [] };
+    return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped], leftOut: this.#leftOut };
   }
 }
 
