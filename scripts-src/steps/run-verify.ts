@@ -42,6 +42,7 @@ export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {
   try {
     const contents = await checkBackup(chooses(job), target, file);
     const proof = await verifyBackup(job, { database: connected, file, contents, trusted: isTrusted(job, file) });
+    for (const one of proof.leftOut) job.log.info(`not compared: ${one}`);
     await file.place.put(proofName(file.name), formatProof(proof, keysFrom(job).manifestKeys));
     Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });
     const equal = `${counted(proof.tables, "table")} and ${counted(proof.rows, "row")} are equal`;
@@ -118,8 +119,8 @@ function proverOf(job: Job, own: Database): Database {
   return openDatabase(named, job);
 }
 
-/** The URL; one that names no database names the backup's. */
+/** The copy gets its name and properties from a database of that name, which may not exist there, whatever one the URL names. */
 function withDatabase(text: string, database: string): string {
-  const [, base = text, path = "", rest = ""] = /^(\w+:\/\/[^/?#]*)(\/[^?]*)?(\?.*)?$/s.exec(text) ?? [];
-  return path.length > 1 ? text : `${base}/${encodeURIComponent(database)}${rest}`;
+  const [, base = text, rest = ""] = /^(\w+:\/\/[^/?#]*)(?:\/[^?]*)?(\?.*)?$/s.exec(text) ?? [];
+  return `${base}/${encodeURIComponent(database)}${rest}`;
 }

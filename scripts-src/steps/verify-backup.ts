@@ -73,20 +73,13 @@ interface Copy {
 
 /** The backup as a database; with owners and privileges where the login can give them, else without. */
 async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDisposable> {
-  const full = await attempt(job, wanted, false).catch((error: unknown) => {
+  return attempt(job, wanted, false).catch(async (error: unknown) => {
     job.signal.throwIfAborted();
     if (!(error instanceof Failure)) throw error;
-    return error;
-  });
-  if (!(full instanceof Failure)) return full;
-  try {
     const copy = await attempt(job, wanted, true);
-    job.log.info(`restored without owners and privileges, because with them: ${messageOf(full)}`);
+    job.log.info(`restored without owners and privileges, because with them: ${messageOf(error)}`);
     return copy;
-  } catch {
-    job.signal.throwIfAborted();
-    throw full;
-  }
+  });
 }
 
 async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Copy & AsyncDisposable> {

@@ -6,7 +6,7 @@ import { changing } from "./locks.ts";
 import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
 
-const markTable = "_backup_scripts_mark";
+export const markTable = "_backup_scripts_mark";
 
 /** Says of a new database whose it is. */
 export const mark = (name: string, database: string): string =>

@@ -18,7 +18,7 @@ export async function planRestore(
   place: Place,
   contents: DumpContents,
   target: TargetState,
-  { noOwner, keepGoing }: LoadOptions,
+  { noOwner, keepGoing, asleep }: LoadOptions,
 ): Promise<RestorePlan> {
   const { database } = place;
   const state = await askTarget(connection, contact);
@@ -28,7 +28,8 @@ export async function planRestore(
   const unseen = !target.empty && !contact.grants.hasGlobally("PROCESS", "SELECT");
   return {
     problems: [
-      ...findProblems(contents, contact, state, noOwner),
+      // a copy that sleeps leaves the present database alone
+      ...findProblems(contents, asleep ? { ...contact, grants: beside } : contact, state, noOwner),
       ...(keepGoing ? ["--keep-going is for PostgreSQL: restore --into NAME without it"] : []),
     ],
     createProblems,
@@ -46,7 +47,7 @@ export async function planRestore(
 }
 
 /** What the user may do in databases beside the present one. */
-async function grantsBeside({ connection, client, database }: Place): Promise<[Grants, literal: boolean]> {
+export async function grantsBeside({ connection, client, database }: Place): Promise<[Grants, literal: boolean]> {
   const rows = await query(connection, client, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'; SHOW GRANTS");
   const literal = rows.some(([name, value]) => name === "partial_revokes" && value === "ON");
   const lines = rows.flatMap((row) => (row.length === 1 ? row : []));

@@ -11,7 +11,8 @@ import { changing } from "./locks.ts";
 import { besideName, quoteName, quoteText } from "./names.ts";
 import { loadRules } from "./plan.ts";
 import type { Contact } from "./probe.ts";
-import { mark, unmark } from "./recover.ts";
+import { grantsBeside } from "./restore-plan.ts";
+import { mark, markTable, unmark } from "./recover.ts";
 import { checkRows } from "./rows-loaded.ts";
 import type { Piece } from "./statements.ts";
 
@@ -65,7 +66,10 @@ export async function createScratch(
     where: connection.target.where,
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
     ask: async (sql) => (await query(connection, client, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
-    dump: () => dump(connection, contact, dumpOptions),
+    async *dump() {
+      const [grants] = await grantsBeside(place);
+      yield* dump(connection, { ...contact, grants }, [...dumpOptions, `--ignore-table=${name}.${markTable}`]);
+    },
     exchange: exchangeIt,
     async keep() {
       await using session = await changing(place, `cannot keep ${name}`);

@@ -89,13 +89,14 @@ async function openScratch(
 ): Promise<Scratch> {
   const { present, psql } = ground;
   const encoding = options.properties?.encoding;
-  const asBefore = !ground.exists || ground.empty || options.purpose === "verify";
+  const isProof = options.purpose === "verify";
+  const asBefore = !ground.exists || ground.empty || isProof;
   const beside = await createBeside(
     ground,
     options,
     async (fresh) =>
       (asBefore && options.properties && statementsFor(fresh, options.properties)) ||
-      (ground.exists
+      (ground.exists && !isProof
         ? readProperties(present, clients, fresh, server.major)
         : defaultProperties(fresh, {
             encoding: typeof encoding === "string" ? encoding : undefined,

@@ -1,0 +1,90 @@
+/** verify with MariaDB and MySQL: equal to the last row, what is not equal is found and named, and the copy sleeps. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { clientsWith } from "../support/clients.ts";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { createNasty } from "../support/mysql-oracle.ts";
+import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
+
+/** Everything that can go wrong on the way, in a small database; its event and its trigger say where they ran. */
+const shop = `
+  CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n varchar(40), CONSTRAINT small CHECK (n <> '')) COMMENT='all the things';
+  INSERT INTO t (n) VALUES ${Array.from({ length: 50 }, (_, i) => `('name ${i + 1}')`).join(",")};
+  CREATE VIEW v AS SELECT id FROM t WHERE id > 3;
+  CREATE TRIGGER tr AFTER INSERT ON t FOR EACH ROW INSERT INTO witness.log VALUES (concat('trigger ', NEW.n));
+  CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 42;
+  CREATE DEFINER=ghost@nowhere PROCEDURE p() SELECT 1;
+  CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO witness.log VALUES (DATABASE());`;
+
+describe.each([...families])("verify, %s", (family) => {
+  let server: MysqlServer;
+  let own: Installation;
+  beforeAll(async () => {
+    server = await startMysql(family, { "event-scheduler": "ON" });
+    await server.createDatabase("witness", "CREATE TABLE log (what text)");
+    await server.createDatabase("shop", shop);
+    own = installScripts(server.settings("shop"));
+  });
+  afterAll(async () => {
+    await server.stop();
+    own.remove();
+  });
+  const databases = () => server.sql("mysql", "SHOW DATABASES");
+
+  test("proves a database that holds everything; the copy is dropped, the proof lies beside the backup", async () => {
+    await createNasty(server, "nasty");
+    const scripts = installScripts({ ...server.settings("nasty"), BACKUP_COMPRESSION_LEVEL: "1" });
+    const backup = (await scripts.run("backup")).stdout.trim();
+    const before = await databases();
+    const ran = await scripts.run("verify");
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stdout.trim()).toBe(`${backup}.proof.json`);
+    expect(await databases()).toBe(before);
+    scripts.remove();
+  });
+
+  test("an event and a trigger of the copy do not run; a login that cannot give definers proves without them", async () => {
+    const backup = (await own.run("backup")).stdout.trim();
+    const logged = () => server.sql("witness", "SELECT group_concat(DISTINCT what) FROM log");
+    // the scheduler works, in the database itself
+    while ((await logged()) !== "shop") await Bun.sleep(200);
+    // each second of which the copy lives, its event would be seen
+    const query = { VERIFY_QUERY: "SELECT SLEEP(3) = 0" };
+    const ran = await own.run("verify", [], { env: query });
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(await logged()).toBe("shop");
+
+    await server.sql(
+      "mysql",
+      "CREATE USER prover@'%' IDENTIFIED BY 'prover'; GRANT ALL ON `shop\\_%`.* TO prover@'%'; GRANT SELECT ON shop.* TO prover@'%'",
+    );
+    const login = { VERIFY_DATABASE_URL: server.url("shop", { user: "prover", password: "prover" }) };
+    const weak = await own.run("verify", [backup], { env: login });
+    expect(weak.status, weak.stderr).toBe(0);
+    expect(readFileSync(`${backup}.proof.json`, "utf8")).toContain("owners and privileges");
+    expect(await databases()).not.toContain("_verify_");
+  });
+
+  const escape = (text: string) => text.replaceAll("'", String.raw`'\''`);
+  test.each([
+    ["a row changed", "s/(3,'name 3')/(3,'name X')/", ["table t", "only in the backup: first column 3"]],
+    ["a row missing", "s/(3,'name 3'),//", ["t", "50", "49"]],
+    ["a row twice", "s/(3,'name 3')/(3,'name 3'),(53,'name 3')/", ["t", "51"]],
+    ["values swapped", "s/(3,'name 3')/(3,'name 4')/; s/(4,'name 4')/(4,'name 3')/", ["table t", "name 3", "name 4"]],
+    ["a constraint gone", "s/CONSTRAINT `small` CHECK.*$/CHECK (1 = 1)/", ["CONSTRAINT `small`"]],
+    ["a comment gone", "s/ COMMENT='all the things'//", ["COMMENT='all the things'"]],
+    ["a counter off by one", "s/AUTO_INCREMENT=51/AUTO_INCREMENT=52/", ["AUTO_INCREMENT=51"]],
+    ["a view altered", "s/`id` > 3/`id` > 4/", ["> 3", "> 4"]],
+    ["a trigger altered", "s/'trigger '/'digger '/", ["'trigger '", "'digger '"]],
+    ["a routine altered", "s/RETURN 42/RETURN 43/", ["RETURN 42", "RETURN 43"]],
+  ])("finds and names what a client program altered: %s", async (_, change, named) => {
+    const [client, dump] = [clientName(family), dumpName(family)];
+    const script = { [client]: `sed -u '${escape(change)}' | "$REAL" "$@"` };
+    const dir = clientsWith(server.clientDir, script, [dump, client]);
+    const ran = await own.run("verify", [], { env: { DB_CLIENT_DIR: dir } });
+    expect(ran.status, ran.stderr).toBe(1);
+    for (const words of named) expect(ran.stderr).toContain(words);
+    for (const name of own.list()) expect(existsSync(`${own.backups}/${name}.proof.json`)).toBe(false);
+    expect(await databases()).not.toContain("_verify_");
+  });
+});
