@@ -78,6 +78,8 @@ async function demo(database: DemoDatabase, storage: S3Server, mail: MailServer)
   step("A backup");
   await script("backup");
   await run("ls", "-l", settings.BACKUP_DIR);
+  step("The proof: the backup is restored into a new database, compared to the last row, and the copy is dropped");
+  await script("verify");
   step("A disaster");
   await destroy(database);
   step("The restore");
