@@ -80,7 +80,11 @@ const rules: readonly Rule[] = [
 
   [["load start"], ["killed child", "exit 0 too early"], here("before it has taken anything")],
   [["load middle"], ["killed child", "exit 0 too early"], here("in the middle of the dump")],
-  [["load end"], ["killed child", "exit 0 too early"], here("when all is done, without a word of it")],
+  [
+    ["load end"],
+    ["killed child", "exit 0 too early"],
+    here("when it has done what it was given, without a word of it"),
+  ],
   [load, ["refused", "reset"], here("a connection that breaks in the middle of the load")],
   [load, ["hang", "slow"], restores("%s in the middle: no success, and the way back is in the log")],
   [["load middle"], ["EIO"], diskErrors("in the middle of the load: the way back is named")],
@@ -201,12 +205,15 @@ describe("the cases that no other test has", () => {
   });
 
   const safety = () => join(scripts.backups, "before-restore");
-  const restore = (env = {}) => scripts.run("restore", [file], { env });
+  // only a restore in place takes a safety backup, and may need the way back
+  const restore = (env = {}) => scripts.run("restore", ["--in-place", "--replace", file], { env });
+  const restoreBeside = (env = {}) => scripts.run("restore", ["--replace", file], { env });
 
   async function expectUntouched(ran: Ran, cause: RegExp): Promise<void> {
     expectFailure(ran, cause);
     expect(namesIn(safety())).toEqual([]);
     await expectState(server, "app", before);
+    expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).toBe("app");
     expect(optionFilesFor(server)).toEqual([]);
   }
 
@@ -229,7 +236,10 @@ describe("the cases that no other test has", () => {
     const copy = join(locked, "dump.sql");
     writeFileSync(copy, "", { mode: 0 });
     const argv = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", join(scripts.dir, "restore"), copy];
-    await expectUntouched(await startProgram(argv).done, /cannot open .*dump\.sql: permission denied/);
+    await expectUntouched(
+      await startProgram(argv).done,
+      /cannot read .*dump\.sql: permission denied; it belongs to root/,
+    );
   });
 
   /** A script of mariadb: `then` for the question about the target, the real program for all others. */
@@ -270,23 +280,36 @@ describe("the cases that no other test has", () => {
   });
 
   const moments = {
-    "before it has taken anything": ":",
-    "in the middle of the dump": 'head -c 900000 | "$REAL" "$@"',
-    "when all is done, without a word of it": '"$REAL" "$@" > /dev/null',
+    "before it has taken anything": (end: string) => end,
+    "in the middle of the dump": (end: string) => `head -c 300000 | "$REAL" "$@"; ${end}`,
+    // the login is answered by two lines
+    "when it has done what it was given, without a word of it": (end: string) =>
+      `exec 3<&0; "$REAL" "$@" <&3 | { for i in 1 2; do read -r a; echo "$a"; done; read -r a; ${end}; } & wait`,
   };
-  const ends = { "kill -9": "kill -9 $$", "status 0": "exit 0" };
+  const ends = { "kill -9": "kill -9 $$", "status 0": "kill -TERM $$" };
+  /** A script of mariadb: the client that loads into the database, or into the new one beside it, does this. */
+  const loading = (script: string) => {
+    const mine = `trap "exit 0" TERM; ${script}; exit`;
+    return clients({ mariadb: `case " $* " in *--unbuffered*--database=app*) ${mine};; esac; exec "$REAL" "$@"` });
+  };
   test.each(
     Object.entries(moments).flatMap(([moment, does]) =>
-      Object.entries(ends).map(([end, last]) => [end, moment, `${does}; ${last}`] as const),
+      Object.entries(ends).map(([end, last]) => [end, moment, does(last)] as const),
     ),
   )("a client that ends by %s %s: the way back", async (_, __, script) => {
     await placeApp();
     deploy();
-    const mariadb = `case " $* " in *--unbuffered*) ${script};; esac; exec "$REAL" "$@"`;
     await expectWayBack(
-      await restore({ DB_CLIENT_DIR: clients({ mariadb }) }),
-      /the restore into .* failed; it may now be neither/,
+      await restore({ DB_CLIENT_DIR: loading(script) }),
+      /the database may now be neither as it was nor as in the backup/,
     );
+  });
+
+  test.each(Object.entries(ends))("a client that ends by %s in the middle of the load beside", async (_, last) => {
+    await placeApp();
+    deploy();
+    const DB_CLIENT_DIR = loading(moments["in the middle of the dump"](last));
+    await expectUntouched(await restoreBeside({ DB_CLIENT_DIR }), /nothing was changed in /);
   });
 
   test("a connection that breaks in the middle of the load: the way back", async () => {
@@ -297,7 +320,7 @@ describe("the cases that no other test has", () => {
     proxy.cut = { direction: "up", after: 700_000, times: 1 };
     await expectWayBack(
       await restore({ DB_PORT: String(proxy.port) }),
-      /the restore into .* failed; .*(Lost connection|gone away|reset)/,
+      /the restore into .* failed: .*(Lost connection|gone away|reset)/,
     );
     expect(proxy.broken).toBe(1);
     await proxy.stop();
@@ -306,9 +329,16 @@ describe("the cases that no other test has", () => {
   test("open files: with any limit, a restore is done, or nothing was changed, or the way back is named", async () => {
     await placeApp();
     const ends = new Set<number>();
-    for (const limit of [12, 20, 24, 64]) {
+    const [inPlace, beside] = ["--in-place", "--drop-before"];
+    for (const [limit, way] of [
+      [20, beside],
+      [20, inPlace],
+      [28, inPlace],
+      [64, beside],
+    ] as const) {
       deploy();
-      const argv = ["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0" "$@"`, join(scripts.dir, "restore"), file];
+      const words = [join(scripts.dir, "restore"), "--replace", way, file];
+      const argv = ["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0" "$@"`, ...words];
       const ran = await startProgram(argv).done;
       ends.add(ran.status);
       expect(ran.stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
