@@ -38,14 +38,18 @@ export interface Origin {
   /** Of which database, and when. */
   database?: string;
   startedAt?: string;
+  /** Of the file. */
+  sha256?: string;
 }
 
 /** What a manifest's text says of the backup's origin, and whether it is suspicious. Does not throw. */
 export function originIn(manifest: string): Origin {
   try {
-    const { identity, suspicious, database, startedAt } = Object(JSON.parse(manifest)) as Record<string, unknown>;
+    const said = Object(JSON.parse(manifest)) as Record<string, unknown>;
+    const { identity, suspicious, database, startedAt, sha256 } = said;
     return {
       ...(typeof database === "string" && typeof startedAt === "string" && { database, startedAt }),
+      ...(typeof sha256 === "string" && { sha256 }),
       identity: identitySchema.safeParse(identity).data,
       suspicious: Array.isArray(suspicious) && suspicious.length > 0,
     };

@@ -1,7 +1,8 @@
 /** Whose the backups of a place are, by their manifests. */
 import { type Identity, originIn, type Owner, ownerOf } from "../archive/identity.ts";
 import { largestManifest, type ManifestKeys } from "../archive/manifest.ts";
-import { manifestName } from "../archive/name.ts";
+import { manifestName, proofName } from "../archive/name.ts";
+import { parseProof } from "../archive/proof.ts";
 import { isSignedWith } from "../archive/signature.ts";
 import { renaming } from "../archive/trust.ts";
 import { together } from "../storage/together.ts";
@@ -23,17 +24,19 @@ const limits = { atOnce: 32, budget: Infinity, cost: () => 0 };
 
 /**
  * Reads the manifests of these backups, and compares them with the present identity. With `keys` a manifest that is not signed says
- * nothing: else somebody could make the newest backup pass for another server's. Does not throw.
+ * nothing: else somebody could make the newest backup pass for another server's. A proof counts when it is of this backup and signed
+ * with one of `proofKeys`. Does not throw.
  */
 export async function readOwners<T extends Stored>(
   place: Place,
   backups: readonly T[],
   present: Identity | undefined,
   keys?: ManifestKeys,
+  proofKeys = keys,
 ): Promise<Owned<T>[]> {
   const owned: Owned<T>[] = [];
   await together([...backups.entries()], limits, async ([index, backup]) => {
-    owned[index] = await readOwner(place, backup, present, keys);
+    owned[index] = await readOwner(place, backup, present, { keys, proofKeys });
   });
   return owned;
 }
@@ -42,7 +45,7 @@ async function readOwner<T extends Stored>(
   place: Place,
   backup: T,
   present: Identity | undefined,
-  keys: ManifestKeys,
+  { keys, proofKeys }: Record<"keys" | "proofKeys", ManifestKeys>,
 ): Promise<Owned<T>> {
   if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown", suspicious: false };
   try {
@@ -51,10 +54,17 @@ async function readOwner<T extends Stored>(
     const { identity, suspicious } = origin;
     // in a folder its owner may rename; with keys a restore refuses it, loudly
     const renamed = place.shared && !keys ? renaming(backup.name, origin) : undefined;
-    return { ...backup, identity, owner: ownerOf(identity, present), suspicious, renamed };
+    const proved = backup.proved && (await isProof(place, backup.name, origin.sha256, proofKeys));
+    return { ...backup, identity, owner: ownerOf(identity, present), suspicious, renamed, proved };
   } catch (error) {
     return { ...backup, identity: undefined, owner: "unknown", suspicious: false, error };
   }
+}
+
+/** Whether the proof is of this backup, and, with keys, signed: its name alone proves nothing. */
+async function isProof(place: Place, name: string, sha256: string | undefined, keys: ManifestKeys): Promise<boolean> {
+  const proof = parseProof(await readStart(place.read(proofName(name))), keys);
+  return proof !== undefined && proof.sha256 === sha256;
 }
 
 async function readStart(source: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -1,5 +1,6 @@
 /** Carries out retention in one place. */
 import type { Identity } from "../archive/identity.ts";
+import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -13,6 +14,8 @@ export interface Retention {
   /** Whose backups are ours. */
   present: Identity | undefined;
   now?: Date;
+  /** MANIFEST_KEY: a proof must be signed with one of these. */
+  proofKeys?: ManifestKeys;
   /** Name of the backup that this run has made. */
   made?: string | undefined;
   /** A backup that does not exist yet: a dry run plans as if it did. */
@@ -26,7 +29,7 @@ export interface Retention {
 export async function planPrune(
   place: Place,
   files: readonly StoredFile[],
-  { database, rules, present, now = new Date(), coming, made = coming?.name }: Retention,
+  { database, rules, present, now = new Date(), coming, made = coming?.name, proofKeys }: Retention,
 ): Promise<Plan<Candidate>> {
   let backups: Candidate[] = [...findBackups(files, database), ...(coming ? [coming] : [])];
   for (;;) {
@@ -34,7 +37,9 @@ export async function planPrune(
     const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
     const unread = toRead(plan, rules);
     if (unread.size === 0) return plan;
-    const owned = new Map((await readOwners(place, [...unread], present)).map((one) => [one.name, one]));
+    const owned = new Map(
+      (await readOwners(place, [...unread], present, undefined, proofKeys)).map((one) => [one.name, one]),
+    );
     backups = backups.map((backup) => owned.get(backup.name) ?? backup);
   }
 }

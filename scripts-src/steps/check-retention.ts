@@ -55,6 +55,7 @@ async function lookAt(
     rules,
     present,
     now,
+    proofKeys: settings.MANIFEST_KEY,
     ...(candidate && { coming: { ...candidate, owner: "ours", suspicious } }),
   });
   const others = fates.filter(({ backup }) => backup.name !== coming);

@@ -92,7 +92,12 @@ const databasesIn = (files: readonly StoredFile[]): string[] => [
 /** The backups of one database in a place, each with its fate. */
 async function judge(place: Place, files: readonly StoredFile[], rules: readonly Rule[], job: Job, database: string) {
   const present = await identityWithoutServer(job.settings, inFolder(backupFolder(job)), database);
-  const { fates, refusal } = await planPrune(place, files, { database, rules, present });
+  const { fates, refusal } = await planPrune(place, files, {
+    database,
+    rules,
+    present,
+    proofKeys: job.settings.MANIFEST_KEY,
+  });
   return fates.map(({ backup, kept }) => {
     const deleted = kept.length === 0 && refusal === undefined;
     const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(rules));

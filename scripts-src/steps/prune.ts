@@ -44,6 +44,7 @@ export async function pruneAll(job: Job, database: Connected, { local, remote }:
     database: database.name,
     present: identityOf(settings, database),
     made: job.facts.file,
+    proofKeys: settings.MANIFEST_KEY,
     log,
     warn: (text: string) => job.warn(text),
   };

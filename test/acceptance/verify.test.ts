@@ -1,6 +1,6 @@
 /** verify: a backup is restored, compared to the last row, and proved; whatever is not equal is found and named. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith } from "../support/clients.ts";
 import { type Installation, installScripts } from "../support/executables.ts";
@@ -82,6 +82,19 @@ describe("verify, PostgreSQL", () => {
     // it is no longer proved
     expect(existsSync(`${second}.proof.json`)).toBe(false);
     expect(existsSync(`${first}.proof.json`)).toBe(true);
+    own.remove();
+  });
+
+  test("retention keeps the newest proved backup; a proof that is forged by its name counts for nothing", async () => {
+    const own = installScripts({ ...server.settings("shop"), LOCAL_KEEP_LAST: "1" });
+    const made: string[] = [];
+    for (let count = 0; count < 4; count++) {
+      if (count === 1) expect((await own.run("verify")).status).toBe(0);
+      if (count === 2) writeFileSync(`${made[1]}.proof.json`, readFileSync(`${made[0]}.proof.json`), { mode: 0o600 });
+      if (count > 0) await Bun.sleep(1_000); // names have seconds
+      made.push((await own.run("backup")).stdout.trim());
+    }
+    expect(made.map((path) => existsSync(path))).toEqual([true, false, false, true]);
     own.remove();
   });
 
