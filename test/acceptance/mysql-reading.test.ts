@@ -135,6 +135,31 @@ describe.each([...families])("%s", (family) => {
     for (const name of ["halves", "halved"]) expect(await server.sql(name, "SHOW TABLES")).toBe("a\nb\nc\nd\ne");
   });
 
+  test("M9: with a broken view the database is restored, beside and in place; the safety backup goes without the view", async () => {
+    await server.createDatabase("broken", "CREATE TABLE b (i int); INSERT INTO b VALUES (1)");
+    const env = server.settings("broken");
+    const taken = await scripts.run("backup", [], { env });
+    const spoil = () =>
+      server.sql(
+        "broken",
+        "INSERT INTO b VALUES (2); CREATE TABLE a (i int); CREATE VIEW lost AS SELECT i FROM a; CREATE VIEW kept AS SELECT i FROM b; DROP TABLE a",
+      );
+    const there = () => server.sql("broken", "SHOW TABLES; SELECT count(*) FROM b");
+    await spoil();
+    const beside = await scripts.run("restore", [taken.stdout.trim()], { env });
+    expect(beside.status, beside.stderr).toBe(0);
+    expect(await there()).toBe("b\n1");
+    await spoil();
+    const inPlace = await scripts.run("restore", [taken.stdout.trim(), "--in-place"], { env });
+    expect(inPlace.status, inPlace.stderr).toBe(0);
+    expect(inPlace.stderr).toMatch(/WARN .*the view lost is broken .* and is left out: CREATE .*VIEW .*lost/);
+    expect(await there()).toBe("b\n1");
+    const [, safety = ""] = /the state before is kept in (\S+)/.exec(inPlace.stderr) ?? [];
+    const back = await scripts.run("restore", [safety, "--in-place", "--no-safety-backup"], { env });
+    expect(back.status, back.stderr).toBe(0);
+    expect(await there()).toBe("b\nkept\n2");
+  });
+
   test("S5: names and programs of every shape are no second statements: backed up and restored", async () => {
     const text = readFileSync(join(import.meta.dir, "../support/odd-mysql.sql"), "utf8");
     await server.createDatabase("odd", text);
