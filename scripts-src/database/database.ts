@@ -83,6 +83,8 @@ export interface ServerDatabase {
 export interface ConnectOptions {
   /** A database that the server does not have yet is no failure: see `Connected.exists`. */
   mayBeMissing?: boolean;
+  /** A dump leaves out, with a warning, what is broken so that it cannot be dumped: views of tables that are missing. */
+  leaveOutBroken?: boolean;
 }
 
 /** The same, after the login. */

@@ -42,6 +42,8 @@ export interface RestorePlan {
   besideProblems: string[];
   /** Why it cannot be loaded into the present database in place of what is there. */
   inPlaceProblems: string[];
+  /** What the dump lacks by the way it was made: it takes the place of what is there only when that is asked for. */
+  partial: string[];
   /** What a person should know before it begins. */
   warnings: string[];
   /** The present database is empty, and the engine had better fill it than put another in its place. */

@@ -3,8 +3,8 @@ import { Failure } from "../base/errors.ts";
 import type { Contents, DumpReader } from "./database.ts";
 
 export interface ServerRoles {
-  /** The statements that make them on another server, a line each. `notes` say what they lack. Throws `Failure`. */
-  read(): Promise<{ statements: string[]; notes: string[] }>;
+  /** The statements that make them on another server, a line each. `notes` say what this login never reads, `lacking` what went wrong. Throws `Failure`. */
+  read(): Promise<{ statements: string[]; notes: string[]; lacking: string[] }>;
   /** Whether `read` could have written that line. Others are never run. */
   isOurs: (statement: string) => boolean;
   /** Compares them with the roles that the server has; changes nothing. Throws `Failure`. */

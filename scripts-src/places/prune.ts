@@ -20,6 +20,8 @@ export interface Retention {
   made?: string | undefined;
   /** A backup that does not exist yet: a dry run plans as if it did. */
   coming?: Candidate;
+  /** Backups whose manifests may be read; the others are taken for ours. Absent: all. */
+  mayRead?: (backup: Candidate) => boolean;
 }
 
 /**
@@ -29,13 +31,22 @@ export interface Retention {
 export async function planPrune(
   place: Place,
   files: readonly StoredFile[],
-  { database, rules, present, now = new Date(), coming, made = coming?.name, proofKeys }: Retention,
+  {
+    database,
+    rules,
+    present,
+    now = new Date(),
+    coming,
+    made = coming?.name,
+    proofKeys,
+    mayRead = () => true,
+  }: Retention,
 ): Promise<Plan<Candidate>> {
   let backups: Candidate[] = [...findBackups(files, database), ...(coming ? [coming] : [])];
   for (;;) {
     const read = backups.filter(isRead);
     const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
-    const unread = toRead(plan, rules);
+    const unread = new Set([...toRead(plan, rules)].filter(mayRead));
     if (unread.size === 0) return plan;
     const owned = new Map(
       (await readOwners(place, [...unread], present, undefined, proofKeys)).map((one) => [one.name, one]),

@@ -54,7 +54,7 @@ export const list: Script<Options> = {
       await writePage(job, path, options.database);
       return { summary: "", output: path };
     }
-    const found = await findAllBackups(job, options.database);
+    const found = await findAllBackups(job, options.database, options.all);
     if (options.name !== undefined)
       return showOne(
         job,

@@ -11,7 +11,7 @@ export const verify: Script<VerifyOptions> = {
     "Proves a backup: restores it into a new database, compares every row and every statement with the backup, drops the copy,\n" +
     "and writes a proof beside the backup. Takes the newest backup that is not proved yet, or the one that is named. The present\n" +
     "database is not touched, and nothing of the copy acts on the world.",
-  usage: "[FILE] [--from-s3] [--dry-run]",
+  usage: "[FILE] [--from-s3] [--database NAME | --all] [--dry-run]",
   positionals: "[file]",
   examples: [
     ["verify", "prove the newest backup that is not proved yet"],
@@ -25,15 +25,23 @@ export const verify: Script<VerifyOptions> = {
         type: "string",
         describe: "Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path",
       })
-      .check(({ file, fromS3 }) => {
+      .check(({ file, fromS3, database, all }) => {
+        if ([file, database, all || undefined].filter((one) => one !== undefined).length > 1)
+          throw new Error("name a FILE, or a database with --database, or --all of them");
         if (file?.startsWith("s3://") && !fromS3) throw new Error(`${file} lies in S3: add --from-s3`);
         return true;
       })
       .option("from-s3", { type: "boolean", default: false, describe: "Fetch the backup from S3" })
+      .option("database", {
+        type: "string",
+        requiresArg: true,
+        describe: "Prove the newest backup of the database NAME",
+      })
+      .option("all", { type: "boolean", default: false, describe: "Prove a backup of every database of the server" })
       .option("dry-run", { type: "boolean", default: false, describe: "Read the backup to its end; change nothing" }),
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
   reports: ({ dryRun }) => !dryRun,
   afterwards: writeReport,
   act: async (job) =>
-    job.options.dryRun ? { summary: "", output: await checkAll(verifyChecks(job)) } : await runVerify(job),
+    job.options.dryRun ? { summary: "", output: await checkAll(await verifyChecks(job)) } : await runVerify(job),
 };

@@ -28,6 +28,7 @@ export async function backUpRoles(
     });
     if (!read) return;
     for (const note of read.notes) job.log.info(`note: the server's roles are backed up ${note}`);
+    for (const what of read.lacking) job.warn(`the backup of the server's roles lacks ${what}`);
     const places = await open();
     for (const place of [places.local, places.remote]) await place?.sweep(serverRoles);
     const roles = {

@@ -1,15 +1,15 @@
 /** Everything there is: the backups in BACKUP_DIR and in S3, each once, with what their manifests and proofs say. */
 import { type Identity, type Owner, ownerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
-import type { Manifest } from "../archive/manifest.ts";
-import { proofName } from "../archive/name.ts";
+import type { Manifest, ManifestKeys } from "../archive/manifest.ts";
+import { backupNameOf, parseBackupName, proofName } from "../archive/name.ts";
 import { parseProof, type Proof } from "../archive/proof.ts";
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
 import { findBackups, oldestFirst, type Place, type Stored, type StoredFile } from "../places/place.ts";
 import { planPrune } from "../places/prune.ts";
-import { type Rule, whyDeleted } from "../places/retention.ts";
+import { type Candidate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { together } from "../storage/together.ts";
@@ -51,15 +51,33 @@ export interface Found {
   troubles: string[];
 }
 
-/** Lists the places; `database` alone, or every database. */
-export async function findAllBackups(job: Job, database: string | undefined): Promise<Found> {
-  const local = inFolder(backupFolder(job));
-  const looks = [look(local, rulesFrom(job.settings, "LOCAL"), job, database)];
+/** Of so many backups of a place, from the newest on, the manifests are read to tell their fates. */
+const judgedExactly = 50;
+
+/**
+ * Lists the places; `database` alone, or every database. Without `all`, the fates of older backups are foretold as if all of them
+ * were ours: otherwise every manifest had to be read.
+ */
+export async function findAllBackups(job: Job, database: string | undefined, all = false): Promise<Found> {
+  const local = listedOnce(inFolder(backupFolder(job)));
+  const identities = new Map<string, Promise<Identity | undefined>>();
+  const identityOf = (name: string) => {
+    const known = identities.get(name) ?? identityWithoutServer(job.settings, local, name);
+    identities.set(name, known);
+    return known;
+  };
+  const seeker = {
+    database,
+    exactly: all ? Infinity : judgedExactly,
+    identityOf,
+    proofKeys: job.settings.MANIFEST_KEY,
+  };
+  const looks = [look(local, rulesFrom(job.settings, "LOCAL"), seeker)];
   const { S3_BUCKET, S3_PATH } = job.settings;
   if (S3_BUCKET !== undefined)
     looks.push(
       openStorage(job.settings, job)
-        .then((storage) => look(inBucket(storage), rulesFrom(job.settings, "BACKUP"), job, database))
+        .then((storage) => look(inBucket(storage), rulesFrom(job.settings, "BACKUP"), seeker))
         .catch((error: unknown) => ({ trouble: `s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}` })),
     );
   const seen = await Promise.all(looks);
@@ -74,29 +92,53 @@ export async function findAllBackups(job: Job, database: string | undefined): Pr
 type Judged = Copy & Pick<FoundBackup, "present">;
 type Seen = { place: Place; copies: Judged[] } | { trouble: string };
 
-async function look(place: Place, rules: readonly Rule[], job: Job, database: string | undefined): Promise<Seen> {
+/** What both looks share. */
+interface Seeker {
+  database: string | undefined;
+  exactly: number;
+  /** MANIFEST_KEY: proofs must be signed with one of these. */
+  proofKeys: ManifestKeys;
+  identityOf(database: string): Promise<Identity | undefined>;
+}
+
+/** A folder whose files are listed once, however many databases there are. */
+function listedOnce(place: Place): Place {
+  let files: Promise<StoredFile[]> | undefined;
+  return { ...place, list: () => (files ??= place.list()) };
+}
+
+async function look(place: Place, rules: readonly Rule[], seeker: Seeker): Promise<Seen> {
   try {
-    const files = await place.list(database);
-    const names = database === undefined ? databasesIn(files) : [database];
-    const copies = await Promise.all(names.map((name) => judge(place, files, rules, job, name)));
-    return { place, copies: copies.flat() };
+    const files = await place.list(seeker.database);
+    const all = findBackups(files, seeker.database);
+    const exactly = new Set(all.slice(-seeker.exactly).map(({ name }) => name));
+    // the newest of each database decides whether retention is held
+    for (const name of new Map(all.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
+    const byDatabase = Map.groupBy(files, ({ name }) => parseBackupName(backupNameOf(name))?.database);
+    const copies: Judged[] = [];
+    for (const database of new Set(all.map(({ backup }) => backup.database)))
+      copies.push(...(await judge(place, byDatabase.get(database) ?? [], { rules, seeker, database, exactly })));
+    return { place, copies };
   } catch (error) {
     return { trouble: messageOf(error) };
   }
 }
 
-const databasesIn = (files: readonly StoredFile[]): string[] => [
-  ...new Set(findBackups(files).map(({ backup }) => backup.database)),
-];
-
 /** The backups of one database in a place, each with its fate. */
-async function judge(place: Place, files: readonly StoredFile[], rules: readonly Rule[], job: Job, database: string) {
-  const present = await identityWithoutServer(job.settings, inFolder(backupFolder(job)), database);
+async function judge(
+  place: Place,
+  files: readonly StoredFile[],
+  given: { rules: readonly Rule[]; seeker: Seeker; database: string; exactly: ReadonlySet<string> },
+): Promise<Judged[]> {
+  const { rules, seeker, database, exactly } = given;
+  const present = await seeker.identityOf(database);
+  const mayRead = ({ name }: Candidate) => exactly.has(name);
   const { fates, refusal } = await planPrune(place, files, {
     database,
     rules,
     present,
-    proofKeys: job.settings.MANIFEST_KEY,
+    mayRead,
+    proofKeys: seeker.proofKeys,
   });
   return fates.map(({ backup, kept }) => {
     const deleted = kept.length === 0 && refusal === undefined;

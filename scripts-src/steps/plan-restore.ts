@@ -37,7 +37,7 @@ export interface Planned {
 export function decideWay(
   { into, inPlace }: Pick<RestoreOptions, "into" | "inPlace">,
   { exists, empty }: Pick<TargetState, "exists" | "empty">,
-  plan: Omit<RestorePlan, "warnings">,
+  plan: Omit<RestorePlan, "warnings" | "partial">,
   { atomicLoad }: Pick<Connected, "atomicLoad">,
 ): Decision {
   const { problems, createProblems, besideProblems, inPlaceProblems, fillsEmpty } = plan;
@@ -67,12 +67,14 @@ export async function planRestore(
   for (const warning of plan.warnings) log.warn(warning);
   const { way, reasons, problems } = decideWay(options, target, plan, database);
   const loses = way === "beside" || way === "in place";
-  const all = [
-    ...problems,
-    ...(loses && !options.replace ? partialProblems(file, contents, target) : []),
-    ...room(contents, target),
-  ];
-  if (all.length > 0) throw cannotRestore(database, file, all, { offersInPlace: offersInPlace(database, way, plan) });
+  const partial = partialProblems(file, contents, target, plan.partial);
+  const refused = loses && !options.replace ? partial : [];
+  const others = room(contents, target);
+  if (problems.length + refused.length + others.length > 0)
+    throw cannotRestore(database, file, [...problems, ...refused, ...others], {
+      offersInPlace: refused.length + others.length === 0 && offersInPlace(database, way, plan),
+    });
+  for (const lack of plan.partial) log.warn(lack);
   return { database, file, contents, target, way, reasons, load };
 }
 
@@ -90,15 +92,17 @@ export function partialProblems(
   { name, manifest }: Pick<OpenBackup, "name" | "manifest">,
   { tables, rows }: Contents,
   target: Pick<TargetState, "tables">,
+  partial: readonly string[] = [],
 ): string[] {
+  const remedy = "add --replace if that is what you want, or --into NAME to restore it beside";
+  if (partial.length > 0) return partial.map((lack) => `${lack}: ${remedy}`);
   if (manifest && manifest.dumpOptions.length === 0) return [];
   const inBackup = new Set(tables);
   const missing = [...target.tables.keys()].filter((table) => !inBackup.has(table));
   const [here, there] = [[...(rows?.values() ?? [])], [...target.tables.values()]].map((all) =>
     all.reduce((sum, count) => sum + count, 0),
   );
-  const says = (lack: string) =>
-    `${name} ${lack}: add --replace if that is what you want, or --into NAME to restore it beside`;
+  const says = (lack: string) => `${name} ${lack}: ${remedy}`;
   if (missing.length > 0) {
     const names = missing.slice(0, shown).join(", ") + (missing.length > shown ? ", …" : "");
     return [
@@ -121,8 +125,16 @@ function room({ bytes }: Contents, { exists, empty, dataBytes, freeBytes }: Targ
   ];
 }
 
-const offersInPlace = ({ atomicLoad }: Connected, way: Way, { problems, inPlaceProblems }: RestorePlan): boolean =>
-  way === "beside" && !atomicLoad && problems.length + inPlaceProblems.length === 0;
+/** It helps only against what keeps another database from taking the place of this one. */
+const offersInPlace = (
+  { atomicLoad }: Connected,
+  way: Way,
+  { problems, createProblems, besideProblems, inPlaceProblems }: RestorePlan,
+): boolean =>
+  way === "beside" &&
+  !atomicLoad &&
+  createProblems.length + besideProblems.length > 0 &&
+  problems.length + inPlaceProblems.length === 0;
 
 const cannotRestore = (
   { where }: Connected,

@@ -13,7 +13,7 @@ const shownDays = 90;
 
 export async function reportFacts(job: Job, database: string | undefined): Promise<Omit<ReportFacts, "run">> {
   const now = new Date();
-  const { backups, troubles } = await findAllBackups(job, database);
+  const { backups, troubles } = await findAllBackups(job, database, true);
   const databases = [...Map.groupBy(backups, ({ stored }) => stored.backup.database)].toSorted(([a], [b]) =>
     a < b ? -1 : 1,
   );

@@ -13,20 +13,41 @@ import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { backupFolder, lockName, nameDatabase, proofSpool } from "./backup-folder.ts";
+import { type ChosenDatabase, chooseDatabases, inDatabase } from "./choose-databases.ts";
 import { checkBackup } from "./check-backup.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkLogin, type Target } from "./dry-run-checks.ts";
+import { eachDatabase } from "./each-database.ts";
 import { type ChosenBackup, openChosen } from "./open-chosen.ts";
 import { verifyBackup } from "./verify-backup.ts";
 
 export interface VerifyOptions {
   file: string | undefined;
   fromS3: boolean;
+  /** One of the server's databases. */
+  database: string | undefined;
+  /** All of them. */
+  all: boolean;
   dryRun: boolean;
 }
 
-/** Proves one backup. Throws a `Failure`: then no proof lies beside the backup that was tried. */
+/** Proves a backup of the database, or with DB_NAMES one of each of them. Throws `Failure`. */
 export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {
+  const chosen = await chooseToProve(job);
+  return chosen ? eachDatabase(job, chosen, verifyOne) : verifyOne(job);
+}
+
+/** Undefined: the database that the settings name, or the backup that was named. */
+async function chooseToProve(job: Job<VerifyOptions>): Promise<ChosenDatabase[] | undefined> {
+  const { all, database, file } = job.options;
+  if (file !== undefined) return undefined;
+  const { DB_NAMES = all ? "*" : undefined } = job.settings;
+  const wanted = database === undefined ? undefined : [database];
+  return chooseDatabases({ ...job, settings: { ...job.settings, DB_NAMES } }, wanted);
+}
+
+/** Proves one backup. Throws a `Failure`: then no proof lies beside the backup that was tried. */
+async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
   const folder = backupFolder(job);
@@ -66,7 +87,13 @@ export const checkProver = (job: Job): Check =>
   checkLogin(job, { database: proverOf(job, openDatabase(job.settings, job)) }, { mayBeMissing: true });
 
 /** What a dry run looks at. */
-export function verifyChecks(job: Job<VerifyOptions>): Check[] {
+export async function verifyChecks(job: Job<VerifyOptions>): Promise<Check[]> {
+  const chosen = await chooseToProve(job);
+  const jobs = chosen ? chosen.map(({ name }) => ({ ...job, settings: inDatabase(job.settings, name) })) : [job];
+  return [...jobs.flatMap(checksOf), ...checkNotices(job.settings)];
+}
+
+function checksOf(job: Job<VerifyOptions>): Check[] {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
   const prover: Target = { database: proverOf(job, database) };
@@ -83,7 +110,6 @@ export function verifyChecks(job: Job<VerifyOptions>): Check[] {
         return `${file.name} is complete and intact; verify would restore and compare it`;
       },
     },
-    ...checkNotices(job.settings),
   ];
 }
 

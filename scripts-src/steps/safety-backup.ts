@@ -54,7 +54,9 @@ async function backUpInto(folder: string, job: Job): Promise<string> {
     await prepareFolder(folder);
     const local = inFolder(folder);
     await local.sweep(database.name);
-    return await takeBackup(job, await database.connect(), { local, remote: undefined }, true);
+    // what is broken cannot be dumped, and may be why there is a restore
+    const connected = await database.connect({ leaveOutBroken: true });
+    return await takeBackup(job, connected, { local, remote: undefined }, true);
   } catch (error) {
     job.signal.throwIfAborted();
     throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {

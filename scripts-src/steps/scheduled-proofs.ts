@@ -85,7 +85,13 @@ export async function newestProof(job: Job, known: Date | undefined): Promise<Da
  */
 async function prove(job: Job, outbox: Outbox): Promise<Outcome> {
   const { settings, log } = job;
-  const options: VerifyOptions = { file: undefined, fromS3: fromS3(settings), dryRun: false };
+  const options: VerifyOptions = {
+    file: undefined,
+    fromS3: fromS3(settings),
+    database: undefined,
+    all: false,
+    dryRun: false,
+  };
   // a signal of its own, as a backup has
   const signal = AbortSignal.any([job.signal]);
   const quiet = { ...settings, HEALTHCHECK_URL: undefined };

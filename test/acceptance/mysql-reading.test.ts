@@ -103,23 +103,61 @@ describe.each([...families])("%s", (family) => {
     expect([restored.status, restored.stderr]).toEqual([0, expect.stringContaining("keep reading them: away (other)")]);
   });
 
-  test("M8: a dump with rows alone, or with none, is refused with the numbers", async () => {
+  test("M8: a dump with rows alone is refused; one with none takes the place of the database only with --replace", async () => {
     const dump = async (...words: string[]) => {
       const file = join(tempDir("half"), "dump.sql");
       await server.client(dumpName(family), [`--result-file=${file}`, "--skip-triggers", ...words, "app"]);
-      return scripts.run("restore", [file]);
+      return file;
     };
     const rowsOnly = await dump("--no-create-info");
-    expect([rowsOnly.status, rowsOnly.stderr]).toEqual([
-      1,
-      expect.stringContaining("rows of 5 tables that it does not create (a, b, c, d, e)"),
-    ]);
+    for (const args of [[], ["--replace"], ["--in-place", "--replace"], ["--into", "halves"]]) {
+      const ran = await scripts.run("restore", [rowsOnly, ...args]);
+      expect([ran.status, ran.stderr]).toEqual([
+        1,
+        expect.stringContaining("rows of 5 tables that it does not create (a, b, c, d, e)"),
+      ]);
+    }
     const noRows = await dump("--no-data");
-    expect([noRows.status, noRows.stderr]).toEqual([
+    const refused = await scripts.run("restore", [noRows]);
+    expect([refused.status, refused.stderr]).toEqual([
       1,
-      expect.stringContaining("creates 5 tables (a, b, c, d, e) and holds rows of none"),
+      expect.stringMatching(/creates 5 tables \(a, b, c, d, e\) and holds rows of none.*: add --replace .*--into NAME/),
     ]);
+    expect(refused.stderr).not.toContain("--in-place");
     expect(await server.sql("app", "SELECT count(*) FROM e")).toBe("9");
+    const into = await scripts.run("restore", [noRows, "--into", "halves"]);
+    expect([into.status, into.stderr]).toEqual([0, expect.stringMatching(/WARN .*holds rows of none/)]);
+    await server.createDatabase("halved", "CREATE TABLE e (a int); INSERT INTO e VALUES (1)");
+    const env = server.settings("halved");
+    const replaced = await scripts.run("restore", [noRows, "--replace"], { env });
+    expect(replaced.status, replaced.stderr).toBe(0);
+    expect(await server.sql("halved", "SELECT count(*) FROM e")).toBe("0");
+    for (const name of ["halves", "halved"]) expect(await server.sql(name, "SHOW TABLES")).toBe("a\nb\nc\nd\ne");
+  });
+
+  test("M9: with a broken view the database is restored, beside and in place; the safety backup goes without the view", async () => {
+    await server.createDatabase("broken", "CREATE TABLE b (i int); INSERT INTO b VALUES (1)");
+    const env = server.settings("broken");
+    const taken = await scripts.run("backup", [], { env });
+    const spoil = () =>
+      server.sql(
+        "broken",
+        "INSERT INTO b VALUES (2); CREATE TABLE a (i int); CREATE VIEW lost AS SELECT i FROM a; CREATE VIEW kept AS SELECT i FROM b; DROP TABLE a",
+      );
+    const there = () => server.sql("broken", "SHOW TABLES; SELECT count(*) FROM b");
+    await spoil();
+    const beside = await scripts.run("restore", [taken.stdout.trim()], { env });
+    expect(beside.status, beside.stderr).toBe(0);
+    expect(await there()).toBe("b\n1");
+    await spoil();
+    const inPlace = await scripts.run("restore", [taken.stdout.trim(), "--in-place"], { env });
+    expect(inPlace.status, inPlace.stderr).toBe(0);
+    expect(inPlace.stderr).toMatch(/WARN .*the view lost is broken .* and is left out: CREATE .*VIEW .*lost/);
+    expect(await there()).toBe("b\n1");
+    const [, safety = ""] = /the state before is kept in (\S+)/.exec(inPlace.stderr) ?? [];
+    const back = await scripts.run("restore", [safety, "--in-place", "--no-safety-backup"], { env });
+    expect(back.status, back.stderr).toBe(0);
+    expect(await there()).toBe("b\nkept\n2");
   });
 
   test("S5: names and programs of every shape are no second statements: backed up and restored", async () => {

@@ -122,3 +122,19 @@ test("patterns that match nothing, or are wrong, are told with what there is", a
   scripts.configure(settings("!app"));
   expect((await scripts.run("backup")).status).toBe(2);
 });
+
+test("verify proves a backup of each database; one that cannot be proved does not stop the others", async () => {
+  scripts.configure({ ...settings("app,crm"), DB_USER: server.user, DB_PASSWORD: server.password });
+  expectSuccess(await scripts.run("backup"));
+  const ran = await scripts.run("verify");
+  expectSuccess(ran);
+  expect(databasesOf(ran.stdout.replaceAll(".proof.json", ""))).toEqual(["app", "crm"]);
+  const dry = await scripts.run("verify", ["--dry-run"]);
+  expectSuccess(dry);
+  expect(dry.stdout.match(/^✓ backup: (app|crm)_.* is complete and intact/gm)).toHaveLength(2);
+  scripts.configure({ ...settings("app,never_backed_up"), DB_USER: server.user, DB_PASSWORD: server.password });
+  const failed = await scripts.run("verify");
+  expect(failed.status).toBe(1);
+  expect(failed.stderr).toContain("1 of 2 databases failed: never_backed_up");
+  expectSuccess(await scripts.run("verify", ["--database", "crm"]));
+});

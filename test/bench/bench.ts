@@ -1,6 +1,6 @@
 /**
  * Side by side with what people use instead, in one run: ratios count, the seconds are this machine's.
- *   bun run bench [SECTION…]      sections: start, storage, backup, restore, sealing, memory; all when none is named
+ *   bun run bench [SECTION…]      sections: start, storage, backup, restore, verify, sealing, memory; all when none is named
  *   BENCH_ROWS, BENCH_ROUNDS      size of the database (5,000,000 rows are about 1 GB of SQL) and number of rounds
  *   BENCH_MYSQL_ROWS              rows of each of MariaDB's two tables
  *   BENCH_LARGE_ROWS              size of the large database whose memory is measured (default: 4 GB)
@@ -9,7 +9,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { aptInstall } from "../support/setup.ts";
-import { benchBackup, benchMemory, benchRestore, benchSealing } from "./database.ts";
+import { benchBackup, benchMemory, benchRestore, benchSealing, benchVerify } from "./database.ts";
 import { benchMysql } from "./mysql.ts";
 import { benchStart } from "./start.ts";
 import { benchStorage } from "./storage.ts";
@@ -24,6 +24,7 @@ const sections: Record<string, () => Promise<string>> = {
   storage: () => benchStorage(rounds),
   backup: () => benchBackup(rows, rounds),
   restore: () => benchRestore(rows, rounds),
+  verify: () => benchVerify(rows, rounds),
   sealing: () => benchSealing(rows, rounds),
   mysql: () => benchMysql(mysqlRows, rounds),
   memory: () => benchMemory([450_000, largeRows]),

@@ -95,6 +95,21 @@ export const benchSealing = (rows: number, rounds: number): Promise<string> =>
     ].join("\n");
   });
 
+/** What a proof costs: at most 1.35 times as long as a restore beside and one dump, 200 MB at most. */
+export const benchVerify = (rows: number, rounds: number): Promise<string> =>
+  withDatabase(rows, async ({ server, dir }) => {
+    await measure([backupBy(server, dir, "backup", {})], 1);
+    const folder = folderOf(dir, "backup");
+    const scripts = installScripts({ ...server.settings("bench"), BACKUP_DIR: folder });
+    const beside = `${scripts.dir}/restore --yes --drop-before ${newestIn(folder)} && ${server.clientDir}/pg_dump > /dev/null`;
+    const base = "restore beside and a dump";
+    const contenders = [
+      { name: base, command: shell(beside), env: server.env("bench") },
+      { name: "verify", command: [join(scripts.dir, "verify")] },
+    ];
+    return table("Proof", await measure(contenders, rounds), base);
+  });
+
 const newestIn = (folder: string) => join(folder, readdirSync(folder).find((entry) => backupName.test(entry)) ?? "");
 
 /** The peak must not follow the size of the database: 100 MB and 4 GB of SQL, one run each. */

@@ -1,7 +1,7 @@
 /**
  * kill -9 at random moments with MariaDB. Of a backup, as with PostgreSQL: nothing but whole ones. Of a restore, of its client
  * or of the server: the database is as before, or the way back that the log names makes it so. FAULTS_SECONDS sets how long,
- * FAULTS_SEED repeats.
+ * FAULTS_SEED repeats. A restore beside is killed in kill-mysql-exchange.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { lutimesSync, readFileSync } from "node:fs";
@@ -222,60 +222,6 @@ test(
     expect(hiddenIn(safety)).toEqual([]);
     expect(hiddenIn(scripts.backups)).toEqual([]);
     expect(optionFilesFor(server)).toEqual([]);
-  },
-  limit,
-);
-
-test(
-  "restore beside: the tables are those of before or of after, and the next run finishes the exchange or takes it back",
-  async () => {
-    await deploy({ DB_NAME: "fresh" });
-    await server.createDatabase("fresh", content(3000));
-    const after = await stateOf(server, "fresh");
-    const file = (await scripts.run("backup")).stdout.trim();
-    await server.createDatabase("swapped", `${content(2000)} CREATE TABLE mine AS SELECT 1 AS a`);
-    const before = await stateOf(server, "swapped");
-    scripts.configure(server.settings("swapped"));
-    const earlier = (await scripts.run("backup")).stdout.trim();
-    const start = () => scripts.start("restore", ["--replace", file]);
-    const loaded = (running: Running) => until("all is loaded", () => /table loaded in/.test(running.stderr()));
-    let exchanging = 0;
-    const whole = await timed(async () => {
-      const running = start();
-      await loaded(running);
-      exchanging = await timed(() => running.done);
-    });
-    const databases = () => server.sql("mysql", "SHOW DATABASES LIKE 'swapped%'").then((text) => text.split("\n"));
-    const back = async () => {
-      expectSuccess(await scripts.run("restore", ["--replace", "--drop-before", earlier]));
-      for (const name of await databases()) if (name !== "swapped") await server.dropDatabase(name);
-    };
-    await back();
-    await expectState(server, "swapped", before);
-
-    await loop(
-      "restore beside with MariaDB",
-      share,
-      async () => {
-        const running = start();
-        if (next() < 0.6) {
-          await loaded(running);
-          await Bun.sleep(below(exchanging));
-        } else await Bun.sleep(below(whole));
-        running.kill("SIGKILL");
-        return (await running.done).status !== 0;
-      },
-      async () => {
-        expect(["2000", "3000"]).toContain(await server.sql("swapped", "SELECT count(*) FROM large"));
-        // it takes nothing back: it looks at what killed runs have left, and there is no such database
-        const next = await scripts.run("restore", ["--undo", "swapped_before_2001-01-01_00-00-00"]);
-        expect(next.status, next.stderr).toBe(2);
-        expect((await databases()).filter((name) => !/^swapped(_before_.*)?$/.test(name))).toEqual([]);
-        const rows = await server.sql("swapped", "SELECT count(*) FROM large");
-        await expectState(server, "swapped", rows === "2000" ? before : after);
-        if (rows === "3000") await back();
-      },
-    );
   },
   limit,
 );

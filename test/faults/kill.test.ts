@@ -22,7 +22,7 @@ import {
   removeNew,
   timed,
 } from "../support/kill.ts";
-import { expectState, type State, stateOf } from "../support/oracle.ts";
+import { expectSame, type State, stateOf } from "../support/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/postgres.ts";
 import { type S3Server, startS3Server } from "../support/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/storage.ts";
@@ -37,7 +37,7 @@ let server: PostgresServer;
 let s3: S3Server;
 let bucket: string;
 let scripts: Installation;
-let source: State;
+let source: Content;
 
 beforeAll(async () => {
   server = await startPostgres(15);
@@ -48,7 +48,7 @@ beforeAll(async () => {
     "app",
     `CREATE TABLE large AS SELECT i, ${row} AS noise FROM generate_series(1, 70000) i`,
   );
-  source = await stateOf(server, "app");
+  source = await contentOf("app");
   bucket = await s3.newBucket();
   scripts = installScripts();
 });
@@ -71,6 +71,16 @@ const place = () => ({ scripts, s3 });
 const goodFiles = (earlier: Folder) => expectGoodFiles(scripts.backups, earlier);
 const hidden = () => hiddenIn(scripts.backups);
 
+interface Content {
+  schema: State;
+  rows: string;
+}
+/** What is in a database; its rows in any order, since a restore loads them over several sessions. */
+const contentOf = async (database: string): Promise<Content> => ({
+  schema: await stateOf(server, database, ["--schema-only"]),
+  rows: await server.sql(database, "SELECT count(*), sum(hashtextextended(large::text, 0)) FROM large"),
+});
+
 /** The newest backup holds the database as it is. */
 async function expectRestores(args: string[] = []): Promise<void> {
   await server.dropDatabase("copy");
@@ -78,7 +88,9 @@ async function expectRestores(args: string[] = []): Promise<void> {
   const newest = scripts.list().findLast((name) => name.startsWith("app_2") && !name.startsWith("app_2023"));
   const which = args.length > 0 ? args : [local(newest ?? "")];
   expectSuccess(await scripts.run("restore", which, { env: { DB_NAME: "copy" } }));
-  await expectState(server, "copy", source);
+  const copy = await contentOf("copy");
+  expect(copy.rows).toBe(source.rows);
+  expectSame("copy", source.schema, copy.schema);
 }
 
 test(
@@ -99,7 +111,7 @@ test(
     expectSuccess(await scripts.run("backup"));
     goodFiles(earlier);
     expect(hidden()).toEqual([]);
-    const manifests = scripts.everything().filter((name) => name.endsWith(".json"));
+    const manifests = scripts.everything().filter((name) => /^[^.].*\.json$/.test(name));
     expect(manifests.map((name) => name.slice(0, -5)).toSorted()).toEqual(scripts.list());
     await expectRestores();
   },

@@ -105,18 +105,19 @@ function whenPartial({ backups }: Installation, act: () => void): ReturnType<typ
 }
 
 /**
- * Kills again and again for a share of FAULTS_SECONDS (default 20, for all loops together), at least three times; `check` looks at
- * what is there after each.
+ * Kills again and again for a share of FAULTS_SECONDS (default 20, for all loops together), at least three times or `atLeast`; `check`
+ * looks at what is there after each.
  */
 export async function loop(
   what: string,
   share: number,
   once: () => Promise<boolean>,
   check: () => void | Promise<void>,
+  atLeast = 3,
 ): Promise<void> {
   const end = Date.now() + seconds * 1000 * share;
   let [runs, killed] = [0, 0];
-  while (killed < 3 || Date.now() < end) {
+  while (killed < atLeast || Date.now() < end) {
     runs++;
     if (await once()) killed++;
     await check();

@@ -2,7 +2,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
-import { quoteName, quoteText } from "./names.ts";
+import { quoteName } from "./names.ts";
 import type { Contact } from "./probe.ts";
 import { Session } from "./session.ts";
 
@@ -75,12 +75,12 @@ export function serverAccounts(connection: Connection, contact: Contact): Server
 
   async function read() {
     const accounts = (await list()).filter(({ user }) => user !== "" && !systems.includes(user));
-    const notes: string[] = [];
+    const lacking: string[] = [];
     const questions = accounts.flatMap((one) => [
-      isMariadb && one.isRole ? "DO 0" : `SHOW CREATE USER ${quoteText(one.user)}@${quoteText(one.host)}`,
-      `SHOW GRANTS FOR ${quoteText(one.user)}${isMariadb && one.isRole ? "" : `@${quoteText(one.host)}`}`,
+      isMariadb && one.isRole ? "DO 0" : `SHOW CREATE USER ${nameOf(one)}`,
+      `SHOW GRANTS FOR ${nameOf(one)}`,
     ]);
-    const answers = await each(questions, (what, why) => notes.push(`without what ${what} would give: ${why}`));
+    const answers = await each(questions, (what, why) => lacking.push(`${what}: ${why}`));
     const created: string[] = [];
     const granted: string[] = [];
     const standard: string[] = [];
@@ -91,14 +91,15 @@ export function serverAccounts(connection: Connection, contact: Contact): Server
       const roles = / DEFAULT ROLE ((?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+)/.exec(create ?? "")?.[1];
       if (roles) standard.push(`ALTER USER ${name} DEFAULT ROLE ${roles};`);
       const grants = (answers[2 * at + 1] ?? []).map((line) => `${withoutLogin(line)};`);
-      granted.push(
-        ...grants.filter((line) => ownerOf(line) === name && !/^GRANT USAGE ON \*\.\* TO [^ ]+;$/.test(line)),
-      );
+      granted.push(...grants.filter((line) => ownerOf(line) === name && line !== `GRANT USAGE ON *.* TO ${name};`));
     }
     const all = [...created, ...granted, ...standard];
-    const odd = all.filter((line) => !isOurs(line)).length;
-    if (odd > 0) notes.push(`without ${odd} statements that could not be read back safely`);
-    return { statements: all.filter(isOurs), notes };
+    // the server writes a certificate's subject as it is, whatever quotes are in it
+    const odd = all.filter((line) => !isOurs(line)).map((line) => shown(line));
+    for (const line of odd) lacking.push(`${line}: it could not be read back safely`);
+    // without its account, a grant is of no use
+    const whole = new Set(created.filter(isOurs).map(ownerOf));
+    return { statements: all.filter((line) => isOurs(line) && whole.has(ownerOf(line))), notes: [], lacking };
   }
 
   return {

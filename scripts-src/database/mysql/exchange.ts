@@ -48,8 +48,8 @@ export interface ExchangeJob {
 
 /** How long (s) the exchange waits for other sessions' transactions in a try; everybody else waits behind it meanwhile. */
 const lockWait = 3;
-/** Pauses (ms) between the tries. */
-const pauses = [1_000, 2_000, 4_000, 8_000, 16_000];
+/** Pauses (ms) between the tries: ten minutes together, for behind a failure a long load is lost. */
+const pauses = [1_000, 2_000, 4_000, 8_000, 15_000, ...Array.from({ length: 19 }, () => 30_000)];
 
 /**
  * Returns whether `before` is kept: an empty database is not. Throws `Failure`; then the present database is as it was, unless the

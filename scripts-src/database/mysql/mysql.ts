@@ -3,6 +3,7 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
+import { withoutBroken } from "./broken-views.ts";
 import { connectionFrom } from "./connection.ts";
 import { listDatabases, propertiesOf } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
@@ -16,7 +17,7 @@ import { probe } from "./probe.ts";
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openMysql(settings: Settings, context: DatabaseContext): Database {
   const connection = connectionFrom(settings, context);
-  const options = dumpOptionsFrom(settings.DB_DUMP_OPTIONS);
+  const chosen = dumpOptionsFrom(settings.DB_DUMP_OPTIONS);
   const { target } = connection;
   const database = {
     engine: target.family,
@@ -30,6 +31,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
 
   async function connect(how?: ConnectOptions): Promise<Connected> {
     const contact = await probe(connection, how);
+    const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection, contact.client) : [])];
     let listed: Listed = new Map();
     return {
       ...database,

@@ -1,4 +1,5 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
+import { brokenViews } from "./broken-views.ts";
 import { quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
 
@@ -157,13 +158,4 @@ function statement({ sql, modes, zone, client, collation, home }: Made, now: str
   const differs = home !== undefined && home !== now;
   const set = (name: string) => (differs ? `ALTER DATABASE COLLATE ${name};\n` : "");
   return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${text}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
-}
-
-/** Views that name what is not there any more, or whose definer may not use it. */
-async function brokenViews(session: Session, database: string, views: readonly string[]): Promise<string[]> {
-  if (views.length === 0) return [];
-  const list = views.map((view) => `${quoteName(database)}.${quoteName(view)}`).join(", ");
-  const rows = await session.ask(`CHECK TABLE ${list}`);
-  const bad = new Set(rows.filter(([, , kind]) => kind?.toLowerCase() === "error").map(([name = ""]) => name));
-  return views.filter((view) => bad.has(`${database}.${view}`));
 }

@@ -2,25 +2,23 @@
 import { counted } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 
-/**
- * What a dump lacks, with the numbers; empty when it lacks nothing that it shows by itself. A restore that removes what is there must not
- * take such a dump unasked: `--no-create-info` and `--no-data` are backups of one half.
- */
-export function partialReasons({ tables, rows, filled }: DumpContents): string[] {
+/** Rows of tables that the dump does not create, as with `--no-create-info`: no database can be made of them. */
+export function rowsAlone({ tables, rows }: Pick<DumpContents, "tables" | "rows">): string[] {
   const created = new Set(tables);
   const rowsOnly = [...(rows?.keys() ?? [])].filter((table) => !created.has(table));
-  const reasons: string[] = [];
-  if (rowsOnly.length > 0)
-    reasons.push(
-      `the dump holds rows of ${counted(rowsOnly.length, "table")} that it does not create (${list(rowsOnly)}), as with ` +
-        "--no-create-info: load it by hand into tables that exist (mysql --binary-mode DATABASE < FILE)",
-    );
-  if (tables.length > 0 && filled.size === 0 && !rows?.size)
-    reasons.push(
-      `the dump creates ${counted(tables.length, "table")} (${list(tables)}) and holds rows of none, as with --no-data: ` +
-        "choose a backup with rows, or load it by hand (mysql --binary-mode DATABASE < FILE)",
-    );
-  return reasons;
+  if (rowsOnly.length === 0) return [];
+  return [
+    `the dump holds rows of ${counted(rowsOnly.length, "table")} that it does not create (${list(rowsOnly)}), as with ` +
+      "--no-create-info: load it by hand into tables that exist (mysql --binary-mode DATABASE < FILE)",
+  ];
+}
+
+/** Tables without a place for rows, as with `--no-data`: a restore would leave them empty. */
+export function tablesAlone({ tables, rows, filled }: Pick<DumpContents, "tables" | "rows" | "filled">): string[] {
+  if (tables.length === 0 || filled.size > 0 || rows?.size) return [];
+  return [
+    `the dump creates ${counted(tables.length, "table")} (${list(tables)}) and holds rows of none, as with --no-data`,
+  ];
 }
 
 const list = (names: readonly string[]): string =>

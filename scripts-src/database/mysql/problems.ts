@@ -3,7 +3,7 @@ import { bytesText } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 import { isOnlyIn } from "./features.ts";
 import { quoteName } from "./names.ts";
-import { partialReasons } from "./partial.ts";
+import { rowsAlone } from "./partial.ts";
 import { type Contact, familyNames } from "./probe.ts";
 import type { ServerState } from "./state.ts";
 
@@ -13,7 +13,7 @@ type Compare = (contents: DumpContents, contact: Contact, state: ServerState) =>
 export function findProblems(...[contents, contact, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
   const checks: Compare[] = [
     databaseProblems,
-    partialReasons,
+    rowsAlone,
     caseProblems,
     serverProblems,
     privilegeProblems,

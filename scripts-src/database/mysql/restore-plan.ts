@@ -5,6 +5,7 @@ import type { DumpContents } from "./contents.ts";
 import type { Place } from "./exchange.ts";
 import { type Grants, readGrants } from "./grants.ts";
 import { besideName } from "./names.ts";
+import { tablesAlone } from "./partial.ts";
 import { warnings } from "./plan.ts";
 import type { Contact } from "./probe.ts";
 import { findProblems, quoteAccount } from "./problems.ts";
@@ -35,6 +36,7 @@ export async function planRestore(
     createProblems,
     besideProblems,
     inPlaceProblems: [],
+    partial: tablesAlone(contents),
     warnings: [
       ...warnings(contents, contact, database),
       ...(unseen

@@ -39,6 +39,7 @@ export function comparePlan(
     createProblems,
     besideProblems,
     inPlaceProblems: findInPlaceProblems(contents, server, target),
+    partial: [],
     warnings: findWarnings(contents, server, target, noOwner),
     fillsEmpty: target.exists && target.empty && createProblems.length + besideProblems.length > 0,
   };

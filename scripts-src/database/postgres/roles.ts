@@ -133,7 +133,7 @@ export function serverRoles(connection: Connection, psql: Client, major: number)
       const notes = readable
         ? []
         : ["without passwords, which only a superuser or a member of pg_read_all_data can read"];
-      return { statements: statementsOf(answer, major), notes };
+      return { statements: statementsOf(answer, major), notes, lacking: [] };
     },
     async plan(statements) {
       const { names, general } = await query<{ names: string[]; general: boolean }>(

@@ -1,0 +1,74 @@
+/** A whole MariaDB server: its accounts, roles and grants and its databases come back on another, and the application logs in. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { gunzipSync } from "node:zlib";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { type MysqlServer, startMysql } from "../support/mysql.ts";
+
+setDefaultTimeout(180_000);
+
+let old: MysqlServer;
+let fresh: MysqlServer;
+let scripts: Installation;
+beforeAll(async () => {
+  [old, fresh] = await Promise.all([startMysql("mariadb"), startMysql("mariadb")]);
+  scripts = installScripts();
+});
+afterAll(async () => {
+  await Promise.all([old.stop(), fresh.stop()]);
+  scripts.remove();
+});
+
+const settings = (server: MysqlServer) => {
+  const { DB_NAME: _, ...login } = server.settings("information_schema");
+  return { ...login, DB_NAMES: "*", SITE_NAME: "shop" };
+};
+
+test("R15, M10: accounts with passwords, roles, grants, databases with their collation", async () => {
+  await old.createDatabase(
+    "shop",
+    "CREATE TABLE t (id int); INSERT INTO t VALUES (1); ALTER DATABASE shop COLLATE utf8mb4_bin",
+  );
+  await old.sql(
+    "mysql",
+    `CREATE USER 'app'@'%' IDENTIFIED BY 'sec''ret' WITH MAX_USER_CONNECTIONS 7; CREATE USER 'o''dd; \`x\`'@'10.0.%' REQUIRE SUBJECT '/CN=a''b';
+     CREATE ROLE reader; CREATE ROLE other; GRANT SELECT ON shop.* TO reader; GRANT other TO reader; GRANT SELECT (id), INSERT ON shop.t TO 'app'@'%' WITH GRANT OPTION;
+     GRANT reader TO 'app'@'%'; SET DEFAULT ROLE reader FOR 'app'@'%'; CREATE USER here@'%' IDENTIFIED BY 'old'`,
+  );
+  await fresh.sql("mysql", "CREATE USER here@'%' IDENTIFIED BY 'new'");
+  scripts.configure(settings(old));
+  const ran = await scripts.run("backup");
+  expectSuccess(ran);
+  // MariaDB does not escape the subject
+  expect(ran.stderr.match(/lacks .*/g)).toEqual([
+    "lacks CREATE USER `o'dd; ``x```@`10.0.%`: it could not be read back safely",
+  ]);
+  const file = scripts.list().find((name) => name.startsWith("@roles_")) ?? "";
+  expect(gunzipSync(readFileSync(join(scripts.backups, file))).toString()).toContain("CREATE ROLE `reader`;");
+  const grants =
+    "SHOW GRANTS FOR 'app'@'%'; SHOW CREATE USER 'app'@'%'; SHOW GRANTS FOR reader; SHOW CREATE DATABASE shop";
+  const expected = await old.sql("mysql", grants);
+  await old.stop();
+
+  scripts.configure(settings(fresh));
+  const dry = await scripts.run("restore", ["--all", "--dry-run"]);
+  expectSuccess(dry);
+  expect(dry.stdout).toMatch(/3 roles of @roles_\S+ are missing/);
+  const restored = await scripts.run("restore", ["--all", "--yes"]);
+  expectSuccess(restored);
+  expect(restored.stderr).not.toContain("not restored");
+  expect(await fresh.sql("mysql", grants)).toBe(expected);
+  const app = new Bun.SQL(fresh.url("shop", { user: "app", password: "sec'ret" }).replace(/^mariadb/, "mysql"), {
+    max: 1,
+  });
+  expect(await app`SELECT id FROM t`.values()).toEqual([[1]]);
+  await app.close();
+  const here = new Bun.SQL(
+    fresh.url("information_schema", { user: "here", password: "new" }).replace(/^mariadb/, "mysql"),
+    { max: 1 },
+  );
+  expect(await here`SELECT 1`.values()).toEqual([[1]]);
+  await here.close();
+});

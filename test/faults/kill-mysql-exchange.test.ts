@@ -1,0 +1,213 @@
+/**
+ * kill -9 while a restore exchanges databases, on MariaDB and MySQL: of the restore (or of the undo) at a line that it sends, and of the
+ * server in the RENAME. The next run always ends with all of the old state or all of the new one, compared by dump. FAULTS_SEED repeats,
+ * FAULTS_SECONDS sets how long, FAULTS_LINES=all kills at every line and FAULTS_LINES=100-200 at those.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { type Installation, installScripts, type Ran } from "../support/executables.ts";
+import { expectSuccess } from "../support/expect.ts";
+import { killer, limit, loop } from "../support/kill.ts";
+import { type LineGate, lineGate, type Stop } from "../support/line-gate.ts";
+import { expectState, stateOf } from "../support/mysql-oracle.ts";
+import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/mysql.ts";
+import type { State } from "../support/oracle.ts";
+
+const { below, next, seed } = killer("kill -9, exchange");
+
+/** Of the time, for each of the loops here. */
+const share = 0.02;
+
+/** One of each kind that an exchange treats in a way of its own; everything holds `v`. */
+const content = (family: Family, v: 1 | 2) => `
+  CREATE TABLE p (id int PRIMARY KEY, v int); INSERT INTO p VALUES (1, ${v}), (2, ${v});
+  CREATE TABLE t (id int PRIMARY KEY, p int, CONSTRAINT fk_p FOREIGN KEY (p) REFERENCES p (id)); INSERT INTO t VALUES (1, 1), (2, 2);
+  CREATE TABLE audit (id int AUTO_INCREMENT PRIMARY KEY, x int); INSERT INTO audit (x) VALUES (${v});
+  CREATE TABLE mi (id int PRIMARY KEY) ENGINE=MyISAM; INSERT INTO mi VALUES (${v});
+  ${
+    v === 1
+      ? "CREATE TABLE only_old (a int); INSERT INTO only_old VALUES (1); CREATE VIEW newer AS SELECT 1 AS a;"
+      : "CREATE TABLE newer (a int); INSERT INTO newer VALUES (5);"
+  }
+  CREATE TRIGGER tr BEFORE INSERT ON \`t\` FOR EACH ROW SET NEW.p = ${v};
+  CREATE TRIGGER tp AFTER UPDATE ON \`p\` FOR EACH ROW INSERT INTO audit (x) VALUES (NEW.v);
+  CREATE VIEW v AS SELECT id, ${v} AS v FROM p; CREATE VIEW a_over AS SELECT * FROM v;
+  CREATE PROCEDURE pr() SELECT ${v}; CREATE FUNCTION fu() RETURNS int DETERMINISTIC RETURN ${v};
+  CREATE VIEW uses AS SELECT fu() AS f;
+  CREATE EVENT ev ON SCHEDULE EVERY ${v} DAY STARTS '2030-01-01 00:00:00' DO DELETE FROM p WHERE id < 0;
+  ${
+    family === "mariadb"
+      ? `CREATE SEQUENCE s START WITH ${v};
+         CREATE TABLE numbers (id bigint PRIMARY KEY DEFAULT nextval(s), a int); INSERT INTO numbers (a) VALUES (${v});`
+      : ""
+  }`;
+
+describe.each([...families])("%s", (family) => {
+  let server: MysqlServer;
+  let scripts: Installation;
+  let gate: LineGate;
+  let file = "";
+  let before: State;
+  let after: State;
+
+  beforeAll(async () => {
+    // what a statement has done survives the server's death
+    server = await startMysql(family, {
+      "innodb-flush-log-at-trx-commit": "1",
+      "log-bin-trust-function-creators": "1",
+    });
+    gate = lineGate(server);
+    scripts = installScripts(server.settings("app"));
+    await server.createDatabase("app", content(family, 2));
+    after = await stateOf(server, "app");
+    const taken = await scripts.run("backup");
+    expectSuccess(taken);
+    file = taken.stdout.trim();
+    scripts.configure({ ...server.settings("app"), DB_CLIENT_DIR: gate.clientDir });
+    await startAgain();
+    before = await stateOf(server, "app");
+  });
+  afterEach(startAgain);
+  afterAll(async () => {
+    scripts.remove();
+    await server.stop();
+  });
+
+  const databases = async (pattern: string) =>
+    (await server.sql("mysql", `SHOW DATABASES LIKE '${pattern}'`)).split("\n").filter(Boolean);
+
+  /** The old state, alone. */
+  async function startAgain(): Promise<void> {
+    gate.set();
+    for (const name of await databases("app%")) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+    await server.createDatabase("app", content(family, 1));
+  }
+
+  async function holds(state: State): Promise<boolean> {
+    return expectState(server, "app", state).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Runs what is killed, then the next run; fails unless that ends with one of the two states, and leaves nothing half done. */
+  async function killed(args: string[], stop: Stop): Promise<{ ran: Ran; isNew: boolean }> {
+    gate.set(stop);
+    const ran = await scripts.run("restore", args);
+    gate.set();
+    if (stop.pid !== undefined) {
+      await server.crash();
+      await server.restart();
+    }
+    const story = `${JSON.stringify(stop)}\n${ran.stderr}`;
+    // whatever is named, first it mends what an earlier run has left
+    const next = await scripts.run("restore", ["--undo", "app_before_nothing"]);
+    expect(next.stderr, story).toContain("app_before_nothing is not a state of app");
+    const isNew = await holds(after);
+    if (!isNew)
+      await expectState(server, "app", before).catch((error: unknown) => {
+        throw new Error(`${story}\n${next.stderr}\n${String(error)}`);
+      });
+    expect(await databases("app\\_restoring%"), story).toEqual([]);
+    return { ran, isNew };
+  }
+
+  /** Takes a restore back with the command for it. */
+  async function undo(): Promise<void> {
+    const [kept = ""] = (await databases("app\\_before%")).slice(-1);
+    expectSuccess(await scripts.run("restore", ["--undo", kept]));
+    await expectState(server, "app", before);
+    for (const name of await databases("app\\_before%")) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+  }
+
+  /** How many lines a run sends that is not killed. */
+  async function linesOf(args: string[]): Promise<number> {
+    gate.set();
+    expectSuccess(await scripts.run("restore", args));
+    return gate.count();
+  }
+
+  /** Which lines the environment names; undefined: chance chooses. */
+  function wanted(lines: number): { at: number; passes: boolean }[] | undefined {
+    const { FAULTS_LINES: words } = process.env;
+    if (words === undefined) return undefined;
+    const [from = 1, to = lines] = words === "all" ? [] : words.split("-").map(Number);
+    return Array.from({ length: to - from + 1 }, (_, i) => ({ at: from + i, passes: (from + i + seed) % 2 === 0 }));
+  }
+
+  /** Kills at chosen lines, or at some by chance. */
+  async function everyLine(
+    what: string,
+    lines: number,
+    once: (stop: Stop) => Promise<boolean>,
+    atLeast = 1,
+  ): Promise<void> {
+    const chosen = wanted(lines);
+    for (const stop of chosen ?? []) if (!(await once(stop))) throw new Error(`survived ${JSON.stringify(stop)}`);
+    if (chosen) return console.log(`${what}: killed at ${chosen.length} lines of ${lines}`);
+    return loop(
+      what,
+      share,
+      () => once({ at: 1 + below(lines), passes: next() < 0.5 }),
+      () => {},
+      atLeast,
+    );
+  }
+
+  test(
+    "the restore, at a line that it sends",
+    async () => {
+      const lines = await linesOf([file]);
+      await expectState(server, "app", after);
+      await undo();
+      await everyLine(
+        `restore beside, ${family}`,
+        lines,
+        async (stop) => {
+          const { ran, isNew } = await killed([file], stop);
+          if (isNew) await undo();
+          return ran.status === 137;
+        },
+        2,
+      );
+    },
+    limit,
+  );
+
+  test(
+    "the undo, at a line that it sends",
+    async () => {
+      expectSuccess(await scripts.run("restore", [file]));
+      const newest = async () => (await databases("app\\_before%")).at(-1) ?? "";
+      const lines = await linesOf(["--undo", await newest()]);
+      await expectState(server, "app", before);
+      await everyLine(`undo, ${family}`, lines, async (stop) => {
+        const old = await databases("app\\_before%");
+        for (const name of old.slice(0, -1)) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+        return (await killed(["--undo", await newest()], stop)).ran.status === 137;
+      });
+    },
+    limit,
+  );
+
+  test(
+    "the server, in the RENAME",
+    async () => {
+      const pid = () => Number(readFileSync(join(server.data, "../server.pid"), "utf8"));
+      await loop(
+        `server of a restore beside, ${family}`,
+        share,
+        async () => {
+          const stop = { line: "RENAME TABLE", passes: true, pid: pid(), delay: below(20) };
+          const { ran, isNew } = await killed([file], stop);
+          if (isNew) await undo();
+          return ran.status !== 0;
+        },
+        () => {},
+        1,
+      );
+    },
+    limit,
+  );
+});
