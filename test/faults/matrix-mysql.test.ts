@@ -341,6 +341,7 @@ describe("the cases that no other test has", () => {
       const argv = ["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0" "$@"`, ...words];
       const ran = await startProgram(argv).done;
       ends.add(ran.status);
+      if (ran.status !== 0) expect(ran.stderr).toContain("hint: raise the limit: ulimit -n");
       expect(ran.stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
       if (ran.status === 0) {
         expect(await server.sql("app", "SELECT count(*) FROM more")).toBe("20000");

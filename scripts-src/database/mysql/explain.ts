@@ -1,7 +1,7 @@
 /** What the client programs of MySQL and MariaDB say when something is wrong, and what to do about it. */
 import { Failure } from "../../base/errors.ts";
 import { redact } from "../../base/secrets.ts";
-import { unexplainedHint } from "../unexplained.ts";
+import { endWithoutWords, unexplainedHint } from "../unexplained.ts";
 import type { Client } from "./clients.ts";
 
 interface Explanation {
@@ -123,9 +123,8 @@ const tidy = (stderr: string): string =>
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
 export function clientFailure(what: string, client: Client, status: number, stderr: string): Failure {
   const said = tidy(stderr);
-  const silent = status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`;
   const known = explanations.find(({ pattern }) => pattern.test(said));
-  return new Failure(`${what}: ${said || `${client.name}: ${silent}`}`, {
+  return new Failure(`${what}: ${said || `${client.name}: ${endWithoutWords(status)}`}`, {
     hints: [known?.hint ?? unexplainedHint(status)],
   });
 }

@@ -1,7 +1,7 @@
 /** What PostgreSQL's client programs say when something is wrong, and what to do about it. */
 import { Failure } from "../../base/errors.ts";
 import { redact } from "../../base/secrets.ts";
-import { unexplainedHint } from "../unexplained.ts";
+import { endWithoutWords, unexplainedHint } from "../unexplained.ts";
 
 interface Explanation {
   pattern: RegExp;
@@ -122,8 +122,7 @@ const tidy = (stderr: string): string =>
 
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
 export function clientFailure(what: string, status: number, stderr: string): Failure {
-  const cause =
-    tidy(stderr) || (status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`);
+  const cause = tidy(stderr) || endWithoutWords(status);
   const known = explanations.find(({ pattern }) => pattern.test(stderr));
   return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
 }
