@@ -80,6 +80,11 @@ const explanations: readonly Explanation[] = [
     hint: "the server ended the connection: look at its log (a restart, a crash, out of memory, a timeout, a row above max_allowed_packet)",
   },
   {
+    pattern: code(1812),
+    // MySQL 9.7, killed in a RENAME TABLE: its recovery takes the files back, and finds them only when it starts again
+    hint: "did the server crash before? restart it once more: it finds the tables' files then",
+  },
+  {
     pattern: code(1205, 1213),
     hint: "another session was in the way: stop the applications that use the database and try again",
   },
