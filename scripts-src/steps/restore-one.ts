@@ -1,4 +1,6 @@
 /** Restores one database: the one that the settings name. */
+import { parseBackupName, serverRoles } from "../archive/name.ts";
+import { usageFailure } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
 import { inFolder } from "../places/folder.ts";
 import type { Job } from "../run/script.ts";
@@ -28,6 +30,11 @@ export async function restoreOne(
   if (options.undo !== undefined) return undoRestore(job, connected, options.undo);
   const target = { database, connected };
   await using file = await openChosen(job, target, folder);
+  if (parseBackupName(file.name)?.database === serverRoles)
+    throw usageFailure(
+      `${file.name} holds the roles of a server, no database`,
+      "restore --all creates those that are missing; to see them, or to create them by hand: gunzip -c FILE",
+    );
   const contents = await checkBackup(job, target, file);
   await using _serverLock = await connected.lock("restore");
   const planned = await planRestore(job, connected, file, contents);

@@ -71,6 +71,9 @@ test("backup writes the roles into a file of their own, with its manifest, and p
   expect(text).toContain(String.raw`CREATE ROLE "gro""up" WITH NOINHERIT CREATEROLE NOLOGIN;`);
   expect(text).toMatch(/CREATE ROLE "app" WITH LOGIN CONNECTION LIMIT 9 PASSWORD 'SCRAM-SHA-256\$/);
   expect(text).not.toMatch(/ROLE "?(?:super|postgres|pg_)/);
+  const named = await scripts.run("restore", [file, "--database", "shop", "--yes"]);
+  expect(named.status).toBe(2);
+  expect(named.stderr).toContain("holds the roles of a server, no database");
 });
 
 test("restore --all: roles that are missing, then every database with owner and rights; the application logs in with its old password", async () => {
