@@ -1,0 +1,95 @@
+/** A restore beside on MariaDB and MySQL: what the server took once it takes again; what it does not take changes nothing. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Installation, installScripts } from "../support/executables.ts";
+import { expectState, stateOf } from "../support/mysql-oracle.ts";
+import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/mysql.ts";
+import { tempDir } from "../support/temp.ts";
+
+const columns = Array.from({ length: 200 }, (_, i) => `c${i} varchar(200)`).join(", ");
+
+/** What is made with settings that a later session does not have; and the server's own setting while it is restored. */
+const made: Record<Family, [what: string, sql: string, setting: string][]> = {
+  mariadb: [
+    [
+      "rows that may be too long for their format",
+      `SET SESSION innodb_strict_mode = OFF; CREATE TABLE wide (${columns}) ROW_FORMAT=COMPACT CHARSET latin1; INSERT INTO wide (c0) VALUES ('a')`,
+      "",
+    ],
+    [
+      "a row that violates a check",
+      "CREATE TABLE j (j text); INSERT INTO j VALUES ('no json'); SET check_constraint_checks = OFF; ALTER TABLE j ADD CHECK (json_valid(j))",
+      "",
+    ],
+  ],
+  mysql: [
+    [
+      "a foreign key to a key that is not unique",
+      "SET SESSION restrict_fk_on_non_standard_key = OFF; CREATE TABLE parent (a int, b int, KEY (a)); INSERT INTO parent VALUES (1, 1);" +
+        "CREATE TABLE child (a int, FOREIGN KEY (a) REFERENCES parent (a)); INSERT INTO child VALUES (1)",
+      "",
+    ],
+    [
+      "a table without a primary key",
+      "CREATE TABLE bare (a int); INSERT INTO bare VALUES (1)",
+      "sql_require_primary_key",
+    ],
+  ],
+};
+
+/** What another server may lack; MySQL itself goes without a DATA DIRECTORY that is not there. */
+const strange = (family: Family) => [
+  "SET time_zone = 'Mars/Olympus_Mons';",
+  ...(family === "mariadb"
+    ? ["CREATE TABLE `elsewhere` (`a` int) ENGINE=InnoDB DATA DIRECTORY='/proc/nowhere/';"]
+    : []),
+  "CREATE TABLE `words` (`a` text, FULLTEXT KEY `w` (`a`) /*!50100 WITH PARSER `absent` */ ) ENGINE=InnoDB;",
+  "CREATE TABLE `refused` (`a` int, `a` int);",
+];
+
+describe.each([...families])("%s", (family) => {
+  let server: MysqlServer;
+  let scripts: Installation;
+  beforeAll(async () => {
+    server = await startMysql(family);
+    scripts = installScripts({ ...server.settings("app"), BACKUP_COMPRESSION: "none" });
+  });
+  afterEach(async () => {
+    const names = (await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).split("\n").filter(Boolean);
+    for (const name of names) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+  });
+  afterAll(async () => {
+    scripts.remove();
+    await server.stop();
+  });
+
+  test.each(made[family])("M1: %s: loaded and exchanged on the same server", async (_, sql, setting) => {
+    await server.createDatabase("app", sql);
+    const before = await stateOf(server, "app");
+    const taken = await scripts.run("backup");
+    expect(taken.status, taken.stderr).toBe(0);
+    await server.sql("app", "CREATE TABLE younger (a int PRIMARY KEY)");
+    if (setting) await server.sql("mysql", `SET GLOBAL ${setting} = ON`);
+    const ran = await scripts.run("restore");
+    if (setting) await server.sql("mysql", `SET GLOBAL ${setting} = OFF`);
+    expect(ran.status, ran.stderr).toBe(0);
+    await expectState(server, "app", before);
+  });
+
+  test("M7: what this server lacks: the present database is as it was, and nothing is left beside it", async () => {
+    await server.createDatabase("app", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const dump = await Bun.file((await scripts.run("backup")).stdout.trim()).text();
+    await server.sql("app", "INSERT INTO t VALUES (2)");
+    const before = await stateOf(server, "app");
+    for (const sql of strange(family)) {
+      const file = join(tempDir("strange"), "dump.sql");
+      writeFileSync(file, dump.replace(/(?=\n-- Dump completed)/, `\n${sql}\n`));
+      const ran = await scripts.run("restore", [file]);
+      expect(ran.status, `${sql}\n${ran.stderr}`).toBe(1);
+      expect(ran.stderr).toContain("nothing was changed");
+      await expectState(server, "app", before);
+    }
+    expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).toBe("app");
+  });
+});
