@@ -36,7 +36,7 @@ export const restore: Script<RestoreOptions> = {
     ["restore --all --from-s3", "restore a server: roles and databases that are missing"],
     ["restore --into app_look", "restore into another, new database; the present one is not touched"],
     ["restore --no-owner", "restore on a server that lacks the roles or accounts"],
-    ["restore --undo app_before_2026-01-31_18-00-00", "MySQL, MariaDB: take that restore back"],
+    ["restore --undo app_before_TIME", "MySQL, MariaDB: take that restore back"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
   options: (yargs: Argv) =>

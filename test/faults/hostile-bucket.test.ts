@@ -228,7 +228,7 @@ test("a changed key: backups of the former one are restored while it stands behi
 test("without MANIFEST_KEY everything is restored as before", async () => {
   scripts.configure(settings({ MANIFEST_KEY: "" }));
   const { startedAt } = JSON.parse(stored(newer).manifest) as { startedAt: string };
-  put(newer, unsigned);
+  put(newer, { ...unsigned, manifest: altered(unsigned.manifest, { startedAt: "2020-01-01T03:00:00.000Z" }) });
   expectSuccess(await restore());
   expect(await noted()).toBe("1"); // what is called other than its manifest says is passed over
   put(newer, { ...unsigned, manifest: altered(unsigned.manifest, { startedAt }) });
