@@ -78,7 +78,7 @@ describe("a backup file", () => {
     await file.write(Buffer.from("hello"));
     await end(file);
     expect(readdirSync(dir)).toEqual([]);
-    expect(file.commit(text())).rejects.toThrow("given up");
+    expect(file.commit(text())).rejects.toThrow("it was discarded");
   });
 
   test("leaves nothing when it cannot be renamed after the manifest was written", async () => {
