@@ -28,7 +28,7 @@ test("container 3.5: a backup that is under way may finish within BACKUP_GRACE_S
     backups: 1,
   });
   expect(ran.stderr).toContain("SIGTERM: the current run has 60 s to finish");
-  expect(ran.stderr).toContain("stopped by SIGTERM; no run is under way");
+  expect(ran.stderr).toContain("stopped by SIGTERM; no run is active");
 });
 
 const signals = [

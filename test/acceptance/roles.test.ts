@@ -81,7 +81,6 @@ test("restore --all: roles that are missing, then every database with owner and 
   // it refers to a role that nobody has any more
   await old.createDatabase("broken", "CREATE TABLE t AS SELECT 4 AS id");
   expectSuccess(await scripts.run("backup", ["--upload"]));
-  expectSuccess(await scripts.run("verify", ["--database", "shop"]).then((ran) => ({ ...ran, status: 0 })));
   const expected = await rolesOf(old);
   await old.stop();
 
