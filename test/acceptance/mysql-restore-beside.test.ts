@@ -100,10 +100,10 @@ describe.each([...families])("%s", (family) => {
     );
     const taken = await scripts.run("backup");
     expect(taken.status, taken.stderr).toBe(0);
-    let done = false;
+    const restored = new AbortController();
     const writes = async () => {
       let n = 0;
-      while (!done) {
+      while (!restored.signal.aborted) {
         const some = Array.from({ length: 50 }, () => `INSERT INTO w (n) VALUES (${++n});`);
         await server.sql("app", some.join("\n"));
       }
@@ -111,7 +111,7 @@ describe.each([...families])("%s", (family) => {
     };
     const writing = writes();
     const ran = await scripts.run("restore");
-    done = true;
+    restored.abort();
     const written = await writing;
     expect(ran.status, ran.stderr).toBe(0);
     const [, kept = ""] = /kept as (app_before_\S+)/.exec(ran.stderr) ?? [];
