@@ -1,6 +1,7 @@
 /** Decompression by what the bytes say, not the name; everything that is not whole is an error. */
 import { ReadableStream } from "node:stream/web";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import { foreignBytes, refuseForeign } from "../base/foreign-files.ts";
 import type { Compression } from "./name.ts";
 
 export interface DecompressOptions {
@@ -10,16 +11,10 @@ export interface DecompressOptions {
   uncompressedBytes?: number;
 }
 
-const magics: readonly (readonly [start: RegExp, kind: Compression | "foreign", what: string])[] = [
-  [/^1f8b/, "gzip", "gzip"],
-  [/^28b52ffd|^5[0-9a-f]2a4d18/, "zstd", "zstd"], // a frame, or a skippable frame as pzstd writes it
-  [/^fd377a58/, "foreign", "an xz file"],
-  [/^425a68/, "foreign", "a bzip2 file"],
-  [/^504b0304/, "foreign", "a zip file"],
-  [/^04224d18/, "foreign", "an lz4 file"],
-  [/^5047444d50/, "foreign", "a dump in pg_dump's custom format, for pg_restore"],
+const magics: readonly (readonly [start: RegExp, kind: Compression])[] = [
+  [/^1f8b/, "gzip"],
+  [/^28b52ffd|^5[0-9a-f]2a4d18/, "zstd"], // a frame, or a skippable frame as pzstd writes it
 ];
-const magicBytes = 5;
 
 /**
  * The content of a gzip, zstd or plain file, with any number of members or frames. Throws `Failure` when it is cut short,
@@ -47,12 +42,9 @@ export async function* decompress(
 }
 
 function compressionOf(head: Uint8Array, name: string): Compression {
+  refuseForeign(head, name);
   const start = Buffer.from(head).toString("hex");
-  const [, kind, what] = magics.find(([magic]) => magic.test(start)) ?? [];
-  if (kind === "foreign")
-    throw new Failure(`${name} is ${what}, which is not a backup this program can read`, {
-      hints: ["turn it into plain SQL, gzip or zstd first"],
-    });
+  const [, kind] = magics.find(([magic]) => magic.test(start)) ?? [];
   if (kind) return kind;
   if (/\.(gz|zst)(\.age)?$/.test(name))
     throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
@@ -89,7 +81,7 @@ async function* unpack(source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd
 }
 
 interface Input {
-  /** The first bytes, fewer than `magicBytes` only when there are no more. */
+  /** The first bytes, fewer than `foreignBytes` only when there are no more. */
   head: Uint8Array;
   /** Everything, the head again included. */
   all(): AsyncGenerator<Uint8Array>;
@@ -112,8 +104,8 @@ async function openInput(source: AsyncIterable<Uint8Array>): Promise<Input> {
     }
   };
   const first: Uint8Array[] = [];
-  const head = () => Buffer.concat(first.map((chunk) => chunk.subarray(0, magicBytes))).subarray(0, magicBytes);
-  for (let chunk = await next(); chunk; chunk = head().length < magicBytes ? await next() : undefined)
+  const head = () => Buffer.concat(first.map((chunk) => chunk.subarray(0, foreignBytes))).subarray(0, foreignBytes);
+  for (let chunk = await next(); chunk; chunk = head().length < foreignBytes ? await next() : undefined)
     first.push(chunk);
   return {
     head: head(),

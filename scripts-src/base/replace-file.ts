@@ -8,7 +8,17 @@ import { closeSync, fchmodSync, openSync, renameSync, rmSync, writeSync } from "
 export function replaceFile(path: string, text: string, mode: number): void {
   const fresh = `${path}.new`;
   rmSync(fresh, { force: true });
-  const handle = openSync(fresh, "wx", mode);
+  try {
+    write(fresh, text, mode);
+    renameSync(fresh, path);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
+  }
+}
+
+function write(path: string, text: string, mode: number): void {
+  const handle = openSync(path, "wx", mode);
   try {
     writeSync(handle, text);
     // whatever the umask is
@@ -16,5 +26,4 @@ export function replaceFile(path: string, text: string, mode: number): void {
   } finally {
     closeSync(handle);
   }
-  renameSync(fresh, path);
 }

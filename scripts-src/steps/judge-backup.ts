@@ -55,18 +55,17 @@ function countsOf(local: Place, database: string, name: string): Record<string, 
 }
 
 /**
- * Keeps the rows of an encrypted backup to judge the next, and those of the one before, should this one not be finished. Only their
- * owner can read them. That they cannot be kept is logged only.
+ * Keeps the rows of an encrypted backup, once it is finished, to judge the next. Only their owner can read them. That they cannot be
+ * kept is logged only.
  */
 export function keepCounts(
   { local, database }: Known,
-  backups: readonly (Pick<Normal, "name" | "tables"> | undefined)[],
+  { name, tables }: Required<Pick<Normal, "name" | "tables">>,
   log: Logger,
 ): void {
   const path = countsFile(local, database);
-  const counts = Object.fromEntries(backups.flatMap((one) => (one?.tables ? [[one.name, one.tables]] : [])));
   try {
-    replaceFile(path, `${JSON.stringify(counts)}\n`, 0o600);
+    replaceFile(path, `${JSON.stringify({ [name]: tables })}\n`, 0o600);
   } catch (error) {
     log.warn(`cannot keep the rows of this backup in ${path}, to judge the next one: ${messageOf(error)}`);
   }

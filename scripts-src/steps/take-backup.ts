@@ -101,8 +101,8 @@ export async function takeBackup(
       ...(recipients && { encryptedTo: recipients }),
     };
     if (suspicions.length > 0) warnOf(job, suspicions);
-    else if (recipients && tables) keepCounts(known, [{ name: destination.name, tables }, normal], log);
     await destination.commit(manifest);
+    if (suspicions.length === 0 && recipients && tables) keepCounts(known, { name: destination.name, tables }, log);
     progress.stop();
     const { bytes } = manifest;
     Object.assign(facts, { file: destination.name, bytes, rows: manifest.rows, ...destination.places });

@@ -31,6 +31,7 @@ export const fixedHostile = (file: string): string[] => {
     `SELECT '${long}' \\g |touch ${file}\n`,
     `INSERT INTO t VALUES ('${long}');\\${touch}\n`,
     `COPY t FROM stdin;\n\\.x\n\\.\r\n\\${touch}\n`,
+    `COPY t FROM stdin;:"x"\r\\${touch}\n\\.\n`,
     `COPY t FROM stdin WITH (FORMAT csv);\n"\n\\.\n\\${touch}\n"\n\\.\n`,
     `SELECT :'x' ;\\${touch}\n`,
     `\\set x \`touch ${file}\`\nSELECT :'x';`,

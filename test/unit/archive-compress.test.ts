@@ -260,6 +260,11 @@ describe("decompress", () => {
     ["bzip2", "425a683931415926"],
     ["zip", "504b030414000000"],
     ["custom format", "5047444d50010e00"],
+    ["UTF-16", "fffe2d002d000a00"],
+    ["byte order mark", "efbbbf2d2d0a"],
+    ["tar format", Buffer.from(`toc.dat${"\0".repeat(250)}ustar`).toString("hex")],
+    ["a tar file", Buffer.from(`app.sql${"\0".repeat(250)}ustar`).toString("hex")],
+    ["error output", Buffer.from("mysqldump: [Warning] Using a password\n-- MySQL dump 10.13").toString("hex")],
   ])("%s is named and refused", (what, start) => {
     expect(unpacked(Buffer.from(start, "hex"), "none")).rejects.toThrow(what);
   });

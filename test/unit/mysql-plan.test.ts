@@ -506,7 +506,7 @@ describe("a dump and its target", () => {
     [`${header("8.0.1")}TRUNCATE a;`, "incomplete"],
     [`${header("8.0.1")}SELECT '-- Dump completed\n`, "breaks off"],
     ["--\n-- PostgreSQL database dump\n--\n", "is a dump of PostgreSQL"],
-    ["PGDMP\x01\x0e", "is a dump of PostgreSQL"],
+    ["PGDMP\x01\x0e", "custom format"],
     ["SELECT 1;", "no dump of mysqldump"],
   ])("%p is refused", async (text, words) => {
     expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);

@@ -179,10 +179,15 @@ describe("the first words of a file", () => {
     ["-- MySQL dump 10.13", /MySQL or MariaDB/],
     ["--\n-- PostgreSQL database cluster dump\n--\n", /cluster/],
     ["CREATE TABLE t ();", /no plain dump/],
+    ["\u001f\u008b\b", /compressed twice.*gzip -dc FILE/],
+    [`toc.dat${"\0".repeat(250)}ustar`, /tar format.*pg_restore -f dump.sql FILE/],
+    ["\u00ff\u00fe-\0-\0", /UTF-16.*iconv -f UTF-16 -t UTF-8 FILE/],
+    ["\u00ef\u00bb\u00bf--", /byte order mark.*tail -c \+4 FILE/],
+    ["pg_dump: warning: there are circular foreign-key constraints\n--\n-- PostgreSQL", /error output.*sed 1d/],
   ])("%p is refused", (head, why) => {
-    expect(() => checkHead(Buffer.from(head))).toThrow(/the file is/);
+    expect(() => checkHead(Buffer.from(head, "latin1"))).toThrow(/the file is/);
     try {
-      checkHead(Buffer.from(head));
+      checkHead(Buffer.from(head, "latin1"));
     } catch (error) {
       const { message, hints } = error as { message: string; hints: string[] };
       expect(`${message} ${hints.join(" ")}`).toMatch(why);

@@ -1,5 +1,6 @@
 /** Reads a dump from its first line to its last. */
 import { Failure } from "../../base/errors.ts";
+import { refuseForeign } from "../../base/foreign-files.ts";
 import type { DumpReader } from "../database.ts";
 import { type DumpContents, emptyContents, readComment, readStatement } from "./contents.ts";
 import { Scanner } from "./statements.ts";
@@ -73,12 +74,13 @@ function readHead(head: string): Pick<DumpContents, "family" | "database" | "ser
 
 /** Other things that people try to restore, by how they begin. */
 const foreign: readonly (readonly [RegExp, string])[] = [
-  [/^PGDMP|^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB"],
+  [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB"],
   [/^<\?xml/, "is a dump in XML"],
   [/^SQLite format 3/, "is an SQLite database"],
 ];
 
 function checkHead(head: Buffer): void {
+  refuseForeign(head, "the file", { unpacked: true });
   const text = head.toString("latin1", 0, headLength);
   const other = foreign.find(([pattern]) => pattern.test(text));
   if (other) {

@@ -1,5 +1,6 @@
 /** What the statements of a plain pg_dump say: what it creates, what it needs, what a load leaves out. */
 import { Failure } from "../../base/errors.ts";
+import { refuseForeign } from "../../base/foreign-files.ts";
 import type { Contents } from "../database.ts";
 import type { Piece } from "./statements.ts";
 
@@ -39,7 +40,6 @@ export const isComplete = (tail: Buffer): boolean => completion.test(tail.toStri
 
 /** Other things that people try to restore, by how they begin. */
 const foreign: readonly (readonly [RegExp, string, string])[] = [
-  [/^PGDMP/, "is a custom-format dump of pg_dump, not plain SQL", "restore it with pg_restore --single-transaction"],
   [
     /^(\/\*M?!|-- (MySQL|MariaDB) dump)/,
     "is a dump of MySQL or MariaDB, not of PostgreSQL",
@@ -54,6 +54,7 @@ const foreign: readonly (readonly [RegExp, string, string])[] = [
 
 /** Throws `Failure` unless the text begins as a plain pg_dump does. */
 export function checkHead(head: Buffer): void {
+  refuseForeign(head, "the file", { unpacked: true });
   const text = head.toString("latin1", 0, 4096);
   for (const [pattern, what, hint] of foreign) {
     if (pattern.test(text)) throw new Failure(`the file ${what}`, { hints: [hint] });

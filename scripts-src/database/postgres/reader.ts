@@ -20,19 +20,26 @@ export function dumpReader(): DumpReader<DumpContents> {
       readPiece(contents, piece);
     }
   };
+  const scan = (chunk: Uint8Array) => {
+    scanner.add(chunk);
+    read(false);
+  };
   return {
     add(chunk) {
-      if (head.length < headLength) {
-        head = Buffer.concat([head, chunk]);
-        if (head.length >= headLength) checkHead(head);
-      }
       tail = endOf(tail, chunk);
       contents.bytes += chunk.length;
-      scanner.add(chunk);
-      read(false);
+      if (head.length >= headLength) return scan(chunk);
+      // only what begins as a dump of pg_dump is read as one
+      head = Buffer.concat([head, chunk]);
+      if (head.length < headLength) return;
+      checkHead(head);
+      scan(head);
     },
     end() {
-      if (head.length < headLength) checkHead(head);
+      if (head.length < headLength) {
+        checkHead(head);
+        scan(head);
+      }
       read(true);
       if (!isComplete(tail)) throw incomplete();
       contents.serverVersion = /^-- Dumped from database version (\S+)/m.exec(

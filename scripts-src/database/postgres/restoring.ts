@@ -90,19 +90,16 @@ async function openScratch(
   const { present, psql } = ground;
   const encoding = options.properties?.encoding;
   const isProof = options.purpose === "verify";
-  const asBefore = !ground.exists || ground.empty || isProof;
-  const beside = await createBeside(
-    ground,
-    options,
-    async (fresh) =>
-      (asBefore && options.properties && statementsFor(fresh, options.properties)) ||
-      (ground.exists && !isProof
-        ? readProperties(present, clients, fresh, server.major)
-        : defaultProperties(fresh, {
-            encoding: typeof encoding === "string" ? encoding : undefined,
-            serverEncoding: server.encoding,
-          })),
-  );
+  const beside = await createBeside(ground, options, async (fresh) => {
+    const asBefore = options.properties && statementsFor(fresh, options.properties);
+    if (!ground.exists || isProof) {
+      const given = typeof encoding === "string" ? encoding : undefined;
+      return asBefore ?? defaultProperties(fresh, { encoding: given, serverEncoding: server.encoding });
+    }
+    const asPresent = await readProperties(present, clients, fresh, server.major);
+    // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
+    return ground.empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
+  });
   const { connection } = beside;
   return {
     name: connection.database,

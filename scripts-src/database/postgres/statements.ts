@@ -86,6 +86,8 @@ export class Scanner {
   /** A part of the present statement was already passed on. */
   private partial = false;
   private copying = false;
+  /** The end of the line with COPY has yet to come. */
+  private copyBegins = false;
   private standardStrings = true;
   /** client_encoding is one in whose letters a later byte may be a backslash. */
   private wideLetters = false;
@@ -121,6 +123,13 @@ export class Scanner {
 
   /** Rows up to and with the line `\.`. */
   private copyData(last: boolean): Piece | undefined {
+    if (this.copyBegins) {
+      const [first, second] = this.text;
+      if (!last && (first === undefined || (first === 0x0d && second === undefined))) return undefined;
+      // psql takes the rest of the line for SQL and commands
+      if (first !== newline && !(first === 0x0d && second === newline)) throw unlike("words behind COPY … FROM stdin;");
+      this.copyBegins = false;
+    }
     const end = this.endOfCopy(last);
     if (end > 0) {
       this.copying = false;
@@ -436,7 +445,7 @@ export class Scanner {
 
   private startCopy(text: string): void {
     const table = copyTable(text);
-    this.copying = table !== undefined;
+    this.copying = this.copyBegins = table !== undefined;
     if (table !== undefined) this.rows.copy(table);
   }
 
