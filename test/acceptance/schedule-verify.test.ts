@@ -63,10 +63,11 @@ test("a scheduled proof is of a backup in S3; health check, metrics and webhook 
   again.kill("SIGTERM");
   await again.done;
   expect(health.asked.map(({ path }) => path)).toContain("/uuid/fail");
-  expect(await check({ ...failing, VERIFY_INTERVAL: often })).toMatchObject({
-    status: 1,
-    stderr: expect.stringMatching(/unhealthy: a proof has been due since .*\n.*the last proof failed: VERIFY_QUERY/s),
+  const unhealthy = await until("a proof that is overdue", async () => {
+    const said = await check({ ...failing, VERIFY_INTERVAL: often });
+    return said.status === 1 && said.stderr;
   });
+  expect(unhealthy).toMatch(/unhealthy: a proof has been due since .*\n.*the last proof failed: VERIFY_QUERY/s);
   expect(await databases()).not.toContain("_verify_");
   await Promise.all([health.stop(), hook.stop()]);
 });
