@@ -6,6 +6,7 @@ import { Failure } from "../base/errors.ts";
 import { ageMagic, armorStart } from "./age.ts";
 import { decompress } from "./decompress.ts";
 import { damaged, decrypt, identitiesFor } from "./decrypt.ts";
+import { refuseForeignFolder } from "../base/foreign-files.ts";
 import { diskFailure, isPermission, readFailure } from "../base/disk.ts";
 import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
@@ -105,6 +106,7 @@ async function openFile(path: string): Promise<FileHandle> {
     const found = await handle.stat();
     if (found.isFile()) return handle;
     await handle.close();
+    if (found.isDirectory()) refuseForeignFolder(path);
     if (found.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" });
     throw new Failure(`cannot open ${path}: it is not a plain file`, {
       hints: ["a backup is read twice, once to check it: save what comes through a pipe to a file first"],

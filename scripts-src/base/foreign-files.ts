@@ -1,4 +1,6 @@
 /** Files that people try to restore and that are no plain dump, by how they begin: what each is, and what turns it into one. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Failure } from "./errors.ts";
 
 /** As many of the first bytes as `refuseForeign` looks at: a tar file says what it is at byte 257. */
@@ -37,4 +39,12 @@ export function refuseForeign(head: Uint8Array, name: string, { unpacked = false
   if (!found) return;
   const [, what, hint] = found;
   throw new Failure(`${name} is ${what}, which is not a backup this program can read`, { hints: [hint] });
+}
+
+/** Throws `Failure` when a folder is what `pg_dump --format=directory` writes. */
+export function refuseForeignFolder(path: string): void {
+  if (!existsSync(join(path, "toc.dat"))) return;
+  throw new Failure(`${path} is a dump in pg_dump's directory format, which is not a backup this program can read`, {
+    hints: [pgRestore.replace("FILE", "FOLDER")],
+  });
 }

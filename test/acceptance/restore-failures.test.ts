@@ -124,6 +124,33 @@ test("not zstd at all, whatever the name says", () =>
 
 test("empty file", () => expectFailedRestore([plant("", "empty.sql.gz")], /empty\.sql\.gz|empty|plain dump/));
 
+test.each<[string, (sql: string, dir: string) => Uint8Array | string, RegExp]>([
+  ["gzip in gzip", (text) => Bun.gzipSync(Bun.gzipSync(text)), /compressed twice.*hint: .*gzip -dc FILE/s],
+  ["tar", (text, dir) => tarOf(text, dir), /is a tar file.*hint: .*tar -xf FILE/s],
+  ["tar.gz", (text, dir) => Bun.gzipSync(new Uint8Array(tarOf(text, dir))), /is a tar file.*hint: .*tar -xf FILE/s],
+  ["UTF-16", (text) => Buffer.from(`\uFEFF${text}`, "utf16le"), /UTF-16.*hint: .*iconv -f UTF-16 -t UTF-8 FILE/s],
+  ["a byte order mark", (text) => `\uFEFF${text}`, /byte order mark.*hint: .*tail -c \+4 FILE/s],
+  ["a warning at the top", (text) => `pg_dump: warning: circular\n${text}`, /error output.*hint: .*sed 1d FILE/s],
+  ["Windows' line ends", (text) => text.replaceAll("\n", "\r\n"), /newline style.*hint: .*sed 's\/\\r\$\/\/' FILE/s],
+  ["UTF-16, packed", (text) => Bun.gzipSync(Buffer.from(`\uFEFF${text}`, "utf16le")), /is text in UTF-16/],
+])("F: a dump as %s is named with the command that helps, before anything is touched", (name, make, cause) =>
+  expectFailedRestore(
+    [plant(make(sql, tempDir("made")), `made-${name.replace(/\W/g, "-")}.sql`), "--replace", "--yes"],
+    cause,
+  ),
+);
+
+function tarOf(text: string, dir: string): Uint8Array {
+  writeFileSync(join(dir, "app.sql"), text);
+  return Bun.spawnSync(["tar", "-cf", "-", "-C", dir, "app.sql"]).stdout;
+}
+
+test("F: a folder of pg_dump is named with the command that helps", () => {
+  const folder = tempDir("toc");
+  writeFileSync(join(folder, "toc.dat"), "PGDMP");
+  return expectFailedRestore([folder], /directory format.*hint: .*pg_restore -f dump\.sql FOLDER/s);
+});
+
 test("a folder", () => expectFailedRestore([tempDir("folder.sql")], /folder|directory/));
 
 test("plain SQL that was cut short", () =>
