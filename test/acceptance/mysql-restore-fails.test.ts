@@ -403,3 +403,13 @@ describeWhere(families.includes("mysql"), "a MySQL server")("between MariaDB and
     expect(refused.stderr).toMatch(/values of generated columns, which MySQL does not take back \(g\.b\)/);
   });
 });
+
+test("F: a dump with the line ends of Windows is restored as it was; one behind a warning is named with the command that helps", async () => {
+  const file = write((text) => text.replaceAll("\n", "\r\n"));
+  const ran = await scripts.run("restore", [file, "--yes", "--into", "copy"]);
+  expect(ran).toMatchObject({ status: 0 });
+  await expectState(server, "copy", await stateOf(server, "other"));
+  await server.dropDatabase("copy");
+  const warned = write((text) => `mysqldump: [Warning] Using a password on the command line\n${text}`, "warned.sql");
+  await expectRefused(await scripts.run("restore", [warned, "--yes"]), 1, /error output.*hint: .*sed 1d FILE/s);
+});
