@@ -75,7 +75,7 @@ function expectProgress({ shown }: OnTerminal, label: string): void {
   const drawn = [...shown().matchAll(new RegExp(`${label} [█░]+ ~?\\d+ %  ([\\d.]+) (\\w+)`, "g"))];
   const bytes = drawn.map(([, number, unit = ""]) => Number(number) * (units[unit] ?? Number.NaN));
   expect(bytes, label).toEqual(bytes.toSorted((a, b) => a - b));
-  expect(new Set(bytes).size, `steps of ${label}`).toBeGreaterThan(10);
+  expect(new Set(bytes).size, `steps of ${label}`).toBeGreaterThan(3);
 }
 
 test(

@@ -5,7 +5,7 @@
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
 import type { Client } from "./clients.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, query } from "./connection.ts";
 import { type ExchangeLog, logTable, readLog, writeLog } from "./exchange-log.ts";
 import {
   exchangeStatement,
@@ -253,10 +253,20 @@ export async function takeBack(place: Place, before: string): Promise<void> {
   if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
 }
 
+/** A name for the present state that no database has: an undo may come in the second of the restore. */
+export async function freeBefore({ connection, client, database }: Place, time: Date): Promise<string> {
+  const rows = await query(connection, client, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
+  const taken = new Set(rows.map(([name]) => name?.toLowerCase()));
+  for (let at = time.getTime(); ; at += 1000) {
+    const name = besideName(database, "before", new Date(at));
+    if (!taken.has(name.toLowerCase())) return name;
+  }
+}
+
 /** Exchanges the present database for the one that an earlier restore has kept; returns the name that the present state gets. */
 export async function undo(place: Place, kept: string): Promise<string> {
-  const before = besideName(place.database, "before", new Date());
   const found = await findUndo(place, kept);
+  const before = await freeBefore(place, new Date());
   await exchange(place, { source: kept, before, triggers: found.oldTriggers, objects: found.oldObjects });
   return before;
 }

@@ -4,7 +4,7 @@ import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, Scrat
 import { inDatabase, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
-import { dropDatabase, exchange, type Place } from "./exchange.ts";
+import { dropDatabase, exchange, freeBefore, type Place } from "./exchange.ts";
 import { loadable } from "./filter.ts";
 import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
@@ -54,7 +54,7 @@ export async function createScratch(
   }
 
   async function exchangeIt(): Promise<Exchanged> {
-    const before = besideName(database, "before", time);
+    const before = await freeBefore(place, time);
     const { triggers, others } = objects;
     const kept = await exchange(place, { source: name, before, triggers: latin1(triggers), objects: latin1(others) });
     disposable = false;
