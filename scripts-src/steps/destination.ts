@@ -11,6 +11,8 @@ import type { Job } from "../run/script.ts";
 export interface Destination extends Pick<Sink, "write" | "discard"> {
   name: string;
   commit(manifest: ManifestFacts): Promise<void>;
+  /** After `commit`: why the backup is not in S3 although the local file is in place. */
+  uploadFailure?(): Failure | undefined;
   /** Where the backup lies after `commit`. */
   places: Pick<Facts, "localPath" | "remoteLocation">;
 }
@@ -53,9 +55,15 @@ export async function openDestination(wanted: Wanted): Promise<Destination> {
 
 /**
  * Both at once. The local file comes first: when the upload fails, or S3 was in `trouble` before, the backup goes on
- * without it, and only then, with the good file in place, `commit` throws a `Failure` that says so.
+ * without it, and `uploadFailure` says so.
  */
-function both(local: Sink, remote: Sink, localPath: string, log: Logger, trouble?: unknown): Sink {
+function both(
+  local: Sink,
+  remote: Sink,
+  localPath: string,
+  log: Logger,
+  trouble?: unknown,
+): Sink & Pick<Destination, "uploadFailure"> {
   const tryRemote = async (act: () => Promise<unknown>): Promise<void> => {
     if (trouble !== undefined) return;
     try {
@@ -73,15 +81,15 @@ function both(local: Sink, remote: Sink, localPath: string, log: Logger, trouble
     async commit(manifest) {
       await local.commit(manifest);
       await tryRemote(() => remote.commit(manifest));
-      if (trouble !== undefined) throw uploadFailure(localPath, trouble);
     },
+    uploadFailure: () => (trouble === undefined ? undefined : notInS3(localPath, trouble)),
     async discard() {
       await Promise.all([local.discard(), remote.discard()]);
     },
   };
 }
 
-const uploadFailure = (path: string, error: unknown) =>
+const notInS3 = (path: string, error: unknown) =>
   new Failure(`the backup is good and lies in ${path}, but it is not in S3: ${messageOf(error)}`, {
     hints: [
       ...(error instanceof Failure ? error.hints : []),

@@ -103,6 +103,8 @@ export async function takeBackup(
     if (suspicions.length > 0) warnOf(job, suspicions);
     await destination.commit(manifest);
     if (suspicions.length === 0 && recipients && tables) keepCounts(known, { name: destination.name, tables }, log);
+    const uploadFailure = destination.uploadFailure?.();
+    if (uploadFailure) throw uploadFailure;
     progress.stop();
     const { bytes } = manifest;
     Object.assign(facts, { file: destination.name, bytes, rows: manifest.rows, ...destination.places });

@@ -212,6 +212,7 @@ describe("the cases that no other test has", () => {
     deploy(s3Settings({ url: "http://127.0.0.1:9", key: "k", secret: "secret-of-the-matrix" }, "bucket"));
     const ran = await scripts.run("backup", ["--upload"]);
     expectFailure(ran, /127\.0\.0\.1:9/);
+    expect(readdirSync(scripts.backups), "rows, to judge the next backup").toContain(".app.counts.json");
     expect(scripts.everything().filter((name) => name.endsWith(".partial"))).toEqual([]);
   });
 
