@@ -7,6 +7,7 @@ import { Failure } from "./errors.ts";
 export const foreignBytes = 512;
 
 const unpack = (command: string) => `turn it into a plain dump first: ${command} FILE > dump.sql`;
+const unpackOnce = (file: string) => `unpack it once: gzip -dc FILE > ${file} (what zstd has packed: zstd -dc)`;
 const pgRestore = "turn it into a plain dump first: pg_restore -f dump.sql FILE";
 
 const foreign: readonly (readonly [start: RegExp, what: string, hint: string])[] = [
@@ -27,8 +28,8 @@ const foreign: readonly (readonly [start: RegExp, what: string, hint: string])[]
   ],
 ];
 const compressed: typeof foreign = [
-  [/^\p{Cc}\x8b/u, "compressed twice, with gzip inside", "unpack it once: gzip -dc FILE > dump.sql.gz"],
-  [/^\x28\xb5\x2f\xfd/, "compressed twice, with zstd inside", "unpack it once: gzip -dc FILE > dump.sql.zst"],
+  [/^\p{Cc}\x8b/u, "compressed twice, with gzip inside", unpackOnce("dump.sql.gz")],
+  [/^\x28\xb5\x2f\xfd/, "compressed twice, with zstd inside", unpackOnce("dump.sql.zst")],
 ];
 
 /** Throws `Failure` when a file or, with `unpacked`, what was compressed in it, begins as one of these kinds. */
