@@ -61,7 +61,7 @@ ENTRYPOINT ["tini", "--"]
 CMD ["schedule"]
 HEALTHCHECK --interval=60s --timeout=30s --start-period=30s --retries=3 CMD ["schedule", "--check"]
 
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="backup_scripts" \
       org.opencontainers.image.description="Scheduled, proven backups of PostgreSQL, MySQL and MariaDB to S3-compatible storage" \
