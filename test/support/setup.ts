@@ -5,6 +5,7 @@ import { keyring } from "./debian.ts";
 import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./engine.ts";
 import { fetchMysql } from "./mysql-programs.ts";
 import { fetchPostgresClients } from "./newer-clients.ts";
+import { fetchPgbouncer } from "./pgbouncer.ts";
 
 /** Programs and the Debian package that brings each. Tests of another engine or storage add their lines here. */
 const packageOf = {
@@ -75,6 +76,7 @@ if (import.meta.main) {
   if (containerEngine() === undefined && canPodman() && lacking.length > 0) aptInstall(podmanPackages, lacking);
   const problem = fetchPostgresClients();
   if (problem) stop(problem.message, problem.remedy);
+  fetchPgbouncer();
   const mysql = fetchMysql();
   if (mysql) console.error(`setup: ${mysql}; the tests with MySQL are left out, those with MariaDB are not`);
 }

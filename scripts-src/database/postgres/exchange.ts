@@ -41,7 +41,7 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const before = besideName(present.database, "before", time);
   const renames = [renaming(present.database, before), renaming(fresh, present.database)];
   try {
-    await withoutSessions(unstoppable, psql, present.database, transaction([...late, ...renames]));
+    await withoutSessions(unstoppable, psql, [present.database, fresh], transaction([...late, ...renames]));
   } catch (error) {
     // a connection that broke may have broken behind the COMMIT
     const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
@@ -77,12 +77,14 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
 /** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
 export async function rename({ ground, unstoppable, fresh, late }: Exchanging, name: string): Promise<void> {
   const renames = name === fresh ? [] : [renaming(fresh, name)];
-  await withoutSessions(unstoppable, ground.psql, fresh, transaction([...late, ...renames])).catch((cause: unknown) => {
-    throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
-      hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
-      cause,
-    });
-  });
+  await withoutSessions(unstoppable, ground.psql, [fresh], transaction([...late, ...renames])).catch(
+    (cause: unknown) => {
+      throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
+        hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
+        cause,
+      });
+    },
+  );
 }
 
 /** A load of hours is not thrown away for a session that would not end. */
@@ -108,18 +110,18 @@ async function explain(
 }
 
 /**
- * Runs SQL that needs the database without sessions. PostgreSQL locks it against new ones and waits five seconds for those there are
- * to end: meanwhile they are ended here.
+ * Runs SQL that needs databases without sessions. PostgreSQL locks them against new ones and waits five seconds for those there are
+ * to end: meanwhile they are ended here. A pooler keeps sessions in the new database too, which our own load had.
  */
 async function withoutSessions(
   maintenance: Connection,
   psql: Ground["psql"],
-  database: string,
+  databases: readonly string[],
   sql: string,
 ): Promise<void> {
   const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
-    WHERE datname = ${literal(database)} AND ${mayEnd}`;
-  const work = execute(maintenance, psql, `cannot exchange ${database} for the restored database`, patience + sql);
+    WHERE datname IN (${databases.map(literal).join(", ")}) AND ${mayEnd}`;
+  const work = execute(maintenance, psql, `cannot exchange ${databases[0]} for the restored database`, patience + sql);
   const over = work.then(
     () => true,
     () => true,

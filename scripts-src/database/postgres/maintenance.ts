@@ -5,8 +5,9 @@ import { exitStatus, Failure } from "../../base/errors.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { literal } from "./names.ts";
+import { isPooled, poolerWarning } from "./pooler.ts";
 import { query } from "./query.ts";
-import { openSession, type Session } from "./session.ts";
+import { openSession } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
 export const maintenanceNames = ["postgres", "template1"];
@@ -38,10 +39,12 @@ export async function lockOnServer(
   psql: Client,
   purpose: "restore" | "verify",
 ): Promise<AsyncDisposable> {
-  if (!maintenance) {
-    present.log.warn("no lock on the server: there is no other database to hold it in; do not start a second restore");
+  const unlocked = (why: string): AsyncDisposable => {
+    present.log.warn(`no lock on the server: ${why}; do not start a second ${purpose}`);
     return { [Symbol.asyncDispose]: () => Promise.resolve() };
-  }
+  };
+  if (!maintenance) return unlocked("there is no other database to hold it in");
+  if (await isPooled(maintenance, psql)) return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + patience;
   for (;;) {
@@ -52,7 +55,6 @@ export async function lockOnServer(
         `SET idle_in_transaction_session_timeout = 0;\nSELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`,
       );
       await session.settled();
-      await checkHeld(session, maintenance, psql, key);
       return {
         [Symbol.asyncDispose]: () =>
           session.end().then(
@@ -69,13 +71,6 @@ export async function lockOnServer(
       await pause(200);
     }
   }
-}
-
-/** Behind a pooler that lends a session for one transaction, the lock is not ours. */
-async function checkHeld(session: Session, maintenance: Connection, psql: Client, key: bigint): Promise<void> {
-  await session.settled();
-  if ((await holderOf(maintenance, psql, key)) === undefined)
-    maintenance.log.warn("the server does not keep our lock (a pooler in between?): do not start a second restore");
 }
 
 /** Who holds the lock, in words; undefined when nobody does. */

@@ -8,6 +8,7 @@ import { type Connection } from "./connection.ts";
 import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 import { isMissing, openMaintenance } from "./maintenance.ts";
+import { isPooled, poolerWarning } from "./pooler.ts";
 
 /** What `probe` found. */
 export interface Contact {
@@ -90,7 +91,10 @@ export async function probe(connection: Connection, mayBeMissing: boolean): Prom
       client: `pg_dump ${dump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: exists ? answer.bytes : 0,
-      warnings: dump.major === 0 ? [`${dump.path} does not report its version: it may not fit the server`] : [],
+      warnings: [
+        ...(dump.major === 0 ? [`${dump.path} does not report its version: it may not fit the server`] : []),
+        ...(exists && (await isPooled(connection, psql)) ? [poolerWarning] : []),
+      ],
     },
   };
 }
