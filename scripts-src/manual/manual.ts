@@ -3,6 +3,7 @@ import { sentencesAbout } from "../settings/about.ts";
 import type { Page } from "./page.ts";
 import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
+import disaster from "./disaster.md" with { type: "text" };
 import { providers } from "./providers.ts";
 
 /** Usage text by name of the script. */
@@ -19,6 +20,7 @@ export function manual(usages: Usages, page: Page, home: string): Record<string,
     cron: cronChapter(page, place, usages),
     systemd: systemdChapter(page, place),
     storage: storageChapter(page),
+    disaster: chapter(page, "After a disaster", ...pageOf(disaster.replaceAll("/opt/backup_scripts", place), page)),
   };
 }
 
@@ -143,4 +145,25 @@ function storageChapter(page: Page): string {
   });
   const intro = "Beside S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY, providers of S3-compatible storage need:";
   return chapter(page, "S3-compatible storage", page.paragraph(intro, 2), ...entries);
+}
+
+/** The blocks of a Markdown text that has paragraphs, lists with "- ", and fenced commands; remarks are left out. */
+function pageOf(markdown: string, page: Page): string[] {
+  const plain = markdown.replaceAll(/^<!--.*-->\n|\*\*/gm, "");
+  return plain.split("```\n").flatMap((part) => {
+    const [prose = "", commands] = part.split("```sh\n");
+    const blocks = prose.trim().split("\n\n").filter(Boolean);
+    const paragraphs = blocks.map((block) =>
+      block
+        .split(/\n(?=- )/)
+        .map((item) => paragraph(item, page))
+        .join("\n"),
+    );
+    return commands === undefined ? paragraphs : [...paragraphs, page.verbatim(commands.trimEnd(), 4)];
+  });
+}
+
+function paragraph(markdown: string, page: Page): string {
+  const text = markdown.replaceAll("`", "").replaceAll(/\s+/g, " ");
+  return text.startsWith("- ") ? page.paragraph(text.slice(2), 4).replace("    ", "  - ") : page.paragraph(text, 2);
 }

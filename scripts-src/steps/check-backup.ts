@@ -8,30 +8,31 @@ import type { Contents } from "../database/database.ts";
 import { readDump } from "../database/read-dump.ts";
 import type { Job } from "../run/script.ts";
 import type { Target } from "./dry-run-checks.ts";
-import { warnOfOwner } from "./find-backup.ts";
+import { tellOwner } from "./find-backup.ts";
 import { tellOrigin } from "./open-chosen.ts";
 import type { RestoreOptions } from "./restore-options.ts";
 
 /** What the backup holds. Throws `Failure`. */
 export async function checkBackup(
-  job: Job<Pick<RestoreOptions, "into">>,
+  job: Job<Pick<RestoreOptions, "into" | "file">>,
   target: Target,
   file: OpenBackup,
 ): Promise<Contents> {
   const { log, facts } = job;
   const { database } = target;
   const { manifest } = file;
-  const goal = job.options.into ?? database.name;
   log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
   if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
-  warnOfOwner(job, target, file.name, manifest);
+  tellOwner(job, target, file.name, manifest);
   if (manifest && !database.takes.includes(manifest.engine)) {
     throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
       hints: ["name a backup of this database, or set DATABASE_URL to the other one"],
     });
   }
-  if (manifest && manifest.database !== goal)
-    log.warn(`${file.name} is a backup of the database ${manifest.database}; it will be restored into ${goal}`);
+  if (manifest && manifest.database !== database.name && job.options.into === undefined)
+    log.warn(
+      `${file.name} is a backup of the database ${manifest.database}; it will be restored into ${database.name}`,
+    );
   if (manifest && manifest.dumpOptions.length > 0)
     log.warn(`${file.name} was made with ${manifest.dumpOptions.map(quote).join(" ")}: it may not hold everything`);
   const progress = showProgress("check", file.bytes);

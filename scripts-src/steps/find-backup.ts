@@ -64,9 +64,16 @@ async function wantedBy(job: Job, { database, connected }: Target) {
   };
 }
 
-/** Warns when the backup, which somebody named, is another server's. */
-export function warnOfOwner({ settings, log }: Job, { connected }: Target, name: string, manifest?: Manifest): void {
+/** Says when the backup is another server's: a warning when somebody named it; only a new machine takes one by itself. */
+export function tellOwner(
+  { settings, log, options }: Job<Pick<RestoreOptions, "file">>,
+  { connected }: Target,
+  name: string,
+  manifest?: Manifest,
+): void {
   if (!manifest?.identity || !connected) return;
-  if (ownerOf(manifest.identity, identityOf(settings, connected)) === "other")
-    log.warn(`${name} is a backup of ${originText(manifest.identity)}`);
+  if (ownerOf(manifest.identity, identityOf(settings, connected)) !== "other") return;
+  const text = `${name} is a backup of ${originText(manifest.identity)}`;
+  if (options.file !== undefined) log.warn(text);
+  else log.info(`${text}; this server is new`);
 }

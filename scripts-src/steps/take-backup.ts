@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
+import { serverRoles } from "../archive/name.ts";
 import { seal, sealJson } from "../archive/seal.ts";
 import { type Reason, suspicionsOf } from "../archive/suspicion.ts";
 import { startTally, watched } from "../archive/tally.ts";
@@ -34,11 +35,15 @@ export async function takeBackup(
   const { settings, log, facts } = job;
   const { server } = database;
   const startedAt = new Date();
-  log.info(
-    `backup of ${database.where} starts: ${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`,
-    { database: database.name, server: database.where, startedAt: startedAt.toISOString() },
-  );
-  for (const warning of server.warnings) log.warn(warning);
+  const isRoles = database.name === serverRoles;
+  const from = `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
+  log.info(isRoles ? "backup of the server's roles starts" : `backup of ${database.where} starts: ${from}`, {
+    database: database.name,
+    server: database.where,
+    startedAt: startedAt.toISOString(),
+  });
+  // they were told of its databases
+  for (const warning of isRoles ? [] : server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
   const { files, trouble } = await listRemote(job, database, remote);
   const localFiles = await local.list(database.name);

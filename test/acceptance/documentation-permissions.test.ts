@@ -44,7 +44,7 @@ async function backUpAndRestore(
   expect(restored.status, restored.stderr).toBe(0);
 }
 
-describe("2.3: PostgreSQL", () => {
+describe("1.3: PostgreSQL", () => {
   const heading = "PostgreSQL 14 and later, as an administrator:";
   const content =
     "SET ROLE app; CREATE TABLE t (id serial, v text); INSERT INTO t (v) VALUES ('one'); CREATE TABLE guarded AS SELECT * FROM t";
@@ -76,7 +76,7 @@ describe("2.3: PostgreSQL", () => {
     });
 });
 
-describe.each(families)("2.3: %s", (family) => {
+describe.each(families)("1.3: %s", (family) => {
   test("a user that may only read backs up, the owner restores, routines and all", async () => {
     const server = await startMysql(family);
     try {
@@ -127,7 +127,7 @@ const operationsOf: Record<string, Operation[]> = {
   "s3:AbortMultipartUpload": ["AbortMultipartUpload"],
 };
 
-describe("7: the IAM policy", () => {
+describe("10: the IAM policy", () => {
   let postgres: PostgresServer;
   beforeAll(async () => {
     postgres = await startPostgres(15);

@@ -18,7 +18,7 @@ const now = new Date("2026-06-30T12:00:00Z");
 const identity: Identity = { system: "1", server: "db:5432", site: "db", siteIsSet: false };
 const ofDay = (day: string, database = "app") => `${database}_${day}_12-00-00.sql.gz`;
 
-test("8: retention deletes what the table says, and nothing else", async () => {
+test("7: retention deletes what the table says, and nothing else", async () => {
   const young = [ofDay("2026-06-29")];
   const cases: Record<string, { files: string[]; bare?: boolean; identity?: Identity; proof?: boolean }> = {
     "kept by no rule": { files: ["app_2026-06-16_11-59-59.sql.gz", ...young] },
@@ -47,7 +47,7 @@ test("8: retention deletes what the table says, and nothing else", async () => {
   expect(tableAfter("<!-- a table that the tests check: retention -->")).toEqual(await Promise.all(goes));
 });
 
-test("8: sync deletes what the table says, and nothing else", () => {
+test("7: sync deletes what the table says, and nothing else", () => {
   const entry = (name: string) => {
     const backup = name.replace(/\.json$/, "");
     const parsed = parseBackupName(backup);
@@ -70,7 +70,7 @@ test("8: sync deletes what the table says, and nothing else", () => {
   // the last row: shell-3-sync.test.ts, "a lost disk does not empty the bucket"
 });
 
-test("10: the modes and the webhook's keys", () => {
+test("6: the modes and the webhook's keys", () => {
   const { options } = schema.unwrap().shape.EMAIL_NOTIFY_MODE.unwrap();
   for (const mode of options) expect(documentation).toContain(`\n| \`${mode}\` | `);
   const times = { startedAt: now, endedAt: now };
@@ -91,7 +91,7 @@ test("10: the modes and the webhook's keys", () => {
   expect([...keys.matchAll(/`(\w+)`/g)].map(([, key]) => key)).toEqual(Object.keys(body));
 });
 
-test("9: the promises name every file of tests that tries to break them, and no other", () => {
+test("12: the promises name every file of tests that tries to break them, and no other", () => {
   const table = tableAfter("The tests that try to break these promises").join("\n");
   const named = new Set(Array.from(table.matchAll(/`([\w-]+\.test\.ts)`/g), ([, file]) => file));
   expect(named).toEqual(new Set(new Bun.Glob("*.test.ts").scanSync({ cwd: resolve(root, "test/faults") })));
@@ -102,8 +102,8 @@ const sources = [...new Bun.Glob("**/*.ts").scanSync({ cwd: resolve(root, "scrip
   (file) => readFileSync(file, "utf8"),
 );
 
-test("12: every message is one that the program has, or a pattern that it explains", () => {
-  const messages = tableAfter("## 12. Troubleshooting").flatMap(([cell = ""]) =>
+test("14: every message is one that the program has, or a pattern that it explains", () => {
+  const messages = tableAfter("## 14. Troubleshooting").flatMap(([cell = ""]) =>
     [...cell.matchAll(/`([^`]*)`/g)].map(([, message = ""]) => message),
   );
   expect(messages.length).toBeGreaterThan(30);

@@ -20,12 +20,13 @@ export interface Machine {
   close(): Promise<void>;
 }
 
-/** `hosts`: names that mean this machine. */
-export async function openMachine(hosts: readonly string[]): Promise<Machine> {
+/** `hosts`: the names of each loopback address. */
+export async function openMachine(hosts: Readonly<Record<string, readonly string[]>>): Promise<Machine> {
   const home = tempDir("machine");
   for (const folder of ["etc", "bin", "tmp"]) mkdirSync(join(home, folder));
   chmodSync(home, 0o755);
-  writeFileSync(join(home, "hosts"), `127.0.0.1 localhost ${hosts.join(" ")}\n::1 localhost\n`);
+  const lines = Object.entries(hosts).map(([address, names]) => `${address} ${names.join(" ")}\n`);
+  writeFileSync(join(home, "hosts"), `127.0.0.1 localhost\n::1 localhost\n${lines.join("")}`);
   // not every machine has it; and root needs no password of anybody
   writeFileSync(join(home, "bin/sudo"), sudo, { mode: 0o755 });
   const flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
