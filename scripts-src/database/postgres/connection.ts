@@ -26,6 +26,8 @@ export function connectionFrom(settings: Settings, context: DatabaseContext): Co
     ...reach(target.keywords, target.database),
     env: {
       PGCONNECT_TIMEOUT: process.env.PGCONNECT_TIMEOUT ?? "10",
+      // what a login or a database has for client_encoding must not reach what we read and write
+      PGCLIENTENCODING: "UTF8",
       ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
       ...(target.options === undefined ? {} : { PGOPTIONS: target.options }),
     },

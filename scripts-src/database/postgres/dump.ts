@@ -9,6 +9,7 @@ import { endOf, isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
 import type { Clients } from "./probe.ts";
+import { query } from "./query.ts";
 
 /** Options that would break what a backup promises, or that are ours to set. */
 const refused =
@@ -37,7 +38,9 @@ export async function* dump(
   options: string[],
 ): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;
-  const words = ["--format=plain", "--no-password", locks, ...options, dbname];
+  // otherwise a login's client_encoding would decide, which need not know every letter of the database
+  const encoding = await query<string>(connection, psql, "SELECT to_json(getdatabaseencoding())");
+  const words = ["--format=plain", "--no-password", locks, `--encoding=${encoding}`, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
   using watch = watchLocks(connection, psql, "pg_dump");
   await program.stdin.end();

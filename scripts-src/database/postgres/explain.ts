@@ -107,6 +107,19 @@ const explanations: readonly Explanation[] = [
     hint: "another session holds a lock on the table: end it (the log names it), or wait longer with DB_DUMP_OPTIONS=--lock-wait-timeout=MILLISECONDS",
   },
   {
+    pattern: /conflict with recovery/,
+    hint: "the standby replays changes that remove rows which the dump still reads: set hot_standby_feedback = on there (or raise max_standby_streaming_delay), or back up the primary",
+  },
+  {
+    pattern:
+      /canceling statement due to (statement|user request)|transaction timeout|idle-(session|in-transaction) timeout/,
+    hint: "the server or an administrator ended it: look for statement_timeout and transaction_timeout (ALTER ROLE … SET, ALTER DATABASE … SET), and try again",
+  },
+  {
+    pattern: /invalid memory alloc request size|cannot enlarge string buffer|out of memory/,
+    hint: "a value is too large for pg_dump (binary data of more than about 500 MB), or the server's memory too small: leave its rows out with DB_DUMP_OPTIONS=--exclude-table-data=TABLE and save them by other means, or keep such data as large objects",
+  },
+  {
     pattern: /canceling statement due to|deadlock detected/,
     hint: "another session was in the way: stop the applications that use the database and try again",
   },

@@ -10,6 +10,7 @@ import { lockPatience, watchLocks } from "./lock-watch.ts";
 import { statementCheck } from "./kinds.ts";
 import { counting, literal } from "./names.ts";
 import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
+import { withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { openSession, type Session } from "./session.ts";
 import { splitStatements } from "./statements.ts";
@@ -81,7 +82,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
     // input ends early, as it does when this process is killed
-    session.write(`BEGIN;\nSET LOCAL lock_timeout = ${lockPatience};\n`);
+    session.write(`BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL lock_timeout = ${lockPatience};\n`);
     ours = await session.settled(transactionNumber);
     session.write(`${how.prelude.join("\n")}\n`);
     const expected = withoutKept(contents.rows, how.keptRelations);

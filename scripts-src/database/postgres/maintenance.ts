@@ -6,7 +6,7 @@ import type { Client } from "./clients.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
-import { query } from "./query.ts";
+import { query, withoutTimeouts } from "./query.ts";
 import { openSession } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
@@ -51,9 +51,7 @@ export async function lockOnServer(
     const session = openSession(maintenance, psql, () => "cannot lock");
     try {
       // a lock that is held by another session ends psql: a division by zero
-      session.write(
-        `SET idle_in_transaction_session_timeout = 0;\nSELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`,
-      );
+      session.write(withoutTimeouts("session"), `SELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`);
       await session.settled();
       return {
         [Symbol.asyncDispose]: () =>

@@ -33,6 +33,8 @@ interface Answer {
   version: string;
   number: number;
   encoding: string;
+  /** Unlogged tables of a standby, which has their definition alone. */
+  withoutRows: string[];
   bytes: number;
   relations: number;
 }
@@ -41,7 +43,9 @@ interface Answer {
 const question = (system: string) => `
   SELECT json_build_object(
     'system', ${system},
-    'clock', extract(epoch FROM clock_timestamp()) * 1000,
+    'clock', (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
+    'withoutRows', (SELECT coalesce(json_agg(oid::regclass::text), '[]') FROM pg_class
+      WHERE pg_is_in_recovery() AND relpersistence = 'u' AND relkind = 'r'),
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
@@ -93,6 +97,11 @@ export async function probe(connection: Connection, mayBeMissing: boolean): Prom
       dataBytes: exists ? answer.bytes : 0,
       warnings: [
         ...(dump.major === 0 ? [`${dump.path} does not report its version: it may not fit the server`] : []),
+        ...(answer.withoutRows.length > 0
+          ? [
+              `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
+            ]
+          : []),
         ...(exists && (await isPooled(connection, psql)) ? [poolerWarning] : []),
       ],
     },

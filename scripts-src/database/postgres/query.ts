@@ -5,13 +5,22 @@ import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
 
+/**
+ * Switches off the limits that a login, a database or a server sets for statements and sessions, for the present transaction or for the
+ * session. The answer is an empty line. Which limits there are differs between versions.
+ */
+export const withoutTimeouts = (scope: "transaction" | "session"): string =>
+  `SELECT pg_catalog.left(pg_catalog.string_agg(pg_catalog.set_config(name, '0', ${scope === "transaction"}), ''), 0)
+   FROM pg_catalog.pg_settings WHERE name IN
+   ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');\n`;
+
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
   const { signal, where } = connection;
   const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
   const answer = new Response(program.stdout).text();
   // for the transaction only: behind a pooler the session belongs to others afterwards
-  const words = `BEGIN;\nSET LOCAL search_path = pg_catalog;\n${sql}\n;\nCOMMIT;\n`;
+  const words = `BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL search_path = pg_catalog;\n${sql}\n;\nCOMMIT;\n`;
   // a broken pipe: psql has ended, and says itself why
   await tell(program.stdin, words).catch(() => {});
   const [status, stderr] = [await program.exited, await program.stderr];
@@ -31,7 +40,9 @@ export async function query<T>(connection: Connection, psql: Client, sql: string
 export async function askValue(connection: Connection, psql: Client, sql: string): Promise<string> {
   const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
   const answer = new Response(program.stdout).text();
-  await tell(program.stdin, `BEGIN READ ONLY;\n${sql}\n;\nROLLBACK;\n`).catch(() => {});
+  await tell(program.stdin, `BEGIN READ ONLY;\n${withoutTimeouts("transaction")}${sql}\n;\nROLLBACK;\n`).catch(
+    () => {},
+  );
   const [status, stderr] = [await program.exited, await program.stderr];
   connection.signal.throwIfAborted();
   if (status !== 0) throw clientFailure(`the query failed on ${connection.where}`, status, stderr);

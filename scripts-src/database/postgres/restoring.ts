@@ -17,7 +17,7 @@ import type { Contact } from "./probe.ts";
 import { defaultProperties, readProperties } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
-import { askValue } from "./query.ts";
+import { askValue, withoutTimeouts } from "./query.ts";
 import { openSession } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
@@ -113,7 +113,8 @@ async function openScratch(
         open: () =>
           openSession(connection, psql, () => `the restore into ${connection.where} failed`, { counts: true }),
         sessions,
-        settings: loadSettings(server.major),
+        // the exchange that follows is durable, and with it everything that was committed before
+        settings: ["SET synchronous_commit = off;", withoutTimeouts("session")],
         prelude: known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [],
         filter: (piece) => filter.piece(piece),
         epilogue: () => filter.atTheEnd(),
@@ -134,15 +135,6 @@ async function openScratch(
     [Symbol.asyncDispose]: beside.discard,
   };
 }
-
-/** The exchange that follows is durable, and with it everything that was committed before. */
-const loadSettings = (major: number): string[] => [
-  "SET synchronous_commit = off;",
-  "SET statement_timeout = 0;",
-  "SET idle_in_transaction_session_timeout = 0;",
-  ...(major >= 14 ? ["SET idle_session_timeout = 0;"] : []),
-  ...(major >= 17 ? ["SET transaction_timeout = 0;"] : []),
-];
 
 const isEventTrigger = ({ what }: Removal) => what.startsWith("event trigger ");
 const sqlOf = (removals: readonly Removal[]) => removals.map(({ sql }) => sql);

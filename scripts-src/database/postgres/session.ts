@@ -4,6 +4,7 @@ import { type Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
+import { withoutTimeouts } from "./query.ts";
 
 /** All but `stop` throw the `Failure` of an error that has ended psql. */
 export interface Session {
@@ -189,7 +190,7 @@ const answerTo = (mark: string | undefined, line: string): string | undefined =>
 export async function execute(connection: Connection, psql: Client, what: string, sql: string): Promise<void> {
   const session = openSession(connection, psql, () => what);
   try {
-    session.write(sql);
+    session.write(withoutTimeouts("session"), sql);
     await session.settled();
     await session.end();
   } catch (error) {

@@ -1,0 +1,112 @@
+/** R16: settings of a login or a database that reach into sessions of ours, and standbys. */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "bun:test";
+import { installScripts } from "../support/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect.ts";
+import { clientsWith } from "../support/clients.ts";
+import { type Major, type PostgresServer, startPostgres } from "../support/postgres.ts";
+
+/** Each would break, cut short or change what is read, written or compared. */
+const settings: Record<string, string> = {
+  statement_timeout: "'100ms'",
+  idle_in_transaction_session_timeout: "'100ms'",
+  client_encoding: "'LATIN1'",
+  datestyle: "'German, DMY'",
+  intervalstyle: "'sql_standard'",
+  timezone: "'Asia/Kathmandu'",
+  bytea_output: "'escape'",
+  extra_float_digits: "-10",
+  quote_all_identifiers: "on",
+  standard_conforming_strings: "off",
+  search_path: "'nowhere'",
+  xmloption: "'document'",
+};
+const younger = { 14: ["idle_session_timeout", "'200ms'"], 17: ["transaction_timeout", "'200ms'"] } as const;
+
+const content = `SET client_encoding = 'UTF8'; SET SESSION AUTHORIZATION odd;
+  CREATE TABLE "größe" (a serial PRIMARY KEY, t text DEFAULT 'ä\\b', f float8, d timestamptz, i interval, b bytea);
+  INSERT INTO "größe" (t, f, d, i, b) SELECT 'ñ' || n, n / 7.0, timestamptz '2024-02-03 04:05:06.789+02' + n * interval '1 day',
+    n * interval '1 day 3 hours', decode(md5(n::text), 'hex') FROM generate_series(1, 500) n;
+  CREATE INDEX "ix_ü" ON "größe" (lower(t));
+  CREATE VIEW sicht AS SELECT a, t FROM "größe" WHERE d > '2024-03-01';`;
+const everything = `SET client_encoding = 'UTF8'; SELECT count(*), md5(string_agg(g::text, ',' ORDER BY a)) FROM "größe" g`;
+
+async function withServer(
+  major: Major,
+  use: (server: PostgresServer) => Promise<void>,
+  parameters: Record<string, string> = {},
+): Promise<void> {
+  const server = await startPostgres(major, parameters);
+  try {
+    await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+test.each([
+  [13, "UTF8"],
+  [15, "UTF8"],
+  [15, "LATIN1"],
+  [15, "SQL_ASCII"],
+  [18, "UTF8"],
+] as const)("R16: PostgreSQL %d, %s: limits, encoding and formats of the login change nothing", (major, encoding) =>
+  withServer(major, async (server) => {
+    await server.sql("postgres", "CREATE ROLE odd LOGIN CREATEDB PASSWORD 'odd-password'");
+    await server.createDatabase(
+      "shop",
+      "",
+      `OWNER odd ENCODING '${encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`,
+    );
+    const letters = encoding === "UTF8" ? `INSERT INTO "größe" (t) VALUES ('日本');` : "";
+    await server.sql("shop", `${content}${letters}`);
+    const more = Object.entries(younger).flatMap(([since, one]) => (major >= Number(since) ? [one] : []));
+    for (const [name, value] of [...Object.entries(settings), ...more])
+      await server.sql("postgres", `ALTER ROLE odd SET ${name} = ${value}`);
+    const before = await server.sql("shop", everything);
+    const { run } = installScripts(server.settings("shop", { user: "odd", password: "odd-password" }));
+    const backup = await run("backup");
+    expectSuccess(backup);
+    expect(backup.stderr).not.toContain("WARN");
+    for (const words of [["restore"], ["verify"], ["restore", "--in-place"]] as const) {
+      const [script, ...options] = words;
+      const ran = await run(script, options);
+      expectSuccess(ran);
+      expect(ran.stderr).not.toContain("WARN");
+      expect(await server.sql("shop", everything)).toBe(before);
+    }
+  }),
+);
+
+test("R16: a standby's unlogged tables are named, its conflicts get the hint that helps", () =>
+  withServer(
+    15,
+    async (server) => {
+      await server.createDatabase(
+        "shop",
+        "CREATE TABLE t AS SELECT 1 AS a; CREATE UNLOGGED TABLE cache AS SELECT generate_series(1, 9) AS a; CHECKPOINT",
+      );
+      const standby = join(server.socketDir, "data/standby.signal");
+      await server.crash();
+      writeFileSync(standby, "");
+      try {
+        await server.restart();
+        const { run } = installScripts(server.settings("shop"));
+        const ran = await run("backup");
+        expectSuccess(ran);
+        expect(ran.stderr).toContain(
+          "rows of unlogged tables are on its primary alone and not in the backup: public.cache",
+        );
+        const words = "ERROR:  canceling statement due to conflict with recovery";
+        const conflict = clientsWith(server.clientDir, { pg_dump: `echo "pg_dump: error: ${words}" >&2; exit 1` });
+        expectFailure(
+          await run("backup", [], { env: { DB_CLIENT_DIR: conflict } }),
+          /conflict with recovery[^]*hint: .*hot_standby_feedback = on/,
+        );
+      } finally {
+        rmSync(standby);
+      }
+    },
+    { wal_level: "replica" },
+  ));
