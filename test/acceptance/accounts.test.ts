@@ -3,9 +3,9 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type MysqlServer, startMysql } from "../support/mysql.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 
 setDefaultTimeout(180_000);
 

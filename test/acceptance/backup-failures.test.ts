@@ -5,12 +5,18 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { clientDir, clientsWith, pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
-import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { tempDir } from "../support/temp.ts";
-import { testWhere } from "../support/where.ts";
+import { clientDir, clientsWith, pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import {
+  expectFailure,
+  expectSuccess,
+  type Folder,
+  folderState,
+  placeEarlierBackup,
+} from "../support/expect/expect.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 

@@ -1,10 +1,16 @@
 /** Backups that are stopped in the middle, and two at once. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, type Running } from "../support/executables.ts";
-import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { hasEnded } from "../support/processes.ts";
+import { pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
+import {
+  expectFailure,
+  expectSuccess,
+  type Folder,
+  folderState,
+  placeEarlierBackup,
+} from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { hasEnded } from "../support/machine/processes.ts";
 
 let server: PostgresServer;
 

@@ -8,13 +8,13 @@ import {
   PutObjectLockConfigurationCommand,
 } from "@aws-sdk/client-s3";
 import { protectingPolicy } from "../../scripts-src/storage/exposure.ts";
-import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { blocks } from "../support/documentation.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { s3Settings } from "../support/storage.ts";
-import { describeWhere } from "../support/where.ts";
+import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { blocks } from "../support/expect/documentation.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { hasIpv6, literal, type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { tempDir } from "../support/temp.ts";
-import { testWhere } from "../support/where.ts";
+import { pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { hasIpv6, literal, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { installScripts } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
-import { until } from "../support/until.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { until } from "../support/machine/until.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

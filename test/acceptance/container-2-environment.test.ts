@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -1,7 +1,7 @@
 /** Container requirement 2: the scheduler's and the storage's settings. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { installScripts } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

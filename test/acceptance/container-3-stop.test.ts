@@ -1,7 +1,7 @@
 /** Container requirement 3.5: a stop lets a backup finish, or ends it without a trace. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import * as scheduled from "../support/scheduled.ts";
-import { until } from "../support/until.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { until } from "../support/machine/until.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** Container requirement 5: expired backups leave S3, and nothing else does. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { installScripts } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

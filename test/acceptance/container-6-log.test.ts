@@ -1,9 +1,9 @@
 /** Container requirement 6: what the log of a run says, as text and as JSON. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { installScripts, type Ran } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { installScripts, type Ran } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { until } from "../support/machine/until.ts";
 
 let server: PostgresServer;
 

@@ -2,11 +2,11 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith } from "../support/clients.ts";
-import { installScripts } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { until } from "../support/until.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { until } from "../support/machine/until.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

@@ -1,15 +1,15 @@
 /** The rights that DOCUMENTATION.md asks for are enough, and what it says is missing without them is missing. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { CreateBucketCommand, PutBucketPolicyCommand } from "@aws-sdk/client-s3";
-import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { blocks, documentation, tableAfter } from "../support/documentation.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { families, startMysql } from "../support/mysql.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type Operation, type S3Server, startS3Server } from "../support/s3-server.ts";
-import { nameOfAge, place } from "../support/scheduled.ts";
-import { s3Settings } from "../support/storage.ts";
-import { describeWhere } from "../support/where.ts";
+import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { blocks, documentation, tableAfter } from "../support/expect/documentation.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { families, startMysql } from "../support/servers/mysql.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type Operation, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { nameOfAge, place } from "../support/machine/scheduled.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 const reader = { user: "backup_reader", password: "a-long-random-password" };
 const owner = { user: "app", password: "the-password-of-app" };

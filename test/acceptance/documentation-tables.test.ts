@@ -10,8 +10,8 @@ import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
 import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
-import { documentation, tableAfter } from "../support/documentation.ts";
-import { tempDir } from "../support/temp.ts";
+import { documentation, tableAfter } from "../support/expect/documentation.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const now = new Date("2026-06-30T12:00:00Z");

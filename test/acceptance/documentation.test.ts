@@ -6,10 +6,10 @@ import { Cron } from "croner";
 import { scripts } from "../../scripts-src/scripts/scripts.ts";
 import { settingNames, secretNames, aboutSetting } from "../../scripts-src/settings/settings.ts";
 import { providers } from "../../scripts-src/manual/providers.ts";
-import { type Block, blocks, documentation, readme, tableAfter } from "../support/documentation.ts";
-import type { Ran } from "../support/executables.ts";
-import { canHaveMachine, type Machine, openMachine } from "../support/machine.ts";
-import { describeWhere } from "../support/where.ts";
+import { type Block, blocks, documentation, readme, tableAfter } from "../support/expect/documentation.ts";
+import type { Ran } from "../support/machine/executables.ts";
+import { canHaveMachine, type Machine, openMachine } from "./machine.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const flowing = (text: string) => text.replaceAll(/\s+/g, " ");
@@ -108,7 +108,7 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
       "127.0.0.1": ["db.example.com", "s3.example.com", "smtp.example.com"],
       "127.0.0.2": ["new.example.com"],
     });
-    const world = machine.serve([process.execPath, resolve(import.meta.dir, "../support/documentation-world.ts")]);
+    const world = machine.serve([process.execPath, resolve(import.meta.dir, "documentation-world.ts")]);
     facts = JSON.parse((await world.next()).value as string) as typeof facts;
     walk = await machine.shell(wholeWalk(), environment());
     printed = byBlock(walk.stdout);

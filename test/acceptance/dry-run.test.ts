@@ -5,13 +5,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFi
 import { join } from "node:path";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { probeName } from "../../scripts-src/storage/probe.ts";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { startHttpServer } from "../support/http.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { closedPort, mailSettings, startMailServer } from "../support/smtp.ts";
-import { s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
+import { startHttpServer } from "../support/servers/http.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { closedPort, mailSettings, startMailServer } from "../support/servers/smtp.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 let postgres: PostgresServer;
 let s3: S3Server;

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type AgeKey, newAgeKey } from "../support/age.ts";
-import { blocks } from "../support/documentation.ts";
-import { backupName, type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { type AgeKey, newAgeKey } from "../support/expect/age.ts";
+import { blocks } from "../support/expect/documentation.ts";
+import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 let server: PostgresServer;
 let s3: S3Server;

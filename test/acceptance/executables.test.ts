@@ -11,8 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 let place: Installation;
 let elsewhere: string;

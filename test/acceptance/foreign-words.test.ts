@@ -3,12 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { type Installation, installScripts, startOnTerminal } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { type MailServer, mailSettings, startMailServer } from "../support/smtp.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Installation, installScripts, startOnTerminal } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { type MailServer, mailSettings, startMailServer } from "../support/servers/smtp.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 let server: PostgresServer;
 let mail: MailServer;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { scripts } from "../../scripts-src/scripts/scripts.ts";
 import { aboutSetting, secretNames, settingNames } from "../../scripts-src/settings/settings.ts";
 import { providers } from "../../scripts-src/manual/providers.ts";
-import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/executables.ts";
+import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/machine/executables.ts";
 
 let place: Installation;
 let all: string;

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 let server: PostgresServer;
 let s3: S3Server;

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith, pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
-import { freePort } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
+import { clientsWith, pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import { freePort } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
 
 const password = "s3cret-Pass#word";
 const earlier = "app_2024-01-01_00-00-00.sql.gz";

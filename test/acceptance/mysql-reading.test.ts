@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
 
 const rows = Array.from({ length: 9 }, (_, at) => `(${at})`).join(", ");
 const content = ["a", "b", "c", "d", "e"]
@@ -161,7 +161,7 @@ describe.each([...families])("%s", (family) => {
   });
 
   test("S5: names and programs of every shape are no second statements: backed up and restored", async () => {
-    const text = readFileSync(join(import.meta.dir, "../support/odd-mysql.sql"), "utf8");
+    const text = readFileSync(join(import.meta.dir, "odd-mysql.sql"), "utf8");
     await server.createDatabase("odd", text);
     await server.createDatabase("odd2");
     const before = await stateOf(server, "odd");

@@ -2,10 +2,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/mysql.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const columns = Array.from({ length: 200 }, (_, i) => `c${i} varchar(200)`).join(", ");
 

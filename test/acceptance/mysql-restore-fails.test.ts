@@ -11,15 +11,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { sealing } from "../support/age.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/executables.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { families, type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
-import type { State } from "../support/oracle.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import { sealing } from "../support/expect/age.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran, startOnTerminal } from "../support/machine/executables.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { families, type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import type { State } from "../support/expect/oracle.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 const content = `
   CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'present'), (2, 'state');

@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { selfSigned } from "../support/certificates.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { createNasty, expectState, stateOf } from "../support/mysql-oracle.ts";
-import { clientName, dumpName, families, type Family, type MysqlServer, startMysql } from "../support/mysql.ts";
-import type { State } from "../support/oracle.ts";
-import { tempDir } from "../support/temp.ts";
+import { selfSigned } from "../support/servers/certificates.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { createNasty, expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { clientName, dumpName, families, type Family, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import type { State } from "../support/expect/oracle.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const names: Record<Family, string> = { mariadb: "MariaDB", mysql: "MySQL" };
 

@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { selfSigned } from "../support/certificates.ts";
-import { startChatServices } from "../support/chat-services.ts";
-import { installScripts } from "../support/executables.ts";
-import { startHttpServer } from "../support/http.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { startS3Server } from "../support/s3-server.ts";
-import { startMailServer } from "../support/smtp.ts";
-import { s3Settings } from "../support/storage.ts";
+import { selfSigned } from "../support/servers/certificates.ts";
+import { startChatServices } from "../support/servers/chat-services.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { startHttpServer } from "../support/servers/http.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { startS3Server } from "../support/servers/s3-server.ts";
+import { startMailServer } from "../support/servers/smtp.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 setDefaultTimeout(180_000);
 let postgres: PostgresServer;

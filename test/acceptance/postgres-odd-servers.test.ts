@@ -2,10 +2,10 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
-import { installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Major, type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Major, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 /** Each would break, cut short or change what is read, written or compared. */
 const settings: Record<string, string> = {

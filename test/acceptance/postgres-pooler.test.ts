@@ -1,9 +1,9 @@
 /** R4: PgBouncer between us and the server. What it lends to us for one transaction, the application gets afterwards. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { fetchPgbouncer, type Pooler, startPgbouncer } from "../support/pgbouncer.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { fetchPgbouncer, type Pooler, startPgbouncer } from "../support/servers/pgbouncer.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 const poolers: Pooler[] = [];

@@ -1,9 +1,9 @@
 /** S11: nobody waits in silence for another session's lock. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { until } from "../support/until.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { until } from "../support/machine/until.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -1,9 +1,9 @@
 /** R15: a database comes back on another server with its owner, settings, privileges and comment; the application goes on working. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 setDefaultTimeout(180_000);
 

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { startProgram } from "../support/executables.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
-import { testWhere } from "../support/where.ts";
+import { startProgram } from "../support/machine/executables.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 const root = resolve(import.meta.dir, "../..");

@@ -6,15 +6,15 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { besideName } from "../../scripts-src/database/postgres/names.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, type Running } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { dumpOf } from "../support/hostile-dumps.ts";
-import { expectState, type State, stateOf } from "../support/oracle.ts";
-import { identifier, type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { dumpOf } from "../support/expect/hostile-dumps.ts";
+import { expectState, type State, stateOf } from "../support/expect/oracle.ts";
+import { identifier, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
 
 const databasesOf = (server: PostgresServer, pattern = "app%") =>
   server.sql("postgres", `SELECT datname FROM pg_database WHERE datname LIKE '${pattern}' ORDER BY 1`);

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { gunzip } from "../support/files.ts";
-import { expectState, type State, stateOf } from "../support/oracle.ts";
-import { freePort, type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { tempDir } from "../support/temp.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { gunzip } from "../support/machine/files.ts";
+import { expectState, type State, stateOf } from "../support/expect/oracle.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

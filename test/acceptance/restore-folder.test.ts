@@ -3,11 +3,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:te
 import { chmodSync, chownSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { takeLock } from "../../scripts-src/base/lock.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { tempDir } from "../support/temp.ts";
-import { describeWhere, testWhere } from "../support/where.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { describeWhere, testWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

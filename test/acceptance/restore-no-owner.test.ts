@@ -1,10 +1,10 @@
 /** Recovery on a machine that lacks the roles of the original. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { createNasty } from "../support/nasty.ts";
-import { expectState, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { createNasty } from "../support/expect/nasty.ts";
+import { expectState, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let origin: PostgresServer;
 let target: PostgresServer;

@@ -1,10 +1,10 @@
 /** R5 to R14, R17, S7: databases that a restore could not take, each backed up, changed and restored. One server, many small databases. */
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { expectState, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { expectState, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let count = 0;

@@ -1,11 +1,11 @@
 /** Restores in place that are stopped in the middle: nothing is committed (beside: restore-beside). Two at once: the second one waits for nobody. */
 import { cpSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import { type Installation, installScripts, type Running } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { closeGate, type Gate, gateIn } from "../support/gate.ts";
-import { expectState, type State, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { closeGate, type Gate, gateIn } from "./gate.ts";
+import { expectState, type State, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

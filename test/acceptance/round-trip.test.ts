@@ -6,11 +6,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "bun:test";
 import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { createNasty } from "../support/nasty.ts";
-import { expectState, type State, stateOf } from "../support/oracle.ts";
-import { type Major, majors, type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { createNasty } from "../support/expect/nasty.ts";
+import { expectState, type State, stateOf } from "../support/expect/oracle.ts";
+import { type Major, majors, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 const damage = `
   DROP SCHEMA "select" CASCADE;

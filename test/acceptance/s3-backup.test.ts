@@ -3,15 +3,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaul
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ListObjectsV2Command } from "@aws-sdk/client-s3";
-import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { clientDir, clientsWith, pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, folderState } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { fetchAll, type Login, open, plainClient, s3Settings, sha256, unfinished } from "../support/storage.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { clientDir, clientsWith, pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, folderState } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { fetchAll, type Login, open, plainClient, s3Settings, sha256, unfinished } from "../support/servers/storage.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 

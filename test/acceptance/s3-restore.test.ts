@@ -1,13 +1,13 @@
 /** restore --from-s3: the newest committed backup or the named one, checked before the database is touched. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, folderState } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { open, s3Settings } from "../support/storage.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { describeWhere } from "../support/where.ts";
+import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, folderState } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { open, s3Settings } from "../support/servers/storage.ts";
+import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 

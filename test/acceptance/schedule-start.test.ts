@@ -1,9 +1,9 @@
 /** What `schedule` finds out at its start, and who hears of it. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { installScripts } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
-import { startHttpServer } from "../support/http.ts";
-import { startMailServer } from "../support/smtp.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { startHttpServer } from "../support/servers/http.ts";
+import { startMailServer } from "../support/servers/smtp.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { installScripts } from "../support/executables.ts";
-import { startHttpServer } from "../support/http.ts";
-import * as scheduled from "../support/scheduled.ts";
-import { until } from "../support/until.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { startHttpServer } from "../support/servers/http.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { until } from "../support/machine/until.ts";
 
 let world: scheduled.World;
 beforeAll(async () => {

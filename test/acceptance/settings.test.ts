@@ -6,11 +6,11 @@ import { $ } from "bun";
 import { exampleEnv } from "../../scripts-src/manual/generate.ts";
 import { readSettings } from "../../scripts-src/settings/env.ts";
 import { aboutSetting, schema, settingNames } from "../../scripts-src/settings/settings.ts";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
-import { settingsFile } from "../support/settings-file.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
-import { testWhere } from "../support/where.ts";
+import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
+import { settingsFile } from "../support/machine/settings-file.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 let place: Installation;

@@ -4,12 +4,12 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { takeLock } from "../../scripts-src/base/lock.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { type MailServer, startMailServer } from "../support/smtp.ts";
-import { s3Settings } from "../support/storage.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { type MailServer, startMailServer } from "../support/servers/smtp.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 setDefaultTimeout(180_000);
 

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { expectFailure, expectSuccess, folderState } from "../support/expect.ts";
-import { gunzip, readManifest } from "../support/files.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess, folderState } from "../support/expect/expect.ts";
+import { gunzip, readManifest } from "../support/machine/files.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { copyFileSync, existsSync, renameSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -12,15 +12,24 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { removeBackup, writeBackup } from "../support/backups.ts";
-import { type Ceph, cephHere, startCeph } from "../support/ceph.ts";
-import { type Installation, installScripts, type RunOptions, startOnTerminal } from "../support/executables.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { fetchAll, type Login, noise, open, plainClient, s3Settings, sha256, unfinished } from "../support/storage.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import { removeBackup, writeBackup } from "../support/expect/backups.ts";
+import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Installation, installScripts, type RunOptions, startOnTerminal } from "../support/machine/executables.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import {
+  fetchAll,
+  type Login,
+  noise,
+  open,
+  plainClient,
+  s3Settings,
+  sha256,
+  unfinished,
+} from "../support/servers/storage.ts";
+import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 

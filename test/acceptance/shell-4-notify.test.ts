@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { selfSigned } from "../support/certificates.ts";
-import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/executables.ts";
-import { type Asked, type HttpServer, startHttpServer } from "../support/http.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
+import { selfSigned } from "../support/servers/certificates.ts";
+import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/machine/executables.ts";
+import { type Asked, type HttpServer, startHttpServer } from "../support/servers/http.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
 import {
   closedPort,
   type MailServer,
@@ -14,10 +14,10 @@ import {
   mailSettings,
   startMailServer,
   startTcpServer,
-} from "../support/smtp.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { testWhere } from "../support/where.ts";
+} from "../support/servers/smtp.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 const certificate = selfSigned();

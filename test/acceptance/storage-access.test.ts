@@ -2,12 +2,12 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeBackup } from "../support/backups.ts";
-import { type Certificate, selfSigned } from "../support/certificates.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { startMailServer } from "../support/smtp.ts";
-import { s3Settings } from "../support/storage.ts";
+import { writeBackup } from "../support/expect/backups.ts";
+import { type Certificate, selfSigned } from "../support/servers/certificates.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { startMailServer } from "../support/servers/smtp.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 setDefaultTimeout(180_000);
 

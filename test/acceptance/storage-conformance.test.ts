@@ -11,8 +11,8 @@ import {
   PutObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
-import { cephHere, startCeph } from "../support/ceph.ts";
-import { startS3Server } from "../support/s3-server.ts";
+import { cephHere, startCeph } from "../support/servers/ceph.ts";
+import { startS3Server } from "../support/servers/s3-server.ts";
 import {
   fetchAll,
   type Login,
@@ -23,8 +23,8 @@ import {
   sendAll,
   sha256,
   unfinished,
-} from "../support/storage.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+} from "../support/servers/storage.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 interface Member extends Login {
   newBucket(): Promise<string>;

@@ -1,10 +1,10 @@
 /** What a person at a terminal sees, and what nobody sees without one. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { join } from "node:path";
-import { pausingDump } from "../support/clients.ts";
-import { type Installation, installScripts, startOnTerminal } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { pausingDump } from "../support/servers/clients.ts";
+import { type Installation, installScripts, startOnTerminal } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -11,18 +11,18 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { selfSigned } from "../support/certificates.ts";
-import { clientsWith } from "../support/clients.ts";
+import { selfSigned } from "../support/servers/certificates.ts";
+import { clientsWith } from "../support/servers/clients.ts";
 import { basename, join } from "node:path";
-import { writeBackup } from "../support/backups.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { settingsFile } from "../support/settings-file.ts";
-import { s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
-import { describeWhere } from "../support/where.ts";
+import { writeBackup } from "../support/expect/backups.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { settingsFile } from "../support/machine/settings-file.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 const [user, eve] = [65_534, 65_533];
 let server: PostgresServer;

@@ -1,8 +1,8 @@
 /** Nothing of a copy acts on the world: each of these would write into the database `witness`. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { installScripts } from "../support/executables.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 beforeAll(async () => {

@@ -4,9 +4,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { compareFingerprints, type Fingerprint } from "../../scripts-src/database/fingerprint.ts";
 import { comparing } from "../../scripts-src/database/mysql/fingerprint.ts";
-import { createNasty } from "../support/mysql-oracle.ts";
-import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { createNasty } from "../support/expect/mysql-oracle.ts";
+import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 describe.each([...families])("the comparison of verify, %s", (family) => {
   let server: MysqlServer;

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { compareFingerprints, type Fingerprint } from "../../scripts-src/database/fingerprint.ts";
 import { comparing } from "../../scripts-src/database/postgres/fingerprint.ts";
-import { createNasty } from "../support/nasty.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { createNasty } from "../support/expect/nasty.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 beforeAll(async () => {

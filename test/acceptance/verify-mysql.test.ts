@@ -1,10 +1,10 @@
 /** verify with MariaDB and MySQL: equal to the last row, what is not equal is found and named, and the copy sleeps. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { createNasty } from "../support/mysql-oracle.ts";
-import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/mysql.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { createNasty } from "../support/expect/mysql-oracle.ts";
+import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 
 /** Everything that can go wrong on the way, in a small database; its event and its trigger say where they ran. */
 const shop = `

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { createNasty } from "../support/nasty.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { createNasty } from "../support/expect/nasty.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 let server: PostgresServer;
 let scratch: PostgresServer;

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import { formatBackupName, parseBackupName } from "../../scripts-src/archive/name.ts";
-import { manifestFacts } from "../support/backups.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { readManifest } from "../support/files.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { noise, s3Settings, sha256 } from "../support/storage.ts";
-import { testWhere } from "../support/where.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { noise, s3Settings, sha256 } from "../support/servers/storage.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 

@@ -1,12 +1,12 @@
 /** backup and restore beside what people use instead, on a generated PostgreSQL database and its real clients. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { sealing } from "../support/age.ts";
-import { cephHere, startCeph } from "../support/ceph.ts";
-import { backupName, installScripts } from "../support/executables.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
+import { sealing } from "../support/expect/age.ts";
+import { cephHere, startCeph } from "../support/servers/ceph.ts";
+import { backupName, installScripts } from "../support/machine/executables.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
 import { type Contender, measure, table } from "./measure.ts";
 
 /** Integers, text and JSON; `rows` of 5 million are about 1 GB of SQL. */

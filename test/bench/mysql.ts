@@ -3,9 +3,9 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { dumpReader } from "../../scripts-src/database/mysql/examine.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
-import { installScripts } from "../support/executables.ts";
-import { type MysqlServer, startMysql } from "../support/mysql.ts";
-import { tempDir } from "../support/temp.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { tempDir } from "../support/machine/temp.ts";
 import { type Contender, measure, table } from "./measure.ts";
 
 /** Short and ordinary rows, `rows` of each; 2 million are about 260 MB of SQL. */

@@ -1,6 +1,6 @@
 /** How long a person waits for a script that has little to do. */
 import { join } from "node:path";
-import { installScripts } from "../support/executables.ts";
+import { installScripts } from "../support/machine/executables.ts";
 import { measure, table } from "./measure.ts";
 
 export async function benchStart(rounds: number): Promise<string> {

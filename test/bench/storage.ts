@@ -2,10 +2,10 @@
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DeleteObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
-import { type Ceph, startCeph } from "../support/ceph.ts";
-import { installScripts } from "../support/executables.ts";
-import { noise, s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { noise, s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
 import { type Contender, measure, table } from "./measure.ts";
 
 const GiB = 2 ** 30;

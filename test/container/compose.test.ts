@@ -3,11 +3,11 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { settingNames } from "../../scripts-src/settings/settings.ts";
-import * as support from "../support/containers.ts";
-import { parseLines } from "../support/scheduled.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import * as support from "../support/servers/containers.ts";
+import { parseLines } from "../support/machine/scheduled.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 import { buildDemoImages } from "./standins.ts";
 
 const file = resolve(import.meta.dir, "../../docker-compose.yml");

@@ -1,10 +1,10 @@
 /** Container requirement 3, on the image as it is really built: what is in it, and how it runs, stops and goes on. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { buildImage, type Containers, engine, openContainers } from "../support/containers.ts";
-import * as scheduled from "../support/scheduled.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import { buildImage, type Containers, engine, openContainers } from "../support/servers/containers.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 describeWhere(engine !== undefined, "an engine for containers")("the image", () => {
   let containers: Containers;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { writeMetrics } from "../../scripts-src/notify/metrics.ts";
 import { settingNames } from "../../scripts-src/settings/settings.ts";
-import { tempDir } from "../support/temp.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const text = readFileSync(resolve(import.meta.dir, "../../container/README.md"), "utf8");
 const [, rules = ""] = /^```yaml\n(.*?)^```$/ms.exec(text) ?? [];

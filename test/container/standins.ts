@@ -1,7 +1,7 @@
 /** Images in place of the published ones that docker-compose.yml names: there is no registry to pull from. */
 import { join, resolve } from "node:path";
-import { bunImage, buildFrom, type Containers, imageName } from "../support/containers.ts";
-import { tempDir } from "../support/temp.ts";
+import { bunImage, buildFrom, type Containers, imageName } from "../support/servers/containers.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const here = join(import.meta.dir, "standins");
 const postgresNative = resolve(

@@ -1,5 +1,5 @@
 /** What the demo needs of a kind of database. */
-import type { State } from "../support/oracle.ts";
+import type { State } from "../support/expect/oracle.ts";
 
 export interface Snapshot {
   /** Rows by table, and other things that are counted. */

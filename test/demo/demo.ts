@@ -4,11 +4,11 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { settingsFile } from "../support/settings-file.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
+import { settingsFile } from "../support/machine/settings-file.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { installPrograms } from "../support/setup.ts";
-import { type MailServer, startMailServer } from "../support/smtp.ts";
-import { tempDir } from "../support/temp.ts";
+import { type MailServer, startMailServer } from "../support/servers/smtp.ts";
+import { tempDir } from "../support/machine/temp.ts";
 import type { DemoDatabase, Snapshot } from "./database.ts";
 import { openMariadbDemo } from "./mariadb.ts";
 import { openPostgresDemo } from "./postgres.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { stateOf } from "../support/mysql-oracle.ts";
-import { identifier, literal, startMysql } from "../support/mysql.ts";
+import { stateOf } from "../support/expect/mysql-oracle.ts";
+import { identifier, literal, startMysql } from "../support/servers/mysql.ts";
 import { counts, type DemoDatabase } from "./database.ts";
 
 const disaster = `

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { stateOf } from "../support/oracle.ts";
-import { startPostgres } from "../support/postgres.ts";
+import { stateOf } from "../support/expect/oracle.ts";
+import { startPostgres } from "../support/servers/postgres.ts";
 import { counts, type DemoDatabase } from "./database.ts";
 
 const disaster = `

@@ -2,14 +2,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeBackup } from "../support/backups.ts";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
-import { expectSuccess, folderState } from "../support/expect.ts";
-import { readManifest } from "../support/files.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings, sha256 } from "../support/storage.ts";
-import { testWhere } from "../support/where.ts";
+import { writeBackup } from "../support/expect/backups.ts";
+import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
+import { expectSuccess, folderState } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings, sha256 } from "../support/servers/storage.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 let s3: S3Server;

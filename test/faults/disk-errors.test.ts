@@ -6,20 +6,26 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatBackupName, manifestName, partialName } from "../../scripts-src/archive/name.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
-import { readManifest } from "../support/files.ts";
-import * as mysqlOracle from "../support/mysql-oracle.ts";
-import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
-import * as oracle from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings, sha256 } from "../support/storage.ts";
-import { breakRunning, canTrace, type Faulty, killAt, startFaulty } from "../support/strace.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { describeWhere } from "../support/where.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import {
+  expectFailure,
+  expectSuccess,
+  type Folder,
+  folderState,
+  placeEarlierBackup,
+} from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
+import * as mysqlOracle from "../support/expect/mysql-oracle.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import * as oracle from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings, sha256 } from "../support/servers/storage.ts";
+import { breakRunning, canTrace, type Faulty, killAt, startFaulty } from "./strace.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 let scripts: Installation;

@@ -5,11 +5,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server, type StoredObject } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server, type StoredObject } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
 
 const ours = "5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2";
 const strangers = "another-key-that-is-long-enough-but-not-ours";

@@ -14,9 +14,9 @@ import { Scanner } from "../../scripts-src/database/mysql/statements.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
 import { scriptLog } from "../../scripts-src/base/log.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
-import { families, type Family, type MysqlServer, startMysql } from "../support/mysql.ts";
-import { type Chance, chance } from "../support/random.ts";
-import { tempDir } from "../support/temp.ts";
+import { families, type Family, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { type Chance, chance } from "../support/machine/random.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const dumps = Number(process.env.FAULTS_DUMPS ?? 50);
 const home = tempDir("hostile");

@@ -7,13 +7,13 @@ import { parseManifest, receiveManifest } from "../../scripts-src/archive/manife
 import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { readManifest } from "../support/files.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { noise, open, s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { noise, open, s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 const mebibyte = 1_048_576;
 

@@ -6,13 +6,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type Installation, installScripts, type Ran } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { killer, limit, loop } from "../support/kill.ts";
-import { type LineGate, lineGate, type Stop } from "../support/line-gate.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/mysql.ts";
-import type { State } from "../support/oracle.ts";
+import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { killer, limit, loop } from "../support/machine/kill.ts";
+import { type LineGate, lineGate, type Stop } from "./line-gate.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import type { State } from "../support/expect/oracle.ts";
 
 const { below, next, seed } = killer("kill -9, exchange");
 

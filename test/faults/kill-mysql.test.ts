@@ -6,8 +6,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { lutimesSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Installation, installScripts, type Ran, type Running, startProgram } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
+import {
+  type Installation,
+  installScripts,
+  type Ran,
+  type Running,
+  startProgram,
+} from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
 import {
   expectGoodFiles,
   expectGoodObjects,
@@ -20,13 +26,13 @@ import {
   placeOld,
   removeNew,
   timed,
-} from "../support/kill.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
-import type { State } from "../support/oracle.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
-import { until } from "../support/until.ts";
+} from "../support/machine/kill.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import type { State } from "../support/expect/oracle.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { until } from "../support/machine/until.ts";
 
 const { below, next, pick, killSomewhere } = killer("kill -9, MariaDB");
 

@@ -5,10 +5,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { decrypted, sealing } from "../support/age.ts";
-import { removeBackup, writeBackup } from "../support/backups.ts";
-import { backupName, type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess, type Folder } from "../support/expect.ts";
+import { decrypted, sealing } from "../support/expect/age.ts";
+import { removeBackup, writeBackup } from "../support/expect/backups.ts";
+import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess, type Folder } from "../support/expect/expect.ts";
 import {
   expectGoodFiles,
   expectGoodObjects,
@@ -21,12 +21,12 @@ import {
   placeOld,
   removeNew,
   timed,
-} from "../support/kill.ts";
-import { expectSame, type State, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { noise, s3Settings, sha256 } from "../support/storage.ts";
-import { until } from "../support/until.ts";
+} from "../support/machine/kill.ts";
+import { expectSame, type State, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { noise, s3Settings, sha256 } from "../support/servers/storage.ts";
+import { until } from "../support/machine/until.ts";
 
 const { below, next, killInTime, killSomewhere } = killer("kill -9");
 

@@ -4,13 +4,13 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
-import { type Installation, installScripts, type OnTerminal, startOnTerminal } from "../support/executables.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { canSlowDisk, mountSlowDisk, type SlowDisk } from "../support/slow-disk.ts";
-import { s3Settings } from "../support/storage.ts";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { mostUsed, usageText } from "../support/usage.ts";
+import { type Installation, installScripts, type OnTerminal, startOnTerminal } from "../support/machine/executables.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { canSlowDisk, mountSlowDisk, type SlowDisk } from "./slow-disk.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";
+import { mostUsed, usageText } from "../support/machine/usage.ts";
 
 const large = process.env.FAULTS_LARGE === "1";
 const megabytes = large ? 5_000 : 300;

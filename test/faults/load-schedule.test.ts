@@ -6,13 +6,13 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { installScripts, startProgram } from "../support/executables.ts";
-import * as scheduled from "../support/scheduled.ts";
-import type { Day } from "../support/day-of-ticks.ts";
-import { tempDir } from "../support/temp.ts";
-import { until } from "../support/until.ts";
-import { type Usage, usageOf } from "../support/usage.ts";
-import { testWhere } from "../support/where.ts";
+import { installScripts, startProgram } from "../support/machine/executables.ts";
+import * as scheduled from "../support/machine/scheduled.ts";
+import type { Day } from "./day-of-ticks.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
+import { type Usage, usageOf } from "../support/machine/usage.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** The first runs load what is loaded when it is needed; then two equal shares are compared. */
@@ -82,7 +82,7 @@ test(
   "a day of ticks, or an hour of it: what the loop leaves in memory does not grow",
   async () => {
     const ticks = process.env.FAULTS_LARGE === "1" ? 86_400 : 3_600;
-    const program = resolve(import.meta.dir, "../support/day-of-ticks.ts");
+    const program = resolve(import.meta.dir, "day-of-ticks.ts");
     const argv = [process.execPath, program, tempDir("day"), String(ticks)];
     const child = Bun.spawn(argv, { cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "ignore" });
     const out = await child.stdout.text();

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { linkSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeBackup } from "../support/backups.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { s3Settings } from "../support/storage.ts";
-import { mostUsed, usageText } from "../support/usage.ts";
-import { testWhere } from "../support/where.ts";
+import { writeBackup } from "../support/expect/backups.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { mostUsed, usageText } from "../support/machine/usage.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 const [files, objects, missing] = [5_000, 20_000, 300];
 let s3: S3Server;

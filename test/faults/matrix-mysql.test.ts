@@ -5,19 +5,25 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
-import { describeTable, held, none, type Rule } from "../support/fault-table.ts";
-import { withGreeter } from "../support/greeter.ts";
-import { namesIn } from "../support/kill.ts";
-import { expectState, stateOf } from "../support/mysql-oracle.ts";
-import { type MysqlServer, optionFilesFor, startMysql } from "../support/mysql.ts";
-import type { State } from "../support/oracle.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { canMount, withDisk } from "../support/small-disk.ts";
-import { tempDir } from "../support/temp.ts";
-import { testWhere } from "../support/where.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import {
+  expectFailure,
+  expectSuccess,
+  type Folder,
+  folderState,
+  placeEarlierBackup,
+} from "../support/expect/expect.ts";
+import { describeTable, held, none, type Rule } from "../support/expect/fault-table.ts";
+import { withGreeter } from "../support/servers/greeter.ts";
+import { namesIn } from "../support/machine/kill.ts";
+import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
+import { type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import type { State } from "../support/expect/oracle.ts";
+import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
+import { canMount, withDisk } from "../support/machine/small-disk.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 const dump = ["dump start", "dump middle", "dump end"];
 const load = ["load start", "load middle", "load end"];

@@ -6,20 +6,26 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { sealing } from "../support/age.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts, startProgram } from "../support/executables.ts";
-import { expectFailure, expectSuccess, type Folder, folderState, placeEarlierBackup } from "../support/expect.ts";
-import { describeTable, held, none, type Rule } from "../support/fault-table.ts";
-import { withGreeter } from "../support/greeter.ts";
-import { expectState, stateOf } from "../support/oracle.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { startS3Server } from "../support/s3-server.ts";
-import { canMount, withDisk } from "../support/small-disk.ts";
-import { s3Settings } from "../support/storage.ts";
-import { startTcpProxy } from "../support/tcp-proxy.ts";
-import { tempDir } from "../support/temp.ts";
-import { testWhere } from "../support/where.ts";
+import { sealing } from "../support/expect/age.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
+import {
+  expectFailure,
+  expectSuccess,
+  type Folder,
+  folderState,
+  placeEarlierBackup,
+} from "../support/expect/expect.ts";
+import { describeTable, held, none, type Rule } from "../support/expect/fault-table.ts";
+import { withGreeter } from "../support/servers/greeter.ts";
+import { expectState, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { startS3Server } from "../support/servers/s3-server.ts";
+import { canMount, withDisk } from "../support/machine/small-disk.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 const database = ["connect", "dump start", "dump middle", "dump end"];
 const work = ["compress", "encrypt"];

@@ -11,9 +11,9 @@ import { notify } from "../../scripts-src/notify/notify.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 import type { Undelivered } from "../../scripts-src/notify/undelivered.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
-import { selfSigned } from "../support/certificates.ts";
-import { type Asked, type HttpServer, startHttpServer } from "../support/http.ts";
-import { expectNoSecrets } from "../support/secrets.ts";
+import { selfSigned } from "../support/servers/certificates.ts";
+import { type Asked, type HttpServer, startHttpServer } from "../support/servers/http.ts";
+import { expectNoSecrets } from "../support/expect/secrets.ts";
 import {
   closedPort,
   mailSettings,
@@ -22,7 +22,7 @@ import {
   startMailServer,
   startTcpServer,
   type TestServer,
-} from "../support/smtp.ts";
+} from "../support/servers/smtp.ts";
 
 const message = { subject: "subject", text: "text", html: "<p>text</p>" };
 /** In ms: long enough for a busy machine, and short for servers that never answer. */

@@ -2,16 +2,16 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from "bun:test";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { sealing } from "../support/age.ts";
-import { clientsWith } from "../support/clients.ts";
-import { type Installation, installScripts } from "../support/executables.ts";
-import { expectFailure, expectSuccess } from "../support/expect.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
-import { type S3Server, startS3Server } from "../support/s3-server.ts";
-import { leakedIn } from "../support/secrets.ts";
-import { s3Settings } from "../support/storage.ts";
-import { tempDir } from "../support/temp.ts";
-import { describeWhere } from "../support/where.ts";
+import { sealing } from "../support/expect/age.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { leakedIn } from "../support/expect/secrets.ts";
+import { s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 let server: PostgresServer;
 let s3: S3Server;

@@ -1,9 +1,9 @@
 /** Faults of the network and of servers: no upload is reported done that is not, and none that succeeded is lost. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { type Fault, type S3Server, startS3Server } from "../support/s3-server.ts";
-import { fetchAll, namesOf, noise, open, sendAll, sha256 } from "../support/storage.ts";
-import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { until } from "../support/until.ts";
+import { type Fault, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { fetchAll, namesOf, noise, open, sendAll, sha256 } from "../support/servers/storage.ts";
+import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";
+import { until } from "../support/machine/until.ts";
 
 const part = 8 * 1024 * 1024;
 const busy = { status: 503, code: "SlowDown" };

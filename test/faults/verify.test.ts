@@ -1,12 +1,12 @@
 /** verify, killed at random moments; and random databases with random changes on the way. FAULTS_SEED repeats. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
-import { clientsWith } from "../support/clients.ts";
-import { installScripts } from "../support/executables.ts";
-import { expectSuccess } from "../support/expect.ts";
-import { killer, limit, timed } from "../support/kill.ts";
-import { families, type MysqlServer, startMysql } from "../support/mysql.ts";
-import { type PostgresServer, startPostgres } from "../support/postgres.ts";
+import { clientsWith } from "../support/servers/clients.ts";
+import { installScripts } from "../support/machine/executables.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { killer, limit, timed } from "../support/machine/kill.ts";
+import { families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 let server: PostgresServer;
 let mysql: MysqlServer[];

@@ -1,7 +1,7 @@
 /** What holds for the whole suite; named in bunfig.toml. */
 import { afterAll } from "bun:test";
-import { expectNoLeaks } from "./leaks.ts";
-import { removeAllDirs } from "./temp.ts";
+import { expectNoLeaks } from "./machine/leaks.ts";
+import { removeAllDirs } from "./machine/temp.ts";
 
 afterAll(() => {
   removeAllDirs();

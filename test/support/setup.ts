@@ -1,11 +1,11 @@
 /** `bun test/support/setup.ts`: installs what the tests need and the machine lacks. Quick when nothing is missing. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { keyring } from "./debian.ts";
-import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./engine.ts";
-import { fetchMysql } from "./mysql-programs.ts";
-import { fetchPostgresClients } from "./newer-clients.ts";
-import { fetchPgbouncer } from "./pgbouncer.ts";
+import { keyring } from "./servers/debian.ts";
+import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./servers/engine.ts";
+import { fetchMysql } from "./servers/mysql-programs.ts";
+import { fetchPostgresClients } from "./servers/newer-clients.ts";
+import { fetchPgbouncer } from "./servers/pgbouncer.ts";
 
 /** Programs and the Debian package that brings each. Tests of another engine or storage add their lines here. */
 const packageOf = {

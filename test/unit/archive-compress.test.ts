@@ -8,7 +8,7 @@ import * as fc from "fast-check";
 import { compress } from "../../scripts-src/archive/compress.ts";
 import { decompress } from "../../scripts-src/archive/decompress.ts";
 import type { Compression } from "../../scripts-src/archive/name.ts";
-import { testWhere } from "../support/where.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let dir: string;
 beforeAll(() => {

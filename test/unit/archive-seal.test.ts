@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { openJson } from "../../scripts-src/archive/decrypt.ts";
 import { seal, sealJson } from "../../scripts-src/archive/seal.ts";
 import { NoKeyFits, unseal } from "../../scripts-src/archive/unseal.ts";
-import { type AgeKey, newAgeKey } from "../support/age.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { type AgeKey, newAgeKey } from "../support/expect/age.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 let dir: string;
 let key: AgeKey;

@@ -7,10 +7,10 @@ import { formatManifest, isSigned, parseManifest } from "../../scripts-src/archi
 import { openBackup } from "../../scripts-src/archive/read.ts";
 import { isSignedWith, signed } from "../../scripts-src/archive/signature.ts";
 import { doubtOf } from "../../scripts-src/archive/trust.ts";
-import { blocks } from "../support/documentation.ts";
-import { manifestFacts } from "../support/backups.ts";
-import { sha256 } from "../support/storage.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { blocks } from "../support/expect/documentation.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
+import { sha256 } from "../support/servers/storage.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 const key = "a key of more than twenty characters";
 const former = "the key before, also long enough for it";

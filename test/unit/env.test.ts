@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missingSettings, readSettings } from "../../scripts-src/settings/env.ts";
 import { redact } from "../../scripts-src/base/secrets.ts";
-import { testWhere } from "../support/where.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 const home = mkdtempSync(join(tmpdir(), "env-"));
 const file = join(home, ".env.sh");

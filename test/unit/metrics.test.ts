@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeMetrics } from "../../scripts-src/notify/metrics.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
-import { removeDir, tempDir } from "../support/temp.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 const dir = tempDir("metrics");
 afterAll(() => removeDir(dir));

@@ -1,7 +1,7 @@
 /** DB_NAMES: which databases a list of names and patterns means. */
 import { expect, test } from "bun:test";
 import { chooseNames, parsePatterns } from "../../scripts-src/settings/name-patterns.ts";
-import { chance } from "../support/random.ts";
+import { chance } from "../support/machine/random.ts";
 
 const choose = (text: string, names: readonly string[]) =>
   chooseNames(parsePatterns(text), names).map(({ name, named }) => (named ? `=${name}` : name));

@@ -5,8 +5,8 @@ import { chatFormatOf } from "../../scripts-src/notify/chat.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 import { webhooks } from "../../scripts-src/notify/webhook.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
-import { startChatServices } from "../support/chat-services.ts";
-import { startHttpServer } from "../support/http.ts";
+import { startChatServices } from "../support/servers/chat-services.ts";
+import { startHttpServer } from "../support/servers/http.ts";
 
 const services = startChatServices();
 afterAll(() => services.server.stop());

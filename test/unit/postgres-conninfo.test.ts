@@ -10,7 +10,7 @@ import {
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { knownKeywords, unknownKeyword } from "../../scripts-src/database/postgres/keywords.ts";
 import { schema } from "../../scripts-src/settings/settings.ts";
-import { openLibpq } from "../support/libpq.ts";
+import { openLibpq } from "./libpq.ts";
 
 const seed = Number(process.env.FC_SEED ?? Date.now() & 0x7fffffff);
 console.log(`conninfo: seed ${seed} (repeat with FC_SEED=${seed})`);

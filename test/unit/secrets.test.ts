@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { leakedIn } from "../support/secrets.ts";
+import { leakedIn } from "../support/expect/secrets.ts";
 
 const secret = "p@$$ w'rd<&\"\\/";
 

@@ -12,8 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { distrust, distrustFile } from "../../scripts-src/base/trust.ts";
-import { tempDir } from "../support/temp.ts";
-import { describeWhere } from "../support/where.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { describeWhere } from "../support/machine/where.ts";
 
 const [eve, mallory] = [65_533, 65_532];
 const dir = tempDir("trust");
