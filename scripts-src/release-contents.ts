@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { root } from "./compile.ts";
 
-export interface Bundled {
+interface Bundled {
   name: string;
   version: string;
   /** SPDX. */

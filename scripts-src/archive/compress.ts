@@ -7,7 +7,7 @@ import { usageFailure } from "../base/errors.ts";
 import { gzipLane, zstdLane, type Block, type Lane } from "./lanes.ts";
 import type { Compression } from "./name.ts";
 
-export interface CompressOptions {
+interface CompressOptions {
   compression: Compression;
   /** Default 6 for gzip (1 to 12), 3 for zstd (1 to 19). */
   level?: number;

@@ -4,7 +4,7 @@ import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { foreignBytes, refuseForeign } from "../base/foreign-files.ts";
 import type { Compression } from "./name.ts";
 
-export interface DecompressOptions {
+interface DecompressOptions {
   /** The file's name, for messages; one that ends in .gz or .zst must hold what it says. */
   name: string;
   /** The size the result has by its manifest; more is refused before it fills a disk or a database. */

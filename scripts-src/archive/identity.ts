@@ -32,7 +32,7 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
-export interface Origin {
+interface Origin {
   identity: Identity | undefined;
   suspicious: boolean;
   /** Of which database, and when. */
@@ -59,4 +59,3 @@ export function originIn(manifest: string): Origin {
 }
 
 /** The identity in a manifest's text; undefined when it has none, or when it is no manifest. Does not throw. */
-export const identityIn = (manifest: string): Identity | undefined => originIn(manifest).identity;

@@ -35,7 +35,7 @@ export interface OpenBackup extends AsyncDisposable {
 /** Larger ones are hardly faster, and what is garbage for a while takes more memory. */
 const chunkBytes = 131_072;
 
-export interface Opening {
+interface Opening {
   keys: Keys;
   /** The file is a copy from elsewhere: its name there, and the manifest that was read there with the same keys. */
   origin?: { name: string; manifest: Manifest | undefined };

@@ -13,7 +13,7 @@ const tail: string[] = [];
 let beforeLine: () => void = () => {};
 
 /** How much is logged, and in what form. */
-export interface LogSettings {
+interface LogSettings {
   LOG_LEVEL: "debug" | "info" | "warn" | "error";
   LOG_FORMAT: "text" | "json";
 }

@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import { onLogLine } from "./log.ts";
 import { bytesText, visibleName } from "./text.ts";
 
-export interface Progress {
+interface Progress {
   /** Adds bytes that are done. */
   add: (bytes: number) => void;
   /** Takes the line away. */

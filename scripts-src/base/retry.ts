@@ -5,7 +5,7 @@ import { messageOf } from "./errors.ts";
 /** Waits between tries, in ms: three tries in all, growing waits. */
 const usualWaits = [1_000, 3_000];
 
-export interface RetryOptions {
+interface RetryOptions {
   log: Logger;
   signal: AbortSignal;
   /** Says whether another try may help. */

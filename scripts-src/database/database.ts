@@ -3,7 +3,7 @@ import type { Comparing } from "./fingerprint.ts";
 import type { ServerRoles } from "./roles.ts";
 import type { DatabaseProperties, Restoring } from "./restoring.ts";
 
-export type Engine = "postgresql" | "mysql" | "mariadb";
+type Engine = "postgresql" | "mysql" | "mariadb";
 
 /** What the server says of itself and of the database. */
 export interface Server {

@@ -43,7 +43,7 @@ export interface Comparing {
   objectOf(statement: string): string | undefined;
 }
 
-export interface Difference {
+interface Difference {
   /** "table public.orders", "sequence …", "large object …". */
   what: string;
   /** In numbers or words: "1,203 rows in the backup, 1,202 restored". */

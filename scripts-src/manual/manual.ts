@@ -7,7 +7,7 @@ import disaster from "./disaster.md" with { type: "text" };
 import { providers } from "./providers.ts";
 
 /** Usage text by name of the script. */
-export type Usages = Readonly<Record<string, string>>;
+type Usages = Readonly<Record<string, string>>;
 
 /** Name and text of each chapter, in reading order. `home` is the folder of the executables. */
 export function manual(usages: Usages, page: Page, home: string): Record<string, string> {

@@ -1,7 +1,7 @@
 import type { SettingName } from "../settings/settings.ts";
 
 /** What to set for a provider of S3-compatible storage, beside bucket and keys. */
-export interface Provider {
+interface Provider {
   name: string;
   settings: Partial<Record<SettingName, string>>;
   /** One sentence: where the values come from. */

@@ -6,10 +6,10 @@ import type { ShortText } from "./short-text.ts";
 import type { Status } from "./outcome.ts";
 
 /** What `NOTIFY_WEBHOOK_FORMAT` calls them. */
-export const chatFormats = ["slack", "discord", "teams", "ntfy", "telegram", "gotify"] as const;
-export type ChatFormat = (typeof chatFormats)[number];
+const chatFormats = ["slack", "discord", "teams", "ntfy", "telegram", "gotify"] as const;
+type ChatFormat = (typeof chatFormats)[number];
 
-export interface ChatRequest {
+interface ChatRequest {
   url: URL;
   body: string;
   headers: Record<string, string>;

@@ -11,7 +11,7 @@ import { subjectOf } from "./subject.ts";
  * What a webhook receives in the format `json`; documented in DOCUMENTATION.md. Every key is always there, null when nothing is
  * known. `format` grows only when a key changes its meaning or disappears; keys may be added at any time.
  */
-export interface WebhookBody {
+interface WebhookBody {
   format: 1;
   /** One or two lines for people: Slack, Mattermost and Rocket.Chat show this key as the message. */
   text: string;

@@ -112,7 +112,7 @@ export const inFolder = (dir: string): Place => ({
 });
 
 /** A file of BACKUP_DIR, and why it cannot be trusted. */
-export interface Surveyed extends StoredFile {
+interface Surveyed extends StoredFile {
   distrust?: Distrust | undefined;
 }
 

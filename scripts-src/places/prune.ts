@@ -8,7 +8,7 @@ import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
 import { findBackups, type Place, type Stored, type StoredFile } from "./place.ts";
 import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
 
-export interface Retention {
+interface Retention {
   database: string;
   rules: readonly Rule[];
   /** Whose backups are ours. */

@@ -116,7 +116,7 @@ function isoWeek(time: Date): string {
 }
 
 /** For people, with the setting. */
-export const textOf = ({ kind, count, setting }: Rule): string =>
+const textOf = ({ kind, count, setting }: Rule): string =>
   kind === "days" ? `not older than ${count} days (${setting})` : `${kind} (${setting}=${count})`;
 
 /** What no rule keeps, for people: "older than 7 days (LOCAL_RETENTION_DAYS)". */

@@ -11,7 +11,7 @@ export interface Check {
 }
 
 /** Why there was nothing to look at. */
-export interface Skipped {
+interface Skipped {
   skipped: string;
 }
 

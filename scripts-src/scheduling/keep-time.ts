@@ -9,7 +9,7 @@ export interface Clock {
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-export const realClock: Clock = { now: () => new Date(), wait: pause };
+const realClock: Clock = { now: () => new Date(), wait: pause };
 
 export interface Duties {
   /** Does the work of a tick. Never throws. */

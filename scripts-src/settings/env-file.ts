@@ -5,7 +5,7 @@
 import { parse } from "dotenv";
 import { guardLine, type Known, references } from "./env-guard.ts";
 
-export interface Assignment {
+interface Assignment {
   name: string;
   value: string;
   /** Line of the file, from 1. */
@@ -13,7 +13,7 @@ export interface Assignment {
 }
 
 /** A line that is not accepted. Its texts hold no part of a value, but for the name in a `${NAME}`. */
-export interface Refusal {
+interface Refusal {
   line: number;
   /** What the line tries to set, where that can be told. */
   name?: string;
@@ -21,7 +21,7 @@ export interface Refusal {
   remedy: string;
 }
 
-export interface EnvFile {
+interface EnvFile {
   assignments: Assignment[];
   refusals: Refusal[];
   /** Names that some value refers to: variables of the file's own, not misspelt settings. */

@@ -23,7 +23,7 @@ export const groups = {
 } as const;
 
 /** What a person is told of a setting. */
-export interface About {
+interface About {
   group: keyof typeof groups;
   /** One or two sentences. */
   meaning: string;

@@ -9,7 +9,7 @@ import {
 } from "../database/fingerprint.ts";
 import { RowBuckets, type RowSet } from "../database/row-digest.ts";
 
-export interface Sides {
+interface Sides {
   comparing: Comparing;
   /** The SQL of the backup, and a dump of the copy; each can be read several times. */
   backup: () => AsyncIterable<Uint8Array>;

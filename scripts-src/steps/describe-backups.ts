@@ -3,7 +3,7 @@ import { styleText } from "node:util";
 import { ageText, bytesText, counted, durationText, visibleName, wrap } from "../base/text.ts";
 import type { Found, ReadBackup } from "./find-all-backups.ts";
 
-export interface Look {
+interface Look {
   now: Date;
   /** Columns of the terminal. */
   width: number;

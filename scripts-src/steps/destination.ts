@@ -8,7 +8,7 @@ import type { Facts } from "../notify/outcome.ts";
 import type { Job } from "../run/script.ts";
 
 /** Shows nothing until `commit`, and leaves nothing after `discard`. */
-export interface Destination extends Pick<Sink, "write" | "discard"> {
+interface Destination extends Pick<Sink, "write" | "discard"> {
   name: string;
   commit(manifest: ManifestFacts): Promise<void>;
   /** After `commit`: why the backup is not in S3 although the local file is in place. */

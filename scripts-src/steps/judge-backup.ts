@@ -16,7 +16,7 @@ interface Known {
 }
 
 /** A backup that others are compared with. */
-export type Normal = Weighed & { name: string };
+type Normal = Weighed & { name: string };
 
 /** The last backup of ours that was not suspicious, as far as it can be read. Does not throw. */
 export async function findNormal(

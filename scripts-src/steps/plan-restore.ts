@@ -15,7 +15,7 @@ import type { RestoreOptions } from "./restore-options.ts";
  */
 export type Way = "new" | "fill" | "beside" | "in place" | "into";
 
-export interface Decision {
+interface Decision {
   way: Way;
   /** Why it is not done beside the present database. */
   reasons: string[];

@@ -21,7 +21,7 @@ import type { RestoreOptions } from "./restore-options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./restore-roles.ts";
 
-export interface ServerPlan {
+interface ServerPlan {
   roles: PlannedRoles | undefined;
   /** What will be restored, and what holds data and is left as it is. */
   databases: string[];

@@ -8,7 +8,7 @@ import { Failure, messageOf } from "../base/errors.ts";
 import { restoreCommand } from "./restore-command.ts";
 import type { Job } from "../run/script.ts";
 
-export interface SafetyBackup {
+interface SafetyBackup {
   path: string;
   /** What made the restore fail, with the way back: where the state before lies and the command that loads it. */
   explain(error: unknown): unknown;

@@ -6,7 +6,7 @@ import { checkLogin, checkPrivileges, checkStorage } from "./dry-run-checks.ts";
 import { targetsOf } from "./targets.ts";
 
 /** What was found: a tick or a cross a line; `trouble` has the crosses alone. */
-export interface Trial {
+interface Trial {
   lines: string;
   trouble: string | undefined;
 }

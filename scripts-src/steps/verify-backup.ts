@@ -12,7 +12,7 @@ import { compareCopy } from "./compare-copy.ts";
 import { propertiesOf } from "./properties.ts";
 import { askQuery } from "./verify-query.ts";
 
-export interface ToProve {
+interface ToProve {
   /** Server on which the copy is made. */
   database: Connected;
   file: OpenBackup;

@@ -22,7 +22,7 @@ export async function askQuery(
 }
 
 /** The query for a database: the whole setting, or that of the first of its lines `PATTERN: QUERY` that matches. */
-export function queryFor(setting: string | undefined, database: string): string | undefined {
+function queryFor(setting: string | undefined, database: string): string | undefined {
   const lines = setting?.split("\n").flatMap((line) => line.trim() || []) ?? [];
   const listed = lines.flatMap((line) => /^([^\s:]+):\s+(.+)$/.exec(line)?.slice(1, 3) ?? []);
   if (listed.length < 2 * lines.length) return setting?.trim() || undefined;

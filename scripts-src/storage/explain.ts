@@ -10,7 +10,7 @@ export function statusOf(error: unknown): number | undefined {
 }
 
 /** S3's name of an error ("NoSuchBucket"), else the network's code; answers to HEAD have no body and so no name. */
-export function nameOf(error: unknown): string {
+function nameOf(error: unknown): string {
   const name = error instanceof Error ? error.name : "";
   if (codeOf(error) !== undefined && statusOf(error) === undefined) return codeOf(error) ?? name;
   return /^(Error|TypeError|UnknownError|Unknown|\d+)$/.test(name) ? "" : name;

@@ -12,7 +12,7 @@ export interface Target {
   ifAbsent?: boolean | undefined;
 }
 
-export interface Found {
+interface Found {
   bytes: number;
   modified: Date;
   /** `Target.id` of the upload that made it, when it was one of ours. */

@@ -5,7 +5,7 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Identity, identityIn, ownerOf } from "../../scripts-src/archive/identity.ts";
+import { type Identity, originIn, ownerOf } from "../../scripts-src/archive/identity.ts";
 import { backupNameOf, formatBackupName, manifestName, parseBackupName } from "../../scripts-src/archive/name.ts";
 import { clockTolerance } from "../../scripts-src/base/clock.ts";
 import type { Place } from "../../scripts-src/places/place.ts";
@@ -32,7 +32,7 @@ interface World {
 /** Each host has a server and a folder of its own; they share the bucket. */
 const sites: Identity[] = ["A", "B"].map((system) => ({ system, server: "db:1", site: system, siteIsSet: false }));
 const isOthers = (manifest: string | undefined, one: { host: number }) =>
-  ownerOf(identityIn(manifest ?? ""), sites[one.host]) === "other";
+  ownerOf(originIn(manifest ?? "").identity, sites[one.host]) === "other";
 
 /** Foreign names, some of which look nearly like ours. */
 const strangers = ["notes.txt", "app_2020-01-01_00-00-00.sql.gz.bak", "app_2020-13-01_00-00-00.sql.gz", "app.json"];
@@ -200,7 +200,9 @@ function expectNoSurprise(before: Store, after: Store, one: Step, now: number): 
     )
       expect(has.length, `a good backup of ${name} is left`).toBeGreaterThan(0);
     const ofOurs = (store: Store, files: string[]) =>
-      files.filter((file) => ownerOf(identityIn(store.get(manifestName(file)) ?? ""), sites[one.host]) === "ours");
+      files.filter(
+        (file) => ownerOf(originIn(store.get(manifestName(file)) ?? "").identity, sites[one.host]) === "ours",
+      );
     const past = ofOurs(before, had).filter(
       (file) => one.kind === "prune" && Number(parseBackupName(file)?.time) <= now + one.skew + clockTolerance,
     );

@@ -1,6 +1,6 @@
 /** I1, I2: whose backup it is, as a table. */
 import { expect, test } from "bun:test";
-import { type Identity, identityIn, type Owner, ownerOf } from "../../scripts-src/archive/identity.ts";
+import { type Identity, originIn, type Owner, ownerOf } from "../../scripts-src/archive/identity.ts";
 
 /** `A` is a server without SITE_NAME, `A/shop` one whose SITE_NAME is set by hand, `?` a server that does not say which it is. */
 function identity(word: string): Identity | undefined {
@@ -41,10 +41,12 @@ test.each(table)("a backup of %s, compared with %s, is %s: %s", (backup, present
 
 test.each(["", "{}", "{", "[]", "null", '{"identity": 1}', '{"identity": {"system": "A"}}'])(
   "a manifest %p says nothing of its origin",
-  (text) => expect(identityIn(text)).toBeUndefined(),
+  (text) => expect(originIn(text).identity).toBeUndefined(),
 );
 
 test("a manifest's identity is read whatever else is wrong with it", () => {
   const shop = identity("A/shop");
-  expect(identityIn(JSON.stringify({ formatVersion: 9, identity: { ...shop, later: 1 } }))).toMatchObject({ ...shop });
+  expect(originIn(JSON.stringify({ formatVersion: 9, identity: { ...shop, later: 1 } })).identity).toMatchObject({
+    ...shop,
+  });
 });

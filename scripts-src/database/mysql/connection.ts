@@ -32,7 +32,7 @@ export const inDatabase = (connection: Connection, database: string): Connection
 });
 
 /** A client program with its login in an option file, which is gone when it has logged in or ended. */
-export interface LoggedIn extends Program {
+interface LoggedIn extends Program {
   /** Its first output has come: it needs the option file no more. */
   loggedIn: () => void;
 }

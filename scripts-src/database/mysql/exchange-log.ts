@@ -5,7 +5,7 @@
 import { quoteName } from "./names.ts";
 import type { Session } from "./session.ts";
 
-export type Stage =
+type Stage =
   /** Nothing in the present database has changed. */
   | "prepared"
   /** The tables have been exchanged; views, triggers, events and routines perhaps not. */

@@ -8,7 +8,7 @@ type Tables = Pick<ExchangeLog, "old" | "fresh" | "aside" | "asideViews" | "loos
 /** Names of foreign keys, each with its table. */
 export type Keys = readonly { table: string; key: string }[];
 
-export interface Planned {
+interface Planned {
   live: Objects;
   fresh: readonly Table[];
   liveKeys: Keys;

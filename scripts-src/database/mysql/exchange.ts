@@ -36,7 +36,7 @@ export interface Place {
   locks: boolean;
 }
 
-export interface ExchangeJob {
+interface ExchangeJob {
   /** Whose tables take the place. */
   source: string;
   /** Name that the present state gets. */

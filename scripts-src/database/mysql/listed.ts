@@ -21,12 +21,7 @@ export async function listObjects(connection: Connection, client: Client): Promi
 }
 
 /** What is listed and not in the dump; `options` of the dump program may have left it out on purpose. */
-export function missingIn(
-  contents: DumpContents,
-  listed: Listed,
-  options: readonly string[],
-  database: string,
-): string[] {
+function missingIn(contents: DumpContents, listed: Listed, options: readonly string[], database: string): string[] {
   const programs = [...contents.programs].map((program) => program.replace(/^[A-Z ]+ /, (kind) => kind.toLowerCase()));
   const dumped = new Set([
     ...contents.tables.map((name) => `table ${name}`),

@@ -14,7 +14,7 @@ import { type Piece, splitStatements } from "./statements.ts";
 /** An `object` is a view, event or routine. */
 export type ObjectKind = "setting" | "trigger" | "object" | "table";
 
-export interface LoadJob {
+interface LoadJob {
   rules: LoadRules;
   /** SQL with which each session begins. */
   settings: string;

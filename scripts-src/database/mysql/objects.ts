@@ -21,7 +21,7 @@ export interface Objects {
 }
 
 /** Tables of our own in databases beside the present one. */
-export const ownTable = /^_backup_scripts_/;
+const ownTable = /^_backup_scripts_/;
 
 const question = (database: string) => {
   const schema = quoteText(database);
@@ -100,7 +100,7 @@ const placeholders = async (session: Session, database: string, views: readonly 
     .join("");
 };
 
-export interface Recreating {
+interface Recreating {
   /** A letter for each byte. */
   sql: string;
   /** What it cannot make again. */

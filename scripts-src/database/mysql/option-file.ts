@@ -7,7 +7,7 @@ import { diskFailure } from "../../base/disk.ts";
 import type { Client, Family } from "./clients.ts";
 import type { Target } from "./target.ts";
 
-export interface OptionFile extends Disposable {
+interface OptionFile extends Disposable {
   /** The first argument. Not --defaults-extra-file: after that one the programs would still read ~/.my.cnf, which wins. */
   argument: string;
   /** The other place that MySQL's programs would take a login from, ~/.mylogin.cnf, put out of the way. */

@@ -13,7 +13,7 @@ import { createScratch, exchanged } from "./scratch.ts";
 import { sessionSettings } from "./session-settings.ts";
 
 /** Asks which settings the user may change. Throws `Failure`. */
-export async function placeOf(connection: Connection, { client, kind, grants }: Contact): Promise<Place> {
+async function placeOf(connection: Connection, { client, kind, grants }: Contact): Promise<Place> {
   const settings = await sessionSettings(inDatabase(connection, everywhere), client);
   return {
     connection: inDatabase(connection, everywhere),

@@ -18,7 +18,7 @@ const assignment =
   /@([\w$]+)\s*:?=\s*@@(?:session\s*\.\s*)?(\w+)|\b(sql_mode|character_set_client)\s*:?=\s*(?:'([^']*)'|"([^"]*)"|@([\w$]+)|(\S+?)(?=[\s,*]|$))|\b(NAMES|CHARACTER SET|CHARSET)\s+['"]?(\w+)/gi;
 
 /** Character sets in which the second byte of a character can be that of a backslash or a backtick. */
-export const halvedSets = /^(?:big5|cp932|gbk|gb18030|sjis)$/i;
+const halvedSets = /^(?:big5|cp932|gbk|gb18030|sjis)$/i;
 
 /** The rules after a statement that is loaded; only SET changes them. Throws `Failure` where that cannot be told. */
 export function changeModes(rules: QuoteRules, text: string): QuoteRules {

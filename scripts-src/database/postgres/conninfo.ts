@@ -12,7 +12,7 @@ import { unknownKeyword } from "./keywords.ts";
 export type Keywords = (readonly [keyword: string, value: string])[];
 
 /** How to reach a PostgreSQL database. */
-export interface Target {
+interface Target {
   /** Everything but the password and the options. */
   keywords: Keywords;
   /** For PGOPTIONS: a setting of a session may be a secret, and arguments are seen by every user of the machine. */

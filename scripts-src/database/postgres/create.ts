@@ -110,7 +110,7 @@ function grants(name: string, { acl, owner }: Properties): string[] {
 }
 
 /** Settings whose value is a list of names, kept as they are quoted. */
-export const listSettings = [
+const listSettings = [
   "search_path",
   "temp_tablespaces",
   "local_preload_libraries",

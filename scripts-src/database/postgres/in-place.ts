@@ -17,7 +17,7 @@ import { splitStatements } from "./statements.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 
-export interface InPlace {
+interface InPlace {
   connection: Connection;
   psql: Client;
   contents: Contents;

@@ -15,7 +15,7 @@ export interface Unit {
 }
 
 /** Settings of a session by their names, each as the statement that sets it. */
-export type SessionSettings = ReadonlyMap<string, string>;
+type SessionSettings = ReadonlyMap<string, string>;
 
 interface Batch {
   units: Unit[];

@@ -11,7 +11,7 @@ const interval = 4_000;
 /** How often (ms) the same is said again. */
 const sayAgain = 60_000;
 
-export interface LockWatch extends Disposable {
+interface LockWatch extends Disposable {
   /** Something moves: there is nothing to look for. */
   moved: () => void;
 }

@@ -28,7 +28,7 @@ const key = new RegExp(
 const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
 const refreshed = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
 
-export interface Spreading {
+interface Spreading {
   open: () => Session;
   sessions: number;
   /** Settings of our own, then statements that come before the dump's. */
