@@ -57,5 +57,3 @@ export function originIn(manifest: string): Origin {
     return { identity: undefined, suspicious: false };
   }
 }
-
-/** The identity in a manifest's text; undefined when it has none, or when it is no manifest. Does not throw. */
