@@ -121,9 +121,11 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
   test("container 4.5: an object of another run is never replaced", async () => {
     const { storage } = await opened();
     await storage.put("taken", Buffer.from("theirs"));
-    expect(storage.put("taken", Buffer.from("ours"), { ifAbsent: true })).rejects.toThrow("another run wrote it");
-    expect(sendAll(storage, "taken", noise(10), { ifAbsent: true })).rejects.toThrow("another run wrote it");
-    expect(sendAll(storage, "taken", noise(part + 1), { ifAbsent: true })).rejects.toThrow("another run wrote it");
+    await expect(storage.put("taken", Buffer.from("ours"), { ifAbsent: true })).rejects.toThrow("another run wrote it");
+    await expect(sendAll(storage, "taken", noise(10), { ifAbsent: true })).rejects.toThrow("another run wrote it");
+    await expect(sendAll(storage, "taken", noise(part + 1), { ifAbsent: true })).rejects.toThrow(
+      "another run wrote it",
+    );
     expect((await fetchAll(storage, "taken")).toString()).toBe("theirs");
     expect(await unfinished(client, bucket)).toEqual([]);
     await storage.put("free", Buffer.from("ours"), { ifAbsent: true });
@@ -194,8 +196,8 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     await upload.write(noise(size));
     await upload.abort();
     await upload.abort();
-    expect(upload.write(Buffer.from("more"))).rejects.toThrow();
-    expect(upload.complete()).rejects.toThrow();
+    await expect(upload.write(Buffer.from("more"))).rejects.toThrow();
+    await expect(upload.complete()).rejects.toThrow();
     expect(await keysBelow(path)).toEqual([]);
     expect(await unfinished(client, bucket)).toEqual([]);
     expect(lines).toEqual([]);
@@ -207,10 +209,10 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     const upload = storage.upload("stopped");
     await upload.write(noise(2 * part));
     stop(new Error("stopped by SIGTERM"));
-    expect(upload.write(noise(4 * part))).rejects.toThrow("stopped by SIGTERM");
+    await expect(upload.write(noise(4 * part))).rejects.toThrow("stopped by SIGTERM");
     await upload.abort();
-    expect(storage.put("x", Buffer.from("x"))).rejects.toThrow("stopped by SIGTERM");
-    expect(namesOf(storage)).rejects.toThrow("stopped by SIGTERM");
+    await expect(storage.put("x", Buffer.from("x"))).rejects.toThrow("stopped by SIGTERM");
+    await expect(namesOf(storage)).rejects.toThrow("stopped by SIGTERM");
     expect(await keysBelow(path)).toEqual([]);
     expect(await unfinished(client, bucket)).toEqual([]);
   });
@@ -240,7 +242,7 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     await storage.delete("a");
     await storage.delete("a");
     expect(await namesOf(storage)).toEqual(["ab", "b"]);
-    expect(fetchAll(storage, "a")).rejects.toThrow("there is no such object (NoSuchKey, status 404");
+    await expect(fetchAll(storage, "a")).rejects.toThrow("there is no such object (NoSuchKey, status 404");
   });
 
   test("sweeps old unfinished uploads of its own, not young ones and not those of others", async () => {
@@ -270,11 +272,11 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
     ] as const;
     for (const [settings, message] of cases) {
       const { storage } = await opened({ S3_PATH: path, ...settings });
-      expect(storage.put("x", Buffer.from("x"))).rejects.toThrow(message);
-      expect(sendAll(storage, "x", noise(part + 1))).rejects.toThrow(message);
-      expect(namesOf(storage)).rejects.toThrow(message);
-      expect(fetchAll(storage, "x")).rejects.toThrow(message);
-      expect(storage.delete("x")).rejects.toThrow(message);
+      await expect(storage.put("x", Buffer.from("x"))).rejects.toThrow(message);
+      await expect(sendAll(storage, "x", noise(part + 1))).rejects.toThrow(message);
+      await expect(namesOf(storage)).rejects.toThrow(message);
+      await expect(fetchAll(storage, "x")).rejects.toThrow(message);
+      await expect(storage.delete("x")).rejects.toThrow(message);
     }
     expect(await keysBelow(path)).toEqual([]);
     expect(await unfinished(client, bucket)).toEqual([]);

@@ -85,7 +85,7 @@ describe("manifests", () => {
         yield new Uint8Array(65_536).fill(0x20);
       }
     }
-    expect(receiveManifest(endless(), "m")).rejects.toThrow("m is damaged: it has more than 16777216 bytes");
+    await expect(receiveManifest(endless(), "m")).rejects.toThrow("m is damaged: it has more than 16777216 bytes");
     expect(given).toBeLessThan(17 * mebibyte);
   });
 });

@@ -83,7 +83,9 @@ describe("a server that errs for good", () => {
     async (operation) => {
       const { storage, lines } = await opened({ operation, instead: busy });
       const sending = sendAll(storage, "x", noise(operation === "PutObject" ? 100 : 7 * part));
-      expect(sending).rejects.toThrow(/cannot upload x to s3:.*overloaded or limits our rate \(SlowDown, status 503/);
+      await expect(sending).rejects.toThrow(
+        /cannot upload x to s3:.*overloaded or limits our rate \(SlowDown, status 503/,
+      );
       expectNothing();
       expect(lines.filter((line) => line.includes("(try 7 of 8)")).length).toBeGreaterThan(0);
       expect(lines.filter((line) => line.startsWith("error"))).toEqual([]);
@@ -92,7 +94,7 @@ describe("a server that errs for good", () => {
 
   test("an error that trying again cannot mend is not tried again", async () => {
     const { storage } = await opened({ operation: "PutObject", instead: { status: 403, code: "AccessDenied" } });
-    expect(storage.put("x", Buffer.from("x"))).rejects.toThrow("AccessDenied, status 403");
+    await expect(storage.put("x", Buffer.from("x"))).rejects.toThrow("AccessDenied, status 403");
     expect(count("PutObject")).toBe(1);
   });
 
@@ -101,7 +103,7 @@ describe("a server that errs for good", () => {
       { operation: "UploadPart", after: 1, instead: { status: 403, code: "AccessDenied" } },
       { operation: "AbortMultipartUpload", times: 8, instead: broken },
     );
-    expect(sendAll(storage, "x", noise(2 * part))).rejects.toThrow("AccessDenied, status 403");
+    await expect(sendAll(storage, "x", noise(2 * part))).rejects.toThrow("AccessDenied, status 403");
     expect(lines.at(-1)).toContain("warn cannot clean up after the upload of s3://");
     expect(server.uploads(bucket)).toHaveLength(1);
     expect(await storage.sweepStaleUploads(-1, () => true)).toBe(1);
@@ -151,7 +153,7 @@ describe("answers that lie", () => {
     const first = await open(server, bucket);
     await sendAll(first.storage, "x", old);
     const { storage } = await opened({ operation: "CompleteMultipartUpload", instead: broken });
-    expect(sendAll(storage, "x", data)).rejects.toThrow("InternalError, status 500");
+    await expect(sendAll(storage, "x", data)).rejects.toThrow("InternalError, status 500");
     expectStored("x", old);
   });
 
@@ -172,7 +174,7 @@ describe("answers that lie", () => {
   test.each([100, 2 * part])("bytes that the server lost are noticed (%i), and nothing is left", async (size) => {
     const operation = size > part ? "CompleteMultipartUpload" : "PutObject";
     const { storage } = await opened({ operation, lose: 1 });
-    expect(sendAll(storage, "x", noise(size))).rejects.toThrow(`has ${size - 1} bytes, but ${size} were sent`);
+    await expect(sendAll(storage, "x", noise(size))).rejects.toThrow(`has ${size - 1} bytes, but ${size} were sent`);
     expectNothing();
   });
 
@@ -196,7 +198,7 @@ describe("answers that lie", () => {
       times: 1,
       mangle: (body) => body.replace(/<NextCont.*Token>/, ""),
     });
-    expect(namesOf(storage)).rejects.toThrow("there is more, but not how to get it");
+    await expect(namesOf(storage)).rejects.toThrow("there is more, but not how to get it");
     server.faults.push({ operation: "ListObjectsV2", times: 1, mangle: (body) => body.slice(0, body.length - 60) });
     expect(await namesOf(storage)).toEqual(["a", "b", "c"]);
     const again = "<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>";
@@ -204,7 +206,7 @@ describe("answers that lie", () => {
       operation: "ListObjectsV2",
       mangle: (body) => body.replace(/<NextCont.*Token>/, "").replace(/<IsTruncated>.*<.IsTruncated>/, again),
     });
-    expect(namesOf(storage)).rejects.toThrow("there is more, but not how to get it");
+    await expect(namesOf(storage)).rejects.toThrow("there is more, but not how to get it");
   });
 
   test("a clock that is an hour off is put right by the server's, and logged", async () => {
@@ -276,7 +278,7 @@ describe("connections that break", () => {
     const rest = (async () => {
       while (!(await reading.next()).done);
     })();
-    expect(rest).rejects.toThrow("changed while it was read");
+    await expect(rest).rejects.toThrow("changed while it was read");
   });
 
   test("a line that stays dead ends in an error that says so", async () => {
@@ -284,7 +286,7 @@ describe("connections that break", () => {
     const upload = storage.upload("x");
     await upload.write(noise(part + 1));
     proxy.cut = { direction: "up", after: 0, times: Number.POSITIVE_INFINITY };
-    expect(upload.complete()).rejects.toThrow(/cannot upload x to .*ECONNRESET/);
+    await expect(upload.complete()).rejects.toThrow(/cannot upload x to .*ECONNRESET/);
   });
 });
 
@@ -305,7 +307,7 @@ test("a server that takes nothing holds the writer back: memory stays bounded", 
   // four on their way, one full, and one write that waits
   expect([count("UploadPart"), taken]).toEqual([4, 5]);
   stop();
-  expect(writing).rejects.toThrow("stopped by the test");
+  await expect(writing).rejects.toThrow("stopped by the test");
   await upload.abort();
   expectNothing();
 });
@@ -317,7 +319,7 @@ describe("a run that is stopped", () => {
     const putting = storage.put("x", Buffer.from("x"));
     await until("the first try failed", () => lines.length > 0);
     stop(new Error("stopped by SIGTERM"));
-    expect(putting).rejects.toThrow("stopped by SIGTERM");
+    await expect(putting).rejects.toThrow("stopped by SIGTERM");
     expectNothing();
   });
 
@@ -329,7 +331,7 @@ describe("a run that is stopped", () => {
     await until("parts are on their way", () => count("UploadPart") > 0);
     const ending = upload.complete();
     stop(new Error("stopped by SIGTERM"));
-    expect(ending).rejects.toThrow("stopped by SIGTERM");
+    await expect(ending).rejects.toThrow("stopped by SIGTERM");
     await upload.abort();
     expectNothing();
   });

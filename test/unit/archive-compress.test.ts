@@ -88,8 +88,8 @@ describe.each(packs)("compress with %s", (compression) => {
     expect(await unpacked(packed, compression)).toHaveLength(0);
   });
 
-  test("an error of the source arrives as it is", () => {
-    expect(collect(compress(failingSource(), { compression }))).rejects.toThrow("pg_dump was killed");
+  test("an error of the source arrives as it is", async () => {
+    await expect(collect(compress(failingSource(), { compression }))).rejects.toThrow("pg_dump was killed");
   });
 
   test("a reader that leaves ends the source; the source is never read far ahead", async () => {
@@ -177,8 +177,8 @@ describe.each(packs)("decompress %s", (compression) => {
   ])("a file that is %s is refused", async (_, data, message) => {
     for (const bytes of [one.length, 65_536]) {
       const reading = unpacked(data, compression, bytes);
-      expect(reading).rejects.toThrow(message);
-      expect(reading).rejects.toThrow(`${nameOf(compression)} is damaged`);
+      await expect(reading).rejects.toThrow(message);
+      await expect(reading).rejects.toThrow(`${nameOf(compression)} is damaged`);
       await reading.catch(() => {});
     }
   });
@@ -211,7 +211,7 @@ describe.each(packs)("decompress %s", (compression) => {
       for await (const block of decompress(inChunks(bomb, 65_536), options)) seen += block.byteLength;
     };
     const reading = read();
-    expect(reading).rejects.toThrow("more than the 1000000 bytes");
+    await expect(reading).rejects.toThrow("more than the 1000000 bytes");
     await reading.catch(() => {});
     expect(seen).toBeLessThanOrEqual(1_000_000);
   });
@@ -227,7 +227,7 @@ describe.each(packs)("decompress %s", (compression) => {
       }
     };
     const reading = collect(decompress(failing(), { name: nameOf(compression) }));
-    expect(reading).rejects.toThrow(/^the disk is gone$/);
+    await expect(reading).rejects.toThrow(/^the disk is gone$/);
     await reading.catch(() => {});
     for await (const block of decompress(failing(), { name: nameOf(compression) })) {
       expect(block.byteLength).toBeGreaterThan(0);
@@ -265,7 +265,7 @@ describe("decompress", () => {
     ["tar format", Buffer.from(`toc.dat${"\0".repeat(250)}ustar`).toString("hex")],
     ["a tar file", Buffer.from(`app.sql${"\0".repeat(250)}ustar`).toString("hex")],
     ["error output", Buffer.from("mysqldump: [Warning] Using a password\n-- MySQL dump 10.13").toString("hex")],
-  ])("%s is named and refused", (what, start) => {
-    expect(unpacked(Buffer.from(start, "hex"), "none")).rejects.toThrow(what);
+  ])("%s is named and refused", async (what, start) => {
+    await expect(unpacked(Buffer.from(start, "hex"), "none")).rejects.toThrow(what);
   });
 });

@@ -78,7 +78,7 @@ describe("a backup file", () => {
     await file.write(Buffer.from("hello"));
     await end(file);
     expect(readdirSync(dir)).toEqual([]);
-    expect(file.commit(text())).rejects.toThrow("it was discarded");
+    await expect(file.commit(text())).rejects.toThrow("it was discarded");
   });
 
   test("leaves nothing when it cannot be renamed after the manifest was written", async () => {
@@ -86,7 +86,7 @@ describe("a backup file", () => {
     await file.write(Buffer.from("hello"));
     mkdirSync(join(dir, name)); // a folder cannot be replaced by a file: the second rename fails
     const commit = file.commit(text());
-    expect(commit).rejects.toThrow(`cannot finish ${path()}`);
+    await expect(commit).rejects.toThrow(`cannot finish ${path()}`);
     await commit.catch(() => {});
     expect(readdirSync(dir)).toEqual([name]);
     expect(statSync(path()).isDirectory()).toBe(true);
@@ -123,11 +123,11 @@ describe("a backup file", () => {
     expect(readFileSync(join(dir, "victim"), "utf8")).toBe("precious");
   });
 
-  test("a name too long for the file system is an error that says so", () => {
+  test("a name too long for the file system is an error that says so", async () => {
     const named = (database: string) => name.replace("app", database);
-    expect(begin(named("%E6%95%B0".repeat(64)))).rejects.toThrow("name is too long");
+    await expect(begin(named("%E6%95%B0".repeat(64)))).rejects.toThrow("name is too long");
     // room for the file's own name while it is written, none for its manifest's
-    expect(begin(named("a".repeat(217)))).rejects.toThrow("name is too long");
+    await expect(begin(named("a".repeat(217)))).rejects.toThrow("name is too long");
     expect(readdirSync(dir)).toEqual([]);
   });
 
@@ -140,7 +140,7 @@ describe("a backup file", () => {
         for (let i = 0; i < 100; i++) await file.write(new Uint8Array(10_000));
       };
       const filled = fill();
-      expect(filled).rejects.toThrow(`cannot write ${path()}: no space left on device`);
+      await expect(filled).rejects.toThrow(`cannot write ${path()}: no space left on device`);
       await filled.catch(() => {});
       await file.discard();
       expect(readdirSync(dir)).toEqual([]);
@@ -159,16 +159,16 @@ describe("the backup folder", () => {
     expect(await freeBytes(path)).toBeGreaterThan(0);
   });
 
-  test("that everybody may write to is refused", () => {
+  test("that everybody may write to is refused", async () => {
     chmodSync(dir, 0o1777);
-    expect(prepareFolder(dir)).rejects.toThrow("every user can write to");
+    await expect(prepareFolder(dir)).rejects.toThrow("every user can write to");
   });
 
   test("that is a file, or lies below one, is refused", async () => {
     const path = join(dir, "file");
     writeFileSync(path, "");
-    expect(prepareFolder(path)).rejects.toThrow(`cannot create the backup folder ${path}: a file`);
-    expect(prepareFolder(join(path, "x"))).rejects.toThrow("a part of the path is a file");
+    await expect(prepareFolder(path)).rejects.toThrow(`cannot create the backup folder ${path}: a file`);
+    await expect(prepareFolder(join(path, "x"))).rejects.toThrow("a part of the path is a file");
   });
 
   test("may be a symbolic link of ours", async () => {
@@ -243,6 +243,6 @@ describe("a manifest", () => {
 
   test("that is not there is undefined; one that cannot be read is an error", async () => {
     expect(await readManifest(join(dir, "none.json"))).toBeUndefined();
-    expect(readManifest(dir)).rejects.toThrow(`${dir} is damaged: it is not a file`);
+    await expect(readManifest(dir)).rejects.toThrow(`${dir} is damaged: it is not a file`);
   });
 });

@@ -62,7 +62,7 @@ test("two files of the same content share nothing behind the header's first line
 
 test("a file for somebody else says so, and yields nothing", async () => {
   const file = await sealed(Buffer.from("secret"), other.recipient);
-  expect(opened(file, key.secret)).rejects.toBeInstanceOf(NoKeyFits);
+  await expect(opened(file, key.secret)).rejects.toBeInstanceOf(NoKeyFits);
 });
 
 describe("a file that was tampered with", () => {

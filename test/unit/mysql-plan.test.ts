@@ -236,7 +236,7 @@ describe("what a load leaves out or changes", () => {
     const wanted = trigger("").replace("trigger", "TRIGGER");
     expect(await load(trigger("app . "), { dumped: "app", database: "new" })).toBe(wanted);
     expect(await load(trigger("`app`."), { dumped: "app", database: "new" })).toBe(wanted);
-    expect(load(trigger("other."), { dumped: "app" })).rejects.toThrow("a trigger of another database: other");
+    await expect(load(trigger("other."), { dumped: "app" })).rejects.toThrow("a trigger of another database: other");
   });
 
   test.each([
@@ -509,7 +509,7 @@ describe("a dump and its target", () => {
     ["PGDMP\x01\x0e", "custom format"],
     ["SELECT 1;", "no dump of mysqldump"],
   ])("%p is refused", async (text, words) => {
-    expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
+    await expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
   });
 });
 

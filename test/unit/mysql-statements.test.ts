@@ -87,7 +87,7 @@ describe("statements of a MySQL dump", () => {
     "INSERT INTO t VALUES (1",
     "INSERT INTO t",
   ])("%p is refused", async (sql) => {
-    expect(pieces(sql)).rejects.toThrow(/the dump/);
+    await expect(pieces(sql)).rejects.toThrow(/the dump/);
   });
 
   test("the rows of each table are counted, however they are cut", async () => {

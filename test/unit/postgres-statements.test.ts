@@ -86,7 +86,7 @@ describe("statements", () => {
     "SELECT $$ open",
     "/* open",
   ])("%p is refused", async (sql) => {
-    expect(pieces(sql)).rejects.toThrow(/the dump/);
+    await expect(pieces(sql)).rejects.toThrow(/the dump/);
   });
 
   test("old strings, where a backslash escapes", async () => {

@@ -30,6 +30,6 @@ test("after a failure nothing new begins, and what runs ends before it is told",
     if (item === 1) throw new Error("the first one");
     if (item === 2) throw new Error("another");
   });
-  expect(working).rejects.toThrow("the first one");
+  await expect(working).rejects.toThrow("the first one");
   expect(ended).toEqual([1, 2]);
 });
