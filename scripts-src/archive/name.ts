@@ -9,6 +9,9 @@ export type Compression = "gzip" | "zstd" | "none";
 
 /** In the place of a database's name: the server's roles (accounts), in a file `@roles_…`. No database can be called so. */
 export const serverRoles = "@roles\0";
+
+/** How people and programs read the name of a database, or of the roles. */
+export const databaseLabel = (database: string): string => (database === serverRoles ? rolesWord : database);
 const rolesWord = "@roles";
 
 export interface BackupName {

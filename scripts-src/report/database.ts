@@ -16,11 +16,11 @@ const describe = ({ state, proved }: Day) => meaning[state] + (proved ? ", prove
 export function databaseSection(one: DatabaseFacts, now: Date): Html {
   const charts = [
     chart("Size", one.days, ({ bytes }) => bytes, bytesText),
-    chart("Rows", one.days, ({ rows }) => rows, number),
+    ...(one.isRoles ? [] : [chart("Rows", one.days, ({ rows }) => rows, number)]),
     chart("Duration", one.days, ({ durationMs }) => durationMs, durationText),
   ];
   return html`<section>
-    <h2>${one.name}</h2>
+    <h2>${one.isRoles ? `${one.name} (the server's roles)` : one.name}</h2>
     <p>${standing(one, now)}</p>
     ${newestTrouble(one.days)} ${strip(one.days)}
     <div class="charts">${charts.flatMap((figure) => figure ?? [])}</div>
@@ -28,7 +28,7 @@ export function databaseSection(one: DatabaseFacts, now: Date): Html {
   </section>`;
 }
 
-function standing({ newest, proof, count }: DatabaseFacts, now: Date): Html {
+function standing({ newest, proof, count, isRoles }: DatabaseFacts, now: Date): Html {
   const age = (time: Date) => ageText(now.getTime() - time.getTime());
   const proved = proof
     ? html`last proved <b>${age(proof.provedAt)}</b>, time to recover <b>${durationText(proof.restoreMs)}</b>`
@@ -36,7 +36,7 @@ function standing({ newest, proof, count }: DatabaseFacts, now: Date): Html {
   const newestText = newest
     ? html`newest backup <b>${age(newest)}</b>`
     : html`<b class="missing">no finished backup</b>`;
-  return html`${newestText}; ${proved}; ${counted(count, "backup")}`;
+  return html`${newestText}; ${isRoles ? "" : html`${proved}; `}${counted(count, "backup")}`;
 }
 
 function newestTrouble(days: readonly Day[]): Html {

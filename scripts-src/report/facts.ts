@@ -19,6 +19,8 @@ export interface Day {
 
 export interface DatabaseFacts {
   name: string;
+  /** The server's roles: they have no rows, and nothing proves them. */
+  isRoles: boolean;
   /** Oldest first, the last one is today. */
   days: readonly Day[];
   /** Backups that exist, each counted once. */

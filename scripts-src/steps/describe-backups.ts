@@ -1,4 +1,5 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs. */
+import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
 import { ageText, bytesText, counted, durationText, visibleName, wrap } from "../base/text.ts";
 import type { Found, ReadBackup } from "./find-all-backups.ts";
@@ -35,7 +36,7 @@ function factsOf(one: ReadBackup, now: Date): string[] {
   return [
     age < -600_000 ? "named in the future" : ageText(Math.max(0, age)).replace(/ ago$/, " old"),
     bytesText(stored.bytes),
-    ...(manifest?.rows === undefined
+    ...(manifest?.rows === undefined || stored.backup.database === serverRoles
       ? []
       : [counted(manifest.rows, "row").replace(/^\d+/, (n) => Number(n).toLocaleString("en"))]),
     copies.map(({ place }) => (place.shared ? "S3" : "local")).join(" and "),
@@ -85,7 +86,7 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
     troubles,
     backups: shown.map(({ name, stored, copies, owner, manifest, proof, trouble }) => ({
       name,
-      database: stored.backup.database,
+      database: databaseLabel(stored.backup.database),
       startedAt: stored.backup.time.toISOString(),
       bytes: stored.bytes,
       complete: stored.committed,

@@ -1,6 +1,7 @@
 /** Everything about one backup: `list NAME`. */
 import { openJson } from "../archive/decrypt.ts";
 import { keysFrom } from "../archive/keys.ts";
+import { databaseLabel } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { bytesText, visibleName } from "../base/text.ts";
@@ -12,7 +13,7 @@ export async function describeOneBackup(job: Job, one: ReadBackup): Promise<stri
   const { manifest, proof, stored } = one;
   const lines: [string, string][] = [
     ["name", visibleName(one.name)],
-    ["database", visibleName(stored.backup.database)],
+    ["database", visibleName(databaseLabel(stored.backup.database))],
     ["started", stored.backup.time.toISOString()],
     ["size", `${bytesText(stored.bytes)}${manifest ? `, ${bytesText(manifest.uncompressedBytes)} of SQL` : ""}`],
     ...one.copies.map(({ place, fate }): [string, string] => [

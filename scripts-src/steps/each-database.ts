@@ -72,6 +72,7 @@ async function attemptOne<O extends object>(
   try {
     if (refuses !== undefined && !named) throw new Unreachable(`cannot connect to the database: ${refuses}`);
     const result = await act(one);
+    job.log.info(result.summary);
     return { result, outcome: { ...outcome, ...end(), status: warnings.length > 0 ? "warning" : "success" } };
   } catch (error) {
     job.signal.throwIfAborted();

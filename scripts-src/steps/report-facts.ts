@@ -1,6 +1,7 @@
 /** Gathers what the report shows. Only the manifests of each day's last backup are read. */
 import type { Day, DatabaseFacts, ReportFacts } from "../report/facts.ts";
 import { version } from "../base/version.ts";
+import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { newestGood } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { siteOf } from "../settings/site.ts";
@@ -15,7 +16,8 @@ export async function reportFacts(job: Job, database: string | undefined): Promi
   const now = new Date();
   const { backups, troubles } = await findAllBackups(job, database, true);
   const databases = [...Map.groupBy(backups, ({ stored }) => stored.backup.database)].toSorted(([a], [b]) =>
-    a < b ? -1 : 1,
+    // the roles stand last
+    (a === serverRoles) === (b === serverRoles) ? (a < b ? -1 : 1) : a === serverRoles ? 1 : -1,
   );
   const facts: DatabaseFacts[] = [];
   for (const [name, all] of databases) facts.push(...(await describe(job, name, all, now)));
@@ -41,7 +43,8 @@ async function describe(job: Job, name: string, all: readonly FoundBackup[], now
   const due = { from: oldest && dayOf(oldest), days: daysKept(job), today: dayOf(now) };
   return [
     {
-      name,
+      name: databaseLabel(name),
+      isRoles: name === serverRoles,
       days: days.map((day, at) => {
         const isProved = (byDay.get(day) ?? []).some(({ copies }) => copies.some(({ stored }) => stored.proved));
         const last = ours.find(({ stored }) => stored.committed && dayOf(stored.backup.time) === day);

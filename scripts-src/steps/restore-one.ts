@@ -39,6 +39,7 @@ export async function restoreOne(
   await using _serverLock = await connected.lock("restore");
   const planned = await planRestore(job, connected, file, contents);
   await agree(describeRestore(planned, options));
-  // awaited here: the file is closed behind it
-  return await carryOut(job, planned);
+  const done = await carryOut(job, planned);
+  if (contents.rows) job.facts.rows = contents.rows.values().reduce((sum, rows) => sum + rows, 0);
+  return done;
 }

@@ -44,7 +44,7 @@ export async function planRoles(job: Job<RestoreOptions>, connected: Connected):
     const names = missing.length > 0 ? ` (${missing.join(", ")})` : "";
     return {
       plan,
-      description: `${counted(missing.length, "role")} of ${file.name} are missing and will be created${names}${special}`,
+      description: `${counted(missing.length, "role")} of ${file.name} ${missing.length === 1 ? "is" : "are"} missing and will be created${names}${special}`,
     };
   } catch (error) {
     job.signal.throwIfAborted();

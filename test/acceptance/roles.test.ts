@@ -71,6 +71,16 @@ test("backup writes the roles into a file of their own, with its manifest, and p
   expect(text).toContain(String.raw`CREATE ROLE "gro""up" WITH NOINHERIT CREATEROLE NOLOGIN;`);
   expect(text).toMatch(/CREATE ROLE "app" WITH LOGIN CONNECTION LIMIT 9 PASSWORD 'SCRAM-SHA-256\$/);
   expect(text).not.toMatch(/ROLE "?(?:super|postgres|pg_)/);
+  const { backups } = JSON.parse((await scripts.run("list", ["--json"])).stdout) as {
+    backups: { name: string; database: string }[];
+  };
+  expect(backups.find(({ name }) => name === file)?.database).toBe("@roles");
+  expect((await scripts.run("list", [file])).stdout).toMatch(/^database +@roles$/m);
+  const page = join(scripts.dir, "report.html");
+  expectSuccess(await scripts.run("list", ["--html", page]));
+  const sections = readFileSync(page, "utf8").split("<section>");
+  expect(sections.at(-1)).toContain("@roles (the server&#x27;s roles)");
+  expect(sections.at(-1)).not.toContain("never proved");
   const named = await scripts.run("restore", [file, "--database", "shop", "--yes"]);
   expect(named.status).toBe(2);
   expect(named.stderr).toContain("holds the roles of a server, no database");

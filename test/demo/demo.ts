@@ -1,124 +1,126 @@
 /**
- * `bun run demo`: a throw-away PostgreSQL (`-- --mysql`: MariaDB), a backup, a disaster, a restore, the proof that all is
- * back; then from S3.
+ * `bun run demo`: a throw-away PostgreSQL (`-- --mysql`: MariaDB) with two databases, a backup, a proof, the loss of the whole
+ * server, one command that brings everything back on a new one, the mails, and the report. README.md has a recording of it.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { settingsFile } from "../support/machine/settings-file.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { installPrograms } from "../support/setup.ts";
 import { type MailServer, startMailServer } from "../support/servers/smtp.ts";
 import { tempDir } from "../support/machine/temp.ts";
-import type { DemoDatabase, Snapshot } from "./database.ts";
+import type { DemoServer, Snapshot } from "./database.ts";
 import { openMariadbDemo } from "./mariadb.ts";
 import { openPostgresDemo } from "./postgres.ts";
 
 const root = resolve(import.meta.dir, "../..");
 const say = (text: string) => console.log(text);
 const step = (text: string) => say(`\n── ${text}`);
-const environment = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", TERM: process.env.TERM ?? "dumb" };
+const basics = { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "/", TERM: process.env.TERM ?? "dumb" };
 
-/** Runs a command as a person would type it, and shows it. Its stdout is returned and shown. */
-async function run(...argv: string[]): Promise<string> {
-  say(`$ ${argv.join(" ")}`);
-  const child = Bun.spawn(argv, { cwd: root, env: environment, stdin: "ignore", stdout: "pipe", stderr: "inherit" });
-  const stdout = await child.stdout.text();
-  process.stdout.write(stdout);
+/** Runs a command in the folder of the executables, as a person would type it, and shows it. */
+async function run(argv: readonly string[], env: Record<string, string> = {}): Promise<void> {
+  say(`$ ${argv.map((word) => (/[ *]/.test(word) ? `"${word}"` : word)).join(" ")}`);
+  const cwd = join(root, "backup_scripts");
+  const streams = { stdin: "ignore", stdout: "inherit", stderr: "inherit" } as const;
+  const child = Bun.spawn([...argv], { cwd, env: { ...basics, ...env }, ...streams });
   if ((await child.exited) !== 0) throw new Error(`${argv[0]} ended with status ${child.exitCode}`);
-  return stdout.trim();
 }
 
-/** Shows what is back, and whether all of it is. */
-async function compare(database: DemoDatabase, before: Snapshot): Promise<void> {
-  step("Is everything back?");
-  const after = await database.look();
+/** Shows what is back. Throws unless all of it is. */
+function compare(before: Snapshot, after: Snapshot): void {
   for (const [table, rows] of before.rows) {
-    say(`${after.rows.get(table) === rows ? "✓" : "✗"} ${table.padEnd(28)} ${rows} → ${after.rows.get(table) ?? 0}`);
+    const now = after.rows.get(table) ?? 0;
+    say(`${now === rows ? "✓" : "✗"} ${table.padEnd(28)} ${rows.toLocaleString("en")} → ${now.toLocaleString("en")}`);
   }
-  if (linesOf(before.state.file) !== linesOf(after.state.file)) {
-    throw new Error(`the dumps differ: diff ${before.state.file} ${after.state.file}`);
-  }
-  say("✓ a dump of the database holds the same lines as before the disaster");
+  const different = before.dumps.filter(({ file }, index) => linesOf(file) !== linesOf(after.dumps[index]?.file ?? ""));
+  if (different.length > 0) throw new Error(`the dumps differ: ${different.map(({ file }) => file).join(", ")}`);
+  say("✓ dumps of both databases hold the same lines as before the disaster");
 }
 
 /** Rows come back over several connections, so in any order. */
 const linesOf = (file: string) => readFileSync(file, "latin1").split("\n").toSorted().join("\n");
 
-async function destroy({ client, disaster, destroy: doIt }: DemoDatabase): Promise<void> {
-  say(`$ ${client} <<SQL${disaster}\nSQL`);
-  await doIt();
-}
+async function demo(open: () => Promise<DemoServer>, storage: S3Server, mail: MailServer): Promise<void> {
+  const old = await open();
+  step(
+    `A throw-away ${old.name} on port ${old.port}, with two databases: a web shop, and a CRM with a login of its own`,
+  );
+  await old.create();
+  const before = await old.look();
+  say(`${[...before.rows.values()].reduce((sum, rows) => sum + rows, 0).toLocaleString("en")} rows`);
 
-async function demo(database: DemoDatabase, storage: S3Server, mail: MailServer): Promise<void> {
-  step("A sample database: a web shop");
-  const more = await database.create();
-  const before = await database.look();
-  const total = [...before.rows].reduce((sum, [table, n]) => (table === "large objects" ? sum : sum + n), 0);
-  say(`${total.toLocaleString("en")} rows in tables, ${more}`);
-
-  step("Its settings, in a file that only you can read");
+  step("The settings, in a file that only you can read");
   const folder = tempDir("demo");
   const file = join(folder, "demo.env.sh");
   const settings = {
-    SITE_NAME: "web-shop",
-    DATABASE_URL: database.url,
+    DATABASE_URL: old.url,
+    DB_NAMES: "*",
     BACKUP_DIR: join(folder, "backups"),
+    REPORT_FILE: join(folder, "report.html"),
     S3_URL: storage.url,
     S3_BUCKET: await storage.newBucket(),
-    S3_PATH: "shop",
     S3_ACCESS_KEY: storage.key,
     S3_SECRET_KEY: storage.secret,
+    MANIFEST_KEY: "a-secret-key-that-signs-backups",
     ...mail.settings,
+    EMAIL_NOTIFY_MODE: "SUCCESS_AND_FAILURE",
   };
-  writeFileSync(file, settingsFile(settings), { mode: 0o600 });
-  const shown = { ...settings, DATABASE_URL: hidePassword(settings.DATABASE_URL), S3_SECRET_KEY: "********" };
-  say(`$ cat ${file}\n${settingsFile(shown)}`);
-  const script = (name: string, ...args: string[]) => run(`./backup_scripts/${name}`, "--env-file", file, ...args);
+  const write = (all: Record<string, string>) => writeFileSync(file, settingsFile(all), { mode: 0o600 });
+  write(settings);
+  say(settingsFile({ ...settings, DATABASE_URL: hidePassword(old.url), S3_SECRET_KEY: "…", MANIFEST_KEY: "…" }));
+  const script = (...argv: string[]) => run(argv, { BACKUP_ENV_FILE: file });
 
-  step("A backup");
-  await script("backup");
-  await run("ls", "-l", settings.BACKUP_DIR);
-  step("The proof: the backup is restored into a new database, compared to the last row, and the copy is dropped");
-  await script("verify");
-  step("A disaster");
-  await destroy(database);
-  step("The restore");
-  await script("restore", "--yes");
-  await compare(database, before);
+  step("A backup of every database and of the server's logins: locally, and in S3 in the same pass");
+  await script("./backup", "--upload");
+  step("The proof: each backup is restored into a new database and compared to the last row");
+  await script("./verify");
+  await script("./sync");
+  await script("./list");
 
-  step("Off-site: the backup goes to S3");
-  await script("sync");
-  step("A worse disaster: the database and the backup folder");
-  await destroy(database);
-  await run("rm", "-r", settings.BACKUP_DIR);
-  step("The restore from S3");
-  await script("restore", "--from-s3", "--yes");
-  await compare(database, before);
+  step("A disaster: the server is lost, and the backup folder with it");
+  await old.stop();
+  await run(["rm", "-r", settings.BACKUP_DIR]);
 
-  step(`And the mails that told of it all: ${mail.mails.length}; the last one`);
-  const last = mail.mails.at(-1)?.parsed;
-  say(`Subject: ${last?.subject}\n\n${last?.text}`);
+  const fresh = await open();
+  try {
+    step(
+      `A new, empty ${fresh.name} on port ${fresh.port}. DATABASE_URL is changed; one command brings everything back`,
+    );
+    write({ ...settings, DATABASE_URL: fresh.url });
+    await script("./restore", "--all", "--from-s3");
+    step("Is everything back?");
+    compare(before, await fresh.look());
+    say("and the application logs in with its old password:");
+    await run(fresh.application.argv, fresh.application.env);
+  } finally {
+    await fresh.stop();
+  }
+
+  step(`The mails that told of it: ${mail.mails.map(({ parsed }) => `\n   ${parsed.subject}`).join("")}`);
+  say(`\nThe last of them:\n\n${mail.mails.at(-1)?.parsed.text}`);
+  const report = join(tmpdir(), "backup_scripts-demo.html");
+  copyFileSync(settings.REPORT_FILE, report);
+  step(`The report, to be opened in a browser: file://${report}`);
 }
 
-const hidePassword = (url: string) => url.replace(/:[^:@]*@/, ":********@");
+const hidePassword = (url: string) => url.replace(/:[^:@]*@/, ":…@");
 
 const mysql = process.argv.includes("--mysql");
 installPrograms(mysql ? ["mariadbd", "mariadb-install-db", "mariadb-dump", "mariadb"] : ["pg_dump", "psql"]);
-step(`A throw-away ${mysql ? "MariaDB" : "PostgreSQL 15"}, an S3 server and a mail server on this machine`);
-const database = await (mysql ? openMariadbDemo() : openPostgresDemo());
 const storage = startS3Server();
 const mail = await startMailServer({ security: "none" });
-say(`they listen on 127.0.0.1: ${database.port}, ${new URL(storage.url).port} and ${mail.port}`);
 try {
-  await demo(database, storage, mail);
+  await demo(mysql ? openMariadbDemo : openPostgresDemo, storage, mail);
 } finally {
-  await Promise.all([database.stop(), storage.stop(), mail.stop()]);
+  await Promise.all([storage.stop(), mail.stop()]);
 }
 step("The servers and all that they held are removed. What to do next, for your own database");
 say(`cd backup_scripts
 install -m 600 example.env.sh .env.sh     then write your DATABASE_URL into it
 ./backup --dry-run                        checks everything, changes nothing
-./backup                                  takes a backup
-./restore --dry-run                       checks the newest backup
+./backup                                  makes a backup
+./verify                                  proves it
 ./help                                    explains the rest`);
 process.exit(0);

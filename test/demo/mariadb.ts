@@ -2,45 +2,56 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stateOf } from "../support/expect/mysql-oracle.ts";
 import { identifier, literal, startMysql } from "../support/servers/mysql.ts";
-import { counts, type DemoDatabase } from "./database.ts";
-
-const disaster = `
-DROP TABLE invoices, order_lines;
-DROP PROCEDURE close_month;
-DROP VIEW sales_by_month;
-UPDATE customers SET name = 'oops', email = concat('oops', id, '@example.com');
-CREATE TABLE made_by_mistake (id int);`;
+import { counts, crm, databases, type DemoServer, login } from "./database.ts";
 
 const programs = `
-  SELECT 'views', count(*) FROM information_schema.views WHERE table_schema = 'shop'
-  UNION ALL SELECT 'procedures', count(*) FROM information_schema.routines WHERE routine_schema = 'shop'
-  UNION ALL SELECT 'triggers', count(*) FROM information_schema.triggers WHERE trigger_schema = 'shop'
-  UNION ALL SELECT 'events', count(*) FROM information_schema.events WHERE event_schema = 'shop'`;
+  SELECT 'shop: views', count(*) FROM information_schema.views WHERE table_schema = 'shop'
+  UNION ALL SELECT 'shop: procedures', count(*) FROM information_schema.routines WHERE routine_schema = 'shop'
+  UNION ALL SELECT 'shop: triggers', count(*) FROM information_schema.triggers WHERE trigger_schema = 'shop'
+  UNION ALL SELECT 'shop: events', count(*) FROM information_schema.events WHERE event_schema = 'shop'`;
 
-/** A throw-away MariaDB with a web shop. */
-export async function openMariadbDemo(): Promise<DemoDatabase> {
+/** A throw-away MariaDB. */
+export async function openMariadbDemo(): Promise<DemoServer> {
   const server = await startMysql("mariadb");
-  const sql = (text: string) => server.sql("shop", text);
   return {
+    name: "MariaDB",
     port: server.port,
-    url: server.url("shop").replace("mysql:", "mariadb:"),
-    client: "mariadb shop",
-    disaster,
+    url: server.url("mysql").replace("mysql:", "mariadb:"),
+    application: {
+      argv: [
+        "mariadb",
+        "-h127.0.0.1",
+        `-P${server.port}`,
+        `-u${login.user}`,
+        "-Ne",
+        "SELECT count(*) FROM notes",
+        "crm",
+      ],
+      env: { MYSQL_PWD: login.password },
+    },
     async create() {
       await server.createDatabase("shop", readFileSync(join(import.meta.dir, "shop-mariadb.sql"), "utf8"));
-      return "views, triggers, a procedure, an event";
+      const rows = `
+        INSERT INTO contacts SELECT seq, concat('Contact ', seq) FROM seq_1_to_2000;
+        INSERT INTO notes SELECT seq, 1 + seq % 2000, concat('called, ', seq) FROM seq_1_to_10000;`;
+      await server.createDatabase("crm", crm + rows);
+      const user = `${login.user}@'%'`;
+      await server.sql("crm", `CREATE USER ${user} IDENTIFIED BY '${login.password}'; GRANT ALL ON crm.* TO ${user};`);
     },
     async look() {
-      const tables = (await sql("SHOW FULL TABLES WHERE table_type = 'BASE TABLE'")).split("\n");
-      const names = tables.map((line) => line.split("\t")[0] ?? "");
-      const queries = names.map((name) => `SELECT ${literal(name)}, count(*) FROM ${identifier(name)}`);
+      const ofEach = databases.map(async (database) => {
+        const lines = (await server.sql(database, "SHOW FULL TABLES WHERE table_type = 'BASE TABLE'")).split("\n");
+        const names = lines.map((line) => line.split("\t")[0] ?? "");
+        const queries = names.map(
+          (name) => `SELECT ${literal(`${database}: ${name}`)}, count(*) FROM ${identifier(name)}`,
+        );
+        return counts(await server.sql(database, queries.join(" UNION ALL ")), "\t");
+      });
+      const others = counts(await server.sql("shop", programs), "\t");
       return {
-        rows: counts(await sql([...queries, programs].join(" UNION ALL ")), "\t"),
-        state: await stateOf(server, "shop"),
+        rows: new Map([...(await Promise.all(ofEach)).flat(), ...others]),
+        dumps: await Promise.all(databases.map((database) => stateOf(server, database))),
       };
-    },
-    async destroy() {
-      await sql(disaster);
     },
     stop: () => server.stop(),
   };
