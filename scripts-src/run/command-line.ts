@@ -1,6 +1,6 @@
 /** The command line of a script, by yargs. */
 import { distance } from "fastest-levenshtein";
-import yargs from "yargs";
+import yargs, { type Argv } from "yargs";
 import { type Failure, usageFailure } from "../base/errors.ts";
 import type { Script } from "./script.ts";
 import { version } from "../base/version.ts";
@@ -30,7 +30,9 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
       describe: "FILE to read the settings from, instead of .env.sh beside the executable",
     })
     .usage(`Usage: $0 ${script.usage}\n\n${script.summary.replaceAll("\n", " ")}`)
-    .command(`$0 ${script.positionals ?? ""}`.trim(), false, (builder) => script.options(builder))
+    .command(["$0", ...argumentsOf(script).map((name) => `[${name}]`)].join(" "), false, (builder) =>
+      declare(script, builder),
+    )
     .epilogue(exitStatusTable)
     .strict()
     .recommendCommands()
@@ -46,6 +48,18 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
     });
   for (const [command, meaning] of script.examples) parser.example(command, meaning);
   return parser;
+}
+
+const argumentsOf = ({ argument }: Script) => Object.keys(argument ?? {});
+
+function declare(script: Script, builder: Argv): Argv {
+  for (const [name, { describe }] of Object.entries(script.argument ?? {}))
+    builder.positional(name, { type: "string", describe });
+  return builder.options(script.options).check((words) => {
+    const wrong = script.contradiction?.(words);
+    if (wrong !== undefined) throw new Error(wrong);
+    return true;
+  });
 }
 
 /** yargs shows the type of every option, which nobody needs, and puts the common options first. */
@@ -138,8 +152,8 @@ function wrongFlag(parsed: Parsed, argv: readonly string[]): string | undefined 
 }
 
 /** Gives the words behind `--` to the positional that is still free; returns a problem when words are left over. */
-function takePositionals({ positionals }: Script, parsed: Parsed): string | undefined {
-  const name = positionals?.replace(/^\[(.*)\]$/, "$1");
+function takePositionals(script: Script, parsed: Parsed): string | undefined {
+  const [name] = argumentsOf(script);
   const words = parsed._.splice(0).map(String);
   if (name !== undefined && parsed[name] === undefined) parsed[name] = words.shift();
   return words.length > 0 ? unknownArguments(words) : undefined;

@@ -1,9 +1,9 @@
-import type { Argv } from "yargs";
 import type { Logger } from "../base/log.ts";
 import type { Way } from "../notify/notify.ts";
 import type { Facts, LastGood, Outcome } from "../notify/outcome.ts";
 import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { Declared } from "./options.ts";
 
 /** One executable: its usage, its needs, its story. */
 export interface Script<Options extends object = object> {
@@ -12,12 +12,13 @@ export interface Script<Options extends object = object> {
   summary: string;
   /** The words behind the name: `[FILE] [--yes]`. */
   usage: string;
-  /** Its positional arguments in yargs' notation: `[file]`. */
-  positionals?: string;
+  /** Its argument, under its name; it can be left out. */
+  argument?: Declared;
   /** Command lines with what they do. */
   examples: readonly (readonly [command: string, meaning: string])[];
-  /** Declares options and positionals. */
-  options(yargs: Argv): Argv;
+  options: Declared;
+  /** Options that contradict each other, as a sentence: wrong usage. */
+  contradiction?(options: Options): string | undefined;
   needs(options: Options, settings: Settings): readonly Need[];
   /** What it has to say without any settings, whatever is wrong with them (help); undefined: the settings are read, and it acts. */
   answer?(options: Options, home: string): string | undefined | Promise<string>;

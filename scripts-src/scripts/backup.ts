@@ -1,8 +1,8 @@
 /** backup: dump the database, prove that the dump is complete, keep it. */
-import type { Argv } from "yargs";
 import type { Script } from "../run/script.ts";
 import { lastGood } from "../steps/last-good.ts";
-import { type BackupOptions, runBackup } from "../steps/run-backup.ts";
+import { type BackupOptions, backupOptions } from "../steps/options.ts";
+import { runBackup } from "../steps/run-backup.ts";
 import { writeReport } from "../steps/write-report.ts";
 
 export const backup: Script<BackupOptions> = {
@@ -17,21 +17,7 @@ export const backup: Script<BackupOptions> = {
     ["backup --dry-run", "check settings, database, programs, disk and mail; change nothing"],
     ["backup --upload --dry-run", "and S3"],
   ],
-  options: (yargs: Argv) =>
-    yargs
-      .option("upload", { type: "boolean", default: false, describe: "Send the backup to S3 while it is written" })
-      .option("database", {
-        type: "string",
-        array: true,
-        requiresArg: true,
-        describe: "Only these databases of the server, by their names, instead of what DB_NAMES or DB_NAME says",
-      })
-      .option("accept", {
-        type: "boolean",
-        default: false,
-        describe: "Make this backup the new normal after one that was suspicious",
-      })
-      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
+  options: backupOptions,
   needs: ({ upload }) => (upload ? ["database", "storage"] : ["database"]),
   conflicts: ({ upload }, settings) =>
     settings.BACKUP_KEEP_LOCAL || upload

@@ -1,25 +1,24 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
-import type { Argv } from "yargs";
 import { newKeyFile } from "../archive/key-pair.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
 import { testNotice as sendTestNotice } from "../notify/test-notice.ts";
 import { pageFor, type Page } from "../manual/page.ts";
+import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Script } from "../run/script.ts";
 import usages from "../manual/usage.json" with { type: "json" };
 
-interface Options {
-  topic: string | undefined;
-  testNotice: boolean;
-  newKey: boolean;
-}
+const argument = { topic: value("Name of a script, a setting or a chapter") };
+const options = {
+  "test-notice": flag("Send a test message over every configured way, and report the results"),
+  "new-key": flag("Print a new private and public key for encrypted backups, and where to keep them"),
+} as const;
 
-export const help: Script<Options> = {
+export const help: Script<OptionsOf<typeof argument & typeof options>> = {
   name: "help",
   summary: "Explains the scripts and every setting; works without any settings.",
   usage: "[TOPIC | --test-notice | --new-key]",
-  positionals: "[topic]",
   examples: [
     ["help", "everything"],
     ["help restore", "one script"],
@@ -29,19 +28,8 @@ export const help: Script<Options> = {
     ["help --test-notice", "try the settings of mail, webhook and health check; no job runs"],
     ["help --new-key > backup-key.txt", "make a pair of keys for encrypted backups"],
   ],
-  options: (yargs: Argv) =>
-    yargs
-      .positional("topic", { type: "string", describe: "Name of a script, a setting or a chapter" })
-      .option("test-notice", {
-        type: "boolean",
-        default: false,
-        describe: "Send a test message over every configured way, and report the results",
-      })
-      .option("new-key", {
-        type: "boolean",
-        default: false,
-        describe: "Print a new private and public key for encrypted backups, and where to keep them",
-      }),
+  argument,
+  options,
   needs: () => [],
   reports: () => false,
 

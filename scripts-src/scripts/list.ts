@@ -1,23 +1,24 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
-import type { Argv } from "yargs";
 import { resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
+import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups } from "../steps/describe-backups.ts";
 import { describeOneBackup } from "../steps/describe-one-backup.ts";
 import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
-interface Options {
-  name: string | undefined;
-  database: string | undefined;
-  all: boolean;
-  json: boolean;
-  html: string | undefined;
-}
-
 /** How many backups are shown without --all. */
 const newest = 50;
+
+const argument = { name: value("Name of a backup") };
+const options = {
+  database: value("Backups of this database alone"),
+  all: flag(`All backups, not only the newest ${newest}`),
+  json: flag("As JSON; its fields are described in the documentation"),
+  html: value("Write a page with charts into FILE"),
+} as const;
+type Options = OptionsOf<typeof argument & typeof options>;
 
 export const list: Script<Options> = {
   name: "list",
@@ -25,7 +26,6 @@ export const list: Script<Options> = {
     "Shows which backups exist, in BACKUP_DIR and in S3: how old, how large, how many rows, proved when, whose, and what retention\n" +
     "will do with each of them. With NAME: everything about one backup, and the command that restores it.",
   usage: "[NAME] [--database NAME] [--all] [--json] [--html FILE]",
-  positionals: "[name]",
   examples: [
     ["list", "the newest 50 backups, of every database"],
     ["list --database app", "those of one database"],
@@ -33,36 +33,27 @@ export const list: Script<Options> = {
     ["list --html report.html", "a page with charts: 90 days of every database"],
     ["list --all --json", "everything, for a program"],
   ],
-  options: (yargs: Argv) =>
-    yargs
-      .positional("name", { type: "string", describe: "Name of a backup" })
-      .option("database", { type: "string", requiresArg: true, describe: "Backups of this database alone" })
-      .option("all", { type: "boolean", default: false, describe: `All backups, not only the newest ${newest}` })
-      .option("json", {
-        type: "boolean",
-        default: false,
-        describe: "As JSON; its fields are described in the documentation",
-      })
-      .option("html", { type: "string", requiresArg: true, describe: "Write a page with charts into FILE" }),
+  argument,
+  options,
   needs: () => [],
   reports: () => false,
 
   async act(job) {
-    const { options } = job;
-    if (options.html !== undefined) {
-      const path = resolve(options.html);
-      await writePage(job, path, options.database);
+    const { database, all, html, name, json } = job.options;
+    if (html !== undefined) {
+      const path = resolve(html);
+      await writePage(job, path, database);
       return { summary: "", output: path };
     }
-    const found = await findAllBackups(job, options.database, options.all);
-    if (options.name !== undefined)
+    const found = await findAllBackups(job, database, all);
+    if (name !== undefined)
       return showOne(
         job,
-        found.backups.filter(({ name }) => name === options.name?.split("/").at(-1)),
+        found.backups.filter((one) => one.name === name.split("/").at(-1)),
       );
-    const shown = await readBackups(job, options.all ? found.backups : found.backups.slice(0, newest));
+    const shown = await readBackups(job, all ? found.backups : found.backups.slice(0, newest));
     const now = new Date();
-    if (options.json) return { summary: "", output: backupsAsJson(shown, found, now) };
+    if (json) return { summary: "", output: backupsAsJson(shown, found, now) };
     const look = { now, width: Math.min(process.stdout.columns ?? 80, 120), styled: isStyled() };
     const elsewhere = found.backups.length === 0 ? await hints(job, found.places) : [];
     return { summary: "", output: [describeBackups(shown, found, look), ...elsewhere].join("\n") };

@@ -1,5 +1,4 @@
 /** restore: check a backup to its last byte, decide how it can be restored, say so, then do it. */
-import type { Argv } from "yargs";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
@@ -13,10 +12,10 @@ import { describeRestore } from "../steps/describe-restore.ts";
 import { checkLogin, type Target } from "../steps/dry-run-checks.ts";
 import { checkFolderAndLock } from "../steps/lock-folder.ts";
 import { openChosen } from "../steps/open-chosen.ts";
+import { contradictionIn, fileArgument, type RestoreOptions, restoreOptions } from "../steps/options.ts";
 import { planRestore } from "../steps/plan-restore.ts";
 import { planServer, restoreServer } from "../steps/restore-all.ts";
 import { restoreOne } from "../steps/restore-one.ts";
-import { parseTime, type RestoreOptions } from "../steps/restore-options.ts";
 
 export const restore: Script<RestoreOptions> = {
   name: "restore",
@@ -26,7 +25,6 @@ export const restore: Script<RestoreOptions> = {
     "A restore that fails changes nothing. The present state stays as NAME_before_TIME; the last lines say how to take the restore back.",
   usage:
     "[FILE] [--from-s3] [--database NAME | --all] [--before TIME] [--into NAME [--keep-going] | --in-place] [--replace] [--drop-before] [--undo NAME] [--no-owner] [--unsigned] [--yes] [--dry-run]",
-  positionals: "[file]",
   examples: [
     ["restore", "restore the newest backup of the database"],
     ["restore app_2026-01-31_03-00-00.sql.gz", "restore that backup from BACKUP_DIR"],
@@ -39,47 +37,9 @@ export const restore: Script<RestoreOptions> = {
     ["restore --undo app_before_TIME", "MySQL, MariaDB: take that restore back"],
     ["restore --dry-run", "check the backup and compare it with the database; change nothing"],
   ],
-  options: (yargs: Argv) =>
-    yargs
-      .positional("file", {
-        type: "string",
-        describe: "Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path",
-      })
-      .check(checkUsage)
-      .option("from-s3", flag("Fetch the backup from S3"))
-      .option("database", { type: "string", requiresArg: true, describe: "Restore the database NAME of the server" })
-      .option("all", flag("Restore the server's roles that are missing, and the newest backup of every database"))
-      .option("before", {
-        type: "string",
-        requiresArg: true,
-        coerce: (text: string | undefined) => (text === undefined ? undefined : parseTime(text)),
-        describe:
-          "The newest backup made before TIME: 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)",
-      })
-      .option("into", {
-        type: "string",
-        requiresArg: true,
-        describe: "Restore into another database NAME, which is created; the present one is not touched",
-      })
-      .option("keep-going", flag("With --into: go on behind what cannot be loaded, and list it"))
-      .option("in-place", flag("Remove everything from the present database, then load; it is backed up first"))
-      .option("replace", flag("Restore also a backup that lacks tables or rows which the database has"))
-      .option(
-        "drop-before",
-        flag("Drop NAME_before_TIME, the state before the restore, when the restore has succeeded"),
-      )
-      .option("undo", {
-        type: "string",
-        requiresArg: true,
-        describe: "MySQL, MariaDB: take a restore back; NAME is the database (app_before_TIME) that it has kept",
-      })
-      .option("no-owner", flag("Leave out ownership and privileges (MySQL, MariaDB: definers)"))
-      .option("no-safety-backup", flag("In place: do not back up the present state first"))
-      .option("keep-safety-backup", flag("In place: keep that backup (it is always kept)"))
-      .option("swap", flag("Restore beside the present database; this is what happens anyway"))
-      .option("unsigned", flag("Restore the named FILE although MANIFEST_KEY is set and it is not signed with it"))
-      .option("yes", { alias: "y", ...flag("Do not ask") })
-      .option("dry-run", flag("Check everything, change nothing")),
+  argument: fileArgument,
+  options: restoreOptions,
+  contradiction: contradictionIn,
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
   conflicts: ({ all, database }, { DB_NAMES }) =>
     DB_NAMES === undefined || all || database !== undefined
@@ -101,55 +61,6 @@ export const restore: Script<RestoreOptions> = {
     return restoreServer(job, plan);
   },
 };
-
-const flag = (describe: string) => ({ type: "boolean", default: false, describe }) as const;
-
-/** Throws what yargs tells as wrong usage. */
-function checkUsage(words: Record<string, unknown>): true {
-  const {
-    all,
-    database,
-    file,
-    fromS3,
-    before,
-    into,
-    inPlace,
-    swap,
-    keepGoing,
-    dropBefore,
-    noSafetyBackup,
-    keepSafetyBackup,
-    unsigned,
-    undo,
-    dryRun,
-  } = words;
-  const wrong = [
-    [into !== undefined && inPlace, "--into and --in-place contradict each other"],
-    [
-      all && [database, file, into, undo].some((one) => one !== undefined),
-      "--all restores every database: it goes with neither --database, --into, --undo nor a FILE",
-    ],
-    [into === "", "--into: name a database"],
-    [
-      undo !== undefined && [file, before, into, inPlace, dropBefore, dryRun].some(Boolean),
-      "--undo NAME takes a restore back and needs no other option",
-    ],
-    [into !== undefined && dropBefore, "--into replaces nothing: --drop-before has no meaning"],
-    [swap && inPlace, "--swap and --in-place contradict each other"],
-    [dropBefore && inPlace, "--in-place keeps no database: --drop-before has no meaning"],
-    [before !== undefined && file !== undefined, "--before chooses a backup: do not name a FILE too"],
-    [
-      keepGoing && into === undefined,
-      "--keep-going needs --into NAME: the present database gets complete backups alone",
-    ],
-    [noSafetyBackup && keepSafetyBackup, "--keep-safety-backup and --no-safety-backup contradict each other"],
-    [unsigned && file === undefined, "--unsigned: name the backup that is to be restored unsigned"],
-    [typeof file === "string" && file.startsWith("s3://") && !fromS3, `${String(file)} lies in S3: add --from-s3`],
-  ] as const;
-  const found = wrong.find(([is]) => is);
-  if (found) throw new Error(found[1]);
-  return true;
-}
 
 /** What a dry run looks at. */
 function restoreChecks(job: Job<RestoreOptions>): Check[] {

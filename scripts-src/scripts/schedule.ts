@@ -1,5 +1,4 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL. */
-import type { Argv } from "yargs";
 import { Failure, messageOf } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
 import type { Outcome } from "../notify/outcome.ts";
@@ -7,6 +6,7 @@ import { prepareFolder } from "../places/folder.ts";
 import { attempt } from "../run/attempt.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
+import { flag, type OptionsOf } from "../run/options.ts";
 import type { Job, Script } from "../run/script.ts";
 import { dutiesOf } from "../scheduling/duties.ts";
 import { startOf, type State } from "../scheduling/health.ts";
@@ -20,17 +20,20 @@ import { checkHealth } from "../steps/check-health.ts";
 import { lastGood } from "../steps/last-good.ts";
 import { newestInBucket } from "../steps/newest-in-bucket.ts";
 import { openOutbox, type Outbox } from "../steps/outbox.ts";
-import { backupChecks, type BackupOptions, runBackup } from "../steps/run-backup.ts";
+import type { BackupOptions } from "../steps/options.ts";
+import { backupChecks, runBackup } from "../steps/run-backup.ts";
 import { beginProofs, proofChecks, readProofTicks } from "../steps/scheduled-proofs.ts";
 import { tryOut } from "../steps/try-out.ts";
 import { writeReport } from "../steps/write-report.ts";
 
-interface Options {
-  check: boolean;
-  dryRun: boolean;
-}
+const options = {
+  check: flag(
+    "Compare the age of the last good backup with BACKUP_INTERVAL, of the last proof with VERIFY_INTERVAL; change nothing",
+  ),
+  "dry-run": flag("Check everything, change nothing"),
+} as const;
 
-export const schedule: Script<Options> = {
+export const schedule: Script<OptionsOf<typeof options>> = {
   name: "schedule",
   summary:
     "Runs backup --upload at every tick of BACKUP_INTERVAL, and verify at every tick of VERIFY_INTERVAL, until it is stopped.",
@@ -40,15 +43,7 @@ export const schedule: Script<Options> = {
     ["schedule --check", "are the last good backup and the last proof as recent as they should be? exit status 0 or 1"],
     ["schedule --dry-run", "check everything a run needs; change nothing"],
   ],
-  options: (yargs: Argv) =>
-    yargs
-      .option("check", {
-        type: "boolean",
-        default: false,
-        describe:
-          "Compare the age of the last good backup with BACKUP_INTERVAL, of the last proof with VERIFY_INTERVAL; change nothing",
-      })
-      .option("dry-run", { type: "boolean", default: false, describe: "Check everything, change nothing" }),
+  options,
   needs: () => ["database", "storage", "schedule"],
   conflicts: (_, settings) =>
     intervals.flatMap((name) => (settings[name] === undefined ? [] : problemsOf(() => readTicks(settings, name)))),

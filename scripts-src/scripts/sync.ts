@@ -1,8 +1,8 @@
 /** sync: bring S3 up to date with the local backups. */
-import type { Argv } from "yargs";
 import { counted } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
+import { flag, type OptionsOf } from "../run/options.ts";
 import type { Job, Script } from "../run/script.ts";
 import { backupFolder } from "../steps/backup-folder.ts";
 import { checkNotices } from "../steps/check-notices.ts";
@@ -13,9 +13,8 @@ import { planWithCli, sendWithCli } from "../steps/send-with-cli.ts";
 import { planWithSdk, sendWithSdk } from "../steps/send-with-sdk.ts";
 import { writeReport } from "../steps/write-report.ts";
 
-interface Options {
-  dryRun: boolean;
-}
+const options = { "dry-run": flag("Check everything, print the plan, change nothing") } as const;
+type Options = OptionsOf<typeof options>;
 
 export const sync: Script<Options> = {
   name: "sync",
@@ -29,12 +28,7 @@ export const sync: Script<Options> = {
     ["sync --dry-run", "check folder, S3 and mail; print what would be uploaded and deleted; change nothing"],
     ["REMOTE_S3_DELETE=true sync", "also delete from S3 what no longer exists locally"],
   ],
-  options: (yargs: Argv) =>
-    yargs.option("dry-run", {
-      type: "boolean",
-      default: false,
-      describe: "Check everything, print the plan, change nothing",
-    }),
+  options,
   needs: () => ["storage"],
   conflicts: (_, settings) =>
     settings.SYNC_CLIENT === "aws-cli" && settings.S3_URL && settings.S3_FORCE_PATH_STYLE === false

@@ -7,7 +7,7 @@ import type { Job } from "../run/script.ts";
 import type { Planned } from "./plan-restore.ts";
 import { restoreCommand } from "./restore-command.ts";
 import { propertiesOf } from "./properties.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 import { takeSafetyBackup } from "./safety-backup.ts";
 
 /** Throws `Failure`. */

@@ -10,7 +10,7 @@ import type { Job } from "../run/script.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { tellOwner } from "./find-backup.ts";
 import { tellOrigin } from "./open-chosen.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /** What the backup holds. Throws `Failure`. */
 export async function checkBackup(

@@ -1,7 +1,7 @@
 /** What a restore is going to do, in words: the question on a terminal, a line of the log, the dry run. */
 import { bytesText, counted } from "../base/text.ts";
 import type { Planned, Way } from "./plan-restore.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /** One sentence after the other, each ends without a full stop. */
 export function describeRestore(planned: Planned, options: RestoreOptions): string {

@@ -12,7 +12,7 @@ import { openStorage } from "../storage/open.ts";
 import { backupFolder } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf, identityWithoutServer } from "./identity.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
 type Choice = Pick<RestoreOptions, "file" | "before"> & { unproved?: boolean };

@@ -16,7 +16,7 @@ import type { Job } from "../run/script.ts";
 import { proofSpool } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { findLocal, findRemote } from "./find-backup.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & { unproved?: boolean };
 

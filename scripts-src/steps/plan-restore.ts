@@ -7,7 +7,7 @@ import type { Connected, Contents } from "../database/database.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder } from "./backup-folder.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /**
  * `new`: the database does not exist and is created. `fill`: it is empty and is filled. `beside`: a new database is exchanged for the

@@ -17,7 +17,7 @@ import { openStorage } from "../storage/open.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { inDatabase } from "./choose-databases.ts";
 import { eachDatabase } from "./each-database.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./restore-roles.ts";
 

@@ -11,7 +11,7 @@ import { describeRestore } from "./describe-restore.ts";
 import { lockFolder } from "./lock-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import { planRestore } from "./plan-restore.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 import { undoRestore } from "./undo-restore.ts";
 
 /** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */

@@ -9,7 +9,7 @@ import type { Job } from "../run/script.ts";
 import { lookAtFolder, prepareFolder } from "../places/folder.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { openChosen } from "./open-chosen.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /** Where a copy from S3 lies while it is read. A dry run makes no folder. */
 async function copyFolder(job: Job<RestoreOptions>): Promise<string> {

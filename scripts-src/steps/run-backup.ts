@@ -1,4 +1,5 @@
 /** A run of `backup`, by hand or scheduled, of one database or of several: lock, sweep, take the backup, retention. */
+import type { BackupOptions } from "./options.ts";
 import { bytesText } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { messageOf, Failure } from "../base/errors.ts";
@@ -19,15 +20,6 @@ import { eachDatabase, Unreachable } from "./each-database.ts";
 import { type Places, pruneAll } from "./prune.ts";
 import { targetsOf } from "./targets.ts";
 import { takeBackup } from "./take-backup.ts";
-
-export interface BackupOptions {
-  upload: boolean;
-  /** Only these of the server's databases. */
-  database: string[] | undefined;
-  /** Takes what it finds as the new normal. */
-  accept: boolean;
-  dryRun: boolean;
-}
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */
 export async function runBackup(job: Job<BackupOptions>): Promise<Result> {

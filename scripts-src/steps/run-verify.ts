@@ -19,17 +19,8 @@ import { checkNotices } from "./check-notices.ts";
 import { checkLogin, type Target } from "./dry-run-checks.ts";
 import { eachDatabase } from "./each-database.ts";
 import { type ChosenBackup, openChosen } from "./open-chosen.ts";
+import type { VerifyOptions } from "./options.ts";
 import { verifyBackup } from "./verify-backup.ts";
-
-export interface VerifyOptions {
-  file: string | undefined;
-  fromS3: boolean;
-  /** One of the server's databases. */
-  database: string | undefined;
-  /** All of them. */
-  all: boolean;
-  dryRun: boolean;
-}
 
 /** Proves a backup of the database, or with DB_NAMES one of each of them. Throws `Failure`. */
 export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {

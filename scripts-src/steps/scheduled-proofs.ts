@@ -10,7 +10,8 @@ import { nextTicks, readTicks, type Ticks, timeText } from "../scheduling/ticks.
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";
 import type { Outbox } from "./outbox.ts";
-import { checkProver, runVerify, type VerifyOptions } from "./run-verify.ts";
+import type { VerifyOptions } from "./options.ts";
+import { checkProver, runVerify } from "./run-verify.ts";
 
 /** Undefined without VERIFY_INTERVAL. Throws as `readTicks` does. */
 export const readProofTicks = (settings: Settings): Ticks | undefined =>

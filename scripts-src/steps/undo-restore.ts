@@ -4,7 +4,7 @@ import type { Connected } from "../database/database.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import type { Job } from "../run/script.ts";
 import { restoreCommand } from "./restore-command.ts";
-import type { RestoreOptions } from "./restore-options.ts";
+import type { RestoreOptions } from "./options.ts";
 
 /** Returns the last word. Throws `Failure`. */
 export async function undoRestore(job: Job<RestoreOptions>, database: Connected, before: string): Promise<string> {

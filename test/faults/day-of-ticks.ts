@@ -59,7 +59,7 @@ const script: Script = {
   summary: "",
   usage: "",
   examples: [],
-  options: (yargs) => yargs,
+  options: {},
   needs: () => [],
   reports: () => false,
   async act({ signal }) {

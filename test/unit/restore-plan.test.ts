@@ -1,7 +1,7 @@
 /** Which way a restore goes, by what was asked for and what is possible. */
 import { describe, expect, test } from "bun:test";
 import { decideWay, partialProblems } from "../../scripts-src/steps/plan-restore.ts";
-import { parseTime } from "../../scripts-src/steps/restore-options.ts";
+import { parseTime } from "../../scripts-src/steps/options.ts";
 
 const free = { problems: [], createProblems: [], besideProblems: [], inPlaceProblems: [], fillsEmpty: false };
 const full = { exists: true, empty: false };

@@ -1,0 +1,90 @@
+/** What a person can ask of backup, restore and verify. */
+import { flag, type OptionsOf, value } from "../run/options.ts";
+
+const file = { file: value("Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path") };
+
+export const backupOptions = {
+  upload: flag("Send the backup to S3 while it is written"),
+  database: {
+    ...value("Only these databases of the server, by their names, instead of what DB_NAMES or DB_NAME says"),
+    array: true,
+  },
+  accept: flag("Make this backup the new normal after one that was suspicious"),
+  "dry-run": flag("Check everything, change nothing"),
+} as const;
+export type BackupOptions = OptionsOf<typeof backupOptions>;
+
+export const verifyOptions = {
+  "from-s3": flag("Fetch the backup from S3"),
+  database: value("Prove the newest backup of the database NAME"),
+  all: flag("Prove a backup of every database of the server"),
+  "dry-run": flag("Read the backup to its end; change nothing"),
+} as const;
+export type VerifyOptions = OptionsOf<typeof file & typeof verifyOptions>;
+
+export const restoreOptions = {
+  "from-s3": flag("Fetch the backup from S3"),
+  database: value("Restore the database NAME of the server"),
+  all: flag("Restore the server's roles that are missing, and the newest backup of every database"),
+  before: {
+    ...value("The newest backup made before TIME: 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)"),
+    coerce: (text: string | undefined) => (text === undefined ? undefined : parseTime(text)),
+  },
+  into: value("Restore into another database NAME, which is created; the present one is not touched"),
+  "keep-going": flag("With --into: go on behind what cannot be loaded, and list it"),
+  "in-place": flag("Remove everything from the present database, then load; it is backed up first"),
+  replace: flag("Restore also a backup that lacks tables or rows which the database has"),
+  "drop-before": flag("Drop NAME_before_TIME, the state before the restore, when the restore has succeeded"),
+  undo: value("MySQL, MariaDB: take a restore back; NAME is the database (app_before_TIME) that it has kept"),
+  "no-owner": flag("Leave out ownership and privileges (MySQL, MariaDB: definers)"),
+  "no-safety-backup": flag("In place: do not back up the present state first"),
+  "keep-safety-backup": flag("In place: keep that backup (it is always kept)"),
+  swap: flag("Restore beside the present database; this is what happens anyway"),
+  unsigned: flag("Restore the named FILE although MANIFEST_KEY is set and it is not signed with it"),
+  yes: { ...flag("Do not ask"), alias: "y" },
+  "dry-run": flag("Check everything, change nothing"),
+} as const;
+export type RestoreOptions = OptionsOf<typeof file & typeof restoreOptions>;
+
+/** The argument of restore and verify. */
+export const fileArgument = file;
+
+/** `2026-01-31` or `2026-01-31T18:00`, in UTC or with an offset. Throws an `Error` that yargs reports as wrong usage. */
+export function parseTime(text: string): Date {
+  const found = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
+  const time = new Date(found ? `${found[1]}T${found[2] ?? "00:00"}${found[3] ?? "Z"}` : text);
+  if (found && !Number.isNaN(time.getTime())) return time;
+  throw new Error(`${text} is no time: write 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)`);
+}
+
+/** What contradicts itself in a restore's options, as a sentence. */
+export function contradictionIn(words: RestoreOptions): string | undefined {
+  const { all, database, file: name, fromS3, before, into, inPlace, dropBefore, unsigned, undo } = words;
+  const rules: readonly (readonly [boolean, string])[] = [
+    [into !== undefined && inPlace, "--into and --in-place contradict each other"],
+    [
+      all && [database, name, into, undo].some((one) => one !== undefined),
+      "--all restores every database: it goes with neither --database, --into, --undo nor a FILE",
+    ],
+    [into === "", "--into: name a database"],
+    [
+      undo !== undefined && [name, before, into, inPlace, dropBefore, words.dryRun].some(Boolean),
+      "--undo NAME takes a restore back and needs no other option",
+    ],
+    [into !== undefined && dropBefore, "--into replaces nothing: --drop-before has no meaning"],
+    [words.swap && inPlace, "--swap and --in-place contradict each other"],
+    [dropBefore && inPlace, "--in-place keeps no database: --drop-before has no meaning"],
+    [before !== undefined && name !== undefined, "--before chooses a backup: do not name a FILE too"],
+    [
+      words.keepGoing && into === undefined,
+      "--keep-going needs --into NAME: the present database gets complete backups alone",
+    ],
+    [
+      words.noSafetyBackup && words.keepSafetyBackup,
+      "--keep-safety-backup and --no-safety-backup contradict each other",
+    ],
+    [unsigned && name === undefined, "--unsigned: name the backup that is to be restored unsigned"],
+    [name?.startsWith("s3://") === true && !fromS3, `${name} lies in S3: add --from-s3`],
+  ];
+  return rules.find(([breaks]) => breaks)?.[1];
+}
