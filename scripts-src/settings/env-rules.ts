@@ -72,5 +72,7 @@ function missingDatabase(settings: Settings, broken: ReadonlySet<SettingName>): 
   if (settings.DATABASE_URL || settings.POSTGRES_CONNECTION_STRING || settings.DB_NAME || settings.DB_NAMES) return [];
   if (databaseNames.some((name) => broken.has(name))) return [];
   if (parts.some((name) => name !== "DB_TYPE" && settings[name] !== undefined)) return [describe("DB_NAME")];
-  return ["DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and so on: The database."];
+  return [
+    "DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and DB_PASSWORD: the database to work with",
+  ];
 }

@@ -20,26 +20,30 @@ export async function eachDatabase<O extends object>(
 ): Promise<Result> {
   const outcomes: DatabaseOutcome[] = [];
   const output: string[] = [];
-  const hints = new Set<string>();
   job.facts.databases = outcomes;
-  const attempt = async (database: ChosenDatabase, at: number, last: boolean) => {
+  const hints: string[][] = [];
+  const attempt = async (database: ChosenDatabase, at: number) => {
     job.asked.throwIfAborted();
     const { outcome, result, failure } = await attemptOne(job, database, act);
     outcomes[at] = outcome;
     if (result?.output) output.push(result.output);
-    if (last) for (const hint of failure?.hints ?? []) hints.add(hint);
+    hints[at] = [...(failure?.hints ?? [])];
   };
-  for (const [at, database] of chosen.entries()) await attempt(database, at, !twice);
+  for (const [at, database] of chosen.entries()) await attempt(database, at);
   // what one database lacked at first, another may have brought
-  for (const [at, database] of twice ? chosen.entries() : [])
-    if (outcomes[at]?.status === "failure") await attempt(database, at, true);
+  const again = twice && outcomes.some(({ status }) => status !== "failure");
+  for (const [at, database] of again ? chosen.entries() : []) {
+    if (outcomes[at]?.status !== "failure") continue;
+    job.log.info(`${database.name} is tried a second time`);
+    await attempt(database, at);
+  }
   const failed = outcomes.filter(({ status }) => status === "failure");
   const text = { output: output.join("\n") };
   if (failed.length === 0)
     return { summary: `${job.script} done: ${counted(outcomes.length, "database")}`, ...(text.output && text) };
   const names = failed.map(({ database }) => database).join(", ");
   throw new Failure(`${failed.length} of ${counted(outcomes.length, "database")} failed: ${names}`, {
-    hints: [...hints],
+    hints: [...new Set(hints.flat())],
     ...(text.output && text),
   });
 }

@@ -56,7 +56,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
     ...kept.map(
       (name) => `${name}: holds data and stays as it is; --replace, or restore --database ${name}, exchanges it`,
     ),
-    estimate(lines.map(({ restoreMs }) => restoreMs)),
+    ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
   return { roles, databases, kept, description };
 }
@@ -95,12 +95,13 @@ const readProof = async (job: Job, place: Place, name: string) =>
     () => undefined,
   );
 
-function estimate(times: readonly (number | undefined)[]): string {
+function estimate(times: readonly (number | undefined)[]): string[] {
   const known = times.filter((time) => time !== undefined);
-  if (known.length === 0) return "how long it takes is not known: none of these databases was proved (verify)";
+  if (times.length === 0) return [];
+  if (known.length === 0) return ["how long it takes is not known: none of these databases was proved (verify)"];
   const rest = times.length - known.length;
   const more = rest > 0 ? `, and ${counted(rest, "database")} that no proof was made of` : "";
-  return `by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`;
+  return [`by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`];
 }
 
 /** Carries the plan out. One that fails does not stop the others and is tried once more at the end. Throws `Failure`. */
@@ -109,14 +110,17 @@ export async function restoreServer(job: Job<RestoreOptions>, { roles, databases
   for (const name of kept) job.warn(`${name} holds data and was left as it is`);
   const chosen = databases.map((name) => ({ name, named: true }));
   const tell = async (description: string) => job.log.info(description);
-  const table = () => databaseTable(databaseRows(job.facts.databases ?? []));
+  const table = () => {
+    const rows = databaseRows(job.facts.databases ?? []);
+    return rows.length > 0 ? { output: databaseTable(rows) } : {};
+  };
   const restore = async (one: Job<RestoreOptions>) => ({ summary: await restoreOne(one, tell) });
   const result = await eachDatabase(job, chosen, restore, { twice: true }).catch((error: unknown) => {
     job.signal.throwIfAborted();
     return error;
   });
   for (const refused of (await roles?.plan.grant()) ?? []) job.warn(`not restored: ${refused}`);
-  if (!(result instanceof Error)) return { summary: (result as Result).summary, output: table() };
+  if (!(result instanceof Error)) return { summary: (result as Result).summary, ...table() };
   const { hints = [] } = result instanceof Failure ? result : {};
-  throw new Failure(messageOf(result), { hints, output: table(), cause: result });
+  throw new Failure(messageOf(result), { hints, ...table(), cause: result });
 }

@@ -24,8 +24,8 @@ import { askTarget, type PostgresTarget } from "./target.ts";
 
 /** Functions, checks and triggers of a dump run while it is loaded. */
 const allRights =
-  "the login is a superuser, so SQL that the file holds can do anything on the server, and the file is not known to be our own: " +
-  "better restore as the owner of the database (DB_USER)";
+  "the login is a superuser, so the SQL in this backup can do anything on the server, and no signature (MANIFEST_KEY) shows who made it. " +
+  "If others can write to the place it comes from, restore as the owner of the database (DB_USER)";
 
 interface Ways {
   /** How many sessions load side by side. */
