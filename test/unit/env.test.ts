@@ -384,7 +384,7 @@ const missing = (environment: Record<string, string>, needs: ("database" | "stor
 describe("missing settings", () => {
   test("are listed at once, each with what it is for", () => {
     expect(missing({ EMAIL_NOTIFY_MODE: "FAILURE_ONLY" }, ["database", "storage", "schedule"])).toEqual([
-      "DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and so on",
+      "DATABASE_URL, or POSTGRES_CONNECTION_STRING, or DB_NAME with DB_HOST, DB_USER and DB_PASSWORD",
       "S3_BUCKET",
       "BACKUP_INTERVAL",
       "EMAIL_FROM",
