@@ -11,7 +11,6 @@ export const armorStart = "-----BEGIN AGE ENCRYPTED FILE-----";
 export const chunkBytes = 65_536;
 export const tagBytes = 16;
 export const nonceBytes = 16;
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Loaded when something is encrypted: it takes 30 ms. */
 export const library = () => import("age-encryption");
@@ -30,26 +29,4 @@ export function algorithm(counter: number, last: boolean) {
   view.setUint32(7, counter % 2 ** 32);
   iv[11] = Number(last);
   return { name: "ChaCha20-Poly1305", iv };
-}
-
-/** Cuts `source` into chunks of one size; the last one may be shorter, and is empty only when it is the only one. */
-export async function* inChunks(
-  source: AsyncIterable<Uint8Array>,
-  bytes: number,
-): AsyncGenerator<{ chunk: Bytes; last: boolean }> {
-  let chunk: Bytes = new Uint8Array(bytes);
-  let filled = 0;
-  for await (const block of source)
-    for (let rest = block; rest.byteLength > 0;) {
-      if (filled === bytes) {
-        yield { chunk, last: false };
-        chunk = new Uint8Array(bytes);
-        filled = 0;
-      }
-      const part = rest.subarray(0, bytes - filled);
-      chunk.set(part, filled);
-      filled += part.byteLength;
-      rest = rest.subarray(part.byteLength);
-    }
-  yield { chunk: chunk.subarray(0, filled), last: true };
 }

@@ -4,7 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 import { usageFailure } from "../base/errors.ts";
-import { gzipLane, zstdLane, type Block, type Lane } from "./lanes.ts";
+import { type Block, inBlocks } from "./blocks.ts";
+import { gzipLane, zstdLane, type Lane } from "./lanes.ts";
 import type { Compression } from "./name.ts";
 
 interface CompressOptions {
@@ -57,7 +58,7 @@ async function* packInLanes(
   const underway: Promise<Block>[] = [];
   let count = 0;
   try {
-    for await (const block of inBlocks(source, blockBytes, spare)) {
+    for await (const { block } of inBlocks(source, blockBytes, spare)) {
       const lane = (lanes[count++ % jobs] ??= openLane());
       const packed = lane.pack(block, (emptied) => spare.push(new Uint8Array(emptied.buffer)));
       packed.catch(() => {}); // thrown when its turn to be read comes
@@ -74,25 +75,4 @@ async function* packInLanes(
 async function* next(underway: Promise<Block>[]): AsyncGenerator<Block> {
   const packed = await underway.shift();
   if (packed) yield packed;
-}
-
-/** Copies chunks of any size into blocks of one size, into spare ones where there are; at least one block, if empty. */
-async function* inBlocks(source: AsyncIterable<Uint8Array>, bytes: number, spare: Block[]): AsyncGenerator<Block> {
-  let block = new Uint8Array(bytes);
-  let filled = 0;
-  let full = 0;
-  for await (const chunk of source) {
-    for (let rest = chunk; rest.byteLength > 0;) {
-      const part = rest.subarray(0, bytes - filled);
-      block.set(part, filled);
-      filled += part.byteLength;
-      rest = rest.subarray(part.byteLength);
-      if (filled < bytes) continue;
-      full++;
-      yield block;
-      block = spare.pop() ?? new Uint8Array(bytes);
-      filled = 0;
-    }
-  }
-  if (filled > 0 || full === 0) yield block.subarray(0, filled);
 }

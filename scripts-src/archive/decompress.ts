@@ -2,6 +2,8 @@
 import { ReadableStream } from "node:stream/web";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { foreignBytes, refuseForeign } from "../base/foreign-files.ts";
+import { damaged } from "./damaged.ts";
+import { headFirst } from "./blocks.ts";
 import type { Compression } from "./name.ts";
 
 interface DecompressOptions {
@@ -25,19 +27,29 @@ export async function* decompress(
   source: AsyncIterable<Uint8Array>,
   { name, uncompressedBytes = Infinity }: DecompressOptions,
 ): AsyncGenerator<Uint8Array> {
-  const input = await openInput(source);
+  await using file = headFirst(source, (start) => start.length >= foreignBytes);
+  const head = (await file.next()).value as Uint8Array;
+  let broken: { error: unknown } | undefined;
+  async function* input() {
+    yield head;
+    try {
+      yield* file;
+    } catch (error) {
+      broken = { error };
+      throw error;
+    }
+  }
   try {
-    const compression = compressionOf(input.head, name);
+    const compression = compressionOf(head, name);
     let bytes = 0;
-    for await (const block of compression === "none" ? input.all() : unpack(input.all(), compression)) {
+    for await (const block of compression === "none" ? input() : unpack(input(), compression)) {
       bytes += block.byteLength;
       if (bytes > uncompressedBytes) throw damaged(name, `it holds more than the ${uncompressedBytes} bytes it should`);
       yield block;
     }
   } catch (error) {
-    throw input.error() ?? (error instanceof Failure ? error : damaged(name, explain(error)));
-  } finally {
-    await input.close();
+    if (broken) throw broken.error;
+    throw error instanceof Failure ? error : damaged(name, explain(error));
   }
 }
 
@@ -50,11 +62,6 @@ function compressionOf(head: Uint8Array, name: string): Compression {
     throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
   return "none";
 }
-
-const damaged = (name: string, cause: string) =>
-  new Failure(`${name} is damaged: ${cause}`, {
-    hints: ["restore another backup, or fetch this one again from where it was copied"],
-  });
 
 function explain(error: unknown): string {
   const message = messageOf(error);
@@ -78,42 +85,4 @@ async function* unpack(source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd
   } finally {
     await output.cancel().catch(() => {}); // whoever leaves early does not want to hear of the rest
   }
-}
-
-interface Input {
-  /** The first bytes, fewer than `foreignBytes` only when there are no more. */
-  head: Uint8Array;
-  /** Everything, the head again included. */
-  all(): AsyncGenerator<Uint8Array>;
-  /** What the source threw. */
-  error(): unknown;
-  close(): Promise<void>;
-}
-
-/** Looks at the start of a source and keeps its own errors apart from those of decompressing. */
-async function openInput(source: AsyncIterable<Uint8Array>): Promise<Input> {
-  const reader = source[Symbol.asyncIterator]();
-  let thrown: unknown;
-  const next = async (): Promise<Uint8Array | undefined> => {
-    try {
-      const { done, value } = await reader.next();
-      return done ? undefined : value;
-    } catch (error) {
-      thrown = error;
-      throw error;
-    }
-  };
-  const first: Uint8Array[] = [];
-  const head = () => Buffer.concat(first.map((chunk) => chunk.subarray(0, foreignBytes))).subarray(0, foreignBytes);
-  for (let chunk = await next(); chunk; chunk = head().length < foreignBytes ? await next() : undefined)
-    first.push(chunk);
-  return {
-    head: head(),
-    async *all() {
-      yield* first.splice(0);
-      for (let chunk = await next(); chunk; chunk = await next()) yield chunk;
-    },
-    error: () => thrown,
-    close: async () => void (await reader.return?.()),
-  };
 }

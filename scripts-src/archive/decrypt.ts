@@ -1,6 +1,7 @@
 /** Decrypts a backup with the key in AGE_IDENTITY_FILE. */
 import { gunzipSync } from "node:zlib";
 import { Failure, messageOf } from "../base/errors.ts";
+import { damaged } from "./damaged.ts";
 import { type Keys, readIdentities } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 import { NoKeyFits, unseal } from "./unseal.ts";
@@ -54,6 +55,3 @@ const largestJson = 64 * 1_048_576;
 
 const opens = ({ encryptedTo }: Partial<Manifest> = {}) =>
   encryptedTo === undefined ? "the private key" : `the private key of ${encryptedTo.join(" or ")}`;
-
-export const damaged = (path: string, why: string): Failure =>
-  new Failure(`${path} is damaged: ${why}`, { hints: ["nothing was changed; restore another backup"] });

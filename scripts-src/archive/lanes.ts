@@ -1,8 +1,7 @@
 /** Lanes compress blocks one after the other, away from the main thread; several work side by side. */
 import { Failure } from "../base/errors.ts";
+import type { Block } from "./blocks.ts";
 import type { GzipAnswer, GzipOrder } from "./gzip-worker.ts";
-
-export type Block = Uint8Array<ArrayBuffer>;
 
 export interface Lane {
   /** Compresses a block; takes it over, and hands its memory back for the next one. */

@@ -1,7 +1,8 @@
 /** Encryption to public keys: files that the stock program `age` decrypts. */
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { algorithm, chunkBytes, inChunks, library, nonceBytes, payloadKey, tagBytes } from "./age.ts";
+import { algorithm, chunkBytes, library, nonceBytes, payloadKey, tagBytes } from "./age.ts";
+import { inBlocks } from "./blocks.ts";
 
 /** The encrypted form of `source`, as it comes: each of the `recipients` can decrypt it. */
 export async function* seal(
@@ -22,8 +23,8 @@ export async function* seal(
   yield nonce;
   const key = await payloadKey(fileKey, nonce);
   let counter = 0;
-  for await (const { chunk, last } of inChunks(source, chunkBytes))
-    yield new Uint8Array(await crypto.subtle.encrypt(algorithm(counter++, last), key, chunk));
+  for await (const { block, last } of inBlocks(source, chunkBytes))
+    yield new Uint8Array(await crypto.subtle.encrypt(algorithm(counter++, last), key, block));
 }
 
 /**
