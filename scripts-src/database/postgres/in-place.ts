@@ -5,7 +5,7 @@ import type { Contents } from "../database.ts";
 import type { Loaded } from "../restoring.ts";
 import { qualified } from "./contents.ts";
 import type { LoadFilter } from "./filter.ts";
-import { ownPath } from "./lane.ts";
+import { isMissing, ownPath } from "./lane.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
 import { statementCheck } from "./kinds.ts";
 import { counting, literal } from "./names.ts";
@@ -51,11 +51,11 @@ export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace):
   } catch (error) {
     const { signal, log } = how.connection;
     signal.throwIfAborted();
-    const again = new RegExp(`${words.aborted}[^]*does not exist`);
-    if (!(error instanceof Failure) || !again.test(error.message)) throw error;
+    const undone = error instanceof Failure && error.message.includes(words.aborted);
+    if (!undone || !isMissing(error)) throw error;
     log.info("a name was not found with the dump's search_path; trying again with the database's own");
-    return loadOnce(sql, how, ownPath).catch(() => {
-      throw error;
+    return loadOnce(sql, how, ownPath).catch((second: unknown) => {
+      throw isMissing(second) ? error : second;
     });
   }
 }

@@ -2,6 +2,7 @@
  * One of the sessions of a load. What it is given is carried out in short transactions; what the server has not confirmed yet is kept,
  * so that after an error everything but the faulty statement can be repeated, and that one be tried in another way.
  */
+import { messageOf } from "../../base/errors.ts";
 import type { Session } from "./session.ts";
 
 /** A statement, or a COPY with rows of one table. */
@@ -30,6 +31,8 @@ export interface Course {
   loaded(table: string, rows: number): void;
   /** Last resort for a unit that failed in every way: true when the load goes on without it. */
   skips(unit: Unit, error: unknown): boolean;
+  /** True when a unit that failed in every way is tried again later, after the rows of other tables. */
+  postpones(unit: Unit, settings: SessionSettings, error: unknown): boolean;
   /** Cuts a unit in two, so that what is good of it can be saved. */
   halve(unit: Unit): [Unit, Unit] | undefined;
 }
@@ -55,6 +58,11 @@ interface Sent {
   session: Session;
   answers: Promise<number[]>;
 }
+
+/** The server does not know a name: with the dump's empty search_path, that says little about what is wrong. */
+export const isMissing = (error: unknown): boolean => /does not exist/.test(messageOf(error));
+
+const errorOf = ({ answers }: Sent): Promise<unknown> => answers.catch((error: unknown) => error);
 
 export class Lane {
   readonly #course: Course;
@@ -86,6 +94,13 @@ export class Lane {
     this.#batch.units.push(unit);
     this.#batch.bytes += unit.bytes;
     if (this.#batch.bytes >= batchBytes || this.#batch.units.length >= batchUnits) this.flush();
+  }
+
+  /** A unit that was postponed, with the settings that it had. */
+  again(unit: Unit, settings: SessionSettings): void {
+    this.flush();
+    this.#batch = { units: [unit], bytes: unit.bytes, settings };
+    this.flush();
   }
 
   /** Hands over what was added. */
@@ -200,14 +215,22 @@ export class Lane {
     }
   }
 
-  /** With the dump's search_path, then with the database's own; then its halves; then without it, where that is allowed. */
+  /**
+   * With the dump's search_path, then with the database's own; then later; then its halves; then without it, where that is allowed.
+   */
   async #try(unit: Unit, settings: SessionSettings): Promise<void> {
     const first = this.#send([unit], settings);
     if (await this.#succeeded([unit], first)) return;
-    if (await this.#succeeded([unit], this.#send([unit], settings, ownPath))) return;
+    const second = this.#send([unit], settings, ownPath);
+    if (await this.#succeeded([unit], second)) return;
+    const [hidden, error] = [await errorOf(first), await errorOf(second)];
+    if (this.#course.postpones(unit, settings, error)) return;
     const halves = this.#course.halve(unit);
     if (halves) for (const half of halves) await this.#try(half, settings);
-    else if (!this.#course.skips(unit, await first.answers.catch((error: unknown) => error))) await first.answers;
+    else {
+      const cause = isMissing(error) ? hidden : error;
+      if (!this.#course.skips(unit, cause)) throw cause;
+    }
   }
 
   #count(units: readonly Unit[], answers: readonly number[]): void {

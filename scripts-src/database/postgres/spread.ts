@@ -9,7 +9,7 @@ import type { Loaded } from "../restoring.ts";
 import { name, qualified } from "./contents.ts";
 import { copyTable } from "./row-counts.ts";
 import { statementCheck } from "./kinds.ts";
-import { type Course, Lane, type Unit } from "./lane.ts";
+import { type Course, Lane, type SessionSettings, type Unit } from "./lane.ts";
 import { counting } from "./names.ts";
 import type { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
@@ -17,6 +17,9 @@ import { type Piece, splitStatements } from "./statements.ts";
 /** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
 const [turnBytes, longestKept] = [1 << 20, 8 << 20];
 const newline = 0x0a;
+/** So much is postponed at most (bytes), and only rows that a check or a function refused. */
+const mostPostponed = 32 << 20;
+const checked = /violates check constraint|CONTEXT: [^]*function/;
 
 /** What the lanes do at a time: a change waits until all of them are done. */
 type Phase = "statements" | "rows" | "indexes";
@@ -46,9 +49,13 @@ interface Spreading {
 /** Loads a dump into a database of its own. Throws `Failure`, and then the database may hold any part of the dump. */
 export async function loadSpread(sql: AsyncIterable<Uint8Array>, how: Spreading): Promise<Loaded> {
   const report = new Report(how.keepGoing);
-  const course = { ...report.course, open: how.open };
+  const postponed = new Postponed();
+  const course: Course = { ...report.course, open: how.open, postpones: postponed.takes };
   const check = statementCheck();
-  const crew = new Crew(Array.from({ length: how.sessions }, () => new Lane(course)));
+  const crew = new Crew(
+    Array.from({ length: how.sessions }, () => new Lane(course)),
+    postponed,
+  );
   try {
     for (const statement of how.settings) crew.setting(statement);
     for (const statement of how.prelude) await crew.statement(statement);
@@ -75,7 +82,7 @@ class Report {
   readonly #leftOut: string[] = [];
   /** Rows of each table that could not be loaded, and why the first of them could not. */
   readonly #lostRows = new Map<string, { rows: number; why: string }>();
-  readonly course: Omit<Course, "open">;
+  readonly course: Omit<Course, "open" | "postpones">;
 
   constructor(keepGoing: boolean) {
     this.course = {
@@ -138,6 +145,43 @@ const copyUnit = (statement: string | Uint8Array, text: string, table: string, r
   bytes: rows.reduce((sum, part) => sum + part.length, 0),
 });
 
+/**
+ * Rows that a check has refused. A function that a check calls can look into a table whose rows come later in the dump, which has its
+ * tables in alphabetical order.
+ */
+class Postponed {
+  #units: { unit: Unit; settings: SessionSettings }[] = [];
+  #bytes = 0;
+  #last = false;
+
+  readonly takes = (unit: Unit, settings: SessionSettings, error: unknown): boolean => {
+    const late = unit.table !== undefined && checked.test(messageOf(error));
+    if (!late || this.#last || this.#bytes + unit.bytes > mostPostponed) return false;
+    this.#units.push({ unit, settings });
+    this.#bytes += unit.bytes;
+    return true;
+  };
+
+  /** Tries them again as long as that helps; the last try is the one that reports what is wrong. */
+  async retry(lane: Lane): Promise<void> {
+    for (let [units, before] = [this.#give(), Infinity]; units.length > 0; units = this.#give()) {
+      this.#last = units.length >= before;
+      before = units.length;
+      for (const { unit, settings } of units) {
+        lane.again(unit, settings);
+        await lane.settled();
+      }
+    }
+    this.#last = false;
+  }
+
+  #give() {
+    const units = this.#units;
+    [this.#units, this.#bytes] = [[], 0];
+    return units;
+  }
+}
+
 /** The COPY whose rows come now. */
 interface Copying {
   statement: Uint8Array;
@@ -154,15 +198,17 @@ interface Copying {
 class Crew {
   readonly #lanes: readonly Lane[];
   readonly #first: Lane;
+  readonly #postponed: Postponed;
   #phase: Phase = "statements";
   #copy: Copying | undefined;
   /** Gets what comes in parts. */
   #direct: Session | undefined;
   #inTransaction = false;
 
-  constructor(lanes: readonly Lane[]) {
+  constructor(lanes: readonly Lane[], postponed: Postponed) {
     const [first] = lanes;
     if (!first) throw new Error("no lane");
+    this.#postponed = postponed;
     this.#lanes = lanes;
     this.#first = first;
   }
@@ -195,6 +241,7 @@ class Crew {
   }
 
   async end(): Promise<void> {
+    await this.#enter("statements");
     await this.#settled();
     await Promise.all(this.#lanes.map((lane) => lane.end()));
   }
@@ -210,6 +257,7 @@ class Crew {
   async #enter(phase: Phase): Promise<void> {
     if (phase === this.#phase) return;
     await this.#settled();
+    if (this.#phase === "rows") await this.#postponed.retry(this.#first);
     this.#phase = phase;
   }
 
