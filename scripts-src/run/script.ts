@@ -32,7 +32,7 @@ export interface Script<Options extends object = object> {
   lastGood?(job: Job): Promise<LastGood | undefined>;
   /** What else is written after a run that reports itself, when its notices are sent. Does not throw. */
   afterwards?(job: Job, outcome: Outcome): Promise<void>;
-  /** Seconds that a signal leaves it between `asked` and `signal`; absent: none. */
+  /** Seconds that a signal leaves it between `stopRequested` and `signal`; absent: none. */
   graceSeconds?(options: Options, settings: Settings): number;
   /** Does the work. What it returns is the last word; what it throws is the failure. */
   act(job: Job<Options>): Promise<Result>;
@@ -54,7 +54,7 @@ export interface Job<Options extends object = object> {
   /** Takes the notices that could not be sent, to try them again; absent: they are lost. */
   sendLater?: (undelivered: readonly Way[]) => void;
   /** Aborted by the first signal: begin nothing new; its reason is a `Stopped`. */
-  asked: AbortSignal;
+  stopRequested: AbortSignal;
   /** Aborted when the run must stop, at once or at the end of its grace period; its reason is a `Stopped`. */
   signal: AbortSignal;
   /** Filled as the run learns them. */

@@ -10,7 +10,7 @@ import type { Job } from "./script.ts";
  * The first signal stops the run in order, or lets it end by itself within `graceSeconds`; then the next signal stops it.
  * One more ends the process at once, but partial files are still removed.
  */
-export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "asked" | "signal"> {
+export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "stopRequested" | "signal"> {
   const [ask, stop] = [new AbortController(), new AbortController()];
   const onSignal = (reason: Stopped) => {
     if (stop.signal.aborted) {
@@ -38,5 +38,5 @@ export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "a
     killAll();
     cleanUp();
   });
-  return { asked: ask.signal, signal: stop.signal };
+  return { stopRequested: ask.signal, signal: stop.signal };
 }

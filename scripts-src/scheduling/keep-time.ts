@@ -11,7 +11,7 @@ export interface Clock {
 
 const realClock: Clock = { now: () => new Date(), wait: pause };
 
-export interface Duties {
+export interface TickHandlers {
   /** Does the work of a tick. Never throws. */
   run(tick: Date): Promise<void>;
   /** A tick came while the run of `began` was still under way. */
@@ -29,22 +29,22 @@ const tolerance = 60_000;
 
 /** Acts on every tick after `start` until `signal` is aborted; then waits for the run that is under way. */
 export async function keepTime(
-  { ticks, start, duties }: { ticks: Ticks; start: Date; duties: Duties },
+  { ticks, start, handlers }: { ticks: Ticks; start: Date; handlers: TickHandlers },
   signal: AbortSignal,
   clock = realClock,
 ): Promise<void> {
   let running: { began: Date; done: Promise<void> } | undefined;
   let from = start;
   while (!signal.aborted) {
-    const tick = await nextTick(ticks, from, { duties, signal, clock });
+    const tick = await nextTick(ticks, from, { handlers, signal, clock });
     if (!tick) break;
     const now = clock.now();
     const late = now.getTime() - tick.getTime();
     // of several missed ticks at most one is run
     from = late > tolerance ? now : tick;
-    if (running) duties.skipped(tick, running.began);
-    else if (late <= tolerance || duties.missed(tick, late)) {
-      const done = duties.run(tick).finally(() => (running = undefined));
+    if (running) handlers.skipped(tick, running.began);
+    else if (late <= tolerance || handlers.missed(tick, late)) {
+      const done = handlers.run(tick).finally(() => (running = undefined));
       running = { began: now, done };
     }
   }
@@ -55,7 +55,7 @@ export async function keepTime(
 async function nextTick(
   ticks: Ticks,
   from: Date,
-  { duties, signal, clock }: { duties: Duties; signal: AbortSignal; clock: Clock },
+  { handlers, signal, clock }: { handlers: TickHandlers; signal: AbortSignal; clock: Clock },
 ): Promise<Date | undefined> {
   let tick = ticks.next(from);
   let before = from;
@@ -63,7 +63,7 @@ async function nextTick(
     const now = clock.now();
     if (now >= tick) return tick;
     if (now.getTime() < before.getTime() - tolerance) {
-      duties.setBack();
+      handlers.setBack();
       tick = ticks.next(now);
     }
     before = now;

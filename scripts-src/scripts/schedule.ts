@@ -8,7 +8,7 @@ import { type Check, checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
 import { flag, type OptionsOf } from "../run/options.ts";
 import type { Job, Script } from "../run/script.ts";
-import { dutiesOf } from "../scheduling/duties.ts";
+import { handlersFor } from "../scheduling/tick-handlers.ts";
 import { startOf, type State } from "../scheduling/health.ts";
 import { keepTime } from "../scheduling/keep-time.ts";
 import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
@@ -52,7 +52,7 @@ export const schedule: Script<OptionsOf<typeof options>> = {
   graceSeconds: ({ check, dryRun }, settings) => (check || dryRun ? 0 : settings.BACKUP_GRACE_SECONDS),
 
   async act(job) {
-    const { settings, log, asked, signal } = job;
+    const { settings, log, stopRequested, signal } = job;
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const ticks = readTicks(settings);
@@ -75,15 +75,18 @@ export const schedule: Script<OptionsOf<typeof options>> = {
     state.good = await newestInBucket(job, state.good);
     announce(job, ticks, state);
     void tryAtStart(job, state, save);
-    const outbox = openOutbox(log, asked);
+    const outbox = openOutbox(log, stopRequested);
     const work = () => backUp(job, outbox).finally(() => (state.trouble = undefined));
     const proofs = proofTicks && (await beginProofs(job, proofTicks, { state, save, outbox }));
-    const duties = dutiesOf(job, ticks, { what: "run", state, save, work });
+    const handlers = handlersFor(job, ticks, { what: "run", state, save, work });
     // a proof that takes hours must not delay a backup
-    await Promise.all([keepTime({ ticks, start: startOf(state), duties }, asked), proofs && keepTime(proofs, asked)]);
+    await Promise.all([
+      keepTime({ ticks, start: startOf(state), handlers }, stopRequested),
+      proofs && keepTime(proofs, stopRequested),
+    ]);
     // the run was cut short, by the end of its grace period or by a second signal
     if (signal.aborted) throw signal.reason;
-    return { summary: `${messageOf(asked.reason)}; no run is active` };
+    return { summary: `${messageOf(stopRequested.reason)}; no run is active` };
   },
 };
 
@@ -128,15 +131,15 @@ function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
 
 /** Finds out now what would make the first run fail. The schedule does not wait for the result, and continues whatever it is. */
 async function tryAtStart(job: Job, state: State, save: () => void): Promise<void> {
-  const { log, asked } = job;
+  const { log, stopRequested } = job;
   try {
-    const { lines, trouble } = await tryOut(job, asked);
+    const { lines, trouble } = await tryOut(job, stopRequested);
     if (!trouble) return log.info(`checked what a run needs:\n${lines}`);
     state.trouble = { since: new Date(), cause: trouble };
     save();
     log.error(`a run would fail now; the schedule continues:\n${lines}`);
   } catch (error) {
-    if (!asked.aborted) log.error(`cannot check what a run needs: ${messageOf(error)}`);
+    if (!stopRequested.aborted) log.error(`cannot check what a run needs: ${messageOf(error)}`);
   }
 }
 

@@ -23,7 +23,7 @@ export async function eachDatabase<O extends object>(
   job.facts.databases = outcomes;
   const hints: string[][] = [];
   const attempt = async (database: ChosenDatabase, at: number) => {
-    job.asked.throwIfAborted();
+    job.stopRequested.throwIfAborted();
     const { outcome, result, failure } = await attemptOne(job, database, act);
     outcomes[at] = outcome;
     if (result?.output) output.push(result.output);

@@ -10,15 +10,15 @@ import { identityWithoutServer } from "./identity.ts";
 
 /** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
 export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
-  const { settings, log, asked, facts } = job;
+  const { settings, log, stopRequested, facts } = job;
   // of several, the newest stands for the run that made them
   const database = settings.DB_NAMES === undefined ? facts.database : undefined;
   try {
-    const place = inBucket(await openStorage(settings, { log, signal: asked }));
+    const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
     const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
     return (await newestOfOurs(place, await listBackups(place, database), present))?.backup.time;
   } catch (error) {
-    if (!asked.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
+    if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;
   }
 }

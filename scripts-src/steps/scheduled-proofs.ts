@@ -4,7 +4,7 @@ import { pingHealthcheck } from "../notify/notify.ts";
 import { attempt, type Outcome } from "../run/attempt.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
-import { dutiesOf } from "../scheduling/duties.ts";
+import { handlersFor } from "../scheduling/tick-handlers.ts";
 import { startOf, type State } from "../scheduling/health.ts";
 import { nextTicks, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -42,8 +42,8 @@ export async function beginProofs(job: Job, ticks: Ticks, { state, save, outbox 
     : "there is no proof yet";
   log.info(`VERIFY_INTERVAL ${settings.VERIFY_INTERVAL}: ${last}; ${nextProofs(settings, ticks)}`);
   if (isUnsigned(job)) log.warn(`${unsigned}; ${sign}`);
-  const duties = dutiesOf(job, ticks, { what: "proof", state: proof, save, work: () => prove(job, outbox) });
-  return { ticks, start: startOf(proof), duties };
+  const handlers = handlersFor(job, ticks, { what: "proof", state: proof, save, work: () => prove(job, outbox) });
+  return { ticks, start: startOf(proof), handlers };
 }
 
 const nextProofs = ({ BACKUP_TIMEZONE: zone }: Settings, ticks: Ticks) =>

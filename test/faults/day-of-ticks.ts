@@ -4,7 +4,7 @@
  */
 import { heapStats } from "bun:jsc";
 import { join } from "node:path";
-import { dutiesOf } from "../../scripts-src/scheduling/duties.ts";
+import { handlersFor } from "../../scripts-src/scheduling/tick-handlers.ts";
 import { stateKeeper } from "../../scripts-src/scheduling/state.ts";
 import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
@@ -32,7 +32,7 @@ const job: Job = {
   home: folder,
   log: configureLog("schedule", settings),
   signal: new AbortController().signal,
-  asked: stop.signal,
+  stopRequested: stop.signal,
   warn() {},
   facts: {},
 };
@@ -80,7 +80,11 @@ const ticks = readTicks(settings);
 const path = join(folder, "state.json");
 const state = { since: start };
 await keepTime(
-  { ticks, start, duties: dutiesOf(job, ticks, { what: "run", state, save: stateKeeper(path, state, job.log), work }) },
+  {
+    ticks,
+    start,
+    handlers: handlersFor(job, ticks, { what: "run", state, save: stateKeeper(path, state, job.log), work }),
+  },
   stop.signal,
   clock,
 );

@@ -7,7 +7,7 @@ const { attempt } = await import(${JSON.stringify(resolve(import.meta.dir, "../.
 const { configureLog } = await import(${JSON.stringify(resolve(import.meta.dir, "../../scripts-src/base/log.ts"))});
 const settings = { LOG_LEVEL: "info", LOG_FORMAT: "text", SITE_NAME: "test", EMAIL_NOTIFY_MODE: "NEVER" };
 const signal = new AbortController().signal;
-const job = { script: "x", options: {}, settings, home: "/", log: configureLog("x", settings), signal, asked: signal, facts: {} };
+const job = { script: "x", options: {}, settings, home: "/", log: configureLog("x", settings), signal, stopRequested: signal, facts: {} };
 const stray = () => void Promise.reject(new Error("nobody awaits this"));
 const run = { name: "run", act: () => (setTimeout(stray, 10), new Promise(() => {})) };
 const scheduler = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type Clock, type Duties, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
+import { type Clock, type TickHandlers, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 
 /** A clock that goes as far as the loop waits, at once; what was given to `at` happens in order, each at its time. */
@@ -35,7 +35,7 @@ interface Story {
   /** Now, when the scheduler starts; default: `from`. */
   starts?: string;
   until: string;
-  madeUp?: boolean;
+  catchesUp?: boolean;
   /** When the run of a tick ends; default: at once. */
   runEnds?: string;
   sleep?: { at: string; to: string };
@@ -58,7 +58,7 @@ async function play(story: Story): Promise<string[]> {
     stop.abort(new Error("enough"));
     end();
   });
-  const duties: Duties = {
+  const handlers: TickHandlers = {
     async run(tick) {
       say("run", tick);
       if (story.runEnds && ++runs === 1) await ended;
@@ -66,12 +66,12 @@ async function play(story: Story): Promise<string[]> {
     skipped: (tick) => void say("skip", tick),
     missed(tick) {
       say("miss", tick);
-      return story.madeUp ?? false;
+      return story.catchesUp ?? false;
     },
     setBack: () => void lines.push("set back"),
   };
   const ticks = readTicks({ BACKUP_INTERVAL: story.interval, BACKUP_TIMEZONE: story.zone ?? "UTC" });
-  await keepTime({ ticks, start: new Date(story.from), duties }, stop.signal, clock);
+  await keepTime({ ticks, start: new Date(story.from), handlers }, stop.signal, clock);
   return lines;
 }
 
@@ -111,7 +111,7 @@ describe("the loop", () => {
 
   const asleep = { from: "2026-05-01T00:30:00Z", sleep: { at: "2026-05-01T01:30:00Z", to: "2026-05-01T06:20:00Z" } };
   test("after the machine's sleep, one run is made up for all that were missed", async () => {
-    const lines = await play({ interval: "0 * * * *", ...asleep, until: "2026-05-01T07:30:00Z", madeUp: true });
+    const lines = await play({ interval: "0 * * * *", ...asleep, until: "2026-05-01T07:30:00Z", catchesUp: true });
     expect(lines).toEqual([
       "run 2026-05-01T01:00",
       "miss 2026-05-01T02:00",
@@ -127,7 +127,7 @@ describe("the loop", () => {
 
   test("a run that was missed before the start is made up once", async () => {
     const down = { from: "2026-05-01T03:00:00Z", starts: "2026-05-04T12:00:00Z", until: "2026-05-06T00:00:00Z" };
-    expect(await play({ interval: "0 3 * * *", ...down, madeUp: true })).toEqual([
+    expect(await play({ interval: "0 3 * * *", ...down, catchesUp: true })).toEqual([
       "miss 2026-05-02T03:00",
       "run 2026-05-02T03:00",
       "run 2026-05-05T03:00",

@@ -3,7 +3,7 @@ import { ageText } from "../base/text.ts";
 import type { Outcome } from "../run/attempt.ts";
 import type { Job } from "../run/script.ts";
 import { believable, type Work } from "./health.ts";
-import type { Duties } from "./keep-time.ts";
+import type { TickHandlers } from "./keep-time.ts";
 import { type Ticks, timeText } from "./ticks.ts";
 
 interface Task {
@@ -16,8 +16,12 @@ interface Task {
   work: () => Promise<Outcome>;
 }
 
-/** `job` is the scheduler's own: its log, and whether it is asked to end. */
-export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { what, state, save, work }: Task): Duties {
+/** `job` is the scheduler's own: its log, and whether it is to end. */
+export function handlersFor(
+  { settings, log, stopRequested }: Job,
+  ticks: Ticks,
+  { what, state, save, work }: Task,
+): TickHandlers {
   const text = (time: Date) => timeText(time, settings.BACKUP_TIMEZONE);
   let failures = 0;
   save();
@@ -32,7 +36,7 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { what, st
       state.failure = error?.message;
       save();
       failures = error ? failures + 1 : 0;
-      if (asked.aborted) return;
+      if (stopRequested.aborted) return;
       const next = ticks.next(new Date());
       const facts = { nextRun: next.toISOString() };
       if (!error) return log.info(`next ${what} ${text(next)}`, facts);
@@ -45,12 +49,12 @@ export function dutiesOf({ settings, log, asked }: Job, ticks: Ticks, { what, st
         tick: tick.toISOString(),
       }),
     missed(tick, late) {
-      const madeUp = settings.BACKUP_CATCH_UP;
-      const verdict = madeUp ? "running it now" : "it is not run now (BACKUP_CATCH_UP is false)";
+      const catchesUp = settings.BACKUP_CATCH_UP;
+      const verdict = catchesUp ? "running it now" : "it is not run now (BACKUP_CATCH_UP is false)";
       log.warn(`the ${what} of ${text(tick)} was missed ${ageText(late)}; ${verdict}`, {
         tick: tick.toISOString(),
       });
-      return madeUp;
+      return catchesUp;
     },
     setBack() {
       log.warn("the clock was set back; the schedule follows the new time");
