@@ -16,7 +16,7 @@ export interface Unit {
 }
 
 /** Settings of a session by their names, each as the statement that sets it. */
-type SessionSettings = ReadonlyMap<string, string>;
+export type SessionSettings = ReadonlyMap<string, string>;
 
 interface Batch {
   units: Unit[];
