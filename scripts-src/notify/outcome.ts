@@ -1,4 +1,4 @@
-/** How a run ended, in the terms of those who hear of it. */
+/** How a run ended, as the people who hear of it see it. */
 
 export type Status = "success" | "warning" | "failure";
 

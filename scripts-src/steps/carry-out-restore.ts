@@ -75,7 +75,7 @@ async function restoreInPlace(job: Job<RestoreOptions>, planned: Planned): Promi
 
 type Loader = Pick<Scratch, "load">;
 
-/** Loads the backup, with its progress; says what came of it. */
+/** Loads the backup, with its progress; logs what was loaded and what was not. */
 async function load(
   job: Job<RestoreOptions>,
   { database, file, contents, way, load: options }: Planned,

@@ -1,4 +1,4 @@
-/** Where a backup goes while it is made: a folder, a bucket, or both in one pass. */
+/** Where a backup is written while it is made: a folder, a bucket, or both in one pass. */
 import { formatManifest, type ManifestFacts } from "../archive/manifest.ts";
 import { freeName, type Place, type Sink } from "../places/place.ts";
 import type { Connected } from "../database/database.ts";
@@ -54,7 +54,7 @@ export async function openDestination(wanted: Wanted): Promise<Destination> {
 }
 
 /**
- * Both at once. The local file comes first: when the upload fails, or S3 was in `trouble` before, the backup goes on
+ * Both at once. The local file comes first: when the upload fails, or S3 was in `trouble` before, the backup continues
  * without it, and `uploadFailure` says so.
  */
 function both(

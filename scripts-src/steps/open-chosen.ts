@@ -30,7 +30,7 @@ interface Copy {
   place: Place;
 }
 
-/** The backup, and with `fromS3` its copy in `folder`, which goes when it is disposed of. Throws `Failure`. */
+/** The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws `Failure`. */
 export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<ChosenBackup> {
   const { options, facts } = job;
   const opening = { keys: keysFrom(job), unsigned: options.unsigned };

@@ -104,7 +104,7 @@ function estimate(times: readonly (number | undefined)[]): string[] {
   return [`by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`];
 }
 
-/** Carries the plan out. One that fails does not stop the others and is tried once more at the end. Throws `Failure`. */
+/** Carries the plan out. One that fails does not stop the others and is tried again at the end. Throws `Failure`. */
 export async function restoreServer(job: Job<RestoreOptions>, { roles, databases, kept }: ServerPlan): Promise<Result> {
   for (const refused of (await roles?.plan.create()) ?? []) job.warn(`not restored: ${refused}`);
   for (const name of kept) job.warn(`${name} holds data and was left as it is`);

@@ -1,4 +1,4 @@
-/** Commands that people are told to run. */
+/** Commands for people to run. */
 import { join, resolve } from "node:path";
 import { quote } from "../base/process.ts";
 import type { Job } from "../run/script.ts";

@@ -20,7 +20,7 @@ interface SafetyBackup {
  */
 export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
   const folder = join(backupFolder(job), "before-restore");
-  // whole, whatever regular backups leave out; with facts of its own: those of the run are about what is restored
+  // complete, whatever regular backups leave out. Its facts are its own: the facts of the run are about what is restored
   const settings = { ...job.settings, DB_DUMP_OPTIONS: undefined };
   const path = await backUpInto(folder, { ...job, settings, facts: {} });
   const wayBack = wayBackTo(path, job);

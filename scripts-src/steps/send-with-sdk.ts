@@ -47,7 +47,7 @@ export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
 /** Lines of a log that name what stays; more only make it long. */
 const keptLines = 10;
 
-/** What is gone locally and stays in S3 by the delete rule. */
+/** Files that no longer exist locally and are kept in S3 by the delete rule. */
 function logKept({ log }: Job, plan: Plan): void {
   const kept = plan.kept.filter(({ entry }) => entry.named?.backup === entry.name);
   for (const { entry, why } of kept.slice(0, keptLines)) log.info(`keep ${entry.name}: ${why}`);

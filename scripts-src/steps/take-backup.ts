@@ -42,7 +42,7 @@ export async function takeBackup(
     server: database.where,
     startedAt: startedAt.toISOString(),
   });
-  // they were told of its databases
+  // the backups of its databases have logged them
   for (const warning of isRoles ? [] : server.warnings) log.warn(warning);
   const compression = settings.BACKUP_COMPRESSION;
   const { files, trouble } = await listRemote(job, database, remote);

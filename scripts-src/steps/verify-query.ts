@@ -21,7 +21,7 @@ export async function askQuery(
   return true;
 }
 
-/** The query for a database: the whole setting, or that of the first of its lines `PATTERN: QUERY` that matches. */
+/** The query for a database: the complete setting, or the query of the first line `PATTERN: QUERY` whose pattern matches. */
 function queryFor(setting: string | undefined, database: string): string | undefined {
   const lines = setting?.split("\n").flatMap((line) => line.trim() || []) ?? [];
   const listed = lines.flatMap((line) => /^([^\s:]+):\s+(.+)$/.exec(line)?.slice(1, 3) ?? []);
