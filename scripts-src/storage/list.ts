@@ -6,6 +6,7 @@ import {
   ListObjectsV2Command,
   type MultipartUpload,
 } from "@aws-sdk/client-s3";
+import type { DeserializeMiddleware } from "@smithy/types";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, notS3 } from "./explain.ts";
@@ -64,19 +65,11 @@ function listPage(bucket: Bucket, start: string, token: string | undefined) {
     ContinuationToken: token,
   });
   let entries: string[] = [];
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args);
-      const response = result.response as { statusCode: number; body: Uint8Array };
-      entries = [];
-      const text = Buffer.from(response.body).toString();
-      // a listing without entries is empty, so a web page must not pass for one
-      if (response.statusCode === 200 && !text.includes("<ListBucketResult")) throw notS3(200, text);
-      response.body = Buffer.from(text.replace(/<Contents>.*?<\/Contents>/gs, (entry) => (entries.push(entry), "")));
-      return result;
-    },
-    { step: "deserialize", priority: "low" },
-  );
+  const takeEntries = (text: string) => {
+    entries = [];
+    return text.replace(/<Contents>.*?<\/Contents>/gs, (entry) => (entries.push(entry), ""));
+  };
+  command.middlewareStack.add(onAnswer("<ListBucketResult", takeEntries), reading);
   const list = async (signal: AbortSignal) => {
     const page = await bucket.client.send(command, { abortSignal: signal });
     return { page, entries };
@@ -84,6 +77,24 @@ function listPage(bucket: Bucket, start: string, token: string | undefined) {
   const where = bucket.location("");
   return bucket.explained(`list ${where}`, "s3:ListBucket", () => bucket.tried(`listing of ${where}`, list));
 }
+
+const reading = { step: "deserialize", priority: "low" } as const;
+
+/** Gives the answer's text to `change` before the SDK reads it. An answer without `root` fails: a web page must not pass for an empty listing. */
+const onAnswer =
+  <I extends object, O extends object>(
+    root: string,
+    change: (text: string) => string = (text) => text,
+  ): DeserializeMiddleware<I, O> =>
+  (next) =>
+  async (args) => {
+    const result = await next(args);
+    const response = result.response as { statusCode: number; body: Uint8Array };
+    const text = Buffer.from(response.body).toString();
+    if (response.statusCode === 200 && !text.includes(root)) throw notS3(200, text);
+    response.body = Buffer.from(change(text));
+    return result;
+  };
 
 function field(entry: string, name: string): string {
   const start = entry.indexOf(`<${name}>`);
@@ -146,6 +157,7 @@ async function* listUploads(bucket: Bucket): AsyncGenerator<MultipartUpload> {
       KeyMarker: page?.NextKeyMarker,
       UploadIdMarker: page?.NextUploadIdMarker,
     });
+    command.middlewareStack.add(onAnswer("<ListMultipartUploadsResult"), reading);
     page = await bucket.tried(`listing of unfinished uploads in ${bucket.location("")}`, (signal) =>
       bucket.client.send(command, { abortSignal: signal }),
     );
