@@ -5,11 +5,11 @@
 # Then fill in what is required, and remove the # in front of any other setting that you want to change.
 #
 # - Every line is NAME='value', as in /bin/sh: no spaces around =, a comment has a space before its #.
-# - A value that has a ' in it goes into double quotes, and then has no $ ` \ or " in it.
+# - A value that contains a ' goes into double quotes. It must then contain no $ ` \ or ".
 # - An empty value counts as not set. A variable of the same name in the environment wins.
 # - A secret may stand in a file of its own instead: write NAME_FILE='/path' in place of NAME='value'.
 #
-# ./help explains every setting, ./help NAME one of them. This file is generated: changes belong into .env.sh.
+# ./help explains every setting, ./help NAME one of them. This file is generated: write your changes into .env.sh.
 
 # --------------------------------------------------------------------------------------------------
 # Required: the database (in parts, or as a URL or connection string instead)
@@ -113,15 +113,15 @@ SMTP_PASSWORD=''
 # Optional: database
 # --------------------------------------------------------------------------------------------------
 
-# Several databases of the server, separated by commas: each is backed up into a file of its own. *
-# and ? match, ! in front leaves out, a backslash takes the meaning from the next character.
-# Patterns never mean system databases, templates, and the databases that restores keep or make.
-# DB_NAME, or the URL's, is then only the database to log in through. Default: the one database that
-# DB_NAME or the URL names.
+# Several databases of the server, separated by commas. Each is backed up into a file of its own. *
+# and ? match any characters, ! in front leaves databases out, and a backslash makes the next
+# character an ordinary one. Patterns never match system databases, templates, or databases that
+# restores make. DB_NAME, or the URL's, is then only the database to log in through. Default: the
+# one database that DB_NAME or the URL names.
 #DB_NAMES='*,!scratch_*'
 
 # Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.
-# Default: found by itself: the usual places of the operating system, then PATH.
+# Default: the usual places of the operating system, then PATH.
 #DB_CLIENT_DIR='/usr/lib/postgresql/17/bin'
 
 # Extra options for the dump program; they are kept in the manifest, so no secrets here.
@@ -160,52 +160,52 @@ SMTP_PASSWORD=''
 # Optional: retention
 # --------------------------------------------------------------------------------------------------
 
-# After a good backup, delete local backups of this database that are older than this many days,
+# How many days to keep local backups. After a good backup, older ones of this database are deleted,
 # unless another rule keeps them. Values: 1 or more. Default: keep all.
 #LOCAL_RETENTION_DAYS='14'
 
-# After a good backup, keep this many of the newest of this database among the local backups.
-# Values: 1 or more.
+# Keep this many of the newest local backups. Applied to each database after a good backup. Values:
+# 1 or more.
 #LOCAL_KEEP_LAST='3'
 
-# After a good backup, keep the newest of each of this many days (UTC) that have one of this
-# database among the local backups. Values: 1 or more.
+# Keep the newest of the local backups of each day (UTC), for this many days that have one. Applied
+# to each database after a good backup. Values: 1 or more.
 #LOCAL_KEEP_DAILY='7'
 
-# After a good backup, keep the newest of each of this many weeks (Monday to Sunday, UTC) that have
-# one of this database among the local backups. Values: 1 or more.
+# Keep the newest of the local backups of each week (Monday to Sunday, UTC), for this many weeks
+# that have one. Applied to each database after a good backup. Values: 1 or more.
 #LOCAL_KEEP_WEEKLY='4'
 
-# After a good backup, keep the newest of each of this many months that have one of this database
-# among the local backups. Values: 1 or more.
+# Keep the newest of the local backups of each month, for this many months that have one. Applied to
+# each database after a good backup. Values: 1 or more.
 #LOCAL_KEEP_MONTHLY='12'
 
-# After a good backup, keep the newest of each of this many years that have one of this database
-# among the local backups. Values: 1 or more.
+# Keep the newest of the local backups of each year, for this many years that have one. Applied to
+# each database after a good backup. Values: 1 or more.
 #LOCAL_KEEP_YEARLY='3'
 
-# After a good upload, delete backups in S3 of this database that are older than this many days,
+# How many days to keep backups in S3. After a good upload, older ones of this database are deleted,
 # unless another rule keeps them. Values: 1 or more. Default: keep all.
 #BACKUP_RETENTION_DAYS='90'
 
-# After a good upload, keep this many of the newest of this database among the backups in S3.
-# Values: 1 or more.
+# Keep this many of the newest backups in S3. Applied to each database after a good upload. Values:
+# 1 or more.
 #BACKUP_KEEP_LAST='3'
 
-# After a good upload, keep the newest of each of this many days (UTC) that have one of this
-# database among the backups in S3. Values: 1 or more.
+# Keep the newest of the backups in S3 of each day (UTC), for this many days that have one. Applied
+# to each database after a good upload. Values: 1 or more.
 #BACKUP_KEEP_DAILY='7'
 
-# After a good upload, keep the newest of each of this many weeks (Monday to Sunday, UTC) that have
-# one of this database among the backups in S3. Values: 1 or more.
+# Keep the newest of the backups in S3 of each week (Monday to Sunday, UTC), for this many weeks
+# that have one. Applied to each database after a good upload. Values: 1 or more.
 #BACKUP_KEEP_WEEKLY='4'
 
-# After a good upload, keep the newest of each of this many months that have one of this database
-# among the backups in S3. Values: 1 or more.
+# Keep the newest of the backups in S3 of each month, for this many months that have one. Applied to
+# each database after a good upload. Values: 1 or more.
 #BACKUP_KEEP_MONTHLY='12'
 
-# After a good upload, keep the newest of each of this many years that have one of this database
-# among the backups in S3. Values: 1 or more.
+# Keep the newest of the backups in S3 of each year, for this many years that have one. Applied to
+# each database after a good upload. Values: 1 or more.
 #BACKUP_KEEP_YEARLY='3'
 
 # --------------------------------------------------------------------------------------------------
@@ -222,16 +222,16 @@ SMTP_PASSWORD=''
 #VERIFY_INTERVAL='30 4 * * 0'
 
 # A query that `verify` runs on the restored copy; its one value must be true. With several
-# databases: lines PATTERN: QUERY.
+# databases, write lines PATTERN: QUERY.
 #VERIFY_QUERY='SELECT count(*) > 1000 FROM orders'
 
 # --------------------------------------------------------------------------------------------------
 # Optional: encryption and signatures
 # --------------------------------------------------------------------------------------------------
 
-# Public keys to which backups are encrypted, separated by commas; each of their private keys alone
-# can decrypt them. `help --new-key` makes a pair. The stock program age decrypts the files too.
-# Default: not encrypted.
+# Public keys to which backups are encrypted, separated by commas. Each of their private keys alone
+# can decrypt the backups. `help --new-key` makes a pair. The stock program age decrypts the files
+# too. Default: not encrypted.
 #AGE_RECIPIENTS='age1-the-public-key-that-help-new-key-prints'
 
 # File with the private key, for restore and verify only. Keep it off the machine that only backs
@@ -340,7 +340,7 @@ SMTP_PASSWORD=''
 # What providers of S3-compatible storage need
 # --------------------------------------------------------------------------------------------------
 
-# AWS S3. The region of the bucket; no S3_URL. Without keys AWS's own chain is asked (profile,
+# AWS S3. The region of the bucket; no S3_URL. Without keys, AWS's own chain is used (profile,
 # instance role).
 #S3_REGION='eu-central-1'
 
@@ -353,16 +353,16 @@ SMTP_PASSWORD=''
 #S3_URL='https://fra1.digitaloceanspaces.com'
 #S3_REGION='fra1'
 
-# Cloudflare R2. The account's id stands on R2's page of the dashboard, where API tokens give the
-# keys.
+# Cloudflare R2. R2's page of the dashboard shows the account's id; an API token made there gives
+# the keys.
 #S3_URL='https://ACCOUNT_ID.r2.cloudflarestorage.com'
 #S3_REGION='auto'
 
-# Backblaze B2. The endpoint stands on the bucket's page, the region is its second word; an
-# application key gives the keys.
+# Backblaze B2. The bucket's page shows the endpoint; the region is its second word. An application
+# key gives the keys.
 #S3_URL='https://s3.eu-central-003.backblazeb2.com'
 #S3_REGION='eu-central-003'
 
-# Ceph (RADOS Gateway). The address of the gateway; the region is its zonegroup, mostly default.
+# Ceph (RADOS Gateway). The address of the gateway. The region is its zonegroup, usually default.
 #S3_URL='https://rgw.example.com'
 #S3_REGION='default'

@@ -46,11 +46,11 @@ const intro = `\
 # Then fill in what is required, and remove the # in front of any other setting that you want to change.
 #
 # - Every line is NAME='value', as in /bin/sh: no spaces around =, a comment has a space before its #.
-# - A value that has a ' in it goes into double quotes, and then has no $ \` \\ or " in it.
+# - A value that contains a ' goes into double quotes. It must then contain no $ \` \\ or ".
 # - An empty value counts as not set. A variable of the same name in the environment wins.
 # - A secret may stand in a file of its own instead: write NAME_FILE='/path' in place of NAME='value'.
 #
-# ./help explains every setting, ./help NAME one of them. This file is generated: changes belong into .env.sh.
+# ./help explains every setting, ./help NAME one of them. This file is generated: write your changes into .env.sh.
 `;
 
 /** `example.env.sh`: every setting with its meaning, those that have to be filled in first. */

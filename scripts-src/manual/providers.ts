@@ -12,7 +12,7 @@ export const providers: readonly Provider[] = [
   {
     name: "AWS S3",
     settings: { S3_REGION: "eu-central-1" },
-    note: "The region of the bucket; no S3_URL. Without keys AWS's own chain is asked (profile, instance role).",
+    note: "The region of the bucket; no S3_URL. Without keys, AWS's own chain is used (profile, instance role).",
   },
   {
     name: "MinIO",
@@ -27,16 +27,16 @@ export const providers: readonly Provider[] = [
   {
     name: "Cloudflare R2",
     settings: { S3_URL: "https://ACCOUNT_ID.r2.cloudflarestorage.com", S3_REGION: "auto" },
-    note: "The account's id stands on R2's page of the dashboard, where API tokens give the keys.",
+    note: "R2's page of the dashboard shows the account's id; an API token made there gives the keys.",
   },
   {
     name: "Backblaze B2",
     settings: { S3_URL: "https://s3.eu-central-003.backblazeb2.com", S3_REGION: "eu-central-003" },
-    note: "The endpoint stands on the bucket's page, the region is its second word; an application key gives the keys.",
+    note: "The bucket's page shows the endpoint; the region is its second word. An application key gives the keys.",
   },
   {
     name: "Ceph (RADOS Gateway)",
     settings: { S3_URL: "https://rgw.example.com", S3_REGION: "default" },
-    note: "The address of the gateway; the region is its zonegroup, mostly default.",
+    note: "The address of the gateway. The region is its zonegroup, usually default.",
   },
 ];

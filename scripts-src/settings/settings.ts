@@ -143,23 +143,26 @@ function retention<Place extends "LOCAL" | "BACKUP">(
   const keep = (what: string, example: string) =>
     about(many, {
       group: "retention",
-      meaning: `After a good ${after}, keep ${what} of this database among the ${backups}.`,
+      meaning: `${what}. Applied to each database after a good ${after}.`,
       example,
       values: "1 or more",
     });
   const rules = {
     RETENTION_DAYS: about(many, {
       group: "retention",
-      meaning: `After a good ${after}, delete ${backups} of this database that are older than this many days, unless another rule keeps them.`,
+      meaning: `How many days to keep ${backups}. After a good ${after}, older ones of this database are deleted, unless another rule keeps them.`,
       example: days,
       default: "keep all",
       values: "1 or more",
     }),
-    KEEP_LAST: keep("this many of the newest", "3"),
-    KEEP_DAILY: keep("the newest of each of this many days (UTC) that have one", "7"),
-    KEEP_WEEKLY: keep("the newest of each of this many weeks (Monday to Sunday, UTC) that have one", "4"),
-    KEEP_MONTHLY: keep("the newest of each of this many months that have one", "12"),
-    KEEP_YEARLY: keep("the newest of each of this many years that have one", "3"),
+    KEEP_LAST: keep(`Keep this many of the newest ${backups}`, "3"),
+    KEEP_DAILY: keep(`Keep the newest of the ${backups} of each day (UTC), for this many days that have one`, "7"),
+    KEEP_WEEKLY: keep(
+      `Keep the newest of the ${backups} of each week (Monday to Sunday, UTC), for this many weeks that have one`,
+      "4",
+    ),
+    KEEP_MONTHLY: keep(`Keep the newest of the ${backups} of each month, for this many months that have one`, "12"),
+    KEEP_YEARLY: keep(`Keep the newest of the ${backups} of each year, for this many years that have one`, "3"),
   };
   return Object.fromEntries(
     Object.entries(rules).map(([name, rule]) => [`${place}_${name}`, rule]),
@@ -233,9 +236,9 @@ const settings = {
   DB_NAMES: about(() => patterns().optional(), {
     group: "database",
     meaning:
-      "Several databases of the server, separated by commas: each is backed up into a file of its own. * and ? match, ! in front leaves out, a backslash " +
-      "takes the meaning from the next character. Patterns never mean system databases, templates, and the databases that restores keep " +
-      "or make. DB_NAME, or the URL's, is then only the database to log in through.",
+      "Several databases of the server, separated by commas. Each is backed up into a file of its own. * and ? match any characters, ! in front " +
+      "leaves databases out, and a backslash makes the next character an ordinary one. Patterns never match system databases, templates, " +
+      "or databases that restores make. DB_NAME, or the URL's, is then only the database to log in through.",
     example: "*,!scratch_*",
     default: "the one database that DB_NAME or the URL names",
   }),
@@ -255,7 +258,7 @@ const settings = {
     group: "database",
     meaning: "Folder of the database's client programs (pg_dump and psql, or mariadb-dump and mariadb) to use.",
     example: "/usr/lib/postgresql/17/bin",
-    default: "found by itself: the usual places of the operating system, then PATH",
+    default: "the usual places of the operating system, then PATH",
   }),
   DB_DUMP_OPTIONS: about(anyText, {
     group: "database",
@@ -315,7 +318,7 @@ const settings = {
   AGE_RECIPIENTS: about(() => recipients().optional(), {
     group: "security",
     meaning:
-      "Public keys to which backups are encrypted, separated by commas; each of their private keys alone can decrypt them. " +
+      "Public keys to which backups are encrypted, separated by commas. Each of their private keys alone can decrypt the backups. " +
       "`help --new-key` makes a pair. The stock program age decrypts the files too.",
     // no true one: whoever forgets to replace it must not encrypt to a key that nobody has
     example: "age1-the-public-key-that-help-new-key-prints",
@@ -388,7 +391,7 @@ const settings = {
   VERIFY_QUERY: about(anyText, {
     group: "verify",
     meaning:
-      "A query that `verify` runs on the restored copy; its one value must be true. With several databases: lines PATTERN: QUERY.",
+      "A query that `verify` runs on the restored copy; its one value must be true. With several databases, write lines PATTERN: QUERY.",
     example: "SELECT count(*) > 1000 FROM orders",
   }),
 
