@@ -77,6 +77,25 @@ describe.each([...families])("%s", (family) => {
     await expectState(server, "app", before);
   });
 
+  test("foreign keys to tables that do not exist: a new and an empty database are filled", async () => {
+    await server.createDatabase(
+      "app",
+      `SET foreign_key_checks = 0; CREATE TABLE t (a int PRIMARY KEY, b int, c int, KEY (b, c),
+         CONSTRAINT \`schlüssel\` FOREIGN KEY (b, c) REFERENCES \`nicht da\` (x, ÿ) ON DELETE CASCADE ON UPDATE SET NULL,
+         FOREIGN KEY (c) REFERENCES other (id)); CREATE TABLE child (a int, FOREIGN KEY (a) REFERENCES t (a));
+       INSERT INTO t VALUES (1, 2, 3); CREATE VIEW v AS SELECT a FROM t`,
+    );
+    const before = await stateOf(server, "app");
+    expect((await scripts.run("backup")).status).toBe(0);
+    for (const make of ["DO 0", "CREATE DATABASE app"]) {
+      await server.sql("mysql", `DROP DATABASE app; ${make}`);
+      const ran = await scripts.run("restore");
+      expect(ran.status, ran.stderr).toBe(0);
+      await expectState(server, "app", before);
+      expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).toBe("app");
+    }
+  });
+
   test("M7: what this server lacks: the present database is as it was, and nothing is left beside it", async () => {
     await server.createDatabase("app", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const dump = await Bun.file((await scripts.run("backup")).stdout.trim()).text();

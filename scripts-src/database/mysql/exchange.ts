@@ -16,6 +16,7 @@ import {
   takeBackStatement,
   type Whereabouts,
 } from "./exchange-plan.ts";
+import { orphanKeys } from "./orphan-keys.ts";
 import { readGrants } from "./routine-grants.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
@@ -89,11 +90,16 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const { database, connection } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
+  const isEmpty = Object.values(live).every((list: unknown[]) => list.length === 0);
+  const orphans = isEmpty ? await orphanKeys(session, source) : { drop: "", add: "" };
+  if (orphans.drop) await session.ask(orphans.drop);
   const tied = [...ties(await session.ask(tiesQuestion(source))), ...ties(await session.ask(tiesQuestion(database)))];
   if (tied.length > 0)
     throw new Failure(`${database} cannot be exchanged for ${source}: ${tied.join("; ")}`, {
       hints: [
-        "restore with --in-place: the present state is backed up first, then everything in the database is replaced",
+        isEmpty
+          ? `create the database where it does not exist (CREATE DATABASE ${quoteName(database)}), and restore with --in-place`
+          : "restore with --in-place: the present state is backed up first, then everything in the database is replaced",
       ],
     });
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
@@ -118,12 +124,12 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     oldTriggers,
     oldObjects: old.sql,
     freshTriggers: triggers,
-    freshObjects: objects,
+    freshObjects: objects + orphans.add,
     grants,
     ...collations,
   });
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
-  return Object.values(live).every((list: unknown[]) => list.length === 0);
+  return isEmpty;
 }
 
 async function foreignKeys(session: Session, database: string): Promise<Keys> {
