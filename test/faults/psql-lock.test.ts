@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
-import { type Client, findClients } from "../../scripts-src/database/postgres/clients.ts";
+import { findClients } from "../../scripts-src/database/postgres/clients.ts";
 import { type Connection, connectionFrom } from "../../scripts-src/database/postgres/connection.ts";
 import { transactionNumber } from "../../scripts-src/database/postgres/outcome.ts";
 import { startPsql } from "../../scripts-src/database/postgres/psql.ts";
@@ -26,20 +26,16 @@ import { tempDir } from "../support/machine/temp.ts";
 const many = Number(process.env.HOSTILE_DUMPS ?? 45);
 const quiet = { info() {}, warn() {}, error() {}, debug() {} } as unknown as Logger;
 
-function connectTo(server: PostgresServer): Connection {
+async function connectTo(server: PostgresServer, folder: string): Promise<Connection> {
   const settings = { DATABASE_URL: server.url("app") } as Settings;
-  return connectionFrom(settings, { log: quiet, signal: new AbortController().signal });
-}
-
-async function psqlOf(folder: string): Promise<Client> {
   const [psql] = await findClients("psql", folder);
   if (!psql) throw new Error(`no psql in ${folder}`);
-  return psql;
+  return { ...connectionFrom(settings, { log: quiet, signal: new AbortController().signal }), psql };
 }
 
 /** What psql says of a dump that reaches it as it is. */
-async function feed(connection: Connection, psql: Client, text: string): Promise<string> {
-  const program = startPsql(connection, psql);
+async function feed(connection: Connection, text: string): Promise<string> {
+  const program = startPsql(connection);
   const output = new Response(program.stdout).text();
   await Promise.resolve(program.stdin.write(Buffer.from(text, "latin1"))).catch(() => {});
   await Promise.resolve(program.stdin.end()).catch(() => {});
@@ -63,9 +59,9 @@ function statementsIn(text: string): string[] | undefined {
 }
 
 /** What psql sends to the server for each of these texts. */
-async function cutByPsql(connection: Connection, psql: Client, texts: readonly string[]): Promise<string[][]> {
+async function cutByPsql(connection: Connection, texts: readonly string[]): Promise<string[][]> {
   const log = join(tempDir("psql"), "log");
-  const program = startPsql(connection, psql, ["--set=ON_ERROR_STOP=0", `--log-file=${log}`]);
+  const program = startPsql(connection, ["--set=ON_ERROR_STOP=0", `--log-file=${log}`]);
   const output = new Response(program.stdout).text();
   await program.stdin.write(texts.map((text) => `${text}\nSELECT 'next text';\n`).join(""));
   await program.stdin.end();
@@ -98,21 +94,19 @@ describe.each<[Major, number]>([
 ])("PostgreSQL %d, psql %d", (major, client) => {
   let server: PostgresServer;
   let connection: Connection;
-  let psql: Client;
   const dir = tempDir("hostile");
   const file = join(dir, "evil");
   beforeAll(async () => {
     server = await startPostgres(major);
     await server.createDatabase("app", "CREATE TABLE t (a text)");
-    connection = connectTo(server);
-    psql = await psqlOf(clientDir(client));
+    connection = await connectTo(server, clientDir(client));
   });
   afterAll(() => server.stop());
 
   test("S1: every shape that was found to hide a command from a scanner", async () => {
     for (const text of fixedHostile(file).map(dumpOf)) {
       expect(accepts(text), text.slice(0, 300)).toBe(false);
-      await feed(connection, psql, text);
+      await feed(connection, text);
       expect(readdirSync(dir), text.slice(0, 300)).toEqual([]);
     }
   });
@@ -123,7 +117,7 @@ describe.each<[Major, number]>([
       (text) => statementsIn(text) !== undefined,
     );
     expect(texts.length).toBeGreaterThan(many);
-    const said = await cutByPsql(connection, psql, texts);
+    const said = await cutByPsql(connection, texts);
     for (const [n, text] of texts.entries()) expect(said[n], JSON.stringify(text)).toEqual(statementsIn(text));
   });
 
@@ -131,7 +125,7 @@ describe.each<[Major, number]>([
     const by = chance(`hostile dumps for PostgreSQL ${major}`);
     for (let n = 0; n < many; n++) {
       const text = dumpOf(chooseHostile(by, file));
-      const said = await feed(connection, psql, text);
+      const said = await feed(connection, text);
       expect(readdirSync(dir), JSON.stringify(text)).toEqual([]);
       if (accepts(text)) expect(said, JSON.stringify(text)).not.toMatch(/restrict/);
     }
@@ -141,15 +135,13 @@ describe.each<[Major, number]>([
 describe("a session and a restore", () => {
   let server: PostgresServer;
   let connection: Connection;
-  let psql: Client;
   let scripts: Installation;
   const dir = tempDir("hostile");
   const evil = join(dir, "evil");
   beforeAll(async () => {
     server = await startPostgres(15);
     await server.createDatabase("app", "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE u (b int)");
-    connection = connectTo(server);
-    psql = await psqlOf(server.clientDir);
+    connection = await connectTo(server, server.clientDir);
     scripts = installScripts(server.settings("app"));
   });
   afterAll(async () => {
@@ -159,13 +151,13 @@ describe("a session and a restore", () => {
 
   test("S11: psql that waits for the end of something is not waited for; a long statement is", async () => {
     const left = ["/* open", "SELECT 'open", "CREATE FUNCTION begin() AS 'x';\n"].map(async (text) => {
-      const session = openSession(connection, psql, () => "the restore failed");
+      const session = openSession(connection, () => "the restore failed");
       session.write(text);
       const error: unknown = await session.settled().catch((cause: unknown) => cause);
       await session.stop();
       return String(error);
     });
-    const session = openSession(connection, psql, () => "the restore failed");
+    const session = openSession(connection, () => "the restore failed");
     session.write("SELECT pg_sleep(8);");
     expect(await session.settled("1 + 1")).toBe("2");
     await session.end();
@@ -174,7 +166,7 @@ describe("a session and a restore", () => {
   });
 
   test("S3: a transaction that is ended and begun again is another one", async () => {
-    const session = openSession(connection, psql, () => "");
+    const session = openSession(connection, () => "");
     session.write("BEGIN;\n");
     const ours = await session.settled(transactionNumber);
     expect(await session.settled(transactionNumber)).toBe(ours);

@@ -6,7 +6,7 @@ import { serverAccounts } from "../../scripts-src/database/mysql/accounts.ts";
 import { formatBackupName, parseBackupName, serverRoles as rolesName } from "../../scripts-src/archive/name.ts";
 
 const never = {} as never;
-const postgres = serverRoles(never, never, 17).isOurs;
+const postgres = serverRoles(never, 17).isOurs;
 const mysql = serverAccounts({ target: { where: "" } } as never, { kind: { family: "mysql" } } as never).isOurs;
 
 test.each([

@@ -1,9 +1,11 @@
 /** How PostgreSQL's client programs reach the database. */
+import type { Client } from "./clients.ts";
 import { describeTarget, formatConninfo, type Keywords, targetFromSettings } from "./conninfo.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 
-export interface Connection extends DatabaseContext {
+/** What the settings say. */
+export interface Login extends DatabaseContext {
   /** How to get there, the password left out. */
   keywords: Keywords;
   database: string;
@@ -17,8 +19,14 @@ export interface Connection extends DatabaseContext {
   folder: string | undefined;
 }
 
+/** A way to one database of the server. */
+export interface Connection extends Login {
+  /** The program that everything but a dump goes through. */
+  psql: Client;
+}
+
 /** Connects to nothing yet. Throws `Failure` when the settings do not name a database. */
-export function connectionFrom(settings: Settings, context: DatabaseContext): Connection {
+export function connectionFrom(settings: Settings, context: DatabaseContext): Login {
   const target = targetFromSettings(settings);
   return {
     log: context.log,
@@ -35,7 +43,7 @@ export function connectionFrom(settings: Settings, context: DatabaseContext): Co
   };
 }
 
-function reach(keywords: Keywords, database: string): Pick<Connection, "keywords" | "database" | "where" | "dbname"> {
+function reach(keywords: Keywords, database: string): Pick<Login, "keywords" | "database" | "where" | "dbname"> {
   const dbname = `--dbname=${formatConninfo([...keywords, ["fallback_application_name", "backup_scripts"]])}`;
   return { keywords, database, where: describeTarget(keywords, database), dbname };
 }

@@ -1,7 +1,6 @@
 /** Which databases the server has. */
 import type { ServerDatabase } from "../database.ts";
 import { type Connection, inDatabase } from "./connection.ts";
-import type { Client } from "./clients.ts";
 import { query } from "./query.ts";
 
 /** The providers' own. */
@@ -15,14 +14,10 @@ const question = `
   FROM pg_database`;
 
 /** Throws `Failure`. `postgres` counts as one of the system's as long as nobody has made anything in it. */
-export async function listDatabases(connection: Connection, psql: Client): Promise<ServerDatabase[]> {
-  const found = await query<(ServerDatabase & { refuses: string | null })[]>(connection, psql, question);
+export async function listDatabases(connection: Connection): Promise<ServerDatabase[]> {
+  const found = await query<(ServerDatabase & { refuses: string | null })[]>(connection, question);
   const isUsed = async (name: string) =>
-    query<boolean>(
-      inDatabase(connection, name),
-      psql,
-      "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid >= 16384))",
-    );
+    query<boolean>(inDatabase(connection, name), "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid >= 16384))");
   return Promise.all(
     found.map(async ({ name, isSystem, refuses }) => ({
       name,

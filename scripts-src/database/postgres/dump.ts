@@ -3,12 +3,12 @@ import parseWords from "string-argv";
 import { Failure, usageFailure } from "../../base/errors.ts";
 import { quote, start } from "../../base/process.ts";
 import { unpackCommand } from "../stock.ts";
+import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { endOf, isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
-import type { Clients } from "./probe.ts";
 import { query } from "./query.ts";
 
 /** Options that would break what a backup promises, or that are ours to set. */
@@ -32,17 +32,13 @@ const locks = `--lock-wait-timeout=${lockPatience}`;
 /**
  * The dump's SQL; ends normally only when pg_dump exited 0 and its last line has come. While it waits for a lock, the log says which.
  */
-export async function* dump(
-  connection: Connection,
-  { dump: client, psql }: Clients,
-  options: string[],
-): AsyncGenerator<Uint8Array> {
+export async function* dump(connection: Connection, client: Client, options: string[]): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;
   // otherwise a login's client_encoding would decide, which need not know every letter of the database
-  const encoding = await query<string>(connection, psql, "SELECT to_json(getdatabaseencoding())");
+  const encoding = await query<string>(connection, "SELECT to_json(getdatabaseencoding())");
   const words = ["--format=plain", "--no-password", locks, `--encoding=${encoding}`, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
-  using watch = watchLocks(connection, psql, "pg_dump");
+  using watch = watchLocks(connection, "pg_dump");
   await program.stdin.end();
   let tail: Buffer = Buffer.alloc(0);
   let ended = false;

@@ -33,7 +33,7 @@ const command = ({ maintenance }: Ground, ...texts: readonly string[]): string =
 /** Throws a `Failure`, and then nothing was exchanged. */
 export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const { ground, unstoppable, fresh, time, late } = exchanging;
-  const { present, psql, exists, empty } = ground;
+  const { present, exists, empty } = ground;
   if (!exists) {
     await rename(exchanging, present.database);
     return { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
@@ -41,20 +41,15 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const before = besideName(present.database, "before", time);
   const renames = [renaming(present.database, before), renaming(fresh, present.database)];
   try {
-    await withoutSessions(unstoppable, psql, [present.database, fresh], transaction([...late, ...renames]));
+    await withoutSessions(unstoppable, [present.database, fresh], transaction([...late, ...renames]));
   } catch (error) {
     // a connection that broke may have broken behind the COMMIT
     const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
-    const done = await query<number>(unstoppable, psql, exists).catch(() => undefined);
+    const done = await query<number>(unstoppable, exists).catch(() => undefined);
     if (done !== 1) throw await explain(exchanging, error, { renames, lost: done === undefined });
   }
   const drop = async () => {
-    await execute(
-      unstoppable,
-      psql,
-      `cannot drop ${before}`,
-      `${patience}DROP DATABASE ${identifier(before)} WITH (FORCE);`,
-    );
+    await execute(unstoppable, `cannot drop ${before}`, `${patience}DROP DATABASE ${identifier(before)} WITH (FORCE);`);
   };
   if (
     empty &&
@@ -77,14 +72,12 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
 /** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
 export async function rename({ ground, unstoppable, fresh, late }: Exchanging, name: string): Promise<void> {
   const renames = name === fresh ? [] : [renaming(fresh, name)];
-  await withoutSessions(unstoppable, ground.psql, [fresh], transaction([...late, ...renames])).catch(
-    (cause: unknown) => {
-      throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
-        hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
-        cause,
-      });
-    },
-  );
+  await withoutSessions(unstoppable, [fresh], transaction([...late, ...renames])).catch((cause: unknown) => {
+    throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
+      hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
+      cause,
+    });
+  });
 }
 
 /** A load of hours is not thrown away for a session that would not end. */
@@ -93,7 +86,7 @@ async function explain(
   cause: unknown,
   { renames, lost }: { renames: readonly string[]; lost: boolean },
 ): Promise<Failure> {
-  const kept = await execute(unstoppable, ground.psql, "cannot change the comment", late.join("\n")).then(
+  const kept = await execute(unstoppable, "cannot change the comment", late.join("\n")).then(
     () => "",
     () => " until the next restore",
   );
@@ -113,21 +106,16 @@ async function explain(
  * Runs SQL that needs databases without sessions. PostgreSQL locks them against new ones and waits five seconds for those there are
  * to end: meanwhile they are ended here. A pooler keeps sessions in the new database too, which our own load had.
  */
-async function withoutSessions(
-  maintenance: Connection,
-  psql: Ground["psql"],
-  databases: readonly string[],
-  sql: string,
-): Promise<void> {
+async function withoutSessions(maintenance: Connection, databases: readonly string[], sql: string): Promise<void> {
   const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
     WHERE datname IN (${databases.map(literal).join(", ")}) AND ${mayEnd}`;
-  const work = execute(maintenance, psql, `cannot exchange ${databases[0]} for the restored database`, patience + sql);
+  const work = execute(maintenance, `cannot exchange ${databases[0]} for the restored database`, patience + sql);
   const over = work.then(
     () => true,
     () => true,
   );
   do
-    await query(maintenance, psql, endThem).catch(() => {}); // who stays is told by the exchange
+    await query(maintenance, endThem).catch(() => {}); // who stays is told by the exchange
   while (!(await Promise.race([over, pause(100)])));
   await work;
 }

@@ -1,11 +1,9 @@
 /** What a new database beside the present one needs to know of the server. */
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 
 export interface Ground {
   present: Connection;
   maintenance: Connection;
-  psql: Client;
   /** The system identifier of the server. */
   system: string | undefined;
   exists: boolean;

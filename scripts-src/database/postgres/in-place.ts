@@ -14,12 +14,10 @@ import { withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { openSession, type Session } from "./session.ts";
 import { splitStatements } from "./statements.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 
 interface InPlace {
   connection: Connection;
-  psql: Client;
   contents: Contents;
   /** A new filter for each reading. */
   filter: () => LoadFilter;
@@ -61,16 +59,16 @@ export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace):
 }
 
 async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: string): Promise<Loaded> {
-  const { connection, psql, contents } = how;
+  const { connection, contents } = how;
   let ours = "";
   let outcome: Outcome | undefined;
   let committing = false;
   const what = async () => {
-    outcome = await outcomeOf(connection, psql, ours);
+    outcome = await outcomeOf(connection, ours);
     return `the restore into ${connection.where} ${words[outcome]}`;
   };
-  const session = openSession(connection, psql, what, { counts: true });
-  using watch = watchLocks(connection, psql, "psql");
+  const session = openSession(connection, what, { counts: true });
+  using watch = watchLocks(connection, "psql");
   const filter = how.filter();
   let rows: Loaded["rows"] = new Map();
   const report = (stderr: string): Loaded => ({
@@ -100,7 +98,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
   } catch (error) {
     await session.stop();
     // a run that is stopped may be stopped behind the COMMIT
-    if (committing) outcome ??= await outcomeOf(connection, psql, ours);
+    if (committing) outcome ??= await outcomeOf(connection, ours);
     if (!committing || outcome !== "committed") throw error;
     connection.log.warn("the session ended while the restore was committed; the server says that all of it was");
     return report("");

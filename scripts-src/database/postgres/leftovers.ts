@@ -1,6 +1,5 @@
 /** What restores that were killed have left on the server. */
 import { messageOf } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { identifier, isBeside, literal, markOf } from "./names.ts";
 import { query } from "./query.ts";
@@ -12,24 +11,17 @@ import { execute } from "./session.ts";
  */
 export async function dropLeftovers(
   maintenance: Connection,
-  psql: Client,
   { database, system, purpose }: { database: string; system: string | undefined; purpose: "restore" | "verify" },
 ): Promise<void> {
   const named = isBeside(database, purpose === "restore" ? "restoring" : "verify");
   const left = await query<string[]>(
     maintenance,
-    psql,
     `SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE ${named} AND datname <> ${literal(database)}
      AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`,
   );
   for (const found of left) {
     try {
-      await execute(
-        maintenance,
-        psql,
-        `cannot drop ${found}`,
-        `DROP DATABASE IF EXISTS ${identifier(found)} WITH (FORCE);`,
-      );
+      await execute(maintenance, `cannot drop ${found}`, `DROP DATABASE IF EXISTS ${identifier(found)} WITH (FORCE);`);
       maintenance.log.info(`dropped ${found}, which a ${purpose} that was killed has left`);
     } catch (error) {
       maintenance.signal.throwIfAborted();

@@ -1,5 +1,4 @@
 /** Says for which lock a program of ours waits, and whose it is: nobody looks for that at night. */
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { query } from "./query.ts";
 
@@ -17,7 +16,7 @@ interface LockWatch extends Disposable {
 }
 
 /** Watches the sessions of `program` until it is disposed of. */
-export function watchLocks(connection: Connection, psql: Client, program: "pg_dump" | "psql"): LockWatch {
+export function watchLocks(connection: Connection, program: "pg_dump" | "psql"): LockWatch {
   const { log, signal } = connection;
   let still = false;
   let asking = false;
@@ -27,7 +26,7 @@ export function watchLocks(connection: Connection, psql: Client, program: "pg_du
     still = true;
     if (!idle || asking || signal.aborted) return;
     asking = true;
-    const waits = await query<string[]>(connection, psql, question(connection)).catch(() => []);
+    const waits = await query<string[]>(connection, question(connection)).catch(() => []);
     asking = false;
     for (const wait of waits) {
       if (Date.now() - (said.get(wait) ?? 0) < sayAgain) continue;

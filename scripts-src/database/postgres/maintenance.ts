@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { exitStatus, Failure } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
@@ -13,11 +12,11 @@ import { openSession } from "./session.ts";
 export const maintenanceNames = ["postgres", "template1"];
 
 /** Undefined when neither of them lets us in. */
-export async function openMaintenance(present: Connection, psql: Client): Promise<Connection | undefined> {
+export async function openMaintenance(present: Connection): Promise<Connection | undefined> {
   for (const place of maintenanceNames.filter((name) => name !== present.database)) {
     const connection = inDatabase(present, place);
     try {
-      await query(connection, psql, "SELECT to_json(1)");
+      await query(connection, "SELECT to_json(1)");
       return connection;
     } catch {
       present.signal.throwIfAborted();
@@ -36,7 +35,6 @@ const patience = 5_000;
 export async function lockOnServer(
   present: Connection,
   maintenance: Connection | undefined,
-  psql: Client,
   purpose: "restore" | "verify",
 ): Promise<AsyncDisposable> {
   const unlocked = (why: string): AsyncDisposable => {
@@ -44,11 +42,11 @@ export async function lockOnServer(
     return { [Symbol.asyncDispose]: () => Promise.resolve() };
   };
   if (!maintenance) return unlocked("there is no other database to hold it in");
-  if (await isPooled(maintenance, psql)) return unlocked(poolerWarning);
+  if (await isPooled(maintenance)) return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + patience;
   for (;;) {
-    const session = openSession(maintenance, psql, () => "cannot lock");
+    const session = openSession(maintenance, () => "cannot lock");
     try {
       // a lock that is held by another session ends psql: a division by zero
       session.write(withoutTimeouts("session"), `SELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`);
@@ -64,7 +62,7 @@ export async function lockOnServer(
       present.signal.throwIfAborted();
       await session.stop();
       if (!session.refused) throw error;
-      const holder = await holderOf(maintenance, psql, key);
+      const holder = await holderOf(maintenance, key);
       if (Date.now() > until) throw locked(present, purpose, holder);
       await pause(200);
     }
@@ -72,11 +70,10 @@ export async function lockOnServer(
 }
 
 /** Who holds the lock, in words; undefined when nobody does. */
-async function holderOf(maintenance: Connection, psql: Client, key: bigint): Promise<string | undefined> {
+async function holderOf(maintenance: Connection, key: bigint): Promise<string | undefined> {
   const parts = `classid = ${BigInt.asUintN(32, key >> 32n)} AND objid = ${BigInt.asUintN(32, key)}`;
   const found = await query<string | null>(
     maintenance,
-    psql,
     `SELECT coalesce(to_json((SELECT concat_ws(', ', ${literal("process")} || ' ' || pid, 'user ' || usename, 'from ' || client_addr,
        'since ' || to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC')
      FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND ${parts} LIMIT 1)), 'null')`,
@@ -94,7 +91,7 @@ const locked = ({ where }: Connection, purpose: string, holder: string | undefin
   );
 
 /** Whether the database does not exist, asked for after a login that failed. */
-export async function isMissing(present: Connection, maintenance: Connection, psql: Client): Promise<boolean> {
+export async function isMissing(present: Connection, maintenance: Connection): Promise<boolean> {
   const exists = `SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = ${literal(present.database)}))`;
-  return !(await query<boolean>(maintenance, psql, exists));
+  return !(await query<boolean>(maintenance, exists));
 }

@@ -5,7 +5,30 @@ import { stampOf } from "../../base/text.ts";
 const longestName = 63;
 
 export const identifier = (text: string): string => `"${text.replaceAll('"', '""')}"`;
-export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** A text whatever standard_conforming_strings says. */
+export const text = (value: string): string =>
+  value.includes("\\") ? `E${literal(value.replaceAll("\\", "\\\\"))}` : literal(value);
+
+/** Settings whose value is a list of names, kept as they are quoted. */
+const listSettings = [
+  "search_path",
+  "temp_tablespaces",
+  "local_preload_libraries",
+  "session_preload_libraries",
+  "shared_preload_libraries",
+  "unix_socket_directories",
+];
+
+/** `name TO value`, for SET. */
+export const settingValue = (name: string, value: string): string =>
+  `${name.split(".").map(identifier).join(".")} TO ${listSettings.includes(name) ? namesIn(value) : text(value)}`;
+
+const namesIn = (list: string): string =>
+  [...list.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)]
+    .map(([, quoted, plain = ""]) => text(quoted === undefined ? plain : quoted.replaceAll('""', '"')))
+    .join(", ") || "''";
 
 type Beside = "restoring" | "before" | "verify";
 

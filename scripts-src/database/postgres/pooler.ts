@@ -1,5 +1,4 @@
 /** A pooler between us and the server that lends its sessions for one transaction (PgBouncer's `pool_mode = transaction`). */
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { openSession } from "./session.ts";
 
@@ -15,8 +14,8 @@ export const poolerWarning =
 const rounds = 3;
 
 /** Two connections that are open together share processes of the server. False where a second connection is refused. */
-export async function isPooled(connection: Connection, psql: Client): Promise<boolean> {
-  const sessions = [1, 2].map(() => openSession(connection, psql, () => `cannot query ${connection.where}`));
+export async function isPooled(connection: Connection): Promise<boolean> {
+  const sessions = [1, 2].map(() => openSession(connection, () => `cannot query ${connection.where}`));
   try {
     const seen = new Set<string>();
     for (let round = 0; round < rounds; round++)

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
-import { propertiesOf } from "./create.ts";
+import { propertiesOf } from "./properties.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
@@ -18,37 +18,37 @@ const enoughSessions = 8;
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openPostgres(settings: Settings, context: DatabaseContext): Database {
-  const connection = connectionFrom(settings, context);
+  const login = connectionFrom(settings, context);
   const options = dumpOptionsFrom(settings.DB_DUMP_OPTIONS);
   const sessions = settings.BACKUP_JOBS ?? Math.min(Math.max(availableParallelism(), 2), enoughSessions);
   const database = {
     engine: "postgresql",
     takes: ["postgresql"],
-    name: connection.database,
-    where: connection.where,
+    name: login.database,
+    where: login.where,
     atomicLoad: true,
     reader: dumpReader,
     comparing,
   } as const;
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
-    const contact = await probe(connection, mayBeMissing);
-    const { server, clients, exists, relations } = contact;
+    const contact = await probe(login, mayBeMissing);
+    const { connection, server, pgDump, exists, relations } = contact;
     return {
       ...database,
-      ...openRestoring(connection, contact, { sessions, dumpOptions: options }),
+      ...openRestoring(contact, { sessions, dumpOptions: options }),
       server,
       exists,
-      roles: serverRoles(connection, clients.psql, server.major),
-      properties: () => propertiesOf(connection, clients.psql, server.major),
-      databases: () => listDatabases(connection, clients.psql),
-      checkReading: () => checkReading(connection, clients.psql, options),
-      dump: () => dump(connection, clients, options),
+      roles: serverRoles(connection, server.major),
+      properties: () => propertiesOf(connection, server.major),
+      databases: () => listDatabases(connection),
+      checkReading: () => checkReading(connection, options),
+      dump: () => dump(connection, pgDump, options),
       stockRestore: (file, compression) =>
         stockRestore(file, compression, {
           database: connection.database,
           serverMajor: server.major,
-          clientMajor: clients.dump.major,
+          clientMajor: pgDump.major,
           relations,
         }),
     };

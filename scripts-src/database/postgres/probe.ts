@@ -4,7 +4,7 @@ import { messageOf } from "../../base/errors.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
-import { type Connection } from "./connection.ts";
+import type { Connection, Login } from "./connection.ts";
 import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 import { isMissing, openMaintenance } from "./maintenance.ts";
@@ -13,17 +13,13 @@ import { isPooled, poolerWarning } from "./pooler.ts";
 /** What `probe` found. */
 export interface Contact {
   server: Server;
-  clients: Clients;
+  connection: Connection;
+  /** The pg_dump that fits the server. */
+  pgDump: Client;
   /** The database exists. */
   exists: boolean;
   /** Tables, indexes, views and sequences in it. */
   relations: number;
-}
-
-/** The programs that fit the server. */
-export interface Clients {
-  psql: Client;
-  dump: Client;
 }
 
 interface Answer {
@@ -59,60 +55,62 @@ const question = (system: string) => `
  * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
  * accepted with `mayBeMissing`: another one of the server answers then. Throws `Failure`.
  */
-export async function probe(connection: Connection, mayBeMissing: boolean): Promise<Contact> {
-  const { folder, log, signal, where } = connection;
+export async function probe(login: Login, mayBeMissing: boolean): Promise<Contact> {
+  const { folder, log, signal, where } = login;
   const dumps = await findClients("pg_dump", folder);
   if (dumps.length === 0) throw missingProgram("pg_dump", folder);
   // a folder that holds pg_dump alone is good enough to dump with
   const psql = newest(await findClients("psql", folder)) ?? newest(await findClients("psql", undefined));
   if (!psql) throw missingProgram("psql", folder);
-  const ask = () => askServer(connection, psql);
+  const connection = { ...login, psql };
+  const ask = () => askServer(connection);
   const asked = retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
   const { answer, exists } = await asked.then(
     (answer) => ({ answer, exists: true }),
     async (error: unknown) => {
       signal.throwIfAborted();
       if (mayBeMissing) {
-        const maintenance = await openMaintenance(connection, psql);
-        if (maintenance && (await isMissing(connection, maintenance, psql)))
-          return { answer: await askServer(maintenance, psql), exists: false };
+        const maintenance = await openMaintenance(connection);
+        if (maintenance && (await isMissing(connection, maintenance)))
+          return { answer: await askServer(maintenance), exists: false };
       }
       throw error;
     },
   );
   const major = Math.floor(answer.number / 10_000);
-  const dump = fittingClient(dumps, major);
-  if (!dump) throw clientTooOld(dumps, answer.version, major);
+  const pgDump = fittingClient(dumps, major);
+  if (!pgDump) throw clientTooOld(dumps, answer.version, major);
   return {
     exists,
     relations: exists ? answer.relations : 0,
-    clients: { psql, dump },
+    connection,
+    pgDump,
     server: {
       version: `PostgreSQL ${answer.version.split(" ")[0]}`,
       major,
       system: answer.system ?? undefined,
       clockAhead: answer.clockAhead,
-      client: `pg_dump ${dump.version || "of unknown version"}`,
+      client: `pg_dump ${pgDump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: exists ? answer.bytes : 0,
       warnings: [
-        ...(dump.major === 0 ? [`${dump.path} does not report its version: it may not fit the server`] : []),
+        ...(pgDump.major === 0 ? [`${pgDump.path} does not report its version: it may not fit the server`] : []),
         ...(answer.withoutRows.length > 0
           ? [
               `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
             ]
           : []),
-        ...(exists && (await isPooled(connection, psql)) ? [poolerWarning] : []),
+        ...(exists && (await isPooled(connection)) ? [poolerWarning] : []),
       ],
     },
   };
 }
 
 /** Everybody may read the system identifier, save where a provider has taken that away or the server is only like PostgreSQL. */
-async function askServer(connection: Connection, psql: Client): Promise<Answer & { clockAhead: number }> {
+async function askServer(connection: Connection): Promise<Answer & { clockAhead: number }> {
   const ask = async (system: string) => {
     const before = Date.now();
-    const answer = await query<Answer>(connection, psql, question(system));
+    const answer = await query<Answer>(connection, question(system));
     return { ...answer, clockAhead: clockAhead(answer.clock, { before, after: Date.now() }) };
   };
   try {

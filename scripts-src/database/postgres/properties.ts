@@ -1,56 +1,109 @@
-/** The properties of a database (encoding, locale, owner, settings, privileges, comment) for a new one like it. */
-import { Failure } from "../../base/errors.ts";
+/** The properties of a database (encoding, locale, owner, settings, privileges, comment) as data, and the statements that give them to a new one. */
+import { z } from "zod";
+import type { DatabaseProperties } from "../restoring.ts";
 import type { Connection } from "./connection.ts";
-import { name } from "./contents.ts";
-import { dump } from "./dump.ts";
-import { identifier } from "./names.ts";
-import type { Clients } from "./probe.ts";
-import { splitStatements } from "./statements.ts";
+import { identifier, settingValue, text } from "./names.ts";
+import { query } from "./query.ts";
 
 export interface PropertyStatements {
   create: string;
   /** What comes next where that fails: less and less alike. */
-  otherwise?: string[];
+  otherwise: string[];
   /** What may be refused, so that it is before a long load. */
   early: string[];
   /** Each on its own: what is refused is warned of. */
-  optional?: string[];
+  optional: string[];
   /** What would be in the way of the load (limit of connections, read-only), or is for the finished database (comment). */
   late: string[];
 }
 
-const about = new RegExp(
-  String.raw`^(CREATE|ALTER|COMMENT ON|ALTER ROLE ${name} IN|(?:GRANT|REVOKE) [A-Z, ]+ ON|SECURITY LABEL FOR ${name} ON) DATABASE ${name}`,
-);
+const schema = z.lazy(() => {
+  const text = z.string().nullish();
+  return z.object({
+    encoding: z.string(),
+    collate: text,
+    ctype: text,
+    /** `c` libc, `i` ICU, `b` builtin. */
+    provider: text,
+    locale: text,
+    icuRules: text,
+    owner: text,
+    comment: text,
+    connectionLimit: z.int().nullish(),
+    isTemplate: z.boolean().nullish(),
+    /** Null: the privileges that every new database has. A grantee that is null is PUBLIC. */
+    acl: z
+      .array(z.object({ grantee: text, privilege: z.enum(["CREATE", "CONNECT", "TEMPORARY"]), grantable: z.boolean() }))
+      .nullish(),
+    tablespace: text,
+    labels: z.array(z.object({ provider: z.string(), label: z.string() })).nullish(),
+    settings: z.array(z.object({ role: text, name: z.string(), value: z.string() })).nullish(),
+  });
+});
+type Properties = z.infer<typeof schema>;
+type Setting = NonNullable<Properties["settings"]>[number];
 
-const noComment = (fresh: string) => `COMMENT ON DATABASE ${identifier(fresh)} IS NULL;`;
+/** The properties of the database that `connection` leads to. Throws `Failure`. */
+export const propertiesOf = async (connection: Connection, major: number): Promise<DatabaseProperties> =>
+  query<DatabaseProperties>(
+    connection,
+    `SELECT json_build_object('encoding', pg_encoding_to_char(encoding), 'collate', datcollate, 'ctype', datctype,
+      'provider', ${major >= 15 ? "datlocprovider" : "'c'"},
+      'locale', ${major >= 17 ? "datlocale" : major >= 15 ? "daticulocale" : "NULL"}, 'icuRules', ${major >= 16 ? "daticurules" : "NULL"},
+      'owner', pg_get_userbyid(datdba), 'comment', shobj_description(d.oid, 'pg_database'),
+      'connectionLimit', datconnlimit, 'isTemplate', datistemplate,
+      'acl', CASE WHEN datacl IS NOT NULL THEN (SELECT coalesce(json_agg(json_build_object('grantee',
+          CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, 'privilege', privilege_type, 'grantable', is_grantable)), '[]')
+        FROM aclexplode(datacl)) END,
+      'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace AND spcname <> 'pg_default'),
+      'labels', (SELECT json_agg(json_build_object('provider', provider, 'label', label)) FROM pg_shseclabel
+        WHERE classoid = 'pg_database'::regclass AND objoid = d.oid),
+      'settings', (SELECT coalesce(json_agg(json_build_object('role', rolname, 'name', split_part(c, '=', 1),
+          'value', substr(c, strpos(c, '=') + 1))), '[]')
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid))
+     FROM pg_database d WHERE datname = current_database()`,
+  );
 
-/** What makes a database like the present one, under the name `fresh`, as pg_dump of its version knows it. */
-export async function readProperties(
-  present: Connection,
-  clients: Clients,
+interface Wanted {
+  /** Major version of the server. */
+  major: number;
+  /** On the server where `given` was read: what is refused ends the restore before the load. */
+  exactly: boolean;
+}
+
+/** Undefined when these are no properties of a PostgreSQL database. */
+export function statementsFor(
   fresh: string,
-  major: number,
-): Promise<PropertyStatements> {
-  const statements: string[] = [];
-  const options = ["--create", "--schema-only", "--exclude-schema=*"];
-  for await (const piece of splitStatements(dump(present, clients, options))) {
-    if (piece.kind !== "statement") continue;
-    const found = about.exec(piece.text);
-    const old = found?.at(-1);
-    if (!found || old === undefined) continue;
-    const start = found[0].slice(0, found[0].length - old.length);
-    statements.push(start + identifier(fresh) + piece.text.slice(found[0].length));
-  }
-  const [create, ...others] = statements.filter((text) => !text.startsWith("COMMENT"));
-  const comment = statements.find((text) => text.startsWith("COMMENT"));
-  if (!create?.startsWith("CREATE")) throw new Failure(`pg_dump does not say how ${present.where} was created`);
-  const isLate = (text: string) => / CONNECTION LIMIT = | SET default_transaction_read_only /.test(text);
+  given: DatabaseProperties,
+  { major, exactly }: Wanted,
+): PropertyStatements | undefined {
+  const { data } = schema.safeParse(given);
+  if (!data) return undefined;
+  const name = identifier(fresh);
+  const [create = "", ...otherwise] = creations(name, data, major);
+  const settings = data.settings ?? [];
+  const isLate = (setting: Setting) => setting.name === readOnly;
+  const details = [
+    ...(data.owner ? [`ALTER DATABASE ${name} OWNER TO ${identifier(data.owner)};`] : []),
+    ...settings.filter((setting) => !isLate(setting)).map((setting) => setTo(name, setting)),
+    ...(data.labels ?? []).map(
+      ({ provider, label }) => `SECURITY LABEL FOR ${identifier(provider)} ON DATABASE ${name} IS ${text(label)};`,
+    ),
+    ...grants(name, data),
+  ];
+  const tablespace = data.tablespace ? ` TABLESPACE ${identifier(data.tablespace)};` : ";";
   return {
-    // written by pg_dump 15 and later whatever the server
-    create: major < 15 ? create.replace(" LOCALE_PROVIDER = libc", "") : create,
-    early: others.filter((text) => !isLate(text)),
-    late: [...others.filter(isLate), comment ?? noComment(fresh)],
+    ...(exactly
+      ? { create: create.replace(/;$/, () => tablespace), otherwise: [], early: details, optional: [] }
+      : { create, otherwise, early: [], optional: details }),
+    late: [
+      ...settings.filter(isLate).map((setting) => setTo(name, setting)),
+      ...((data.connectionLimit ?? -1) >= 0
+        ? [`ALTER DATABASE ${name} CONNECTION LIMIT ${data.connectionLimit};`]
+        : []),
+      ...(data.isTemplate ? [`ALTER DATABASE ${name} IS_TEMPLATE true;`] : []),
+      `COMMENT ON DATABASE ${name} IS ${data.comment ? text(data.comment) : "NULL"};`,
+    ],
   };
 }
 
@@ -60,10 +113,50 @@ export function defaultProperties(
   { encoding, serverEncoding }: { encoding: string | undefined; serverEncoding: string },
 ): PropertyStatements {
   const other = encoding !== undefined && encoding !== serverEncoding;
-  const locale = other ? ` ENCODING '${encoding.replaceAll("'", "")}' LC_COLLATE 'C' LC_CTYPE 'C'` : "";
+  const locale = other ? ` ENCODING ${text(encoding)} LC_COLLATE 'C' LC_CTYPE 'C'` : "";
   return {
     create: `CREATE DATABASE ${identifier(fresh)} TEMPLATE template0${locale};`,
+    otherwise: [],
     early: [],
-    late: [noComment(fresh)],
+    optional: [],
+    late: [`COMMENT ON DATABASE ${identifier(fresh)} IS NULL;`],
   };
+}
+
+/** Would be in the way of the load. */
+const readOnly = "default_transaction_read_only";
+
+/** From a database that is exactly the same to one that can at least hold the rows: locales differ between machines. */
+function creations(name: string, properties: Properties, major: number): string[] {
+  const { encoding, collate, ctype, provider, locale, icuRules } = properties;
+  const start = `CREATE DATABASE ${name} TEMPLATE template0 ENCODING ${text(encoding)}`;
+  const libc = collate && ctype ? ` LC_COLLATE ${text(collate)} LC_CTYPE ${text(ctype)}` : "";
+  const rules = icuRules ? ` ICU_RULES ${text(icuRules)}` : "";
+  const own =
+    locale && provider === "i"
+      ? ` LOCALE_PROVIDER icu ICU_LOCALE ${text(locale)}${rules}`
+      : locale && provider === "b"
+        ? ` LOCALE_PROVIDER builtin BUILTIN_LOCALE ${text(locale)}`
+        : libc && major >= 15
+          ? " LOCALE_PROVIDER libc"
+          : "";
+  const all = [libc + own, ...(own ? [own] : []), "", " LC_COLLATE 'C' LC_CTYPE 'C'"];
+  return [...new Set(all)].map((words) => `${start}${words};`);
+}
+
+function grants(name: string, { acl, owner }: Properties): string[] {
+  if (!acl) return [];
+  const role = (grantee: string | null | undefined) => (grantee ? identifier(grantee) : "PUBLIC");
+  return [
+    `REVOKE ALL ON DATABASE ${name} FROM PUBLIC${owner ? `, ${identifier(owner)}` : ""};`,
+    ...acl.map(
+      ({ grantee, privilege, grantable }) =>
+        `GRANT ${privilege} ON DATABASE ${name} TO ${role(grantee)}${grantable ? " WITH GRANT OPTION" : ""};`,
+    ),
+  ];
+}
+
+function setTo(database: string, { role, name, value }: Setting): string {
+  const whose = role ? `ROLE ${identifier(role)} IN DATABASE ${database}` : `DATABASE ${database}`;
+  return `ALTER ${whose} SET ${settingValue(name, value)};`;
 }

@@ -11,7 +11,8 @@ const words = ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1
  * Starts psql, locked: whatever it reads on its stdin, it runs SQL and no command of its own (`\!`, `\copy`, `\o |program`), because
  * it obeys no command between our `\restrict` and an `\unrestrict` with the same token, which nobody knows.
  */
-export function startPsql(connection: Connection, psql: Client, options: readonly string[] = []): Program {
+export function startPsql(connection: Connection, options: readonly string[] = []): Program {
+  const { psql } = connection;
   try {
     const program = start([psql.path, ...words, ...options, connection.dbname], connection);
     // a psql that has ended already says itself why

@@ -1,6 +1,5 @@
 /** Short questions to the server. */
 import { Failure } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
@@ -15,9 +14,9 @@ export const withoutTimeouts = (scope: "transaction" | "session"): string =>
    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');\n`;
 
 /** The one JSON value that `sql` selects. Throws `Failure`. */
-export async function query<T>(connection: Connection, psql: Client, sql: string): Promise<T> {
-  const { signal, where } = connection;
-  const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
+export async function query<T>(connection: Connection, sql: string): Promise<T> {
+  const { signal, where, psql } = connection;
+  const program = startPsql(connection, ["--tuples-only", "--no-align"]);
   const answer = new Response(program.stdout).text();
   // for the transaction only: behind a pooler the session belongs to others afterwards
   const words = `BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL search_path = pg_catalog;\n${sql}\n;\nCOMMIT;\n`;
@@ -37,8 +36,8 @@ export async function query<T>(connection: Connection, psql: Client, sql: string
 }
 
 /** The one value that a query of the user's own selects, as text; in a transaction that can change nothing. Throws `Failure`. */
-export async function askValue(connection: Connection, psql: Client, sql: string): Promise<string> {
-  const program = startPsql(connection, psql, ["--tuples-only", "--no-align"]);
+export async function askValue(connection: Connection, sql: string): Promise<string> {
+  const program = startPsql(connection, ["--tuples-only", "--no-align"]);
   const answer = new Response(program.stdout).text();
   await tell(program.stdin, `BEGIN READ ONLY;\n${withoutTimeouts("transaction")}${sql}\n;\nROLLBACK;\n`).catch(
     () => {},

@@ -1,6 +1,5 @@
 /** May the user read all that pg_dump reads? */
 import { Failure } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
 import { type Connection } from "./connection.ts";
 import { query } from "./query.ts";
 
@@ -33,8 +32,8 @@ const question = `
 const shown = 20;
 
 /** Throws a `Failure` that lists what cannot be read; only warns when DB_DUMP_OPTIONS (`options`) choose what to dump. */
-export async function checkReading(connection: Connection, psql: Client, options: readonly string[]): Promise<void> {
-  const found = await query<string[]>(connection, psql, question);
+export async function checkReading(connection: Connection, options: readonly string[]): Promise<void> {
+  const found = await query<string[]>(connection, question);
   if (found.length === 0) return;
   const more = found.length > shown ? ` and ${found.length - shown} more` : "";
   const message = `the database user may not read ${found.slice(0, shown).join(", ")}${more}`;

@@ -5,7 +5,6 @@ import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
 import type { Removal } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import { statementsFor } from "./create.ts";
 import { dump } from "./dump.ts";
 import { loadFilter } from "./filter.ts";
 import type { Ground } from "./ground.ts";
@@ -14,7 +13,7 @@ import { dropLeftovers } from "./leftovers.ts";
 import { lockOnServer, openMaintenance } from "./maintenance.ts";
 import { comparePlan, loadRules } from "./plan.ts";
 import type { Contact } from "./probe.ts";
-import { defaultProperties, readProperties } from "./properties.ts";
+import { defaultProperties, propertiesOf, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
 import { askValue, withoutTimeouts } from "./query.ts";
@@ -35,25 +34,24 @@ interface Ways {
 }
 
 /** The part of `Connected` that restores. */
-export function openRestoring(present: Connection, contact: Contact, ways: Ways): Restoring {
-  const { server, clients, exists } = contact;
-  const { psql } = clients;
+export function openRestoring(contact: Contact, ways: Ways): Restoring {
+  const { connection: present, server, exists } = contact;
   let maintenance: Promise<Connection | undefined> | undefined;
   let target: Promise<PostgresTarget> | undefined;
-  const elsewhere = () => (maintenance ??= openMaintenance(present, psql));
-  const ask = async () => askTarget(present, psql, { exists, maintenance: await elsewhere() });
+  const elsewhere = () => (maintenance ??= openMaintenance(present));
+  const ask = async () => askTarget(present, { exists, maintenance: await elsewhere() });
   const state = () => (target ??= ask());
 
   return {
     async lock(purpose) {
       const place = await elsewhere();
-      const lock = await lockOnServer(present, place, psql, purpose);
-      if (place) await dropLeftovers(place, psql, { database: present.database, system: server.system, purpose });
+      const lock = await lockOnServer(present, place, purpose);
+      if (place) await dropLeftovers(place, { database: present.database, system: server.system, purpose });
       return lock;
     },
     target: () => (target = ask()),
     async plan(contents, _target, options) {
-      checkLock(psql, options.trusted);
+      checkLock(present.psql, options.trusted);
       const plan = comparePlan(contents as DumpContents, server, await state(), options);
       const { superuser } = await state();
       return { ...plan, warnings: [...plan.warnings, ...(superuser && !options.trusted ? [allRights] : [])] };
@@ -62,16 +60,15 @@ export function openRestoring(present: Connection, contact: Contact, ways: Ways)
       const place = await elsewhere();
       if (!place) throw noMaintenance(present);
       const { empty } = await state();
-      const ground = { present, maintenance: place, psql, system: server.system, exists, empty };
+      const ground = { present, maintenance: place, system: server.system, exists, empty };
       return openScratch(ground, contact, ways, { options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
-      checkLock(psql, options.trusted);
+      checkLock(present.psql, options.trusted);
       const known = contents as DumpContents;
       const rules = loadRules(known, server, await state(), options, "in place");
       return loadInPlace(sql, {
         connection: present,
-        psql,
         contents,
         filter: () => loadFilter(rules),
         prelude: removing(known, server.major, await state()),
@@ -83,20 +80,20 @@ export function openRestoring(present: Connection, contact: Contact, ways: Ways)
 
 async function openScratch(
   ground: Ground,
-  { server, clients }: Contact,
+  { server, pgDump }: Contact,
   { sessions, dumpOptions }: Ways,
   { options, target }: { options: ScratchOptions; target: PostgresTarget },
 ): Promise<Scratch> {
-  const { present, psql } = ground;
-  const encoding = options.properties?.encoding;
+  const { present } = ground;
   const isProof = options.purpose === "verify";
+  const { major } = server;
   const beside = await createBeside(ground, options, async (fresh) => {
-    const asBefore = options.properties && statementsFor(fresh, options.properties);
-    if (!ground.exists || isProof) {
-      const given = typeof encoding === "string" ? encoding : undefined;
-      return asBefore ?? defaultProperties(fresh, { encoding: given, serverEncoding: server.encoding });
-    }
-    const asPresent = await readProperties(present, clients, fresh, server.major);
+    const asBefore = options.properties && statementsFor(fresh, options.properties, { major, exactly: false });
+    const encoding = options.properties?.encoding;
+    const given = typeof encoding === "string" ? encoding : undefined;
+    const byDefault = defaultProperties(fresh, { encoding: given, serverEncoding: server.encoding });
+    if (!ground.exists || isProof) return asBefore ?? byDefault;
+    const asPresent = statementsFor(fresh, await propertiesOf(present, major), { major, exactly: true }) ?? byDefault;
     // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
     return ground.empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
   });
@@ -105,13 +102,12 @@ async function openScratch(
     name: connection.database,
     where: connection.where,
     async load(sql, contents, options) {
-      checkLock(psql, options.trusted);
+      checkLock(present.psql, options.trusted);
       const known = contents as DumpContents;
       const rules = loadRules(known, server, target, options, "beside");
       const filter = loadFilter(rules);
       const loaded = await loadSpread(sql, {
-        open: () =>
-          openSession(connection, psql, () => `the restore into ${connection.where} failed`, { counts: true }),
+        open: () => openSession(connection, () => `the restore into ${connection.where} failed`, { counts: true }),
         sessions,
         // the exchange that follows is durable, and with it everything that was committed before
         settings: ["SET synchronous_commit = off;", withoutTimeouts("session")],
@@ -128,8 +124,8 @@ async function openScratch(
         leftOut: [...filter.leftOut, ...loaded.leftOut],
       };
     },
-    ask: (sql) => askValue(connection, psql, sql),
-    dump: () => dump(connection, clients, dumpOptions),
+    ask: (sql) => askValue(connection, sql),
+    dump: () => dump(connection, pgDump, dumpOptions),
     exchange: () => beside.exchange(),
     keep: () => beside.keep(),
     [Symbol.asyncDispose]: beside.discard,

@@ -1,10 +1,8 @@
 /** PostgreSQL's roles as statements of our own. pg_dumpall alters the administrator of the new server, and needs a superuser. */
 import type { RolesPlan, ServerRoles } from "../roles.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
-import { settingValue, text } from "./create.ts";
 import { jsonList } from "./json-list.ts";
-import { identifier } from "./names.ts";
+import { identifier, settingValue, text } from "./names.ts";
 import { query } from "./query.ts";
 
 interface Role {
@@ -119,17 +117,13 @@ const forms = {
 };
 const unquote = (word: string) => word.slice(1, -1).replaceAll('""', '"');
 
-export function serverRoles(connection: Connection, psql: Client, major: number): ServerRoles {
+export function serverRoles(connection: Connection, major: number): ServerRoles {
   const isOurs = (statement: string) => Object.values(forms).some((form) => form.test(statement));
   return {
     isOurs,
     async read() {
-      const readable = await query<boolean>(
-        connection,
-        psql,
-        "SELECT to_json(has_table_privilege('pg_authid', 'SELECT'))",
-      );
-      const answer = await query<Answer>(connection, psql, question(readable ? "pg_authid" : "pg_roles", major));
+      const readable = await query<boolean>(connection, "SELECT to_json(has_table_privilege('pg_authid', 'SELECT'))");
+      const answer = await query<Answer>(connection, question(readable ? "pg_authid" : "pg_roles", major));
       const notes = readable
         ? []
         : ["without passwords, which only a superuser or a member of pg_read_all_data can read"];
@@ -138,13 +132,12 @@ export function serverRoles(connection: Connection, psql: Client, major: number)
     async plan(statements) {
       const { names, general } = await query<{ names: string[]; general: boolean }>(
         connection,
-        psql,
         `SELECT json_build_object('names', ${jsonList("SELECT rolname FROM pg_roles")},
           'general', EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = 0 AND setrole = 0))`,
       );
       const existing = new Set(names);
       const wanted = statements.filter((statement) => concernsMissing(statement, existing, general));
-      return planOf(connection, psql, wanted);
+      return planOf(connection, wanted);
     },
   };
 }
@@ -159,7 +152,7 @@ function concernsMissing(statement: string, existing: ReadonlySet<string>, gener
   return false;
 }
 
-function planOf(connection: Connection, psql: Client, statements: readonly string[]): RolesPlan {
+function planOf(connection: Connection, statements: readonly string[]): RolesPlan {
   const created = statements.flatMap((statement) => {
     const { role, words = "" } = forms.create.exec(statement)?.groups ?? {};
     return role === undefined
@@ -169,13 +162,13 @@ function planOf(connection: Connection, psql: Client, statements: readonly strin
   return {
     missing: created.map(({ role }) => role),
     superusers: created.filter(({ isSuper }) => isSuper).map(({ role }) => role),
-    create: () => carryOut(connection, psql, statements),
+    create: () => carryOut(connection, statements),
     grant: () => Promise.resolve([]),
   };
 }
 
 /** Each statement on its own. One that names who granted is tried without that too: it must have been granted by somebody else here. */
-async function carryOut(connection: Connection, psql: Client, statements: readonly string[]): Promise<string[]> {
+async function carryOut(connection: Connection, statements: readonly string[]): Promise<string[]> {
   const tries = statements.map((statement) => {
     const plain = statement.replace(new RegExp(` GRANTED BY ${name};$`), ";");
     const attempt = (sql: string, otherwise: string): string =>
@@ -186,7 +179,6 @@ async function carryOut(connection: Connection, psql: Client, statements: readon
   const body = `BEGIN ${tries.join("\n")} END`;
   return query<string[]>(
     connection,
-    psql,
     `SET LOCAL client_min_messages = error;
      CREATE TEMPORARY TABLE refused (what text) ON COMMIT DROP;
      DO ${text(body)};

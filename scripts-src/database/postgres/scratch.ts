@@ -19,11 +19,13 @@ export async function createBeside(
   { purpose, name }: ScratchOptions,
   propertiesOf: (fresh: string) => Promise<PropertyStatements>,
 ) {
-  const { present, maintenance, psql } = ground;
+  const { present, maintenance } = ground;
   if (name !== undefined) await refuseTaken(ground, name);
   const time = await freeTime(ground);
   const fresh = besideName(present.database, purpose === "verify" ? "verify" : "restoring", time);
   const properties = await propertiesOf(fresh);
+  // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
+  const connection = inDatabase(present, fresh);
   /** For what is done in seconds, and could not be told when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
   let wanted = true;
@@ -34,7 +36,7 @@ export async function createBeside(
     const { signal, log } = maintenance;
     const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
     try {
-      await execute(way, psql, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
+      await execute(way, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
     } catch (error) {
       log.warn(`the unfinished database ${fresh} may still exist, the next restore drops it: ${messageOf(error)}`);
     }
@@ -45,7 +47,7 @@ export async function createBeside(
     const errors: unknown[] = [];
     for (const way of ways) {
       const what = `cannot create the database ${fresh}`;
-      const failed = await execute(unstoppable, psql, what, `${patience}${way}\n${mark}\n`).then(
+      const failed = await execute(unstoppable, what, `${patience}${way}\n${mark}\n`).then(
         () => false,
         (error) => errors.push(error),
       );
@@ -61,12 +63,12 @@ export async function createBeside(
     // The server goes on with a CREATE DATABASE whose client has ended; psql goes on with its input when we have. Together they leave
     // no database without the comment by which it is found again.
     const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
-    await create([properties.create, ...(properties.otherwise ?? [])], mark);
-    await execute(maintenance, psql, `cannot set up the database ${fresh}`, transaction(properties.early));
-    for (const sql of properties.optional ?? [])
-      await execute(maintenance, psql, "not restored of the database's properties", sql).catch((error: unknown) => {
-        maintenance.signal.throwIfAborted();
-        maintenance.log.warn(
+    await create([properties.create, ...properties.otherwise], mark);
+    await execute(connection, `cannot set up the database ${fresh}`, transaction(properties.early));
+    for (const sql of properties.optional)
+      await execute(connection, "not restored of the database's properties", sql).catch((error: unknown) => {
+        connection.signal.throwIfAborted();
+        connection.log.warn(
           `${messageOf(error)} (${sql.replace(identifier(fresh), identifier(name ?? present.database))})`,
         );
       });
@@ -77,7 +79,7 @@ export async function createBeside(
   maintenance.log.info(`created the database ${fresh}`);
   const exchanging: Exchanging = { ground, unstoppable, fresh, time, late: properties.late };
   return {
-    connection: inDatabase(present, fresh),
+    connection,
     discard,
     async exchange() {
       present.signal.throwIfAborted();
@@ -92,23 +94,23 @@ export async function createBeside(
   };
 }
 
-async function refuseTaken({ maintenance, psql }: Ground, name: string): Promise<void> {
+async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {
   if (Buffer.byteLength(name) > 63)
     throw usageFailure(`--into ${name}: the name has more than 63 bytes`, "choose a shorter one");
   const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(name)}`;
-  if ((await query<number>(maintenance, psql, taken)) > 0)
+  if ((await query<number>(maintenance, taken)) > 0)
     throw usageFailure(`--into ${name}: this database exists already`, "choose another name, or drop it first");
 }
 
 /** A second of which no database beside has its name yet. */
-async function freeTime({ present, maintenance, psql }: Ground): Promise<Date> {
+async function freeTime({ present, maintenance }: Ground): Promise<Date> {
   for (;;) {
     const time = new Date();
     const names = (["restoring", "before", "verify"] as const).map((what) =>
       literal(besideName(present.database, what, time)),
     );
     const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname IN (${names.join(", ")})`;
-    if ((await query<number>(maintenance, psql, taken)) === 0) return time;
+    if ((await query<number>(maintenance, taken)) === 0) return time;
     await pause(100);
   }
 }

@@ -1,6 +1,5 @@
 /** A session of psql that carries out SQL in order while the caller goes on. */
 import { codeOf, Failure } from "../../base/errors.ts";
-import { type Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
@@ -50,13 +49,12 @@ const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
 /** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. `counts`: for `copied`. */
 export function openSession(
   connection: Connection,
-  psql: Client,
   what: () => string | Promise<string>,
   { counts = false } = {},
 ): Session {
   // psql that answers ends when nobody reads the answers any more; what must be done to its end is not counted
   const counting = counts ? ["--set=QUIET=off"] : [];
-  const program = startPsql(connection, psql, [...counting, "--tuples-only", "--no-align"]);
+  const program = startPsql(connection, [...counting, "--tuples-only", "--no-align"]);
   const marks: { text: string; reached: PromiseWithResolvers<Answer> }[] = [];
   let copies: number[] = [];
   const waiting: PromiseWithResolvers<void>[] = [];
@@ -187,8 +185,8 @@ const answerTo = (mark: string | undefined, line: string): string | undefined =>
  * Runs SQL whose results are of no interest. It goes through psql's stdin: a setting of a database may be a secret, and arguments
  * are seen by all. Throws `Failure`, which begins with `what`.
  */
-export async function execute(connection: Connection, psql: Client, what: string, sql: string): Promise<void> {
-  const session = openSession(connection, psql, () => what);
+export async function execute(connection: Connection, what: string, sql: string): Promise<void> {
+  const session = openSession(connection, () => what);
   try {
     session.write(withoutTimeouts("session"), sql);
     await session.settled();

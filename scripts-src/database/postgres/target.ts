@@ -2,7 +2,6 @@
 import { statfs } from "node:fs/promises";
 import type { TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { jsonList } from "./json-list.ts";
 import { isBeside, literal } from "./names.ts";
@@ -139,15 +138,10 @@ const nothing: DatabaseFacts = {
 /** Asks the server. `maintenance` is another database that can be connected to. Throws `Failure`. */
 export async function askTarget(
   present: Connection,
-  psql: Client,
   { exists, maintenance }: { exists: boolean; maintenance: Connection | undefined },
 ): Promise<PostgresTarget> {
-  const server = await query<ServerFacts>(
-    exists ? present : (maintenance ?? present),
-    psql,
-    serverQuery(present.database),
-  );
-  const inside = server.exists ? await query<DatabaseFacts>(present, psql, databaseQuery) : nothing;
+  const server = await query<ServerFacts>(exists ? present : (maintenance ?? present), serverQuery(present.database));
+  const inside = server.exists ? await query<DatabaseFacts>(present, databaseQuery) : nothing;
   return {
     ...server,
     ...inside,
