@@ -23,7 +23,8 @@ DB_TYPE='postgresql'
 # Default: localhost.
 DB_HOST=''
 
-# Port of the database server. Default: 5432 for PostgreSQL, 3306 for MySQL and MariaDB.
+# Port of the database server. Values: 1 to 65535. Default: 5432 for PostgreSQL, 3306 for MySQL and
+# MariaDB.
 DB_PORT=''
 
 # Name of the database.
@@ -87,7 +88,7 @@ EMAIL_TO=''
 # Mail server.
 SMTP_HOST=''
 
-# Port of the mail server. Default: 587.
+# Port of the mail server. Values: 1 to 65535. Default: 587.
 SMTP_PORT=''
 
 # User to log in to the mail server as. Default: no login.
@@ -161,51 +162,51 @@ SMTP_PASSWORD=''
 # --------------------------------------------------------------------------------------------------
 
 # How many days to keep local backups. After a good backup, older ones of this database are deleted,
-# unless another rule keeps them. Values: 1 or more. Default: keep all.
+# unless another rule keeps them. Values: 1 to 36500. Default: keep all.
 #LOCAL_RETENTION_DAYS='14'
 
 # Keep this many of the newest local backups. Applied to each database after a good backup. Values:
-# 1 or more.
+# 1 to 36500.
 #LOCAL_KEEP_LAST='3'
 
 # Keep the newest of the local backups of each day (UTC), for this many days that have one. Applied
-# to each database after a good backup. Values: 1 or more.
+# to each database after a good backup. Values: 1 to 36500.
 #LOCAL_KEEP_DAILY='7'
 
 # Keep the newest of the local backups of each week (Monday to Sunday, UTC), for this many weeks
-# that have one. Applied to each database after a good backup. Values: 1 or more.
+# that have one. Applied to each database after a good backup. Values: 1 to 36500.
 #LOCAL_KEEP_WEEKLY='4'
 
 # Keep the newest of the local backups of each month, for this many months that have one. Applied to
-# each database after a good backup. Values: 1 or more.
+# each database after a good backup. Values: 1 to 36500.
 #LOCAL_KEEP_MONTHLY='12'
 
 # Keep the newest of the local backups of each year, for this many years that have one. Applied to
-# each database after a good backup. Values: 1 or more.
+# each database after a good backup. Values: 1 to 36500.
 #LOCAL_KEEP_YEARLY='3'
 
 # How many days to keep backups in S3. After a good upload, older ones of this database are deleted,
-# unless another rule keeps them. Values: 1 or more. Default: keep all.
+# unless another rule keeps them. Values: 1 to 36500. Default: keep all.
 #BACKUP_RETENTION_DAYS='90'
 
 # Keep this many of the newest backups in S3. Applied to each database after a good upload. Values:
-# 1 or more.
+# 1 to 36500.
 #BACKUP_KEEP_LAST='3'
 
 # Keep the newest of the backups in S3 of each day (UTC), for this many days that have one. Applied
-# to each database after a good upload. Values: 1 or more.
+# to each database after a good upload. Values: 1 to 36500.
 #BACKUP_KEEP_DAILY='7'
 
 # Keep the newest of the backups in S3 of each week (Monday to Sunday, UTC), for this many weeks
-# that have one. Applied to each database after a good upload. Values: 1 or more.
+# that have one. Applied to each database after a good upload. Values: 1 to 36500.
 #BACKUP_KEEP_WEEKLY='4'
 
 # Keep the newest of the backups in S3 of each month, for this many months that have one. Applied to
-# each database after a good upload. Values: 1 or more.
+# each database after a good upload. Values: 1 to 36500.
 #BACKUP_KEEP_MONTHLY='12'
 
 # Keep the newest of the backups in S3 of each year, for this many years that have one. Applied to
-# each database after a good upload. Values: 1 or more.
+# each database after a good upload. Values: 1 to 36500.
 #BACKUP_KEEP_YEARLY='3'
 
 # --------------------------------------------------------------------------------------------------
@@ -260,9 +261,9 @@ SMTP_PASSWORD=''
 # false. Default: false (true in the container image).
 #BACKUP_CATCH_UP='true'
 
-# How long `schedule` lets a running backup finish after SIGTERM before it is stopped cleanly. Keep
-# it below the container's stop_grace_period. Values: seconds, 0 or more. Default: 25 (7 in the
-# container image, because docker stop waits 10 seconds).
+# How many seconds `schedule` lets a running backup finish after SIGTERM before it is stopped
+# cleanly. Keep it below the container's stop_grace_period. Values: 0 to 86400. Default: 25 (7 in
+# the container image).
 #BACKUP_GRACE_SECONDS='25'
 
 # File to which metrics are written after every run, for Prometheus node_exporter's textfile

@@ -5,7 +5,7 @@ import { contradictions, databaseNames } from "./env-rules.ts";
 import { type Environment, type FileSource, fromEnvironment, fromFile, type Given, type Source } from "./env-source.ts";
 import { hideSecrets } from "../base/secrets.ts";
 import { readSecretFile, secretsOf } from "./env-secrets.ts";
-import { aboutSetting, schema, type SettingName, settingNames, type Settings } from "./settings.ts";
+import { aboutSetting, type SettingName, settingNames, type Settings, settingsFrom } from "./settings.ts";
 
 export { missingSettings } from "./env-rules.ts";
 
@@ -131,17 +131,11 @@ const misspelt = (name: string, meant: string) =>
 
 /** Checks each value by its rule; what does not pass counts as not set. */
 function checkValues({ given, broken, problems }: Reading): Settings {
-  const values = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
-  const checked = schema.safeParse(values);
-  if (checked.success) return checked.data;
-  for (const { path, message } of checked.error.issues) {
-    const name = path[0] as SettingName;
-    if (values[name] === undefined) continue;
-    delete values[name];
+  const texts = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
+  return settingsFrom(texts, (name, message) => {
     broken.add(name);
     const { example } = aboutSetting(name);
     const remedy = message.includes(example) ? message : `${message}, for example ${example}`;
     problems.push(`${name} (${given.get(name)?.where}): ${remedy}`);
-  }
-  return schema.parse(values);
+  });
 }

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { $ } from "bun";
 import { exampleEnv } from "../../scripts-src/manual/generate.ts";
 import { readSettings } from "../../scripts-src/settings/env.ts";
-import { aboutSetting, schema, settingNames } from "../../scripts-src/settings/settings.ts";
+import { aboutSetting, settingNames, settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
 import { settingsFile } from "../support/machine/settings-file.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -181,7 +181,7 @@ describe("shell 5.4, 5.5: example.env.sh", () => {
     writeFileSync(envFile(), example, { mode: 0o600 });
     const { problems, warnings, settings } = readSettings({ home: place.dir, environment: {} });
     expect({ problems, warnings }).toEqual({ problems: [], warnings: [] });
-    expect(settings).toEqual(schema.parse({ DB_TYPE: "postgresql" }));
+    expect(settings).toEqual(settingsFrom({ DB_TYPE: "postgresql" }));
     const { status, stderr } = await place.run("backup");
     expect(status).toBe(2);
     expect(stderr).toContain("missing: DATABASE_URL, or");
@@ -212,7 +212,7 @@ describe("shell 5.4, 5.5: example.env.sh", () => {
     const sh = Bun.spawnSync(["/bin/sh", "-c", print], { env: {} }).stdout.toString().split("\0").slice(0, -1);
     const theirs = Object.fromEntries(settingNames.map((name, index) => [name, sh[index]!]));
     expect(theirs.DATABASE_URL).toBe(aboutSetting("DATABASE_URL").example);
-    expect(ours.settings).toEqual(schema.parse(theirs));
+    expect(ours.settings).toEqual(settingsFrom(theirs));
   });
 
   test("filled in for a real database, it makes a backup", async () => {

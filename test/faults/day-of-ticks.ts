@@ -12,7 +12,7 @@ import { configureLog } from "../../scripts-src/base/log.ts";
 import { pause } from "../../scripts-src/base/retry.ts";
 import { attempt } from "../../scripts-src/run/attempt.ts";
 import type { Job, Script } from "../../scripts-src/run/script.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 
 /** How often it ran, and the objects that the collector found. */
 export interface Day {
@@ -23,7 +23,7 @@ export interface Day {
 
 const [folder = "", count = ""] = process.argv.slice(2);
 const start = new Date("2026-03-01T00:00:00Z");
-const settings = schema.parse({ SITE_NAME: "test", BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "json" });
+const settings = settingsFrom({ SITE_NAME: "test", BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "json" });
 const stop = new AbortController();
 const job: Job = {
   script: "schedule",

@@ -13,7 +13,7 @@ import { loadable } from "../../scripts-src/database/mysql/filter.ts";
 import { Scanner } from "../../scripts-src/database/mysql/statements.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
 import { scriptLog } from "../../scripts-src/base/log.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { families, type Family, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { type Chance, chance } from "../support/machine/random.ts";
 import { tempDir } from "../support/machine/temp.ts";
@@ -233,7 +233,7 @@ describe("S1, S4, S5, S12a: hostile dumps", () => {
     const luck = chance("hostile dumps");
     const counts = { refused: 0, loaded: 0 };
     for (const { server, outfile, infile, family } of served) {
-      const settings = schema.parse(server.settings("app"));
+      const settings = settingsFrom(server.settings("app"));
       const connection = {
         target: targetFromSettings(settings),
         folder: undefined,

@@ -10,7 +10,7 @@ import { sendMail } from "../../scripts-src/notify/mail.ts";
 import { notify } from "../../scripts-src/notify/notify.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 import type { Undelivered } from "../../scripts-src/notify/undelivered.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { selfSigned } from "../support/servers/certificates.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/servers/http.ts";
 import { expectNoSecrets } from "../support/expect/secrets.ts";
@@ -50,7 +50,7 @@ async function told(work: Promise<unknown>): Promise<string> {
 }
 
 const send = (settings: Record<string, string>, time = patience.usual) =>
-  sendMail(message, schema.parse(settings), time);
+  sendMail(message, settingsFrom(settings), time);
 
 async function toServer(options: MailServerOptions, settings: Record<string, string> = {}, time?: number) {
   const server = stopLater(await startMailServer(options));
@@ -297,7 +297,7 @@ test("a secret that got into an outcome leaves it neither as text, as HTML nor a
   hideSecrets([secret]);
   const mail = stopLater(await startMailServer({ security: "none" }));
   const hook = http(() => undefined);
-  const settings = schema.parse({ ...mail.settings, NOTIFY_WEBHOOK_URL: `${hook.url}/hook` });
+  const settings = settingsFrom({ ...mail.settings, NOTIFY_WEBHOOK_URL: `${hook.url}/hook` });
   const text = `login with ${secret} refused`;
   const now = new Date();
   const outcome: Outcome = {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatBackupName, manifestName } from "../../scripts-src/archive/name.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { fromDayOn, syncArguments, syncFilters } from "../../scripts-src/storage/aws-cli.ts";
 import { indexLocal, type Named, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 
@@ -66,7 +66,7 @@ describe("filters", () => {
     const filters = syncFilters(here, false, damaged);
     for (const { name } of [bad!, itsManifest!]) expect([name, passes(filters, name)]).toEqual([name, false]);
     for (const { name } of rest) expect([name, passes(filters, name)]).toEqual([name, true]);
-    const settings = schema.parse({ S3_BUCKET: "b", REMOTE_S3_DELETE: "true" });
+    const settings = settingsFrom({ S3_BUCKET: "b", REMOTE_S3_DELETE: "true" });
     expect(syncArguments("/var/backups", here, settings, { dryRun: false, damaged })).not.toContain("--delete");
   });
 
@@ -137,7 +137,7 @@ describe("filters", () => {
 
 describe("arguments", () => {
   const settings = (more: Record<string, string> = {}) =>
-    schema.parse({ S3_BUCKET: "b", S3_PATH: "p/q", S3_ACCESS_KEY: "AK", S3_SECRET_KEY: "very secret", ...more });
+    settingsFrom({ S3_BUCKET: "b", S3_PATH: "p/q", S3_ACCESS_KEY: "AK", S3_SECRET_KEY: "very secret", ...more });
   const args = (more: Record<string, string> = {}, files: File[] = here) =>
     syncArguments("/var/backups", files, settings(more), { dryRun: false, damaged: new Set() });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { childEnvironment } from "../../scripts-src/base/environment.ts";
 import { cliEnvironment } from "../../scripts-src/storage/aws-cli.ts";
-import { schema, secretNames, settingNames } from "../../scripts-src/settings/settings.ts";
+import { secretNames, settingNames, settingsFrom } from "../../scripts-src/settings/settings.ts";
 
 const before = { ...process.env };
 const restore = () => {
@@ -47,7 +47,7 @@ test("what is given wins, and messages are in English whatever LC_ALL says", () 
 
 test("the AWS CLI gets its own variables, ours win", () => {
   Object.assign(process.env, { AWS_PROFILE: "work", AWS_CA_BUNDLE: "/ca", AWS_REGION: "x", GITHUB_TOKEN: "x" });
-  const environment = cliEnvironment(schema.parse({ S3_REGION: "eu-central-1" }));
+  const environment = cliEnvironment(settingsFrom({ S3_REGION: "eu-central-1" }));
   expect(environment).toMatchObject({ AWS_PROFILE: "work", AWS_CA_BUNDLE: "/ca", AWS_REGION: "eu-central-1" });
   expect(environment).not.toHaveProperty("GITHUB_TOKEN");
 });

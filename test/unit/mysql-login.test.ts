@@ -7,9 +7,9 @@ import type { Client, Family } from "../../scripts-src/database/mysql/clients.ts
 import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/option-file.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 
-const target = (settings: Record<string, string>) => targetFromSettings(schema.parse(settings));
+const target = (settings: Record<string, string>) => targetFromSettings(settingsFrom(settings));
 const fromUrl = (DATABASE_URL: string) => target({ DATABASE_URL });
 
 describe("the target", () => {

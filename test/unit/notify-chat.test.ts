@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import { chatFormatOf } from "../../scripts-src/notify/chat.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
 import { webhooks } from "../../scripts-src/notify/webhook.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { startChatServices } from "../support/servers/chat-services.ts";
 import { startHttpServer } from "../support/servers/http.ts";
 
@@ -51,7 +51,7 @@ const outcome = (text: string): Outcome => ({
 });
 
 async function send(text: string, settings = services.settings): Promise<void> {
-  await Promise.all(webhooks(outcome(text), schema.parse(settings), 5_000).map((way) => way()));
+  await Promise.all(webhooks(outcome(text), settingsFrom(settings), 5_000).map((way) => way()));
 }
 
 test("N10: every service accepts every text", async () => {
@@ -92,7 +92,7 @@ test("N10: one format for all addresses, and an answer that refuses although its
     if (path === "/teams") return new Response("Webhook message delivery failed with error: HTTP error 429");
     return path === "/page" ? new Response("<!DOCTYPE html><html>log in</html>") : undefined;
   });
-  const settings = schema.parse({
+  const settings = settingsFrom({
     NOTIFY_WEBHOOK_URL: `${server.url}/teams ${server.url}/page ${server.url}/good`,
     NOTIFY_WEBHOOK_FORMAT: "discord",
   });

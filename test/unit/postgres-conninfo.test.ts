@@ -9,7 +9,7 @@ import {
 } from "../../scripts-src/database/postgres/conninfo.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { knownKeywords, unknownKeyword } from "../../scripts-src/database/postgres/keywords.ts";
-import { schema } from "../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { openLibpq } from "./libpq.ts";
 
 const seed = Number(process.env.FC_SEED ?? Date.now() & 0x7fffffff);
@@ -201,7 +201,7 @@ const known = new Set(
 );
 
 const target = (settings: Record<string, string>) => {
-  const found = targetFromSettings(schema.parse(settings));
+  const found = targetFromSettings(settingsFrom(settings));
   return { ...found, where: describeTarget(found.keywords, found.database) };
 };
 

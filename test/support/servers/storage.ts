@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { ListMultipartUploadsCommand, S3Client } from "@aws-sdk/client-s3";
 import { getLogger } from "@logtape/logtape";
 import type { Logger } from "../../../scripts-src/base/log.ts";
-import { schema } from "../../../scripts-src/settings/settings.ts";
+import { settingsFrom } from "../../../scripts-src/settings/settings.ts";
 import { openStorage } from "../../../scripts-src/storage/open.ts";
 import type { Storage, UploadOptions } from "../../../scripts-src/storage/storage.ts";
 
@@ -42,7 +42,7 @@ export async function open(
 ): Promise<Opened> {
   const lines: string[] = [];
   const controller = new AbortController();
-  const storage = await openStorage(schema.parse({ ...s3Settings(server, bucket), ...settings }), {
+  const storage = await openStorage(settingsFrom({ ...s3Settings(server, bucket), ...settings }), {
     log: recordingLog(lines),
     signal: controller.signal,
     waits,
