@@ -32,28 +32,26 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
-interface Origin {
-  identity: Identity | undefined;
-  suspicious: boolean;
-  /** Of which database, and when. */
-  database?: string;
-  startedAt?: string;
-  /** Of the file. */
-  sha256?: string;
-}
+/** What is read of a manifest whatever else is wrong with it, or was added by a later version. */
+const originSchema = z.lazy(() =>
+  z.looseObject({
+    identity: identitySchema.optional().catch(undefined),
+    /** Why it may have lost data. */
+    suspicious: z.array(z.unknown()).catch([]),
+    /** Of which database, and when. */
+    database: z.string().optional().catch(undefined),
+    startedAt: z.string().optional().catch(undefined),
+    /** Size and checksum of the file. */
+    bytes: z.number().optional().catch(undefined),
+    sha256: z.string().optional().catch(undefined),
+  }),
+);
 
-/** What a manifest's text says of the backup's origin, and whether it is suspicious. Does not throw. */
-export function originIn(manifest: string): Origin {
+/** What a manifest's text says of where a backup comes from; undefined when it is none. Does not throw. */
+export function originIn(manifest: string): z.infer<typeof originSchema> | undefined {
   try {
-    const said = Object(JSON.parse(manifest)) as Record<string, unknown>;
-    const { identity, suspicious, database, startedAt, sha256 } = said;
-    return {
-      ...(typeof database === "string" && typeof startedAt === "string" && { database, startedAt }),
-      ...(typeof sha256 === "string" && { sha256 }),
-      identity: identitySchema.safeParse(identity).data,
-      suspicious: Array.isArray(suspicious) && suspicious.length > 0,
-    };
+    return originSchema.safeParse(JSON.parse(manifest)).data;
   } catch {
-    return { identity: undefined, suspicious: false };
+    return undefined;
   }
 }

@@ -1,11 +1,13 @@
 /** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
 import { constants } from "node:fs";
-import { access, open, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { z } from "zod";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { readFailure } from "../base/disk.ts";
+import { damaged } from "./damaged.ts";
 import { identitySchema } from "./identity.ts";
 import { manifestName } from "./name.ts";
+import { readSmall } from "./plain-file.ts";
 import { isSignedWith, signed } from "./signature.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
@@ -68,8 +70,6 @@ export type ManifestFacts = Pick<
   Exclude<keyof ReturnType<typeof schema.unwrap>["shape"], "formatVersion" | "signature">
 >;
 
-/** Bytes. Most have some thousand, and a line for each table; a larger file is no manifest and is not read. */
-export const largestManifest = 1 << 24;
 const hints = ["restore a healthy copy of the manifest, or move it away to go on without its checks"];
 
 /** The text of a manifest file: JSON for people, signed when there is a key (MANIFEST_KEY). */
@@ -121,38 +121,21 @@ function readText(text: string, path: string): Manifest {
   throw new Failure(`manifest ${path} is damaged: ${all.join("; ")}`, { hints });
 }
 
-const noManifest = (path: string, why: string) => new Failure(`manifest ${path} is damaged: ${why}`, { hints });
-const tooLarge = (path: string) => noManifest(path, `it has more than ${largestManifest} bytes`);
-
 /** The manifest in a file, undefined when there is none. Throws `Failure` when it cannot be read or is damaged. */
 export async function readManifest(path: string, keys?: ManifestKeys): Promise<Manifest | undefined> {
-  try {
-    // a pipe in its place is not waited for
-    await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const found = await handle.stat();
-    if (!found.isFile()) throw noManifest(path, "it is not a file");
-    if (found.size > largestManifest) throw tooLarge(path);
-    return parseManifest(await handle.readFile(), path, keys);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw error instanceof Failure ? error : readFailure(path, error);
-  }
+  const content = await readSmall(path);
+  return content && parseManifest(content, path, keys);
 }
 
-/** The manifest that comes as bytes, from S3. Throws `Failure` when it is damaged, or as soon as it is too large. */
-export async function receiveManifest(
-  source: AsyncIterable<Uint8Array>,
+/** Why a file of so many bytes cannot be the backup of this manifest; undefined when it can. */
+export function sizeFault(
   path: string,
-  keys?: ManifestKeys,
-): Promise<Manifest> {
-  const blocks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const block of source) {
-    bytes += block.byteLength;
-    if (bytes > largestManifest) throw tooLarge(path);
-    blocks.push(block);
-  }
-  return parseManifest(Buffer.concat(blocks), path, keys);
+  bytes: number,
+  manifest: { bytes?: number } | undefined,
+  hint?: string,
+): Failure | undefined {
+  if (manifest?.bytes === undefined || manifest.bytes === bytes) return undefined;
+  return damaged(path, `it has ${bytes} bytes, its manifest says ${manifest.bytes}`, hint);
 }
 
 /**
@@ -163,12 +146,8 @@ export async function faultOf(path: string): Promise<Failure | undefined> {
   try {
     const manifest = await readManifest(manifestName(path));
     const { size } = await stat(path);
-    if (manifest && manifest.bytes !== size)
-      return new Failure(`${path} is damaged: it has ${size} bytes, its manifest says ${manifest.bytes}`, {
-        hints: ["remove a damaged file with its manifest, or put a good copy in its place"],
-      });
     await access(path, constants.R_OK);
-    return undefined;
+    return sizeFault(path, size, manifest, "remove a damaged file with its manifest, or put a good copy in its place");
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     return error instanceof Failure ? error : readFailure(path, error);

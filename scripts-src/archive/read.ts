@@ -1,18 +1,17 @@
 /** Reads a backup file: its SQL, decrypted and checked on the way. */
-import { constants } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { Failure } from "../base/errors.ts";
 import { ageMagic, armorStart } from "./age.ts";
 import { damaged } from "./damaged.ts";
 import { decompress } from "./decompress.ts";
 import { decrypt, identitiesFor } from "./decrypt.ts";
-import { refuseForeignFolder } from "../base/foreign-files.ts";
-import { diskFailure, isPermission, readFailure } from "../base/disk.ts";
+import { readFailure } from "../base/disk.ts";
 import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
-import { isSigned, type Manifest, readManifest } from "./manifest.ts";
+import { isSigned, type Manifest, readManifest, sizeFault } from "./manifest.ts";
 import { manifestName } from "./name.ts";
+import { openPlain, readBlocks } from "./plain-file.ts";
 import { startTally, type Tally, watched } from "./tally.ts";
 import { requireSigned } from "./trust.ts";
 
@@ -33,9 +32,6 @@ export interface OpenBackup extends AsyncDisposable {
   sql(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
 }
 
-/** Larger ones are hardly faster, and what is garbage for a while takes more memory. */
-const chunkBytes = 131_072;
-
 interface Opening {
   keys: Keys;
   /** The file is a copy from elsewhere: its name there, and the manifest that was read there with the same keys. */
@@ -52,7 +48,7 @@ export async function openBackup(path: string, { keys, origin, unsigned }: Openi
   const manifest = origin ? origin.manifest : await readManifest(manifestName(path), keys.manifestKeys);
   const name = origin?.name ?? basename(path);
   if (!unsigned) requireSigned(name, manifest, keys);
-  const handle = await openFile(path);
+  const handle = await openPlain(path);
   try {
     return { name, path, manifest, signed: isSigned(manifest), ...(await openContent(handle, path, manifest, keys)) };
   } catch (error) {
@@ -64,8 +60,8 @@ export async function openBackup(path: string, { keys, origin, unsigned }: Openi
 async function openContent(handle: FileHandle, path: string, manifest: Manifest | undefined, keys: Keys) {
   const { size } = await handle.stat();
   let known: Tally | undefined = manifest;
-  if (manifest && manifest.bytes !== size)
-    throw damaged(path, `it has ${size} bytes, its manifest says ${manifest.bytes}`);
+  const fault = sizeFault(path, size, manifest);
+  if (fault) throw fault;
   const identities = (await isEncrypted(handle, path)) ? await identitiesFor(path, manifest, keys) : undefined;
   async function* sql(onRead: (bytes: number) => void = () => {}) {
     const tally = startTally();
@@ -98,35 +94,4 @@ async function isEncrypted(handle: FileHandle, path: string): Promise<boolean> {
   if (!isAge && /\.age(\.partial)?$/.test(path))
     throw damaged(path, "by its name it is encrypted with age, by its content not");
   return isAge;
-}
-
-/** A plain file; a pipe in its place is refused, not waited for. */
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const found = await handle.stat();
-    if (found.isFile()) return handle;
-    await handle.close();
-    if (found.isDirectory()) refuseForeignFolder(path);
-    if (found.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" });
-    throw new Failure(`cannot open ${path}: it is not a plain file`, {
-      hints: ["a backup is read twice, once to check it: save what comes through a pipe to a file first"],
-    });
-  } catch (error) {
-    throw isPermission(error) ? readFailure(path, error) : diskFailure(`cannot open ${path}`, error);
-  }
-}
-
-async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
-  for (let position = 0; ;) {
-    // a buffer of its own for each block: the reader may still hold the last one
-    const { bytesRead, buffer } = await handle
-      .read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, position)
-      .catch((error: unknown) => {
-        throw readFailure(path, error);
-      });
-    if (bytesRead === 0) return;
-    position += bytesRead;
-    yield buffer.subarray(0, bytesRead);
-  }
 }

@@ -1,6 +1,6 @@
 /** Backups in a bucket. */
-import { receiveManifest } from "../archive/manifest.ts";
 import { manifestName, namePrefix, parseBackupName } from "../archive/name.ts";
+import { collectSmall } from "../archive/plain-file.ts";
 import { counted } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { statusOf } from "../storage/explain.ts";
@@ -15,10 +15,9 @@ export const inBucket = (storage: Storage): Place => ({
   shared: true,
   locate: storage.location,
   list: (database) => Array.fromAsync(storage.list(database === undefined ? undefined : namePrefix(database))),
-  async manifest(name, keys) {
-    const manifest = manifestName(name);
+  async load(name) {
     try {
-      return await receiveManifest(storage.get(manifest), storage.location(manifest), keys);
+      return await collectSmall(storage.get(name), storage.location(name));
     } catch (error) {
       if (error instanceof Failure && statusOf(error.cause) === 404) return undefined;
       throw error;

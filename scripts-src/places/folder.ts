@@ -1,13 +1,13 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
-import { access, constants, lstat, mkdir, open, readdir, stat, statfs, unlink } from "node:fs/promises";
+import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Stats } from "node:fs";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
 import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
-import { readManifest } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
+import { readPlain, readSmall } from "../archive/plain-file.ts";
 import { replaceFile, createFile } from "./file.ts";
 import type { Place, StoredFile } from "./place.ts";
 
@@ -101,8 +101,8 @@ export const inFolder = (dir: string): Place => ({
   shared: false,
   locate: (name) => join(dir, name),
   list: async () => (await survey(dir)).filter((file) => !file.distrust),
-  manifest: (name, keys) => readManifest(join(dir, manifestName(name)), keys),
-  read: (name) => readFile(join(dir, name)),
+  load: (name) => readSmall(join(dir, name)),
+  read: (name) => readPlain(join(dir, name)),
   create: (name) => createFile(dir, name),
   put: (name, content) => replaceFile(dir, name, content),
   remove: (name) => removeFile(join(dir, name)),
@@ -133,17 +133,6 @@ export async function survey(dir: string): Promise<Surveyed[]> {
     if (why) reasons.set(backupNameOf(name), why);
   }
   return found.map(({ name, file }) => ({ name, bytes: file.size, distrust: reasons.get(backupNameOf(name)) }));
-}
-
-async function* readFile(path: string): AsyncGenerator<Uint8Array> {
-  try {
-    // a pipe in its place is not waited for
-    await using handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!(await handle.stat()).isFile()) throw new Failure(`cannot read ${path}: it is not a plain file`);
-    yield* handle.createReadStream({ autoClose: false });
-  } catch (error) {
-    throw readFailure(path, error);
-  }
 }
 
 /** Undefined when it has vanished meanwhile (retention of another run). */

@@ -1,12 +1,13 @@
 /** Whose the backups of a place are, by their manifests. */
+import { damaged } from "../archive/damaged.ts";
 import { type Identity, originIn, type Owner, ownerOf } from "../archive/identity.ts";
-import { largestManifest, type ManifestKeys } from "../archive/manifest.ts";
-import { manifestName, proofName } from "../archive/name.ts";
-import { parseProof } from "../archive/proof.ts";
+import { type ManifestKeys, sizeFault } from "../archive/manifest.ts";
+import { manifestName } from "../archive/name.ts";
 import { isSignedWith } from "../archive/signature.ts";
 import { renaming } from "../archive/trust.ts";
+import { Failure } from "../base/errors.ts";
 import { together } from "../storage/together.ts";
-import type { Place, Stored } from "./place.ts";
+import { type Place, proofOf, type Stored } from "./place.ts";
 
 /** A backup with what its manifest says of its origin. */
 export type Owned<T extends Stored = Stored> = T & {
@@ -16,7 +17,7 @@ export type Owned<T extends Stored = Stored> = T & {
   suspicious: boolean;
   /** In a bucket: its manifest is that of another backup. Why, for people. */
   renamed?: string | undefined;
-  /** Why its manifest could not be read. */
+  /** It is damaged, or its manifest cannot be read: why. */
   error?: unknown;
 };
 
@@ -47,35 +48,31 @@ async function readOwner<T extends Stored>(
   present: Identity | undefined,
   { keys, proofKeys }: Record<"keys" | "proofKeys", ManifestKeys>,
 ): Promise<Owned<T>> {
-  if (!backup.committed) return { ...backup, identity: undefined, owner: "unknown", suspicious: false };
+  const { name } = backup;
+  const unknown = { ...backup, identity: undefined, owner: "unknown", suspicious: false } as const;
+  if (!backup.committed) return unknown;
   try {
-    const manifest = await readStart(place.read(manifestName(backup.name)));
-    const origin = originIn(keys && !isSignedWith(manifest, keys) ? "" : manifest.toString());
-    const { identity, suspicious } = origin;
-    // in a folder its owner may rename; with keys a restore refuses it, loudly
-    const renamed = place.shared && !keys ? renaming(backup.name, origin) : undefined;
-    const proved = backup.proved && (await isProof(place, backup.name, origin.sha256, proofKeys));
-    return { ...backup, identity, owner: ownerOf(identity, present), suspicious, renamed, proved };
+    const path = place.locate(manifestName(name));
+    const content = await place.load(manifestName(name));
+    if (!content) throw new Failure(`${path} was deleted meanwhile`);
+    if (keys && !isSignedWith(content, keys)) return unknown;
+    const origin = originIn(content.toString());
+    if (!origin) throw damaged(`manifest ${path}`, "it is cut short, or no manifest");
+    const { identity, suspicious, sha256 } = origin;
+    return {
+      ...backup,
+      identity,
+      owner: ownerOf(identity, present),
+      suspicious: suspicious.length > 0,
+      // in a folder its owner may rename; with keys a restore refuses it, loudly
+      renamed: place.shared && !keys ? renaming(name, origin) : undefined,
+      // its name alone proves nothing
+      proved: backup.proved && (await proofOf(place, name, proofKeys))?.sha256 === (sha256 ?? ""),
+      error: sizeFault(place.locate(name), backup.bytes, origin),
+    };
   } catch (error) {
-    return { ...backup, identity: undefined, owner: "unknown", suspicious: false, error };
+    return { ...unknown, error };
   }
-}
-
-/** Whether the proof is of this backup, and, with keys, signed: its name alone proves nothing. */
-async function isProof(place: Place, name: string, sha256: string | undefined, keys: ManifestKeys): Promise<boolean> {
-  const proof = parseProof(await readStart(place.read(proofName(name))), keys);
-  return proof !== undefined && proof.sha256 === sha256;
-}
-
-async function readStart(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const blocks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const block of source) {
-    blocks.push(block);
-    bytes += block.byteLength;
-    if (bytes > largestManifest) break;
-  }
-  return Buffer.concat(blocks);
 }
 
 /** Whether none of them is known to come from another server than the rest. */

@@ -1,5 +1,5 @@
 /** Where backups lie: a folder, or a path in a bucket, behind one interface. A third kind of place is one more file. */
-import type { Manifest, ManifestKeys } from "../archive/manifest.ts";
+import { type Manifest, type ManifestKeys, parseManifest } from "../archive/manifest.ts";
 import {
   type BackupName,
   byAge,
@@ -9,6 +9,7 @@ import {
   parseBackupName,
   proofName,
 } from "../archive/name.ts";
+import { parseProof, type Proof } from "../archive/proof.ts";
 import { liesAhead } from "../base/clock.ts";
 
 export interface StoredFile {
@@ -37,8 +38,8 @@ export interface Place {
   locate(name: string): string;
   /** Its files; with `database`, at least those whose names begin like the backups of that database. */
   list(database?: string): Promise<StoredFile[]>;
-  /** The manifest of a backup, its signature checked with `keys`; undefined when there is none. Throws when it is damaged. */
-  manifest(name: string, keys?: ManifestKeys): Promise<Manifest | undefined>;
+  /** The content of a manifest or a proof; undefined when there is none. Throws when it is too large to be one. */
+  load(name: string): Promise<Buffer | undefined>;
   /** The bytes of a file; in a bucket never more than `bytes`, its size in the listing. */
   read(name: string, bytes?: number): AsyncIterable<Uint8Array>;
   /** Begins a backup of about so many bytes; undefined when the name is taken. */
@@ -63,6 +64,19 @@ export interface Sink {
   commit(manifest: string): Promise<void>;
   /** Removes every trace; does nothing after `commit`. */
   discard(): Promise<void>;
+}
+
+/** The manifest of a backup, its signature checked with `keys`; undefined when there is none. Throws a `Failure` when it is damaged. */
+export async function manifestOf(place: Place, backup: string, keys?: ManifestKeys): Promise<Manifest | undefined> {
+  const name = manifestName(backup);
+  const content = await place.load(name);
+  return content && parseManifest(content, place.locate(name), keys);
+}
+
+/** The proof beside a backup, signed when there are keys; undefined when there is none that counts. Throws `Failure`. */
+export async function proofOf(place: Place, backup: string, keys: ManifestKeys): Promise<Proof | undefined> {
+  const content = await place.load(proofName(backup));
+  return content && parseProof(content, keys);
 }
 
 /** The backups among the files of a place, or those of exactly one database; oldest first. */

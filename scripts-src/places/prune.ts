@@ -85,7 +85,7 @@ export async function prune(
   const { fates, refusal } = await planPrune(place, files, wanted);
   const unreadable = fates.filter(({ backup }) => backup.error);
   for (const { backup } of unreadable.slice(0, 1))
-    warn(`retention in ${place.where}: cannot read the manifest of ${backup.name}: ${messageOf(backup.error)}`);
+    warn(`retention keeps ${backup.name} in ${place.where}, and does not count it: ${messageOf(backup.error)}`);
   if (refusal !== undefined) return warn(`retention in ${place.where}: ${refusal}`);
   const names = new Set(files.map(({ name }) => name));
   // the backup before its manifest: a manifest left alone is no backup, a backup left alone would look like one

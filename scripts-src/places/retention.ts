@@ -81,7 +81,7 @@ export const untilSettled =
 function exemption(backup: Candidate, { now, unknownIsOurs }: Circumstances): string | undefined {
   if (!backup.committed) return "it has no manifest: not a finished backup";
   if (isAhead(backup.backup, now)) return "its name lies in the future";
-  if (backup.error) return "its manifest cannot be read";
+  if (backup.error) return "it is damaged, or its manifest cannot be read";
   if (backup.owner === "other") return "a backup of another server";
   return backup.owner === "unknown" && !unknownIsOurs ? "its manifest does not say whose it is" : undefined;
 }

@@ -2,12 +2,20 @@
 import { type Identity, type Owner, ownerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
 import type { Manifest, ManifestKeys } from "../archive/manifest.ts";
-import { backupNameOf, parseBackupName, proofName } from "../archive/name.ts";
-import { parseProof, type Proof } from "../archive/proof.ts";
+import { backupNameOf, parseBackupName } from "../archive/name.ts";
+import type { Proof } from "../archive/proof.ts";
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
-import { findBackups, oldestFirst, type Place, type Stored, type StoredFile } from "../places/place.ts";
+import {
+  findBackups,
+  manifestOf,
+  oldestFirst,
+  type Place,
+  proofOf,
+  type Stored,
+  type StoredFile,
+} from "../places/place.ts";
 import { planPrune } from "../places/prune.ts";
 import { type Candidate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
@@ -173,9 +181,8 @@ async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup> {
   const copy = one.copies.find(({ stored }) => stored.committed);
   const proved = one.copies.find(({ stored }) => stored.proved);
   try {
-    const manifest = await copy?.place.manifest(one.name, keys);
-    const content = proved && Buffer.concat(await Array.fromAsync(proved.place.read(proofName(one.name))));
-    const proof = content && parseProof(content, keys);
+    const manifest = copy && (await manifestOf(copy.place, one.name, keys));
+    const proof = proved && (await proofOf(proved.place, one.name, keys));
     const fits = proof && (manifest === undefined || proof.sha256 === manifest.sha256);
     const owner = ownerOf(manifest?.identity, one.present);
     return { ...one, manifest, owner, proof: fits ? proof : undefined, trouble: undefined };

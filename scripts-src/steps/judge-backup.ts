@@ -7,7 +7,7 @@ import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import { newestNormal } from "../places/choose.ts";
-import { newestGood, type Place, type Stored } from "../places/place.ts";
+import { manifestOf, newestGood, type Place, type Stored } from "../places/place.ts";
 
 interface Known {
   /** BACKUP_DIR. */
@@ -31,8 +31,8 @@ export async function findNormal(
     }),
   );
   const normal = newestGood(found.flat());
-  const manifest = await normal?.place.manifest(normal.name).catch(() => undefined);
-  if (!normal || !manifest) return undefined;
+  const manifest = normal && (await manifestOf(normal.place, normal.name).catch(() => undefined));
+  if (!manifest) return undefined;
   const { tables } = manifest;
   return {
     ...manifest,

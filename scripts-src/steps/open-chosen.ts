@@ -1,7 +1,7 @@
 /** Opens the backup that was asked for: the named one or the newest, from BACKUP_DIR or as a copy from S3. */
 import { dirname } from "node:path";
 import { keysFrom } from "../archive/keys.ts";
-import type { Manifest } from "../archive/manifest.ts";
+import { type Manifest, sizeFault } from "../archive/manifest.ts";
 import { formatBackupName, parseBackupName } from "../archive/name.ts";
 import { openBackup, type OpenBackup } from "../archive/read.ts";
 import { watched } from "../archive/tally.ts";
@@ -10,7 +10,7 @@ import { codeOf, Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
 import { inFolder } from "../places/folder.ts";
-import type { Place } from "../places/place.ts";
+import { manifestOf, type Place } from "../places/place.ts";
 import { spool } from "../places/spool.ts";
 import type { Job } from "../run/script.ts";
 import { proofSpool } from "./backup-folder.ts";
@@ -71,13 +71,15 @@ async function fetchBackup(job: Job<Choice & object>, target: Target, folder: st
   const { name } = backup;
   job.facts.remoteLocation = place.locate(name);
   const keys = keysFrom(job);
-  const manifest = backup.committed ? await place.manifest(name, keys.manifestKeys) : undefined;
+  const manifest = backup.committed ? await manifestOf(place, name, keys.manifestKeys) : undefined;
   if (!options.unsigned) requireSigned(name, manifest, keys);
-  if (manifest && manifest.bytes !== backup.bytes)
-    throw new Failure(
-      `${job.facts.remoteLocation} is damaged: it has ${backup.bytes} bytes, its manifest says ${manifest.bytes}`,
-      { hints: ["nothing was fetched; restore another backup"] },
-    );
+  const fault = sizeFault(
+    job.facts.remoteLocation,
+    backup.bytes,
+    manifest,
+    "nothing was fetched; restore another backup",
+  );
+  if (fault) throw fault;
   log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(backup.bytes)}`);
   const progress = showProgress("fetch", backup.bytes);
   try {

@@ -45,7 +45,7 @@ export async function findForeign(
     const owned = await readOwners(place, some, present);
     const mayBeOurs = unknownIsOurs(place, owned);
     for (const { name, owner, identity, error } of owned) {
-      if (error) reasons.set(name, "its manifest cannot be read");
+      if (error) reasons.set(name, "it is damaged, or its manifest cannot be read");
       else if (owner === "other" || (identity && !present)) reasons.set(name, "a backup of another server");
       else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
     }

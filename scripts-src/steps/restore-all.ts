@@ -1,7 +1,6 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
-import { parseProof } from "../archive/proof.ts";
 import { keysFrom } from "../archive/keys.ts";
-import { proofName, serverRoles } from "../archive/name.ts";
+import { serverRoles } from "../archive/name.ts";
 import { exitStatus, Failure, messageOf } from "../base/errors.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
@@ -10,7 +9,7 @@ import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
-import { listBackups, newestGood, type Place, type Stored } from "../places/place.ts";
+import { listBackups, newestGood, type Place, proofOf, type Stored } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { openStorage } from "../storage/open.ts";
@@ -80,7 +79,7 @@ async function describeOne(job: Job<RestoreOptions>, place: Place, name: string,
   const backups = all.filter(({ backup }) => backup.database === name && (!before || backup.time < before));
   const newest = newestGood(backups);
   const proved = newestGood(backups.filter((one) => one.proved));
-  const proof = proved && (await readProof(job, place, proved.name));
+  const proof = proved && (await proofOf(place, proved.name, keysFrom(job).manifestKeys).catch(() => undefined));
   return {
     restoreMs: proof?.restoreMs,
     text: newest
@@ -88,12 +87,6 @@ async function describeOne(job: Job<RestoreOptions>, place: Place, name: string,
       : `${name}: no complete backup`,
   };
 }
-
-const readProof = async (job: Job, place: Place, name: string) =>
-  Array.fromAsync(place.read(proofName(name))).then(
-    (blocks) => parseProof(Buffer.concat(blocks), keysFrom(job).manifestKeys),
-    () => undefined,
-  );
 
 function estimate(times: readonly (number | undefined)[]): string[] {
   const known = times.filter((time) => time !== undefined);

@@ -20,30 +20,39 @@ const ofDay = (day: string, database = "app") => `${database}_${day}_12-00-00.sq
 
 test("7: retention deletes what the table says, and nothing else", async () => {
   const young = [ofDay("2026-06-29")];
-  const cases: Record<string, { files: string[]; bare?: boolean; identity?: Identity; proof?: boolean }> = {
+  const cases: Record<
+    string,
+    { files: string[]; bare?: boolean; identity?: Identity; proof?: boolean; bytes?: number }
+  > = {
     "kept by no rule": { files: ["app_2026-06-16_11-59-59.sql.gz", ...young] },
     "exactly the days old, or younger": { files: [ofDay("2026-06-16"), ...young] },
     "the newest good backup of this server, however old": { files: [ofDay("2026-01-01")] },
     "the newest proved backup": { files: [ofDay("2026-01-01"), ...young], proof: true },
     "a backup of another database": { files: [ofDay("2026-01-01", "shop"), ...young] },
     "a backup of another server": { files: [ofDay("2026-01-01"), ...young], identity: { ...identity, system: "2" } },
+    "damaged: of another size than its manifest says": { files: [ofDay("2026-01-01"), ...young], bytes: 99 },
     "without a manifest": { files: [ofDay("2026-01-01"), ...young], bare: true },
     "with a name from the future": { files: [ofDay("2027-01-01"), ...young] },
     "not named like a backup": { files: ["notes_2026-01-01.txt", ...young] },
   };
   const rules = [{ kind: "days" as const, count: 14, setting: "LOCAL_RETENTION_DAYS" }];
-  const goes = Object.entries(cases).map(async ([text, { files, bare, proof, identity: origin = identity }]) => {
-    const dir = tempDir("retention");
-    for (const [index, file] of files.entries()) {
-      writeFileSync(join(dir, file), "");
-      if (!bare || index > 0)
-        writeFileSync(join(dir, `${file}.json`), JSON.stringify({ identity: index > 0 ? identity : origin }));
-      if (proof && index === 0) writeFileSync(join(dir, `${file}.proof.json`), "{}");
-    }
-    const log = { info() {}, error() {} } as unknown as Logger;
-    await prune(inFolder(dir), { database: "app", rules, present: identity, now, log, warn() {} });
-    return [text, existsSync(join(dir, files[0]!)) ? "no" : "yes"];
-  });
+  const goes = Object.entries(cases).map(
+    async ([text, { files, bare, proof, bytes = 0, identity: origin = identity }]) => {
+      const dir = tempDir("retention");
+      for (const [index, file] of files.entries()) {
+        writeFileSync(join(dir, file), "");
+        if (!bare || index > 0)
+          writeFileSync(
+            join(dir, `${file}.json`),
+            JSON.stringify(index > 0 ? { identity } : { identity: origin, bytes }),
+          );
+        if (proof && index === 0) writeFileSync(join(dir, `${file}.proof.json`), "{}");
+      }
+      const log = { info() {}, error() {} } as unknown as Logger;
+      await prune(inFolder(dir), { database: "app", rules, present: identity, now, log, warn() {} });
+      return [text, existsSync(join(dir, files[0]!)) ? "no" : "yes"];
+    },
+  );
   expect(tableAfter("<!-- a table that the tests check: retention -->")).toEqual(await Promise.all(goes));
 });
 

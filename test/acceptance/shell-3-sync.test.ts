@@ -457,7 +457,7 @@ describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")(
     ])("%s", async (_right, actions, message) => {
       const gone = writeBackup(scripts.backups, "app", "2026-01-01");
       const { storage } = await open(ceph, bucket);
-      for (const name of gone) await storage.put(name, Buffer.from("old"));
+      for (const name of gone) await storage.put(name, readFileSync(join(scripts.backups, name)));
       removeBackup(scripts.backups, gone);
       writeBackup(scripts.backups, "app", "2026-01-02");
       await allow(...actions);

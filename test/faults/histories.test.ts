@@ -32,7 +32,7 @@ interface World {
 /** Each host has a server and a folder of its own; they share the bucket. */
 const sites: Identity[] = ["A", "B"].map((system) => ({ system, server: "db:1", site: system, siteIsSet: false }));
 const isOthers = (manifest: string | undefined, one: { host: number }) =>
-  ownerOf(originIn(manifest ?? "").identity, sites[one.host]) === "other";
+  ownerOf(originIn(manifest ?? "")?.identity, sites[one.host]) === "other";
 
 /** Foreign names, some of which look nearly like ours. */
 const strangers = ["notes.txt", "app_2020-01-01_00-00-00.sql.gz.bak", "app_2020-13-01_00-00-00.sql.gz", "app.json"];
@@ -159,7 +159,7 @@ const placeOf = (store: Store, change: (act: () => unknown) => void, shared = fa
   shared,
   locate: (name) => name,
   list: async () => [...store].map(([name, content]) => ({ name, bytes: content.length })),
-  manifest: async () => undefined,
+  load: async (name) => (store.has(name) ? Buffer.from(store.get(name) ?? "") : undefined),
   async *read(name) {
     yield Buffer.from(store.get(name) ?? "");
   },
@@ -201,7 +201,7 @@ function expectNoSurprise(before: Store, after: Store, one: Step, now: number): 
       expect(has.length, `a good backup of ${name} is left`).toBeGreaterThan(0);
     const ofOurs = (store: Store, files: string[]) =>
       files.filter(
-        (file) => ownerOf(originIn(store.get(manifestName(file)) ?? "").identity, sites[one.host]) === "ours",
+        (file) => ownerOf(originIn(store.get(manifestName(file)) ?? "")?.identity, sites[one.host]) === "ours",
       );
     const past = ofOurs(before, had).filter(
       (file) => one.kind === "prune" && Number(parseBackupName(file)?.time) <= now + one.skew + clockTolerance,

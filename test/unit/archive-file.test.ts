@@ -243,6 +243,6 @@ describe("a manifest", () => {
 
   test("that is not there is undefined; one that cannot be read is an error", async () => {
     expect(await readManifest(join(dir, "none.json"))).toBeUndefined();
-    await expect(readManifest(dir)).rejects.toThrow(`${dir} is damaged: it is not a file`);
+    await expect(readManifest(dir)).rejects.toThrow(`cannot open ${dir}: it is a folder, not a file`);
   });
 });

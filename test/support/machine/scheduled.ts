@@ -98,14 +98,14 @@ export function nameOfAge(days: number, database = "shop"): string {
 
 /** Puts an object into a bucket, with a manifest unless `bare`; its own time is now, whatever its name says. */
 export function place({ s3 }: World, bucket: string, key: string, { bare = false } = {}): void {
-  const object = (): StoredObject => ({
-    body: randomBytes(32),
+  const object = (body: Buffer): StoredObject => ({
+    body,
     etag: '"0"',
     modified: new Date(),
     metadata: {},
   });
-  s3.objects(bucket).set(key, object());
-  if (!bare) s3.objects(bucket).set(`${key}.json`, object());
+  s3.objects(bucket).set(key, object(randomBytes(32)));
+  if (!bare) s3.objects(bucket).set(`${key}.json`, object(Buffer.from("{}")));
 }
 
 /** Nothing of a run that was stopped is left: no object, no unfinished upload, no session in the database. */
