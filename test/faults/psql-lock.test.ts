@@ -12,7 +12,7 @@ import { type Connection, connectionFrom } from "../../scripts-src/database/post
 import { transactionNumber } from "../../scripts-src/database/postgres/outcome.ts";
 import { startPsql } from "../../scripts-src/database/postgres/psql.ts";
 import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
-import { openSession } from "../../scripts-src/database/postgres/session.ts";
+import { Session } from "../../scripts-src/database/postgres/session.ts";
 import { Scanner } from "../../scripts-src/database/postgres/statements.ts";
 import type { Settings } from "../../scripts-src/settings/settings.ts";
 import { clientDir, clientsWith } from "../support/servers/clients.ts";
@@ -151,13 +151,13 @@ describe("a session and a restore", () => {
 
   test("S11: psql that waits for the end of something is not waited for; a long statement is", async () => {
     const left = ["/* open", "SELECT 'open", "CREATE FUNCTION begin() AS 'x';\n"].map(async (text) => {
-      const session = openSession(connection, () => "the restore failed");
+      const session = new Session(connection, () => "the restore failed");
       session.write(text);
       const error: unknown = await session.settled().catch((cause: unknown) => cause);
       await session.stop();
       return String(error);
     });
-    const session = openSession(connection, () => "the restore failed");
+    const session = new Session(connection, () => "the restore failed");
     session.write("SELECT pg_sleep(8);");
     expect(await session.settled("1 + 1")).toBe("2");
     await session.end();
@@ -166,7 +166,7 @@ describe("a session and a restore", () => {
   });
 
   test("S3: a transaction that is ended and begun again is another one", async () => {
-    const session = openSession(connection, () => "");
+    const session = new Session(connection, () => "");
     session.write("BEGIN;\n");
     const ours = await session.settled(transactionNumber);
     expect(await session.settled(transactionNumber)).toBe(ours);

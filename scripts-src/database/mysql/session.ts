@@ -1,5 +1,5 @@
 /** A session of the client program that carries out SQL in order while the caller goes on. */
-import { codeOf } from "../../base/errors.ts";
+import { Feed } from "../feed.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, startClient, unescapeField } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
@@ -16,9 +16,6 @@ const options = [
   "--max-allowed-packet=1G",
 ];
 
-/** More than this (bytes handed over, not yet read by the client) is not "little". */
-const roomBytes = 262_144;
-
 interface Request {
   mark: string;
   /** Rows between the two marks; undefined before the first: what was still to come belongs to nobody. */
@@ -34,14 +31,11 @@ export class Session {
   readonly #program: ReturnType<typeof startClient>;
   /** Unlike anything that a dump may select. */
   readonly #token = crypto.randomUUID();
+  readonly #feed: Feed;
   readonly #requests: Request[] = [];
-  readonly #waiting: PromiseWithResolvers<void>[] = [];
   readonly #ended: Promise<void>;
   #count = 0;
-  #waitingBytes = 0;
-  #written = Promise.resolve();
   #ending = false;
-  #failure: { error: unknown } | undefined;
 
   /** `what` begins the message of a failure: "the restore into … failed". */
   constructor(connection: Connection, client: Client, what: string) {
@@ -49,6 +43,12 @@ export class Session {
     this.#client = client;
     this.#what = what;
     this.#program = startClient(connection, client, [...options, `--database=${connection.target.database}`]);
+    this.#feed = new Feed(this.#program.stdin, {
+      ended: () => this.#ended,
+      failed: (error) => {
+        for (const { answer } of this.#requests.splice(0)) answer.reject(error);
+      },
+    });
     this.#ended = this.#follow();
     // the first answer shows that the option file with the login is no longer needed
     void this.settled().catch(() => {}); // the next call throws it
@@ -56,21 +56,16 @@ export class Session {
 
   /** Hands SQL over. */
   write(...sql: (string | Uint8Array)[]): void {
-    for (const bytes of sql) this.#waitingBytes += bytes.length;
-    this.#written = this.#written.then(() => this.#pass(sql));
+    this.#feed.write(sql);
   }
 
   /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
-  async room(): Promise<void> {
-    this.#check();
-    if (this.hasRoom) return;
-    const room = Promise.withResolvers<void>();
-    this.#waiting.push(room);
-    await room.promise;
+  room(): Promise<void> {
+    return this.#feed.room();
   }
 
   get hasRoom(): boolean {
-    return this.#waitingBytes < roomBytes;
+    return this.#feed.hasRoom;
   }
 
   /** Resolves when all that was handed over has been carried out. */
@@ -86,65 +81,27 @@ export class Session {
 
   /** The same with a letter for each byte. */
   async askBytes(sql: string): Promise<string[][]> {
-    this.#check();
+    this.#feed.check();
     const mark = `${this.#token} ${++this.#count}`;
     const request: Request = { mark, rows: undefined, answer: Promise.withResolvers() };
     this.#requests.push(request);
-    this.write(`\nSELECT 'begin ${mark}';\n${sql};\nSELECT '${mark}';\n`);
-    this.#written = this.#written.then(() => this.#flush());
+    this.#feed.write([`\nSELECT 'begin ${mark}';\n${sql};\nSELECT '${mark}';\n`], true);
     return request.answer.promise;
   }
 
   /** Ends the session in good order. */
   async end(): Promise<void> {
-    await this.#written;
+    await this.#feed.drained();
     this.#ending = true;
-    await this.#reach(() => this.#program.stdin.end());
+    await this.#feed.end();
     await this.#ended;
-    this.#check();
+    this.#feed.check();
   }
 
   /** Ends the client at once; the server may still carry out the present statement. */
   async stop(): Promise<void> {
     this.#program.stop();
     await this.#program.exited;
-  }
-
-  #check(): void {
-    if (this.#failure) throw this.#failure.error;
-  }
-
-  // no Promise.race with one promise of the failure: it would keep something of every call until the end
-  #fail(error: unknown): void {
-    this.#failure ??= { error };
-    const requests = this.#requests.splice(0).map(({ answer }) => answer);
-    for (const { reject } of [...this.#waiting.splice(0), ...requests]) reject(error);
-  }
-
-  async #pass(sql: readonly (string | Uint8Array)[]): Promise<void> {
-    try {
-      for (const bytes of sql) {
-        if (this.#failure) return;
-        await this.#program.stdin.write(bytes);
-        this.#waitingBytes -= bytes.length;
-      }
-      if (this.hasRoom) for (const { resolve } of this.#waiting.splice(0)) resolve();
-    } catch (error) {
-      // a broken pipe: the client ended before its input did, and its own words say why
-      if (codeOf(error) === "EPIPE") await this.#ended;
-      this.#fail(error);
-    }
-  }
-
-  async #flush(): Promise<void> {
-    if (!this.#failure) await this.#reach(() => this.#program.stdin.flush());
-  }
-
-  /** A client that has ended makes it throw, at once or later; how it ended, its status says. */
-  async #reach(act: () => unknown): Promise<void> {
-    try {
-      await act();
-    } catch {} // see #follow
   }
 
   async #follow(): Promise<void> {
@@ -158,7 +115,7 @@ export class Session {
     const [status, stderr] = [await this.#program.exited, await this.#program.stderr];
     if (status === 0 && this.#ending && this.#requests.length === 0) return;
     const { signal } = this.#connection;
-    this.#fail(signal.aborted ? signal.reason : clientFailure(this.#what, this.#client, status, stderr));
+    this.#feed.fail(signal.aborted ? signal.reason : clientFailure(this.#what, this.#client, status, stderr));
   }
 
   #take(line: string): void {

@@ -12,7 +12,7 @@ import { counting, literal } from "./names.ts";
 import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
 import { withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
-import { openSession, type Session } from "./session.ts";
+import { Session } from "./session.ts";
 import { splitStatements } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 
@@ -67,7 +67,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
     outcome = await outcomeOf(connection, ours);
     return `the restore into ${connection.where} ${words[outcome]}`;
   };
-  const session = openSession(connection, what, { counts: true });
+  const session = new Session(connection, what, { counts: true });
   using watch = watchLocks(connection, "psql");
   const filter = how.filter();
   let rows: Loaded["rows"] = new Map();

@@ -6,7 +6,7 @@ import { type Connection, inDatabase } from "./connection.ts";
 import { literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
 import { query, withoutTimeouts } from "./query.ts";
-import { openSession } from "./session.ts";
+import { Session } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
 export const maintenanceNames = ["postgres", "template1"];
@@ -46,7 +46,7 @@ export async function lockOnServer(
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + patience;
   for (;;) {
-    const session = openSession(maintenance, () => "cannot lock");
+    const session = new Session(maintenance, () => "cannot lock");
     try {
       // a lock that is held by another session ends psql: a division by zero
       session.write(withoutTimeouts("session"), `SELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`);

@@ -1,6 +1,6 @@
 /** A pooler between us and the server that lends its sessions for one transaction (PgBouncer's `pool_mode = transaction`). */
 import type { Connection } from "./connection.ts";
-import { openSession } from "./session.ts";
+import { Session } from "./session.ts";
 
 /**
  * pg_dump and dumps set `search_path` to nothing and `row_security` to off for their session. Such a pooler gives that session to the
@@ -15,7 +15,7 @@ const rounds = 3;
 
 /** Two connections that are open together share processes of the server. False where a second connection is refused. */
 export async function isPooled(connection: Connection): Promise<boolean> {
-  const sessions = [1, 2].map(() => openSession(connection, () => `cannot query ${connection.where}`));
+  const sessions = [1, 2].map(() => new Session(connection, () => `cannot query ${connection.where}`));
   try {
     const seen = new Set<string>();
     for (let round = 0; round < rounds; round++)

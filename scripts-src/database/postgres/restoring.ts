@@ -17,7 +17,7 @@ import { defaultProperties, propertiesOf, statementsFor } from "./properties.ts"
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
 import { askValue, withoutTimeouts } from "./query.ts";
-import { openSession } from "./session.ts";
+import { Session } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
 
@@ -107,7 +107,7 @@ async function openScratch(
       const rules = loadRules(known, server, target, options, "beside");
       const filter = loadFilter(rules);
       const loaded = await loadSpread(sql, {
-        open: () => openSession(connection, () => `the restore into ${connection.where} failed`, { counts: true }),
+        open: () => new Session(connection, () => `the restore into ${connection.where} failed`, { counts: true }),
         sessions,
         // the exchange that follows is durable, and with it everything that was committed before
         settings: ["SET synchronous_commit = off;", withoutTimeouts("session")],

@@ -1,35 +1,20 @@
 /** A session of psql that carries out SQL in order while the caller goes on. */
-import { codeOf, Failure } from "../../base/errors.ts";
+import { Failure } from "../../base/errors.ts";
+import type { Program } from "../../base/process.ts";
+import { Feed } from "../feed.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
 import { withoutTimeouts } from "./query.ts";
 
-/** All but `stop` throw the `Failure` of an error that has ended psql. */
-export interface Session {
-  /** It has ended because the server refused a statement: not because the connection or the program broke. */
-  readonly refused: boolean;
-  /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
-  room(): Promise<void>;
-  /** Hands SQL over. */
-  write(...sql: (string | Uint8Array)[]): void;
-  /**
-   * Resolves when all that was handed over has been carried out, with the whole number that `expression` then is ("" without one).
-   * Throws also when psql waits for more input instead: when a comment or quotation is open.
-   */
-  settled(expression?: string): Promise<string>;
-  /** As `settled`, but resolves to the server's answers to each COPY since the last time: the rows that it took. */
-  copied(): Promise<number[]>;
-  /** Ends the session in good order and resolves to what psql wrote to its stderr. */
-  end(): Promise<string>;
-  /** Ends it at once; what was not committed never happened. */
-  stop(): Promise<void>;
-}
-
 /** psql's exit status after an error under ON_ERROR_STOP. */
 const scriptError = 3;
 /** A line of psql's output that is longer (characters) is no answer of interest. */
 const longestAnswer = 4096;
+/** How long (ms) psql may take for an answer before it is looked whether it reads on instead. */
+const patience = 5_000;
+/** More than a pipe and psql's own buffer hold. */
+const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
 
 /** What psql has answered when a mark is reached. */
 interface Answer {
@@ -37,139 +22,131 @@ interface Answer {
   copies: number[];
 }
 
-/** More than this is not "little". */
-const roomBytes = 262_144;
+interface Mark {
+  text: string;
+  reached: PromiseWithResolvers<Answer>;
+}
 
-/** How long (ms) psql may take for an answer before it is looked whether it reads on instead. */
-const patience = 5_000;
-
-/** More than a pipe and psql's own buffer hold. */
-const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
-
-/** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. `counts`: for `copied`. */
-export function openSession(
-  connection: Connection,
-  what: () => string | Promise<string>,
-  { counts = false } = {},
-): Session {
-  // psql that answers ends when nobody reads the answers any more; what must be done to its end is not counted
-  const counting = counts ? ["--set=QUIET=off"] : [];
-  const program = startPsql(connection, [...counting, "--tuples-only", "--no-align"]);
-  const marks: { text: string; reached: PromiseWithResolvers<Answer> }[] = [];
-  let copies: number[] = [];
-  const waiting: PromiseWithResolvers<void>[] = [];
-  let waitingBytes = 0;
-  let written = Promise.resolve();
-  let ending = false;
+/** All but `stop` throw the `Failure` of an error that has ended psql. */
+export class Session {
+  /** It has ended because the server refused a statement: not because the connection or the program broke. */
+  refused = false;
+  readonly #connection: Connection;
+  readonly #what: () => string | Promise<string>;
+  readonly #program: Program;
+  readonly #feed: Feed;
+  readonly #ended: Promise<string>;
+  readonly #marks: Mark[] = [];
+  #copies: number[] = [];
+  #ending = false;
   /** psql was ended because it waits for more input. */
-  let stuck = false;
-  let refused = false;
-  let failure: { error: unknown } | undefined;
+  #stuck = false;
 
-  // no Promise.race with one promise of the failure: it would keep something of every call until the end
-  const fail = (error: unknown) => {
-    failure ??= { error };
-    for (const { reject } of [...waiting.splice(0), ...marks.splice(0).map(({ reached }) => reached)]) reject(error);
-  };
-  const check = () => {
-    if (failure) throw failure.error;
-  };
-  const hear = (line: string) => {
-    const number = answerTo(marks[0]?.text, line);
-    const copy = /^COPY (\d+)$/.exec(line)?.[1];
-    if (copy !== undefined) copies.push(Number(copy));
-    if (number === undefined) return;
-    marks.shift()?.reached.resolve({ number, copies });
-    copies = [];
-  };
-  const read = async () => {
-    let rest = "";
-    for await (const chunk of program.stdout) {
-      const lines = (rest + Buffer.from(chunk).toString("latin1")).split("\n");
-      rest = (lines.pop() ?? "").slice(0, longestAnswer);
-      for (const line of lines) hear(line);
-    }
-  };
-  const ended = (async () => {
-    await read();
-    const [status, stderr] = [await program.exited, await program.stderr];
-    if (status === 0 && ending && marks.length === 0) return stderr;
-    refused = status === scriptError;
-    if (connection.signal.aborted) fail(connection.signal.reason);
-    else fail(stuck ? unanswered(await what()) : clientFailure(await what(), status, stderr));
+  /** Starts psql. `what` gives the beginning of a failure's message, when psql has ended. `counts`: for `copied`. */
+  constructor(connection: Connection, what: () => string | Promise<string>, { counts = false } = {}) {
+    this.#connection = connection;
+    this.#what = what;
+    // psql that answers ends when nobody reads the answers any more; what must be done to its end is not counted
+    const counting = counts ? ["--set=QUIET=off"] : [];
+    this.#program = startPsql(connection, [...counting, "--tuples-only", "--no-align"]);
+    this.#feed = new Feed(this.#program.stdin, {
+      ended: () => this.#ended,
+      failed: (error) => {
+        for (const { reached } of this.#marks.splice(0)) reached.reject(error);
+      },
+    });
+    this.#ended = this.#follow();
+  }
+
+  /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
+  room(): Promise<void> {
+    return this.#feed.room();
+  }
+
+  /** Hands SQL over. */
+  write(...sql: (string | Uint8Array)[]): void {
+    this.#feed.write(sql);
+  }
+
+  /**
+   * Resolves when all that was handed over has been carried out, with the whole number that `expression` then is ("" without one).
+   * Throws also when psql waits for more input instead: when a comment or quotation is open.
+   */
+  async settled(expression?: string): Promise<string> {
+    return (await this.#settle(expression)).number;
+  }
+
+  /** As `settled`, but resolves to the server's answers to each COPY since the last time: the rows that it took. */
+  async copied(): Promise<number[]> {
+    return (await this.#settle()).copies;
+  }
+
+  /** Ends the session in good order and resolves to what psql wrote to its stderr. */
+  async end(): Promise<string> {
+    await this.#feed.drained();
+    this.#ending = true;
+    await this.#feed.end();
+    const stderr = await this.#ended;
+    this.#feed.check();
     return stderr;
-  })();
+  }
 
-  async function pass(sql: readonly (string | Uint8Array)[], flush: boolean): Promise<void> {
-    try {
-      for (const bytes of sql) {
-        if (failure) return;
-        await program.stdin.write(bytes);
-        waitingBytes -= bytes.length;
-      }
-      if (flush) await program.stdin.flush();
-      if (waitingBytes < roomBytes) for (const { resolve } of waiting.splice(0)) resolve();
-    } catch (error) {
-      // a broken pipe: psql ended before its input did, and its own words say why
-      if (codeOf(error) === "EPIPE") await ended;
-      fail(error);
-    }
+  /** Ends it at once; what was not committed never happened. */
+  async stop(): Promise<void> {
+    this.#program.stop();
+    await this.#program.exited;
   }
-  function write(sql: readonly (string | Uint8Array)[], flush = false): void {
-    for (const bytes of sql) waitingBytes += bytes.length;
-    written = written.then(() => pass(sql, flush));
-  }
-  /** psql reads on only when it has nothing to do: once it has read this much more, it never answers. */
-  async function lookWhether(mark: (typeof marks)[number]): Promise<void> {
-    write([blanks]);
-    await written;
-    await Bun.sleep(2_000);
-    if (!marks.includes(mark)) return;
-    stuck = true;
-    program.stop();
-  }
-  async function settle(expression = "''"): Promise<Answer> {
-    check();
-    const reached = Promise.withResolvers<Answer>();
+
+  async #settle(expression = "''"): Promise<Answer> {
+    this.#feed.check();
     // unlike anything that a dump may print, and nothing in it can know it
-    const mark = { text: `backup_scripts ${crypto.randomUUID()}`, reached };
-    marks.push(mark);
+    const mark = { text: `backup_scripts ${crypto.randomUUID()}`, reached: Promise.withResolvers<Answer>() };
+    this.#marks.push(mark);
     // not by \echo, which our \restrict forbids; without operators, which may be the dump's own
-    write([`\nSELECT '${mark.text}', ${expression}, '.';\n`], true);
-    const timer = setTimeout(() => void lookWhether(mark), patience);
+    this.#feed.write([`\nSELECT '${mark.text}', ${expression}, '.';\n`], true);
+    const timer = setTimeout(() => void this.#lookWhether(mark), patience);
     try {
-      return await reached.promise;
+      return await mark.reached.promise;
     } finally {
       clearTimeout(timer);
     }
   }
-  return {
-    get refused() {
-      return refused;
-    },
-    write: (...sql) => write(sql),
-    async room() {
-      check();
-      if (waitingBytes < roomBytes) return;
-      const room = Promise.withResolvers<void>();
-      waiting.push(room);
-      await room.promise;
-    },
-    settled: async (expression) => (await settle(expression)).number,
-    copied: async () => (await settle()).copies,
-    async end() {
-      await written;
-      ending = true;
-      await (async () => program.stdin.end())().catch(() => {}); // gone already: how, its status tells
-      const stderr = await ended;
-      check();
-      return stderr;
-    },
-    async stop() {
-      program.stop();
-      await program.exited;
-    },
-  };
+
+  /** psql reads on only when it has nothing to do: once it has read this much more, it never answers. */
+  async #lookWhether(mark: Mark): Promise<void> {
+    this.write(blanks);
+    await this.#feed.drained();
+    await Bun.sleep(2_000);
+    if (!this.#marks.includes(mark)) return;
+    this.#stuck = true;
+    this.#program.stop();
+  }
+
+  async #follow(): Promise<string> {
+    let rest = "";
+    for await (const chunk of this.#program.stdout) {
+      const lines = (rest + Buffer.from(chunk).toString("latin1")).split("\n");
+      rest = (lines.pop() ?? "").slice(0, longestAnswer);
+      for (const line of lines) this.#hear(line);
+    }
+    const [status, stderr] = [await this.#program.exited, await this.#program.stderr];
+    if (status === 0 && this.#ending && this.#marks.length === 0) return stderr;
+    this.refused = status === scriptError;
+    const { signal } = this.#connection;
+    if (signal.aborted) this.#feed.fail(signal.reason);
+    else
+      this.#feed.fail(this.#stuck ? unanswered(await this.#what()) : clientFailure(await this.#what(), status, stderr));
+    return stderr;
+  }
+
+  #hear(line: string): void {
+    const number = answerTo(this.#marks[0]?.text, line);
+    const copy = /^COPY (\d+)$/.exec(line)?.[1];
+    if (copy !== undefined) this.#copies.push(Number(copy));
+    if (number === undefined) return;
+    this.#marks.shift()?.reached.resolve({ number, copies: this.#copies });
+    this.#copies = [];
+  }
 }
 
 const unanswered = (what: string) =>
@@ -186,7 +163,7 @@ const answerTo = (mark: string | undefined, line: string): string | undefined =>
  * are seen by all. Throws `Failure`, which begins with `what`.
  */
 export async function execute(connection: Connection, what: string, sql: string): Promise<void> {
-  const session = openSession(connection, () => what);
+  const session = new Session(connection, () => what);
   try {
     session.write(withoutTimeouts("session"), sql);
     await session.settled();
