@@ -67,7 +67,7 @@ async function showOne(job: Job<Options>, found: Parameters<typeof readBackups>[
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
   throw new Failure(`there is no backup ${job.options.name}`, {
     status: exitStatus.noSuchBackup,
-    hints: ["list shows those that exist"],
+    hints: ["list shows those that exist, list --database NAME those of one database"],
   });
 }
 

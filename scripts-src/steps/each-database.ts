@@ -10,7 +10,7 @@ export class Unreachable extends Failure {}
 
 /**
  * One that fails does not stop the others; then a `Failure` (status 1) that names it is thrown at the end. Its output are the paths of
- * those that were done, a line each.
+ * those that were done, a line each. The failure of the only one is thrown as it is.
  */
 export async function eachDatabase<O extends object>(
   job: Job<O>,
@@ -21,13 +21,14 @@ export async function eachDatabase<O extends object>(
   const outcomes: DatabaseOutcome[] = [];
   const output: string[] = [];
   job.facts.databases = outcomes;
-  const hints: string[][] = [];
+  const failures: (Failure | undefined)[] = [];
   const attempt = async (database: ChosenDatabase, at: number) => {
     job.stopRequested.throwIfAborted();
     const { outcome, result, failure } = await attemptOne(job, database, act);
     outcomes[at] = outcome;
     if (result?.output) output.push(result.output);
-    hints[at] = [...(failure?.hints ?? [])];
+    failures[at] = failure;
+    if (failure && chosen.length > 1) logFailure(job, database, failure);
   };
   for (const [at, database] of chosen.entries()) await attempt(database, at);
   // what one database lacked at first, another may have brought
@@ -37,15 +38,21 @@ export async function eachDatabase<O extends object>(
     job.log.info(`${database.name} is tried a second time`);
     await attempt(database, at);
   }
+  if (chosen.length === 1 && failures[0]) throw failures[0];
   const failed = outcomes.filter(({ status }) => status === "failure");
   const text = { output: output.join("\n") };
   if (failed.length === 0)
     return { summary: `${job.script} done: ${counted(outcomes.length, "database")}`, ...(text.output && text) };
   const names = failed.map(({ database }) => database).join(", ");
   throw new Failure(`${failed.length} of ${counted(outcomes.length, "database")} failed: ${names}`, {
-    hints: [...new Set(hints.flat())],
+    hints: [...new Set(failures.flatMap((failure) => failure?.hints ?? []))],
     ...(text.output && text),
   });
+}
+
+function logFailure({ log }: Pick<Job, "log">, { name }: ChosenDatabase, { message, hints }: Failure): void {
+  log.error(`${name}: ${message}`);
+  for (const hint of hints) log.error(`hint: ${hint}`);
 }
 
 interface Attempt {
@@ -85,8 +92,6 @@ async function attemptOne<O extends object>(
       return { outcome: { ...outcome, ...end(), status: "warning" } };
     }
     const failure = error instanceof Failure ? error : new Failure(messageOf(error), { cause: error });
-    job.log.error(`${name}: ${failure.message}`);
-    for (const hint of failure.hints) job.log.error(`hint: ${hint}`);
     return { failure, outcome: { ...outcome, ...end(), status: "failure", message: failure.message } };
   }
 }

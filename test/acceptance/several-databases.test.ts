@@ -137,4 +137,7 @@ test("verify proves a backup of each database; one that cannot be proved does no
   expect(failed.status).toBe(1);
   expect(failed.stderr).toContain("1 of 2 databases failed: never_backed_up");
   expectSuccess(await scripts.run("verify", ["--database", "crm"]));
+  const alone = await scripts.run("verify", ["--database", "never_backed_up"]);
+  expect(alone.status).toBe(4);
+  expect(alone.stderr.match(/no backups of never_backed_up/g)).toHaveLength(1);
 });
