@@ -1,5 +1,5 @@
 /** Which backup a restore means. */
-import { access } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Identity } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
@@ -41,26 +41,29 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
 }
 
 async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Stored> {
-  const { database, present, keys, before, log, now = new Date() } = wanted;
-  // in a bucket, a backup without a manifest may never have been finished
-  const [all, unfinished] = split(found, (one) => one.committed || !place.shared);
-  const ahead = all.filter(({ backup }) => isAhead(backup, now));
-  for (const { name } of ahead) log.warn(`passed over ${name}: its name lies in the future; name it to restore it`);
-  const newestFirst = all.filter((one) => !ahead.includes(one)).toReversed();
-  const { chosen: ours, read } = await search(place, newestFirst, present, keys);
-  for (const { name, renamed } of read.slice(0, ours && read.indexOf(ours)))
-    if (renamed !== undefined) log.warn(`passed over ${name}: ${renamed}; name it to restore it`);
+  const { present, keys, log, now = new Date() } = wanted;
+  const sound = found.filter((one) => flawOf(place, one, now) === undefined).toReversed();
+  const { chosen: ours, read } = await search(place, sound, present, keys);
   const chosen = ours ?? (read.length > 0 && (await wanted.isNew()) ? pick(place, read, true, true) : undefined);
-  if (!chosen) {
-    const later = before && all.length === 0 ? await listBackups(place, database) : [];
-    throw later.length > 0 ? noneBefore(place, database, later) : await noneOfOurs(place, database, read[0], ahead);
+  const known = new Map(read.map((one) => [one.name, one]));
+  const newestFirst = found.toReversed().map((one) => known.get(one.name) ?? one);
+  const passed = newestFirst.slice(0, chosen && newestFirst.indexOf(chosen));
+  for (const one of passed) {
+    const flaw = flawOf(place, one, now);
+    if (flaw !== undefined) log.warn(`passed over ${one.name}: ${flaw}; name it to restore it`);
   }
-  const others = read.slice(0, read.indexOf(chosen)).filter(({ renamed }) => renamed === undefined);
+  const others = passed.filter((one) => flawOf(place, one, now) === undefined);
+  if (!chosen) throw await noneOfOurs(place, wanted, newestFirst, known.get(others[0]?.name ?? ""));
   if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
-  for (const { name } of unfinished.filter((one) => oldestFirst(chosen, one) < 0))
-    log.warn(`passed over ${name}: it has no manifest, so it may be incomplete; name it to restore it`);
   if (chosen.error) throw chosen.error;
   return chosen;
+}
+
+/** Why a backup is restored only by its name, whoever's it is. */
+function flawOf({ shared }: Place, one: Stored & Partial<Owned>, now: Date): string | undefined {
+  if (isAhead(one.backup, now)) return "its name lies in the future";
+  // in a bucket it may never have been finished
+  return shared && !one.committed ? "it has no manifest, so it may be incomplete" : one.renamed;
 }
 
 /** The newest good backup that is not another server's; undefined when there is none. Does not throw. */
@@ -104,10 +107,6 @@ async function search(
   return { read };
 }
 
-function split<T>(all: readonly T[], test: (one: T) => boolean): [T[], T[]] {
-  return [all.filter(test), all.filter((one) => !test(one))];
-}
-
 /** Pure. `all` from the newest on, as far as they were read; undefined: none of these. What was renamed is not chosen. */
 export function pick<T extends Owned>(
   place: Pick<Place, "shared">,
@@ -123,36 +122,29 @@ export function pick<T extends Owned>(
   return chosen ?? (isComplete && isNew && haveOneOrigin(read) ? read[0] : undefined);
 }
 
-const noneBefore = ({ where }: Place, database: string, all: readonly Stored[]) =>
-  new Failure(`no backup of ${database} in ${where} was made before that time`, {
-    status: exitStatus.noSuchBackup,
-    hints: [`the oldest is ${all[0]?.name}`],
-  });
-
+/** `other` is the newest that is another server's, or may be. */
 async function noneOfOurs(
   place: Place,
-  database: string,
+  { database, before }: Wanted,
+  [newest]: readonly Stored[],
   other: Owned | undefined,
-  ahead: readonly Stored[],
 ): Promise<Failure> {
-  const status = exitStatus.noSuchBackup;
-  const { where } = place;
-  const named = other ?? ahead.at(-1);
-  if (other?.identity)
-    return new Failure(
-      `no backup of ${database} in ${where} is of this server: ${other.name} is of ${originText(other.identity)}`,
-      {
-        status,
-        hints: [`to restore that one all the same, name it: restore ${place.shared ? "--from-s3 " : ""}${other.name}`],
-      },
-    );
-  if (named)
-    return new Failure(`no backup of ${database} in ${where} can be chosen without its name`, {
-      status,
-      hints: [`name the one to restore, for example ${named.name}`],
+  const none = (what: string, hint: string) =>
+    new Failure(`no backup of ${database} in ${place.where} ${what}`, {
+      status: exitStatus.noSuchBackup,
+      hints: [hint],
     });
-  return new Failure(`no backups of ${database} are available in ${where}`, {
-    status,
+  if (other?.identity)
+    return none(
+      `is of this server: ${other.name} is of ${originText(other.identity)}`,
+      `to restore that one all the same, name it: restore ${place.shared ? "--from-s3 " : ""}${other.name}`,
+    );
+  const named = other ?? newest;
+  if (named) return none("can be chosen without its name", `name the one to restore, for example ${named.name}`);
+  const [oldest] = before ? await listBackups(place, database) : [];
+  if (oldest) return none("was made before that time", `the oldest is ${oldest.name}`);
+  return new Failure(`no backups of ${database} are available in ${place.where}`, {
+    status: exitStatus.noSuchBackup,
     hints: await hintsFor(place, database),
   });
 }
@@ -185,7 +177,7 @@ export async function chooseNamed(place: Place, name: string): Promise<Stored> {
 export async function chooseFile(folder: string, wanted: string): Promise<string> {
   const paths = wanted.includes("/") ? [resolve(wanted)] : [join(folder, wanted), resolve(wanted)];
   for (const path of paths)
-    if (await exists(path)) {
+    if (existsSync(path)) {
       const why = distrust(path);
       if (why) scriptLog().warn(`${path} is restored because it was named, though ${why.cause}`);
       return path;
@@ -195,9 +187,3 @@ export async function chooseFile(folder: string, wanted: string): Promise<string
     hints: [`ls ${folder} shows the backups there; restore --from-s3 takes one from S3`],
   });
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );

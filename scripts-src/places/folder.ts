@@ -22,12 +22,7 @@ export async function prepareFolder(path: string): Promise<void> {
   } catch (error) {
     throw diskFailure(`cannot create the backup folder ${path}`, error);
   }
-  await checkFolder(path);
-  try {
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw diskFailure(`cannot write to the backup folder ${path}`, error);
-  }
+  await lookAtFolder(path);
 }
 
 /**
@@ -36,12 +31,10 @@ export async function prepareFolder(path: string): Promise<void> {
  */
 export async function checkFolder(path: string): Promise<void> {
   refuseUnsafe(path);
-  const failed = (error: unknown) => diskFailure(`cannot use the backup folder ${path}`, error);
   const folder = await stat(path).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return undefined;
-    throw failed(error);
+    if (codeOf(error) !== "ENOENT") throw diskFailure(`cannot use the backup folder ${path}`, error);
   });
-  if (folder && !folder.isDirectory()) throw failed({ code: "ENOTDIR" });
+  if (folder && !folder.isDirectory()) throw diskFailure(`cannot use the backup folder ${path}`, { code: "ENOTDIR" });
   const files = folder ? await survey(path).catch(() => []) : [];
   for (const { name, distrust: why } of files)
     if (why && parseBackupName(name)) scriptLog().warn(`ignored, since ${why.cause}; to use it, ${why.hint}`);
@@ -62,7 +55,8 @@ function refuseUnsafe(path: string): void {
  * one above when it is not there. Throws `Failure`.
  */
 export async function lookAtFolder(path: string): Promise<{ exists: boolean; nearest: string }> {
-  const nearest = await nearestThere(path);
+  let nearest = path;
+  while (nearest !== dirname(nearest) && !(await isThere(nearest))) nearest = dirname(nearest);
   const exists = nearest === path;
   await checkFolder(path);
   try {
@@ -75,24 +69,21 @@ export async function lookAtFolder(path: string): Promise<{ exists: boolean; nea
   return { exists, nearest };
 }
 
-async function nearestThere(path: string): Promise<string> {
-  for (let place = path; ; place = dirname(place)) {
-    const found = await lstat(place).catch((error: unknown) => {
-      if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
-      throw diskFailure(`cannot use the backup folder ${path}`, error);
-    });
-    if (found || place === dirname(place)) return place;
-  }
-}
+/** A link that leads nowhere is there; what cannot be looked at is there too, and its use fails. */
+const isThere = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    (error: unknown) => !["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? ""),
+  );
 
 /** Whether the folder is there and can be read but not written to. */
 export async function isReadOnly(path: string): Promise<boolean> {
-  const may = (mode: number) =>
+  const allows = (mode: number) =>
     access(path, mode).then(
       () => true,
       () => false,
     );
-  return (await may(constants.R_OK | constants.X_OK)) && !(await may(constants.W_OK));
+  return (await allows(constants.R_OK | constants.X_OK)) && !(await allows(constants.W_OK));
 }
 
 /** Backups in a folder, which need not exist. */
@@ -123,16 +114,16 @@ export async function survey(dir: string): Promise<Surveyed[]> {
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
   const folder = await look(dir);
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map(async ({ name }) => ({ name, found: await look(join(dir, name)) }));
-  const found = (await Promise.all(files)).flatMap(({ name, found: file }) => (file ? [{ name, file }] : []));
+  const found: Surveyed[] = [];
   const reasons = new Map<string, Distrust>();
-  for (const { name, file } of found) {
+  for (const { name } of entries.filter((entry) => entry.isFile())) {
+    const file = await look(join(dir, name));
+    if (!file) continue;
+    found.push({ name, bytes: file.size });
     const why = folder && distrustFile(join(dir, name), file, folder);
     if (why) reasons.set(backupNameOf(name), why);
   }
-  return found.map(({ name, file }) => ({ name, bytes: file.size, distrust: reasons.get(backupNameOf(name)) }));
+  return found.map((file) => ({ ...file, distrust: reasons.get(backupNameOf(file.name)) }));
 }
 
 /** Undefined when it has vanished meanwhile (retention of another run). */
@@ -153,9 +144,9 @@ async function sweepPartials(dir: string, database: string): Promise<void> {
   const names = new Set(await readdir(dir));
   const stale = [...names].filter((name) => backupOfPartial(name)?.database === database);
   const orphans = stale
-    .map((name) => ({ file: name.slice(1, -".partial".length) }))
-    .filter(({ file }) => !names.has(file) && names.has(manifestName(file)))
-    .map(({ file }) => manifestName(file));
+    .map((name) => name.slice(1, -".partial".length))
+    .filter((file) => !names.has(file) && names.has(manifestName(file)))
+    .map(manifestName);
   // Manifests first: should this be cut short, the partial file that leads to its manifest is still there.
   for (const name of [...orphans, ...stale]) await removeFile(join(dir, name));
 }

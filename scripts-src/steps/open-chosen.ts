@@ -11,7 +11,7 @@ import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
 import { inFolder } from "../places/folder.ts";
 import { manifestOf, type Place } from "../places/place.ts";
-import { spool } from "../places/spool.ts";
+import { spool } from "../places/file.ts";
 import type { Job } from "../run/script.ts";
 import { proofSpool } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
