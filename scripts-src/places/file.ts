@@ -42,7 +42,7 @@ export async function spool(
   const file = sinkInto(dir, name, handle, path);
   try {
     for await (const block of bytes) await file.write(block);
-    return { path, [Symbol.asyncDispose]: file.discard };
+    return { path, [Symbol.asyncDispose]: () => file.discard() };
   } catch (error) {
     await file.discard();
     throw error;
