@@ -1,21 +1,12 @@
 /** What the client programs of MySQL and MariaDB say when something is wrong, and what to do about it. */
-import { Failure } from "../../base/errors.ts";
-import { redact } from "../../base/secrets.ts";
-import { endWithoutWords, unexplainedHint } from "../unexplained.ts";
+import type { Failure } from "../../base/errors.ts";
+import * as shared from "../explain.ts";
 import type { Client } from "./clients.ts";
-
-interface Explanation {
-  /** Number of the error, or words of it. */
-  pattern: RegExp;
-  hint: string;
-  /** Trying again will not help. */
-  permanent?: true;
-}
 
 /** "ERROR 1045 (28000): …", "Got error: 1045: …", "Couldn't execute …: … (1044)" */
 const code = (...numbers: number[]) => new RegExp(String.raw`(?:error:? |\()(?:${numbers.join("|")})(?=[ :)])`, "i");
 
-const explanations: readonly Explanation[] = [
+const explanations: readonly shared.Explanation[] = [
   {
     pattern: code(1045, 1698),
     hint: "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL (in a URL, @ is written %40, # %23, % %25, / %2F); MySQL knows a user only together with the host it comes from",
@@ -118,24 +109,11 @@ const tidy = (stderr: string): string =>
     .replace(/^[\s\S]*^-{14}$/m, "")
     .replaceAll(/^\S*(?:mysqldump|mariadb-dump|mysql|mariadb): /gm, "")
     .replaceAll(/^(ERROR \d+ \(\w+\)) at line \d+/gm, "$1")
-    .split("\n")
-    .filter((line) => line.trim() !== "" && !/^\[Warning\]|^WARNING: /.test(line))
-    .slice(0, 12)
-    // half a secret would not be recognized
-    .map((line) => redact(line).slice(0, 500))
-    .join("\n");
+    .replaceAll(/^(?:\[Warning\]|WARNING: ).*$/gm, "");
 
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
-export function clientFailure(what: string, client: Client, status: number, stderr: string): Failure {
-  const said = tidy(stderr);
-  const known = explanations.find(({ pattern }) => pattern.test(said));
-  return new Failure(`${what}: ${said || `${client.name}: ${endWithoutWords(status)}`}`, {
-    hints: [known?.hint ?? unexplainedHint(status)],
-  });
-}
+export const clientFailure = (what: string, client: Client, status: number, stderr: string): Failure =>
+  shared.explained(what, explanations, { said: tidy(stderr), status, program: `${client.name}: ` });
 
-/** Whether another try may help. What has a cause does not come from the server. */
-export const isTemporary = (error: unknown): boolean =>
-  error instanceof Failure &&
-  error.cause === undefined &&
-  !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));
+/** Whether another try may help. */
+export const isTemporary = (error: unknown): boolean => shared.isTemporary(error, explanations);

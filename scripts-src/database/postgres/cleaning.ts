@@ -1,5 +1,7 @@
 /** Everything that users made in a database, each with the statement that removes it: what a restore in place does first. */
 
+import { isMember, userSchema } from "./catalog.ts";
+
 /** One thing to remove. */
 export interface Removal {
   /** "table public.t", for messages. */
@@ -8,10 +10,6 @@ export interface Removal {
   /** The user may remove it. */
   ours: boolean;
 }
-
-const userSchema = "nspname !~ '^(pg_|information_schema$)'";
-const member = (catalog: string, oid: string) =>
-  `EXISTS (SELECT FROM pg_depend m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid} AND m.deptype = 'e')`;
 
 /** Extensions that the user may not drop, and the one that every database has from its beginning: they stay. */
 export const keptExtension = "(extname = 'plpgsql' OR NOT pg_has_role(extowner, 'USAGE'))";
@@ -32,11 +30,11 @@ const inKeptSchema = (catalog: string, prefix: string, owner: string, condition 
   SELECT i.type || ' ' || i.identity, format('DROP %s IF EXISTS %s CASCADE;', upper(i.type), i.identity), pg_has_role(o.${owner}, 'USAGE')
   FROM ${catalog} o JOIN pg_namespace n ON n.oid = o.${prefix}namespace
   CROSS JOIN LATERAL pg_identify_object('${catalog}'::regclass, o.oid, 0) i
-  WHERE ${userSchema} AND ${keptSchema} AND NOT ${member(catalog, "o.oid")} AND ${condition}`;
+  WHERE ${userSchema} AND ${keptSchema} AND NOT ${isMember(catalog, "o.oid")} AND ${condition}`;
 
 const plain = (catalog: string, word: string, nameColumn: string, owner: string, condition = "true") => `
   SELECT lower('${word} ') || o.${nameColumn}, format('DROP ${word} IF EXISTS %I CASCADE;', o.${nameColumn}), pg_has_role(o.${owner}, 'USAGE')
-  FROM ${catalog} o WHERE NOT ${member(catalog, "o.oid")} AND ${condition}`;
+  FROM ${catalog} o WHERE NOT ${isMember(catalog, "o.oid")} AND ${condition}`;
 
 /** Removals in the order in which they have to be done, a JSON object each. */
 export const removalsQuery = `
@@ -51,7 +49,7 @@ export const removalsQuery = `
     UNION ALL SELECT 5, * FROM (${plain("pg_foreign_data_wrapper", "FOREIGN DATA WRAPPER", "fdwname", "fdwowner", "o.oid >= 16384")}) q
     UNION ALL SELECT 5, * FROM (${plain("pg_foreign_server", "SERVER", "srvname", "srvowner")}) q
     UNION ALL SELECT 6, 'schema ' || nspname, format('DROP SCHEMA IF EXISTS %I CASCADE;', nspname), true
-      FROM pg_namespace n WHERE ${userSchema} AND NOT ${keptSchema} AND NOT ${member("pg_namespace", "n.oid")}
+      FROM pg_namespace n WHERE ${userSchema} AND NOT ${keptSchema} AND NOT ${isMember("pg_namespace", "n.oid")}
     UNION ALL SELECT 7, * FROM (${inKeptSchema(
       "pg_class",
       "rel",
@@ -76,7 +74,7 @@ export const removalsQuery = `
     UNION ALL SELECT 10, * FROM (${plain("pg_language", "LANGUAGE", "lanname", "lanowner", "o.oid >= 16384")}) q
     UNION ALL SELECT 10, 'cast ' || identity, format('DROP CAST IF EXISTS %s CASCADE;', identity), true
       FROM pg_cast o CROSS JOIN LATERAL pg_identify_object('pg_cast'::regclass, o.oid, 0) i
-      WHERE o.oid >= 16384 AND NOT ${member("pg_cast", "o.oid")}
+      WHERE o.oid >= 16384 AND NOT ${isMember("pg_cast", "o.oid")}
     UNION ALL SELECT 11, count(*) || ' large objects', 'SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata;',
         bool_and(pg_has_role(lomowner, 'USAGE')) FROM pg_largeobject_metadata HAVING count(*) > 0
   ) AS r(place, what, sql, ours) ORDER BY place, what`;

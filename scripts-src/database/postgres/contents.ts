@@ -6,10 +6,6 @@ import type { Piece } from "./statements.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
 export interface DumpContents extends Contents {
-  /** `client_encoding` of the dump: "UTF8". */
-  encoding?: string;
-  /** The dump drops what it creates (`pg_dump --clean`). */
-  cleans: boolean;
   extensions: Set<string>;
   /** Roles that own something or are granted something. */
   roles: Set<string>;
@@ -17,8 +13,6 @@ export interface DumpContents extends Contents {
   needRoles: Map<string, string[]>;
   schemas: Set<string>;
   tablespaces: Set<string>;
-  /** Views of either kind, `schema.view`. */
-  views: Set<string>;
   publications: Set<string>;
   subscriptions: Set<string>;
 }
@@ -71,13 +65,11 @@ export function emptyContents(): DumpContents {
   return {
     tables: [],
     bytes: 0,
-    cleans: false,
     extensions: none(),
     roles: none(),
     needRoles: new Map(),
     schemas: none(),
     tablespaces: none(),
-    views: none(),
     publications: none(),
     subscriptions: none(),
   };
@@ -88,7 +80,6 @@ export const name = String.raw`("(?:[^"]|"")+"|[^\s;,("'.]+)`;
 export const qualified = String.raw`(${name}(?:\.${name})?)`;
 const create = {
   table: new RegExp(String.raw`^CREATE (?:UNLOGGED |FOREIGN )?TABLE (?:IF NOT EXISTS )?${qualified}`),
-  view: new RegExp(String.raw`^CREATE (?:OR REPLACE )?(?:MATERIALIZED )?VIEW ${qualified}`),
   extension: new RegExp(String.raw`^CREATE EXTENSION IF NOT EXISTS ${name}`),
   publication: new RegExp(String.raw`^CREATE PUBLICATION ${name}`),
   subscription: new RegExp(String.raw`^CREATE SUBSCRIPTION ${name}`),
@@ -123,8 +114,6 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
   if (text.startsWith("CREATE ")) {
     const table = create.table.exec(text)?.[1];
     if (table) contents.tables.push(unquoteQualified(table));
-    const view = create.view.exec(text)?.[1];
-    if (view) contents.views.add(unquoteQualified(view));
     add(contents.extensions, create.extension.exec(text));
     add(contents.schemas, createSchema.exec(text));
     add(contents.publications, create.publication.exec(text));
@@ -136,11 +125,7 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
     if (text.startsWith("ALTER DEFAULT PRIVILEGES"))
       add(contents.roles, grantee.exec(text.replace(/^.*? (?=GRANT|REVOKE)/, "")));
   } else if (text.startsWith("GRANT ") || text.startsWith("REVOKE ")) add(contents.roles, grantee.exec(text));
-  else if (text.startsWith("DROP ")) contents.cleans = true;
-  else if (text.startsWith("SET ")) {
-    contents.encoding ??= /^SET client_encoding = '([^']+)'/.exec(text)?.[1];
-    add(contents.tablespaces, tablespace.exec(text));
-  }
+  else if (text.startsWith("SET ")) add(contents.tablespaces, tablespace.exec(text));
 }
 
 /** A row security policy or a user mapping, as written: "POLICY name ON schema.table", "USER MAPPING FOR role SERVER name". */

@@ -1,5 +1,6 @@
 /** Which databases the server has. */
 import type { ServerDatabase } from "../database.ts";
+import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { query } from "./query.ts";
 
@@ -7,11 +8,11 @@ import { query } from "./query.ts";
 const providers = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
 
 const question = `
-  SELECT coalesce(json_agg(json_build_object('name', datname, 'isSystem', datistemplate, 'refuses', CASE
+  SELECT ${jsonList(`SELECT json_build_object('name', datname, 'isSystem', datistemplate, 'refuses', CASE
       WHEN datconnlimit = -2 THEN 'it is half dropped'
       WHEN NOT datallowconn THEN 'it accepts no connections'
-      WHEN NOT has_database_privilege(oid, 'CONNECT') THEN 'the user lacks CONNECT on it' END) ORDER BY datname), '[]')
-  FROM pg_database`;
+      WHEN NOT has_database_privilege(oid, 'CONNECT') THEN 'the user lacks CONNECT on it' END)
+    FROM pg_database ORDER BY datname`)}`;
 
 /** Throws `Failure`. `postgres` counts as one of the system's as long as nobody has made anything in it. */
 export async function listDatabases(connection: Connection): Promise<ServerDatabase[]> {

@@ -7,7 +7,8 @@ import type { Connection } from "./connection.ts";
 import { besideName, identifier, literal } from "./names.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { query } from "./query.ts";
-import { type Ground, patience, transaction } from "./ground.ts";
+import { type Ground, transaction } from "./ground.ts";
+import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { execute } from "./session.ts";
 import { mayEnd } from "./target.ts";
 
@@ -30,13 +31,15 @@ const endingSessions = (name: string) =>
 const command = ({ maintenance }: Ground, ...texts: readonly string[]): string =>
   ["psql", "-d", formatConninfo(maintenance.keywords), ...texts.flatMap((text) => ["-c", text])].map(quote).join(" ");
 
+const nothingKept: Exchanged = { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
+
 /** Throws a `Failure`, and then nothing was exchanged. */
 export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const { ground, unstoppable, fresh, time, late } = exchanging;
   const { present, exists, empty } = ground;
   if (!exists) {
     await rename(exchanging, present.database);
-    return { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
+    return nothingKept;
   }
   const before = besideName(present.database, "before", time);
   const renames = [renaming(present.database, before), renaming(fresh, present.database)];
@@ -44,28 +47,23 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
     await withoutSessions(unstoppable, [present.database, fresh], transaction([...late, ...renames]));
   } catch (error) {
     // a connection that broke may have broken behind the COMMIT
-    const exists = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(before)}`;
-    const done = await query<number>(unstoppable, exists).catch(() => undefined);
-    if (done !== 1) throw await explain(exchanging, error, { renames, lost: done === undefined });
+    const done = await hasDatabase(unstoppable, before).catch(() => undefined);
+    if (!done) throw await explain(exchanging, error, { renames, lost: done === undefined });
   }
-  const drop = async () => {
-    await execute(unstoppable, `cannot drop ${before}`, `${patience}DROP DATABASE ${identifier(before)} WITH (FORCE);`);
-  };
-  if (
-    empty &&
-    (await drop().then(
+  const dropBefore = () => dropDatabase(unstoppable, before);
+  const isDropped = () =>
+    dropBefore().then(
       () => true,
       () => false,
-    ))
-  )
-    return { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
+    );
+  if (empty && (await isDropped())) return nothingKept;
   const restored = fresh.replace(/_restoring_([\d_-]+)$/, "_restored_$1");
   const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
   return {
     before,
     undo: command(ground, endingSessions(present.database), undo),
     drop: command(ground, dropping(before)),
-    dropBefore: drop,
+    dropBefore,
   };
 }
 

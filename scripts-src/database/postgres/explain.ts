@@ -1,16 +1,8 @@
 /** What PostgreSQL's client programs say when something is wrong, and what to do about it. */
-import { Failure } from "../../base/errors.ts";
-import { redact } from "../../base/secrets.ts";
-import { endWithoutWords, unexplainedHint } from "../unexplained.ts";
+import type { Failure } from "../../base/errors.ts";
+import * as shared from "../explain.ts";
 
-interface Explanation {
-  pattern: RegExp;
-  hint: string;
-  /** Trying again will not help. */
-  permanent?: true;
-}
-
-const explanations: readonly Explanation[] = [
+const explanations: readonly shared.Explanation[] = [
   {
     // of the options only those words are not ours
     pattern:
@@ -125,25 +117,13 @@ const explanations: readonly Explanation[] = [
   },
 ];
 
-/** The client's words on one line each, without its name and the line numbers of a stream nobody sees. */
+/** The client's words without its name and the line numbers of a stream nobody sees. */
 const tidy = (stderr: string): string =>
-  stderr
-    .replaceAll(/^(?:psql|pg_dump):(?:<stdin>:\d+:)? ?/gm, "")
-    .replaceAll(/^(?:error|fatal|detail): /gm, "")
-    .split("\n")
-    .filter((line) => line.trim() !== "")
-    .slice(0, 12)
-    // half a secret would not be recognized
-    .map((line) => redact(line).slice(0, 500))
-    .join("\n");
+  stderr.replaceAll(/^(?:psql|pg_dump):(?:<stdin>:\d+:)? ?/gm, "").replaceAll(/^(?:error|fatal|detail): /gm, "");
 
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
-export function clientFailure(what: string, status: number, stderr: string): Failure {
-  const cause = tidy(stderr) || endWithoutWords(status);
-  const known = explanations.find(({ pattern }) => pattern.test(stderr));
-  return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
-}
+export const clientFailure = (what: string, status: number, stderr: string): Failure =>
+  shared.explained(what, explanations, { said: tidy(stderr), status });
 
 /** Whether another try may help. */
-export const isTemporary = (error: unknown): boolean =>
-  error instanceof Failure && !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));
+export const isTemporary = (error: unknown): boolean => shared.isTemporary(error, explanations);

@@ -11,6 +11,4 @@ export interface Ground {
   empty: boolean;
 }
 
-/** How long somebody else's lock is waited for, by what no signal stops. */
-export const patience = "SET lock_timeout = '10s';\n";
 export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");

@@ -3,6 +3,7 @@
  * so that after an error everything but the faulty statement can be repeated, and that one be tried in another way.
  */
 import { messageOf } from "../../base/errors.ts";
+import { userSchema } from "./catalog.ts";
 import type { Session } from "./session.ts";
 
 /** A statement, or a COPY with rows of one table. */
@@ -48,7 +49,7 @@ const openBytes = 2 << 20;
 export const ownPath = `SET LOCAL search_path TO DEFAULT;
 SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', NULLIF(pg_catalog.current_setting('search_path'), ''),
   (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ', ' ORDER BY nspname) FROM pg_catalog.pg_namespace
-   WHERE nspname !~ '^(pg_|information_schema$)')), true);
+   WHERE ${userSchema})), true);
 `;
 
 const weightOf = ({ bytes, units }: Batch): number => bytes + units.length * 4096;

@@ -1,9 +1,10 @@
 /** What restores that were killed have left on the server. */
 import { messageOf } from "../../base/errors.ts";
+import { jsonList } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
-import { identifier, isBeside, literal, markOf } from "./names.ts";
+import { dropDatabase } from "./maintenance.ts";
+import { isBeside, literal, markOf } from "./names.ts";
 import { query } from "./query.ts";
-import { execute } from "./session.ts";
 
 /**
  * Drops unfinished databases of `database` where name, mark and identity fit. The caller holds the lock on the server: nobody works on
@@ -16,12 +17,12 @@ export async function dropLeftovers(
   const named = isBeside(database, purpose === "restore" ? "restoring" : "verify");
   const left = await query<string[]>(
     maintenance,
-    `SELECT coalesce(json_agg(datname), '[]') FROM pg_database WHERE ${named} AND datname <> ${literal(database)}
-     AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`,
+    `SELECT ${jsonList(`SELECT datname FROM pg_database WHERE ${named} AND datname <> ${literal(database)}
+     AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`)}`,
   );
   for (const found of left) {
     try {
-      await execute(maintenance, `cannot drop ${found}`, `DROP DATABASE IF EXISTS ${identifier(found)} WITH (FORCE);`);
+      await dropDatabase(maintenance, found);
       maintenance.log.info(`dropped ${found}, which a ${purpose} that was killed has left`);
     } catch (error) {
       maintenance.signal.throwIfAborted();

@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { exitStatus, Failure } from "../../base/errors.ts";
 import { type Connection, inDatabase } from "./connection.ts";
-import { literal } from "./names.ts";
+import { identifier, literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
 import { query, withoutTimeouts } from "./query.ts";
-import { Session } from "./session.ts";
+import { execute, Session } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
 export const maintenanceNames = ["postgres", "template1"];
@@ -26,7 +26,7 @@ export async function openMaintenance(present: Connection): Promise<Connection |
 }
 
 /** How long (ms) the session of a restore that was killed gets to end. */
-const patience = 5_000;
+const lockPatience = 5_000;
 
 /**
  * Takes the lock that keeps two restores of a database apart, wherever they run. Advisory locks belong to one database, so it is taken
@@ -44,7 +44,7 @@ export async function lockOnServer(
   if (!maintenance) return unlocked("there is no other database to hold it in");
   if (await isPooled(maintenance)) return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
-  const until = Date.now() + patience;
+  const until = Date.now() + lockPatience;
   for (;;) {
     const session = new Session(maintenance, () => "cannot lock");
     try {
@@ -90,8 +90,16 @@ const locked = ({ where }: Connection, purpose: string, holder: string | undefin
     },
   );
 
-/** Whether the database does not exist, asked for after a login that failed. */
-export async function isMissing(present: Connection, maintenance: Connection): Promise<boolean> {
-  const exists = `SELECT to_json(EXISTS (SELECT FROM pg_database WHERE datname = ${literal(present.database)}))`;
-  return !(await query<boolean>(maintenance, exists));
-}
+/** Whether the server has a database of one of these names. Throws `Failure`. */
+export const hasDatabase = (connection: Connection, ...names: readonly string[]): Promise<boolean> =>
+  query(
+    connection,
+    `SELECT to_json(count(*) > 0) FROM pg_database WHERE datname IN (${names.map(literal).join(", ")})`,
+  );
+
+/** Drops a database and ends the sessions in it. Throws `Failure`. */
+export const dropDatabase = (connection: Connection, name: string): Promise<void> =>
+  execute(connection, `cannot drop ${name}`, `${patience}DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE);`);
+
+/** How long somebody else's lock is waited for, by what no signal stops. */
+export const patience = "SET lock_timeout = '10s';\n";

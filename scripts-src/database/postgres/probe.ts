@@ -4,10 +4,11 @@ import { messageOf } from "../../base/errors.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
+import { jsonList } from "./catalog.ts";
 import type { Connection, Login } from "./connection.ts";
 import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
-import { isMissing, openMaintenance } from "./maintenance.ts";
+import { hasDatabase, openMaintenance } from "./maintenance.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
 
 /** What `probe` found. */
@@ -40,8 +41,8 @@ const question = (system: string) => `
   SELECT json_build_object(
     'system', ${system},
     'clock', (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-    'withoutRows', (SELECT coalesce(json_agg(oid::regclass::text), '[]') FROM pg_class
-      WHERE pg_is_in_recovery() AND relpersistence = 'u' AND relkind = 'r'),
+    'withoutRows', ${jsonList(`SELECT oid::regclass::text FROM pg_class
+      WHERE pg_is_in_recovery() AND relpersistence = 'u' AND relkind = 'r'`)},
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
@@ -71,7 +72,7 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Contac
       signal.throwIfAborted();
       if (mayBeMissing) {
         const maintenance = await openMaintenance(connection);
-        if (maintenance && (await isMissing(connection, maintenance)))
+        if (maintenance && !(await hasDatabase(maintenance, connection.database)))
           return { answer: await askServer(maintenance), exists: false };
       }
       throw error;

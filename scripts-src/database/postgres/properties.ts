@@ -1,6 +1,7 @@
 /** The properties of a database (encoding, locale, owner, settings, privileges, comment) as data, and the statements that give them to a new one. */
 import { z } from "zod";
 import type { DatabaseProperties } from "../restoring.ts";
+import { jsonList } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { identifier, settingValue, text } from "./names.ts";
 import { query } from "./query.ts";
@@ -52,15 +53,15 @@ export const propertiesOf = async (connection: Connection, major: number): Promi
       'locale', ${major >= 17 ? "datlocale" : major >= 15 ? "daticulocale" : "NULL"}, 'icuRules', ${major >= 16 ? "daticurules" : "NULL"},
       'owner', pg_get_userbyid(datdba), 'comment', shobj_description(d.oid, 'pg_database'),
       'connectionLimit', datconnlimit, 'isTemplate', datistemplate,
-      'acl', CASE WHEN datacl IS NOT NULL THEN (SELECT coalesce(json_agg(json_build_object('grantee',
-          CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, 'privilege', privilege_type, 'grantable', is_grantable)), '[]')
-        FROM aclexplode(datacl)) END,
+      'acl', CASE WHEN datacl IS NOT NULL THEN ${jsonList(`SELECT json_build_object('grantee',
+          CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, 'privilege', privilege_type, 'grantable', is_grantable)
+        FROM aclexplode(datacl)`)} END,
       'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace AND spcname <> 'pg_default'),
-      'labels', (SELECT json_agg(json_build_object('provider', provider, 'label', label)) FROM pg_shseclabel
-        WHERE classoid = 'pg_database'::regclass AND objoid = d.oid),
-      'settings', (SELECT coalesce(json_agg(json_build_object('role', rolname, 'name', split_part(c, '=', 1),
-          'value', substr(c, strpos(c, '=') + 1))), '[]')
-        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid))
+      'labels', ${jsonList(`SELECT json_build_object('provider', provider, 'label', label) FROM pg_shseclabel
+        WHERE classoid = 'pg_database'::regclass AND objoid = d.oid`)},
+      'settings', ${jsonList(`SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1),
+          'value', substr(c, strpos(c, '=') + 1))
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid`)})
      FROM pg_database d WHERE datname = current_database()`,
   );
 

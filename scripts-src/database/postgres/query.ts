@@ -15,20 +15,15 @@ export const withoutTimeouts = (scope: "transaction" | "session"): string =>
 
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, sql: string): Promise<T> {
-  const { signal, where, psql } = connection;
-  const program = startPsql(connection, ["--tuples-only", "--no-align"]);
-  const answer = new Response(program.stdout).text();
+  const { where, psql } = connection;
+  const what = `cannot query ${where}`;
   // for the transaction only: behind a pooler the session belongs to others afterwards
-  const words = `BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL search_path = pg_catalog;\n${sql}\n;\nCOMMIT;\n`;
-  // a broken pipe: psql has ended, and says itself why
-  await tell(program.stdin, words).catch(() => {});
-  const [status, stderr] = [await program.exited, await program.stderr];
-  signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(`cannot query ${where}`, status, stderr);
+  const own = `${withoutTimeouts("transaction")}SET LOCAL search_path = pg_catalog;\n`;
+  const answer = await answerTo(connection, what, `BEGIN;\n${own}${sql}\n;\nCOMMIT;\n`);
   try {
-    return JSON.parse(await answer) as T;
+    return JSON.parse(answer) as T;
   } catch (error) {
-    throw new Failure(`cannot query ${where}: psql exited with status 0, but gave no answer`, {
+    throw new Failure(`${what}: psql exited with status 0, but gave no answer`, {
       hints: [`look at ${psql.path}: it is not what it should be`],
       cause: error,
     });
@@ -37,15 +32,20 @@ export async function query<T>(connection: Connection, sql: string): Promise<T> 
 
 /** The one value that a query of the user's own selects, as text; in a transaction that can change nothing. Throws `Failure`. */
 export async function askValue(connection: Connection, sql: string): Promise<string> {
+  const transaction = `BEGIN READ ONLY;\n${withoutTimeouts("transaction")}${sql}\n;\nROLLBACK;\n`;
+  return (await answerTo(connection, `the query failed on ${connection.where}`, transaction)).trim();
+}
+
+/** What psql prints. Throws a `Failure` that begins with `what`. */
+async function answerTo(connection: Connection, what: string, sql: string): Promise<string> {
   const program = startPsql(connection, ["--tuples-only", "--no-align"]);
   const answer = new Response(program.stdout).text();
-  await tell(program.stdin, `BEGIN READ ONLY;\n${withoutTimeouts("transaction")}${sql}\n;\nROLLBACK;\n`).catch(
-    () => {},
-  );
+  // a broken pipe: psql has ended, and says itself why
+  await tell(program.stdin, sql).catch(() => {});
   const [status, stderr] = [await program.exited, await program.stderr];
   connection.signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(`the query failed on ${connection.where}`, status, stderr);
-  return (await answer).trim();
+  if (status !== 0) throw clientFailure(what, status, stderr);
+  return answer;
 }
 
 async function tell(stdin: Bun.FileSink, words: string): Promise<void> {

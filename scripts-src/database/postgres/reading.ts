@@ -1,6 +1,7 @@
 /** May the user read all that pg_dump reads? */
 import { Failure } from "../../base/errors.ts";
-import { type Connection } from "./connection.ts";
+import { isMember, jsonList, userSchema } from "./catalog.ts";
+import type { Connection } from "./connection.ts";
 import { query } from "./query.ts";
 
 /** Options that choose tables: what cannot be read may be left out by them. */
@@ -10,12 +11,10 @@ const relation = "n.nspname || '.' || c.relname";
 
 /** Tables and sequences that pg_dump dumps: those of extensions only where they hold settings. */
 const dumped = `pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname !~ '^(pg_|information_schema$)' AND (NOT EXISTS (
-    SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  WHERE ${userSchema} AND (NOT ${isMember("pg_class", "c.oid")}
     OR EXISTS (SELECT FROM pg_extension WHERE c.oid = ANY (extconfig)))`;
 
-const question = `
-  SELECT coalesce(json_agg(what), '[]') FROM (
+const question = `SELECT ${jsonList(`
     SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || ${relation} FROM ${dumped}
       AND c.relkind IN ('r', 'p', 'S')
       AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))
@@ -27,7 +26,7 @@ const question = `
       WHERE current_setting('is_superuser') <> 'on' AND NOT EXISTS (
         SELECT FROM aclexplode(coalesce(lomacl, acldefault('L', lomowner))) a
         WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
-  ) AS q(what)`;
+`)}`;
 
 const shown = 20;
 

@@ -1,7 +1,8 @@
 /** PostgreSQL's roles as statements of our own. pg_dumpall alters the administrator of the new server, and needs a superuser. */
 import type { RolesPlan, ServerRoles } from "../roles.ts";
 import type { Connection } from "./connection.ts";
-import { jsonList } from "./json-list.ts";
+import { jsonList } from "./catalog.ts";
+import { unquote } from "./contents.ts";
 import { identifier, settingValue, text } from "./names.ts";
 import { query } from "./query.ts";
 
@@ -115,7 +116,6 @@ const forms = {
     "s",
   ),
 };
-const unquote = (word: string) => word.slice(1, -1).replaceAll('""', '"');
 
 export function serverRoles(connection: Connection, major: number): ServerRoles {
   const isOurs = (statement: string) => Object.values(forms).some((form) => form.test(statement));

@@ -7,10 +7,10 @@ import { messageOf, usageFailure } from "../../base/errors.ts";
 import type { ScratchOptions } from "../restoring.ts";
 import { inDatabase } from "./connection.ts";
 import { exchange, type Exchanging, rename } from "./exchange.ts";
-import { type Ground, patience, transaction } from "./ground.ts";
+import { type Ground, transaction } from "./ground.ts";
+import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, literal, markOf } from "./names.ts";
 import type { PropertyStatements } from "./properties.ts";
-import { query } from "./query.ts";
 import { execute } from "./session.ts";
 
 /** Creates it, empty. `properties` gives the statements for its name. Throws `Failure`. */
@@ -36,7 +36,7 @@ export async function createBeside(
     const { signal, log } = maintenance;
     const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
     try {
-      await execute(way, `cannot drop ${fresh}`, `DROP DATABASE IF EXISTS ${identifier(fresh)} WITH (FORCE);`);
+      await dropDatabase(way, fresh);
     } catch (error) {
       log.warn(`the unfinished database ${fresh} may still exist, the next restore drops it: ${messageOf(error)}`);
     }
@@ -97,8 +97,7 @@ export async function createBeside(
 async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {
   if (Buffer.byteLength(name) > 63)
     throw usageFailure(`--into ${name}: the name has more than 63 bytes`, "choose a shorter one");
-  const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname = ${literal(name)}`;
-  if ((await query<number>(maintenance, taken)) > 0)
+  if (await hasDatabase(maintenance, name))
     throw usageFailure(`--into ${name}: this database exists already`, "choose another name, or drop it first");
 }
 
@@ -106,11 +105,8 @@ async function refuseTaken({ maintenance }: Ground, name: string): Promise<void>
 async function freeTime({ present, maintenance }: Ground): Promise<Date> {
   for (;;) {
     const time = new Date();
-    const names = (["restoring", "before", "verify"] as const).map((what) =>
-      literal(besideName(present.database, what, time)),
-    );
-    const taken = `SELECT to_json(count(*)) FROM pg_database WHERE datname IN (${names.join(", ")})`;
-    if ((await query<number>(maintenance, taken)) === 0) return time;
+    const names = (["restoring", "before", "verify"] as const).map((what) => besideName(present.database, what, time));
+    if (!(await hasDatabase(maintenance, ...names))) return time;
     await pause(100);
   }
 }

@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import type { TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
-import { jsonList } from "./json-list.ts";
+import { isMember, jsonList, userSchema } from "./catalog.ts";
 import { isBeside, literal } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
 import { query } from "./query.ts";
@@ -102,8 +102,8 @@ const databaseQuery = `SELECT json_build_object(
     'tables', ${jsonList(`SELECT json_build_array(n.nspname || '.' || c.relname,
         greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      WHERE c.relkind IN ('r', 'p', 'f') AND ${userSchema}
+      AND NOT ${isMember("pg_class", "c.oid")}
       ORDER BY n.nspname, c.relname`)},
     'dataBytes', pg_database_size(current_database()),
     'removals', ${jsonList(removalsQuery)},

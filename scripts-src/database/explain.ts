@@ -1,0 +1,53 @@
+/** What client programs say when something is wrong, and what to do about it. Exit statuses: a signal n is 128 + n. */
+import { getSystemErrorName } from "node:util";
+import { systemHint } from "../base/disk.ts";
+import { Failure } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
+
+export interface Explanation {
+  /** Words of the program, or the number of its error. */
+  pattern: RegExp;
+  hint: string;
+  /** Trying again will not help. */
+  permanent?: true;
+}
+
+/** The failure of a client program: what was attempted, what it said, and a hint where we know one. */
+export function explained(
+  what: string,
+  explanations: readonly Explanation[],
+  { said, status, program = "" }: { said: string; status: number; program?: string },
+): Failure {
+  const known = explanations.find(({ pattern }) => pattern.test(said));
+  const cause = firstLines(said) || `${program}${endWithoutWords(status)}`;
+  return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
+}
+
+/** Whether another try may help. What has a cause does not come from the server. */
+export const isTemporary = (error: unknown, explanations: readonly Explanation[]): boolean =>
+  error instanceof Failure &&
+  error.cause === undefined &&
+  !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));
+
+const firstLines = (said: string): string =>
+  said
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .slice(0, 12)
+    // half a secret would not be recognized
+    .map((line) => redact(line).slice(0, 500))
+    .join("\n");
+
+/** The name of the error with which the system refused to start the program: zx reports it as a negative status. */
+const refusal = (status: number): string | undefined => (status < 0 ? getSystemErrorName(status) : undefined);
+
+function endWithoutWords(status: number): string {
+  const error = refusal(status);
+  if (error !== undefined) return `cannot be started (${error})`;
+  return status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`;
+}
+
+function unexplainedHint(status: number): string {
+  if (status > 128) return "it was killed, perhaps by the kernel for lack of memory (see dmesg); run it again";
+  return systemHint({ code: refusal(status) }) ?? "the server's log may say more";
+}
