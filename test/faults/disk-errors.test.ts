@@ -206,10 +206,10 @@ describeWhere(canTrace, "strace")("a restore with PostgreSQL, which changes noth
   test.each([
     ["EIO as the backup is opened", "openat", "EIO", "", /cannot open .*sql\.gz: input\/output error/],
     ["EIO as the backup is read", "pread64", "EIO", "", /cannot read .*sql\.gz: input\/output error/],
-    ["EIO as the manifest is opened", "openat", "EIO", ".json", /cannot read .*sql\.gz\.json: input\/output error/],
-    ["EIO as the manifest is read", "read", "EIO", ".json", /cannot read .*sql\.gz\.json: input\/output error/],
+    ["EIO as the manifest is opened", "openat", "EIO", ".json", /cannot open .*sql\.gz\.json: input\/output error/],
+    ["EIO as the manifest is read", "pread64", "EIO", ".json", /cannot read .*sql\.gz\.json: input\/output error/],
     ["EMFILE as the backup is opened", "openat", "EMFILE", "", /cannot open .*sql\.gz: too many open files/],
-    ["EMFILE as the manifest is opened", "openat", "EMFILE", ".json", /cannot read .*json: too many open files/],
+    ["EMFILE as the manifest is opened", "openat", "EMFILE", ".json", /cannot open .*json: too many open files/],
   ] as const)("%s", async (_, call, error, end, cause) => {
     await expectUnchanged(await restore(call, error, file + end).done, cause);
   });
