@@ -65,173 +65,132 @@ export function lacksConditions(error: unknown): boolean {
   );
 }
 
-interface Meaning {
-  says: string;
-  hints: string[];
-}
-
-/** With some servers a path is right, mostly it is a bucket that stands there as well as in S3_BUCKET. */
-function pathHint({ S3_URL }: Where): string[] {
-  const path = S3_URL === undefined ? "/" : new URL(S3_URL).pathname;
-  return path === "/"
-    ? []
-    : [`S3_URL ends in a path (${path}): most servers want none, the bucket stands in S3_BUCKET`];
-}
-
-/** By S3's name of an error, the network's code, or the HTTP status of an answer without a name. */
-const meanings: Readonly<Record<string, (where: Where & { host: string; right: string }) => Meaning>> = {
-  InvalidAccessKeyId: ({ host }) => ({
-    says: `${host} does not know the access key`,
-    hints: ["check S3_ACCESS_KEY, and that S3_URL is the provider it belongs to"],
-  }),
-  SignatureDoesNotMatch: () => ({
-    says: "the secret key does not belong to the access key",
-    hints: ["check S3_SECRET_KEY: copy all of it again, without spaces"],
-  }),
-  ExpiredToken: () => ({
-    says: "the temporary credentials are no longer valid",
-    hints: ["renew S3_ACCESS_KEY, S3_SECRET_KEY and S3_SESSION_TOKEN"],
-  }),
-  CredentialsProviderError: () => ({
-    says: "there are no S3 credentials",
-    hints: ["set S3_ACCESS_KEY and S3_SECRET_KEY, or give this machine an AWS profile or role"],
-  }),
-  NoSuchBucket: ({ host, S3_BUCKET }) => ({
-    says: `there is no bucket ${S3_BUCKET} at ${host}`,
-    hints: ["create the bucket, or check S3_BUCKET, S3_URL and S3_REGION"],
-  }),
-  NoSuchKey: (where) => ({
-    says: "there is no such object",
-    hints: [...pathHint(where), "check S3_PATH and the name"],
-  }),
-  InvalidBucketName: ({ S3_BUCKET }) => ({
-    says: `${S3_BUCKET} cannot be the name of a bucket`,
-    hints: ["check S3_BUCKET: 3 to 63 of a-z 0-9 . -, without a path"],
-  }),
-  AccessDenied: ({ right, S3_BUCKET }) => ({
-    says: `the access key has no permission for it (${right})`,
-    hints: [`allow ${right} on bucket ${S3_BUCKET} to the key in S3_ACCESS_KEY, and check S3_BUCKET and S3_PATH`],
-  }),
-  RequestTimeTooSkewed: () => ({
-    says: "the clock of this machine is wrong",
-    hints: ["set the clock (timedatectl set-ntp true, or chrony)"],
-  }),
-  SlowDown: ({ host }) => ({
-    says: `${host} is overloaded or limits our rate`,
-    hints: ["try again later; sync sends what is missing"],
-  }),
-  QuotaExceeded: () => ({
-    says: "the storage is full or its quota is used up",
-    hints: ["free some space there, set BACKUP_RETENTION_DAYS, or raise the quota"],
-  }),
-  InvalidStorageClass: () => ({
-    says: "the storage class is unknown there",
-    hints: ["check S3_STORAGE_CLASS, or leave it out"],
-  }),
-  InvalidObjectState: () => ({
-    says: "the object lies in an archive storage class",
-    hints: ["have the provider restore it first (aws s3api restore-object)"],
-  }),
-  KeyTooLongError: () => ({ says: "the key is too long", hints: ["shorten S3_PATH"] }),
-  PreconditionFailed: () => ({
-    says: "an object of this name exists already, another run wrote it",
-    hints: ["nothing was replaced; run the backup again"],
-  }),
-  NotS3: ({ host }) => ({
-    says: `the answer does not come from an S3 server`,
-    hints: [
-      `check S3_URL (${host}): a proxy, a login page or another service answers there; NO_PROXY=${host.replace(/:\d+$/, "")} goes past a proxy`,
-    ],
-  }),
-  302: ({ host }) => ({
-    says: `${host} redirects elsewhere`,
-    hints: ["check S3_URL: a proxy or a login page may answer there; redirects are not followed"],
-  }),
-  407: () => ({
-    says: "the proxy wants a login",
-    hints: [
-      "write it into HTTPS_PROXY and HTTP_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY",
-    ],
-  }),
-  413: ({ host }) => ({
-    says: `${host}, or a proxy in front of it, does not accept a request of this size`,
-    hints: ["allow bodies of 100 MB and more there (nginx: client_max_body_size 0)"],
-  }),
-  ERR_PROXY_TUNNEL: ({ host }) => ({
-    says: `the proxy does not connect us to ${host}`,
-    hints: ["check HTTPS_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY"],
-  }),
-  ECONNREFUSED: (where) => ({
-    says: `${where.host} refuses the connection`,
-    hints: [`${reach(where)} (host and port), and that the server runs`],
-  }),
-  ENOTFOUND: (where) => ({
-    says: `the host name of ${where.host} does not resolve`,
-    hints: [`${reach(where)} and the network's DNS; S3_FORCE_PATH_STYLE=true keeps the bucket out of the host name`],
-  }),
-  EPROTO: ({ host }) => ({
-    says: `${host} does not speak TLS on this port`,
-    hints: ["write S3_URL with http:// when the server speaks plain HTTP"],
-  }),
-  Malformed_HTTP_Response: ({ host }) => ({
-    says: `${host} does not answer in HTTP`,
-    hints: ["check S3_URL: https:// or http://, and the port"],
-  }),
-  untrusted: ({ host }) => ({
-    says: `the TLS certificate of ${host} is not trusted`,
-    hints: ["check S3_URL; name the file of a private certificate authority in CA_FILE"],
-  }),
+/** By S3's name of an error, the network's code, or the HTTP status of an answer without a name: what it means, and what to do. */
+const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: string[]]>> = {
+  InvalidAccessKeyId: [
+    "{host} does not know the access key",
+    "check S3_ACCESS_KEY, and that S3_URL is the provider it belongs to",
+  ],
+  SignatureDoesNotMatch: [
+    "the secret key does not belong to the access key",
+    "check S3_SECRET_KEY: copy all of it again, without spaces",
+  ],
+  ExpiredToken: [
+    "the temporary credentials are no longer valid",
+    "renew S3_ACCESS_KEY, S3_SECRET_KEY and S3_SESSION_TOKEN",
+  ],
+  CredentialsProviderError: [
+    "there are no S3 credentials",
+    "set S3_ACCESS_KEY and S3_SECRET_KEY, or give this machine an AWS profile or role",
+  ],
+  NoSuchBucket: [
+    "there is no bucket {bucket} at {host}",
+    "create the bucket, or check S3_BUCKET, S3_URL and S3_REGION",
+  ],
+  NoSuchKey: ["there is no such object", "{path}", "check S3_PATH and the name"],
+  InvalidBucketName: [
+    "{bucket} cannot be the name of a bucket",
+    "check S3_BUCKET: 3 to 63 of a-z 0-9 . -, without a path",
+  ],
+  AccessDenied: [
+    "the access key has no permission for it ({right})",
+    "allow {right} on bucket {bucket} to the key in S3_ACCESS_KEY, and check S3_BUCKET and S3_PATH",
+  ],
+  RequestTimeTooSkewed: ["the clock of this machine is wrong", "set the clock (timedatectl set-ntp true, or chrony)"],
+  SlowDown: ["{host} is overloaded or limits our rate", "try again later; sync sends what is missing"],
+  QuotaExceeded: [
+    "the storage is full or its quota is used up",
+    "free some space there, set BACKUP_RETENTION_DAYS, or raise the quota",
+  ],
+  InvalidStorageClass: ["the storage class is unknown there", "check S3_STORAGE_CLASS, or leave it out"],
+  InvalidObjectState: [
+    "the object lies in an archive storage class",
+    "have the provider restore it first (aws s3api restore-object)",
+  ],
+  KeyTooLongError: ["the key is too long", "shorten S3_PATH"],
+  PreconditionFailed: [
+    "an object of this name exists already, another run wrote it",
+    "nothing was replaced; run the backup again",
+  ],
+  NotS3: [
+    "the answer does not come from an S3 server",
+    "check S3_URL ({host}): a proxy, a login page or another service answers there; NO_PROXY={hostname} goes past a proxy",
+  ],
+  PermanentRedirect: ["the bucket is not in the region {region}", "{regionOfBucket}"],
+  302: [
+    "{host} redirects elsewhere",
+    "check S3_URL: a proxy or a login page may answer there; redirects are not followed",
+  ],
+  407: [
+    "the proxy wants a login",
+    "write it into HTTPS_PROXY and HTTP_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY",
+  ],
+  413: [
+    "{host}, or a proxy in front of it, does not accept a request of this size",
+    "allow bodies of 100 MB and more there (nginx: client_max_body_size 0)",
+  ],
+  ERR_PROXY_TUNNEL: [
+    "the proxy does not connect us to {host}",
+    "check HTTPS_PROXY (http://user:password@proxy:3128), or except the storage with NO_PROXY",
+  ],
+  ECONNREFUSED: ["{host} refuses the connection", "{reach} (host and port), and that the server runs"],
+  ENOTFOUND: [
+    "the host name of {host} does not resolve",
+    "{reach} and the network's DNS; S3_FORCE_PATH_STYLE=true keeps the bucket out of the host name",
+  ],
+  EPROTO: ["{host} does not speak TLS on this port", "write S3_URL with http:// when the server speaks plain HTTP"],
+  Malformed_HTTP_Response: ["{host} does not answer in HTTP", "check S3_URL: https:// or http://, and the port"],
+  untrusted: [
+    "the TLS certificate of {host} is not trusted",
+    "check S3_URL; name the file of a private certificate authority in CA_FILE",
+  ],
 };
 
 /** Other names of the same errors. */
-const sameAs: Readonly<Record<string, string>> = {
-  ExpiredTokenException: "ExpiredToken",
-  InvalidToken: "ExpiredToken",
-  TokenRefreshRequired: "ExpiredToken",
-  ProviderError: "CredentialsProviderError",
-  NotFound: "NoSuchKey",
-  AllAccessDisabled: "AccessDenied",
-  Forbidden: "AccessDenied",
-  403: "AccessDenied",
-  ServiceUnavailable: "SlowDown",
-  TooManyRequests: "SlowDown",
-  TooManyRequestsException: "SlowDown",
-  429: "SlowDown",
-  503: "SlowDown",
-  InsufficientStorage: "QuotaExceeded",
-  XMinioStorageFull: "QuotaExceeded",
-  303: "302",
-  307: "302",
-  507: "QuotaExceeded",
-  412: "PreconditionFailed",
-  EAI_AGAIN: "ENOTFOUND",
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  ExpiredToken: ["ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"],
+  CredentialsProviderError: ["ProviderError"],
+  NoSuchKey: ["NotFound"],
+  AccessDenied: ["AllAccessDisabled", "Forbidden", "403"],
+  SlowDown: ["ServiceUnavailable", "TooManyRequests", "TooManyRequestsException", "429", "503"],
+  QuotaExceeded: ["InsufficientStorage", "XMinioStorageFull", "507"],
+  PermanentRedirect: ["AuthorizationHeaderMalformed", "TemporaryRedirect", "IllegalLocationConstraintException", "301"],
+  302: ["303", "307"],
+  PreconditionFailed: ["412"],
+  ENOTFOUND: ["EAI_AGAIN"],
 };
+const sameAs = new Map(Object.entries(otherNames).flatMap(([name, others]) => others.map((other) => [other, name])));
 
-const redirects =
-  /^(AuthorizationHeaderMalformed|PermanentRedirect|TemporaryRedirect|IllegalLocationConstraintException|301)$/;
-
-const reach = ({ S3_URL }: Where) =>
-  S3_URL ? "check S3_URL" : "check the network; for storage other than AWS set S3_URL";
-
-/** What the error means; undefined when we cannot say more than it says itself. */
-function meaningOf(error: unknown, right: string, where: Where): Meaning | undefined {
+/** What the error means and what to do; undefined when we cannot say more than it says itself. */
+function meaningOf(error: unknown, right: string, where: Where): readonly string[] | undefined {
   const name = String(nameOf(error) || statusOf(error));
-  if (redirects.test(name)) return wrongRegion(error, where);
-  const untrusted = tlsProblem.test(name) && statusOf(error) === undefined ? "untrusted" : undefined;
-  const meaning = meanings[sameAs[name] ?? name] ?? (untrusted && meanings[untrusted]);
-  return meaning?.({ ...where, host: where.S3_URL ? new URL(where.S3_URL).host : "AWS", right });
+  const untrusted = tlsProblem.test(name) && statusOf(error) === undefined ? meanings["untrusted"] : undefined;
+  const meaning = meanings[sameAs.get(name) ?? name] ?? untrusted;
+  const { host, hostname } = where.S3_URL ? new URL(where.S3_URL) : { host: "AWS", hostname: "AWS" };
+  const words: Record<string, string> = {
+    host,
+    hostname,
+    right,
+    bucket: String(where.S3_BUCKET),
+    region: where.S3_REGION,
+    regionOfBucket: regionHint(error),
+    path: pathHint(where),
+    reach: where.S3_URL ? "check S3_URL" : "check the network; for storage other than AWS set S3_URL",
+  };
+  return meaning?.map((text) => text.replaceAll(/\{(\w+)\}/g, (_, word: string) => words[word] ?? "")).filter(Boolean);
 }
 
-function wrongRegion(error: unknown, where: Where): Meaning {
+/** With some servers a path is right, mostly it is a bucket that stands there as well as in S3_BUCKET. */
+function pathHint({ S3_URL }: Where): string {
+  const path = S3_URL === undefined ? "/" : new URL(S3_URL).pathname;
+  return path === "/" ? "" : `S3_URL ends in a path (${path}): most servers want none, the bucket stands in S3_BUCKET`;
+}
+
+function regionHint(error: unknown): string {
   const { Region, $response } = error as { Region?: string; $response?: { headers?: Record<string, string> } };
   const region =
     Region ?? $response?.headers?.["x-amz-bucket-region"] ?? /expecting '([\w-]+)'/.exec(messageOf(error))?.[1];
-  return {
-    says: `the bucket is not in the region ${where.S3_REGION}`,
-    hints: [
-      region ? `set S3_REGION=${region}` : "set S3_REGION to the region of the bucket (and S3_URL to its endpoint)",
-    ],
-  };
+  return region ? `set S3_REGION=${region}` : "set S3_REGION to the region of the bucket (and S3_URL to its endpoint)";
 }
 
 /**
@@ -239,10 +198,10 @@ function wrongRegion(error: unknown, where: Where): Meaning {
  * setting to change. `right` is the permission that it needs ("s3:PutObject").
  */
 export function explain(error: unknown, what: string, right: string, where: Where): Failure {
-  const meaning = meaningOf(error, right, where);
+  const [meaning, ...hints] = meaningOf(error, right, where) ?? [];
   const facts = describeError(error);
-  return new Failure(`cannot ${what}: ${meaning ? `${meaning.says} (${facts})` : facts}`, {
+  return new Failure(`cannot ${what}: ${meaning ? `${meaning} (${facts})` : facts}`, {
     cause: error,
-    hints: meaning?.hints ?? ["check S3_URL, S3_BUCKET and S3_REGION; LOG_LEVEL=debug logs more"],
+    hints: meaning ? hints : ["check S3_URL, S3_BUCKET and S3_REGION; LOG_LEVEL=debug logs more"],
   });
 }
