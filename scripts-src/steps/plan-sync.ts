@@ -12,13 +12,13 @@ import type { LocalFile } from "./local-files.ts";
 
 export type RemoteFile = Entry & RemoteObject;
 
-/** Lists S3 and plans; of what could be deleted only backups of ours are, and the others' files are returned as `foreign`. */
+/** Lists S3 and plans; of what could be deleted only backups of ours are. */
 export async function planFor(
   settings: Settings,
   folder: string,
   storage: Storage,
   files: LocalFile[] | Promise<LocalFile[]>,
-): Promise<SyncPlan<LocalFile, RemoteFile> & { foreign: string[] }> {
+): Promise<SyncPlan<LocalFile, RemoteFile>> {
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
   const foreign = await findForeign(settings, inFolder(folder), inBucket(storage), { deletes: plan.deletes, remote });
@@ -27,7 +27,7 @@ export async function planFor(
     return why === undefined ? [] : [{ entry, why }];
   });
   const deletes = plan.deletes.filter(({ name }) => !foreign.has(backupNameOf(name)));
-  return { ...plan, deletes, kept: [...plan.kept, ...kept], foreign: kept.map(({ entry }) => entry.name) };
+  return { ...plan, deletes, kept: [...plan.kept, ...kept] };
 }
 
 /** Which backups in S3 are not ours, or may be another server's, and why they stay. */

@@ -2,7 +2,7 @@
 import { counted, durationText } from "../base/text.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import type { Job, Result } from "../run/script.ts";
-import { runAwsSync, syncArguments } from "../storage/aws-cli.ts";
+import { requireAwsCli, runAwsSync, syncCalls } from "../storage/aws-cli.ts";
 import { openStorage } from "../storage/open.ts";
 import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
 import { planFor } from "./plan-sync.ts";
@@ -31,17 +31,21 @@ async function callCli(
   local: LocalFile[],
 ): Promise<{ lines: string[]; unfit: Unfit }> {
   const { settings, options } = job;
+  requireAwsCli();
   if (settings.REMOTE_S3_DELETE && local.length === 0)
     throw refusal(`there is no backup in ${folder}: what is in S3 is not deleted`);
   // says where requests go, if that is neither AWS nor S3_URL
   if (settings.S3_URL === undefined) await openStorage(settings, job);
   const unfit = await findUnfit(folder, local);
-  const { foreign } =
-    settings.REMOTE_S3_DELETE && unfit.size === 0
-      ? await planFor(settings, folder, await openStorage(settings, job), local)
-      : { foreign: [] };
-  const args = syncArguments(folder, local, settings, { ...options, damaged: new Set(unfit.keys()), foreign });
-  const lines = await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error));
+  const mayDelete = settings.REMOTE_S3_DELETE && unfit.size === 0;
+  const plan = mayDelete ? await planFor(settings, folder, await openStorage(settings, job), local) : undefined;
+  const planned = {
+    sent: local.filter(({ named }) => !unfit.has(named.backup)).map(({ name }) => name),
+    deleted: plan?.deletes.map(({ name }) => name),
+  };
+  const lines: string[] = [];
+  for (const args of syncCalls(folder, planned, settings, options.dryRun))
+    lines.push(...(await runAwsSync(args, settings, job).catch((error: unknown) => explainCli(job, error))));
   return { lines, unfit };
 }
 
