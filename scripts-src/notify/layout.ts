@@ -1,4 +1,5 @@
 /** The HTML form of a notice: styles are inline and the layout is plain, because mail programs know little CSS. */
+import { html, type Html, lines } from "../base/html.ts";
 import type { Content } from "./message.ts";
 import { type DatabaseRow, tableHeads } from "./message-facts.ts";
 
@@ -25,8 +26,8 @@ const style = {
 
 /** The complete HTML page of a notice; every text in it is escaped. */
 export function layOut({ title, tone, what, warnings, hints, facts, databases, log, foot }: Content): string {
-  const warned = warnings.map((warning) => html`<p style="${style.warning}"><b>Warning:</b> ${warning}</p>`);
-  const advice = hints.map((hint) => html`<p style="${style.hint}"><b>What to do:</b> ${hint}</p>`);
+  const warned = warnings.map((warning) => html`<p style="${style.warning}"><b>Warning:</b> ${lines(warning)}</p>`);
+  const advice = hints.map((hint) => html`<p style="${style.hint}"><b>What to do:</b> ${lines(hint)}</p>`);
   const rows = facts.map(
     ([label, value]) =>
       html`<tr>
@@ -34,8 +35,8 @@ export function layOut({ title, tone, what, warnings, hints, facts, databases, l
         <td style="${style.value}">${value}</td>
       </tr>`,
   );
-  const lines = html`<h2 style="${style.heading}">Last lines of the log</h2>
-    <pre style="${style.log}">${log.join("\n")}</pre>`;
+  const lastLines = html`<h2 style="${style.heading}">Last lines of the log</h2>
+    <pre style="${style.log}">${lines(log.join("\n"))}</pre>`;
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -48,22 +49,22 @@ export function layOut({ title, tone, what, warnings, hints, facts, databases, l
         <div style="${style.card}">
           <h1 style="${style.head}${colour[tone]}">${title}</h1>
           <div style="${style.inner}">
-            <p style="${style.what}">${what}</p>
+            <p style="${style.what}">${lines(what)}</p>
             ${warned} ${advice} ${databases.length > 0 ? databaseTable(databases) : ""}
             <table style="${style.table}">
               ${rows}
             </table>
-            ${log.length > 0 ? lines : ""}
+            ${log.length > 0 ? lastLines : ""}
             <p style="${style.foot}">${foot}</p>
           </div>
         </div>
       </body>
-    </html> `.html;
+    </html> `.text;
 }
 
 function databaseTable(rows: readonly DatabaseRow[]): Html {
   const heads = tableHeads.map((head) => html`<th style="${style.column}">${head}</th>`);
-  const lines = rows.map(
+  const body = rows.map(
     ({ status, cells, message }) =>
       html`<tr>
           ${cells.map((cell) => html`<td style="${style.cell};color:${status === "success" ? "inherit" : colour[status]}">${cell}</td>`)}
@@ -71,7 +72,7 @@ function databaseTable(rows: readonly DatabaseRow[]): Html {
         ${
           message
             ? html`<tr>
-                <td colspan="${String(cells.length)}" style="${style.message}">${message}</td>
+                <td colspan="${cells.length}" style="${style.message}">${message}</td>
               </tr>`
             : ""
         }`,
@@ -80,22 +81,6 @@ function databaseTable(rows: readonly DatabaseRow[]): Html {
     <tr>
       ${heads}
     </tr>
-    ${lines}
+    ${body}
   </table>`;
-}
-
-/** Text that is HTML already. */
-interface Html {
-  html: string;
-}
-type Value = string | Html | readonly Html[];
-
-/** Template tag: escapes whatever is put in, unless it is HTML itself. */
-function html(parts: TemplateStringsArray, ...values: Value[]): Html {
-  return { html: parts.map((part, at) => part + put(values[at] ?? "")).join("") };
-}
-
-function put(value: Value): string {
-  if (typeof value === "string") return Bun.escapeHTML(value);
-  return "html" in value ? value.html : value.map(put).join("");
 }

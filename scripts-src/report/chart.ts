@@ -1,5 +1,5 @@
 /** A line over the days, as SVG. */
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../base/html.ts";
 import type { Day } from "./facts.ts";
 
 const size = { width: 300, height: 60, edge: 3 };

@@ -2,7 +2,7 @@
 import { ageText, bytesText, counted, durationText } from "../base/text.ts";
 import { chart } from "./chart.ts";
 import type { DatabaseFacts, Day, DayState } from "./facts.ts";
-import { html, type Html } from "./html.ts";
+import { html, type Html } from "../base/html.ts";
 
 const meaning: Record<DayState, string> = {
   good: "good",

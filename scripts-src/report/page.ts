@@ -1,7 +1,7 @@
 /** The report: one HTML page that needs nothing but itself. Pure. */
 import { databaseSection } from "./database.ts";
 import type { ReportFacts } from "./facts.ts";
-import { html, Html } from "./html.ts";
+import { html, Html } from "../base/html.ts";
 import { style } from "./style.ts";
 
 const tones = { success: "good", warning: "warning", failure: "missing" } as const;
