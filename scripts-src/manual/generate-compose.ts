@@ -1,6 +1,6 @@
 /** The settings in docker-compose.yml: those that are not filled in there stand below them, commented out. */
 import { sentencesAbout } from "../settings/about.ts";
-import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import { wrap } from "../base/text.ts";
 
 const beginning = /^( *)# All other settings \(generated.*\n/m;
@@ -14,9 +14,7 @@ export function composeWithSettings(current: string): string {
   const [marker = "", margin = ""] = start ?? [];
   const head = before.slice(0, (start?.index ?? 0) + marker.length);
   const filledIn = (name: SettingName) => new RegExp(`^ *${name}(_FILE)?:`, "m").test(head);
-  const lines = Object.keys(groups).flatMap((group) =>
-    settingNames.filter((name) => aboutSetting(name).group === group && !filledIn(name)).flatMap(explain),
-  );
+  const lines = settingsByGroup.flatMap(({ names }) => names.filter((name) => !filledIn(name)).flatMap(explain));
   return `${head}${lines.map((line) => `${margin}${line}\n`).join("")}${last}${after}`;
 }
 

@@ -1,6 +1,6 @@
 /** The tables in DOCUMENTATION.md that come from scripts and settings; what a person wrote around them stays. */
 import type { Script } from "../run/script.ts";
-import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import disaster from "./disaster.md" with { type: "text" };
 import { providers } from "./providers.ts";
 
@@ -54,11 +54,10 @@ function scriptsTable({ scripts }: Described): string {
 }
 
 function settingsTables(): string {
-  const parts = Object.entries(groups).map(([group, title]) => {
-    const names = settingNames.filter((name) => aboutSetting(name).group === group);
-    return `### ${title}\n\n${table(["setting", "meaning", "values", "default"], names.map(settingRow))}`;
-  });
-  return parts.join("\n\n");
+  const head = ["setting", "meaning", "values", "default"];
+  return settingsByGroup
+    .map(({ title, names }) => `### ${title}\n\n${table(head, names.map(settingRow))}`)
+    .join("\n\n");
 }
 
 function settingRow(name: SettingName): string[] {
@@ -67,9 +66,9 @@ function settingRow(name: SettingName): string[] {
 }
 
 function providerBlocks(): string {
-  const blocks = providers.map(({ name, note, settings }) => {
-    const lines = Object.entries(settings).map(([setting, value]) => `${setting}='${value}'`);
-    return `**${name}.** ${note}\n\n<!-- settings of a provider -->\n\`\`\`sh\n${lines.join("\n")}\n\`\`\``;
-  });
+  const blocks = providers.map(
+    ({ name, note, lines }) =>
+      `**${name}.** ${note}\n\n<!-- settings of a provider -->\n\`\`\`sh\n${lines.join("\n")}\n\`\`\``,
+  );
   return blocks.join("\n\n");
 }

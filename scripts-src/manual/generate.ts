@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { composeWithSettings } from "./generate-compose.ts";
 import { type Described, documentationWithTables } from "./generate-documentation.ts";
 import { sentencesAbout } from "../settings/about.ts";
-import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import { wrap } from "../base/text.ts";
 import { providers } from "./providers.ts";
 
@@ -56,9 +56,9 @@ const intro = `\
 /** `example.env.sh`: every setting with its meaning, those that have to be filled in first. */
 export function exampleEnv(): string {
   const first = new Set(required.flatMap(({ names, or = [] }) => [...names, ...or]));
-  const others = Object.entries(groups).map(([group, title]) => ({
+  const others = settingsByGroup.map(({ title, names }) => ({
     title: `Optional: ${lowerFirst(title)}`,
-    blocks: settingNames.filter((name) => aboutSetting(name).group === group && !first.has(name)).map(toUncomment),
+    blocks: names.filter((name) => !first.has(name)).map(toUncomment),
   }));
   const sections = [
     ...required.map(({ title, names, or = [] }) => ({
@@ -95,7 +95,5 @@ function toFillIn(name: SettingName): string {
 
 const toUncomment = (name: SettingName) => `${explain(name)}#${name}='${aboutSetting(name).example}'\n`;
 
-function providerBlock({ name, note, settings }: (typeof providers)[number]): string {
-  const lines = Object.entries(settings).map(([setting, value]) => `#${setting}='${value}'\n`);
-  return `${comment(`${name}. ${note}`)}${lines.join("")}`;
-}
+const providerBlock = ({ name, note, lines }: (typeof providers)[number]) =>
+  `${comment(`${name}. ${note}`)}${lines.map((line) => `#${line}\n`).join("")}`;

@@ -1,7 +1,7 @@
 /** The chapters of `help`. */
 import { sentencesAbout } from "../settings/about.ts";
 import type { Page } from "./page.ts";
-import { aboutSetting, groups, type SettingName, settingNames } from "../settings/settings.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
 import disaster from "./disaster.md" with { type: "text" };
 import { providers } from "./providers.ts";
@@ -42,10 +42,9 @@ function settingsChapter(page: Page): string {
     "Settings are read from .env.sh beside the scripts (cp example.env.sh .env.sh && chmod 600 .env.sh) and from the " +
     "environment, which wins. A line is NAME='value', as in /bin/sh. A secret one is never logged, mailed or put on a " +
     "command line; it may be given as NAME_FILE='/path' instead, a file that holds nothing but the value.";
-  const sections = Object.entries(groups).map(([group, title]) => {
-    const names = settingNames.filter((name) => aboutSetting(name).group === group);
-    return `${page.heading(title)}\n\n${names.map((name) => settingEntry(name, page)).join("\n")}`;
-  });
+  const sections = settingsByGroup.map(
+    ({ title, names }) => `${page.heading(title)}\n\n${names.map((name) => settingEntry(name, page)).join("\n")}`,
+  );
   return chapter(page, "Settings", page.paragraph(intro, 2), ...sections);
 }
 
@@ -57,11 +56,12 @@ function settingEntry(name: SettingName, page: Page): string {
 
 /** All about one setting. */
 export function settingPage(name: SettingName, page: Page): string {
-  const { secret, example, group } = aboutSetting(name);
+  const { secret, example } = aboutSetting(name);
+  const group = settingsByGroup.find(({ names }) => names.includes(name));
   const safely = `Secret: never logged, mailed or put on a command line. Or set ${name}_FILE to the path of a file.`;
   const facts = [...sentencesAbout(name), ...(secret ? [safely] : [])];
   const lines = facts.map((fact) => page.paragraph(fact, 2)).join("\n");
-  return `${page.term(name)} (${groups[group]})\n\n${lines}\n\n  Example, a line of .env.sh:\n    ${name}='${example}'`;
+  return `${page.term(name)} (${group?.title})\n\n${lines}\n\n  Example, a line of .env.sh:\n    ${name}='${example}'`;
 }
 
 function mailChapter(page: Page): string {
@@ -139,10 +139,10 @@ WantedBy=timers.target`;
 }
 
 function storageChapter(page: Page): string {
-  const entries = providers.map(({ name, note, settings }) => {
-    const lines = Object.entries(settings).map(([setting, value]) => `${setting}='${value}'`);
-    return `  ${page.term(name)}\n${page.paragraph(note, 6)}\n${page.verbatim(lines.join("\n"), 6)}`;
-  });
+  const entries = providers.map(
+    ({ name, note, lines }) =>
+      `  ${page.term(name)}\n${page.paragraph(note, 6)}\n${page.verbatim(lines.join("\n"), 6)}`,
+  );
   const intro = "Beside S3_BUCKET, S3_ACCESS_KEY and S3_SECRET_KEY, providers of S3-compatible storage need:";
   return chapter(page, "S3-compatible storage", page.paragraph(intro, 2), ...entries);
 }

@@ -23,7 +23,7 @@ import {
 } from "./rules.ts";
 
 /** Groups in the order in which a person meets them. */
-export const groups = {
+const groups = {
   general: "General",
   database: "Database",
   backup: "Backup files",
@@ -416,17 +416,18 @@ type WithStandard = { [Name in SettingName]: Declared[Name] extends { rule: { st
 /** Every setting, checked. A setting that was left empty counts as not set. */
 export type Settings = Pick<Values, WithStandard[SettingName]> & { [Name in SettingName]?: Values[Name] | undefined };
 
-const declared: ReadonlyMap<SettingName, Setting & { group: Group }> = new Map(
-  Object.entries(settings).flatMap(([group, some]) =>
-    Object.entries(some).map(([name, one]) => [name as SettingName, { ...one, group: group as Group }]),
-  ),
-);
+const declared = Object.assign({}, ...Object.values(settings)) as Readonly<Record<SettingName, Setting>>;
 
-export const settingNames: readonly SettingName[] = [...declared.keys()];
+export const settingNames = Object.keys(declared) as readonly SettingName[];
+
+/** The title of each group, and its settings. */
+export const settingsByGroup: readonly { title: string; names: readonly SettingName[] }[] = Object.entries(groups).map(
+  ([group, title]) => ({ title, names: Object.keys(settings[group as Group]) as SettingName[] }),
+);
 
 /** What a person is told of a setting. */
 export function aboutSetting(name: SettingName) {
-  const { rule, ...facts } = declared.get(name) ?? { meaning: "", example: "", group: "general" };
+  const { rule, ...facts } = declared[name];
   const { values = rule?.values, default: inWords = rule?.standard, inImage } = facts;
   const elsewhere = inImage === undefined ? "" : ` (${inImage} in the container image)`;
   return { ...facts, values, default: inWords === undefined ? undefined : `${inWords}${elsewhere}` };
@@ -439,8 +440,8 @@ export const secretNames = settingNames.filter((name) => aboutSetting(name).secr
  * thrown.
  */
 export function settingsFrom(texts: Readonly<Record<string, string>>, refuse = fail): Settings {
-  const values = [...declared].map(([name, { rule }]) => {
-    const given = texts[name];
+  const values = settingNames.map((name) => {
+    const [{ rule }, given] = [declared[name], texts[name]];
     try {
       if (given !== undefined) return [name, rule ? rule.read(given) : given];
     } catch (error) {

@@ -84,13 +84,7 @@ test("every block of commands is run by a test or says why not", () => {
 
 test("what each provider needs", () => {
   const written = blocks.filter(({ mark }) => mark === "settings of a provider").map(({ text }) => text);
-  expect(written).toEqual(
-    providers.map(({ settings }) =>
-      Object.entries(settings)
-        .map(([name, value]) => `${name}='${value}'\n`)
-        .join(""),
-    ),
-  );
+  expect(written).toEqual(providers.map(({ lines }) => lines.map((line) => `${line}\n`).join("")));
 });
 
 const crontab = blocks.find(({ mark }) => mark === "a crontab")?.text ?? "";
