@@ -1,4 +1,9 @@
 /** How a run ended, as the people who hear of it see it. */
+import { hostname } from "node:os";
+import { exitStatus } from "../base/errors.ts";
+import { version } from "../base/version.ts";
+import type { Settings } from "../settings/settings.ts";
+import { siteOf } from "../settings/site.ts";
 
 export type Status = "success" | "warning" | "failure";
 
@@ -82,3 +87,19 @@ export interface Outcome {
   /** A notice that somebody asked for to try the settings: no job ran. */
   test?: true;
 }
+
+/** The outcome of a run that began at `startedAt` and has ended now, as if it had gone well; what is known of it is to be added. */
+export const outcomeOf = (script: string, settings: Pick<Settings, "SITE_NAME">, startedAt = new Date()): Outcome => ({
+  script,
+  status: "success",
+  exitStatus: exitStatus.done,
+  site: siteOf(settings),
+  host: hostname(),
+  version,
+  startedAt,
+  endedAt: new Date(),
+  facts: {},
+  summary: "",
+  warnings: [],
+  logTail: [],
+});

@@ -1,15 +1,12 @@
 /** One run of a script, and the reports of how it ended. */
-import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
 import { logTail } from "../base/log.ts";
 import { redact } from "../base/secrets.ts";
 import { counted } from "../base/text.ts";
-import { version } from "../base/version.ts";
 import { writeMetrics } from "../notify/metrics.ts";
 import { notify, pingHealthcheck } from "../notify/notify.ts";
-import type { Outcome, Status } from "../notify/outcome.ts";
-import { siteOf } from "../settings/site.ts";
+import { type Outcome, outcomeOf, type Status } from "../notify/outcome.ts";
 import { failureOf, isUnexpected, lastWords, print, stackOf } from "./last-words.ts";
 import { isFirstReport } from "./report-once.ts";
 import type { Job, Result, Script } from "./script.ts";
@@ -122,14 +119,9 @@ function makeOutcome(
 ): Outcome {
   const failure = ended instanceof Failure ? ended : undefined;
   return {
-    script,
+    ...outcomeOf(script, settings, startedAt),
     status: statusOf(failure, warnings),
     exitStatus: failure?.status ?? exitStatus.done,
-    site: siteOf(settings),
-    host: hostname(),
-    version,
-    startedAt,
-    endedAt: new Date(),
     facts,
     summary: redact(ended instanceof Failure ? ended.message : ended.summary),
     warnings,
@@ -140,6 +132,5 @@ function makeOutcome(
         ...(isUnexpected(failure) && { stack: redact(stackOf(failure)) }),
       },
     }),
-    logTail: [],
   };
 }
