@@ -7,7 +7,7 @@ import { backupName, installScripts } from "../support/machine/executables.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { s3Settings } from "../support/servers/storage.ts";
 import { tempDir } from "../support/machine/temp.ts";
-import { type Contender, measure, table } from "./measure.ts";
+import { type Contender, measure, table, type Wanted } from "./measure.ts";
 
 /** Integers, text and JSON; `rows` of 5 million are about 1 GB of SQL. */
 const sample = (rows: number) => `
@@ -20,11 +20,11 @@ const sample = (rows: number) => `
   ALTER TABLE numbers ADD PRIMARY KEY (id); ALTER TABLE texts ADD PRIMARY KEY (id); ALTER TABLE documents ADD PRIMARY KEY (id);
   CREATE INDEX ON texts (hash); CREATE INDEX ON numbers (a);`;
 
-async function run(command: string[], env: Record<string, string>): Promise<void> {
+export async function run(command: string[], env: Record<string, string>): Promise<void> {
   if ((await Bun.spawn(command, { env, stdin: "ignore" }).exited) !== 0) throw new Error(`${command.join(" ")} failed`);
 }
 
-const shell = (command: string) => ["sh", "-c", `set -e; ${command}`];
+export const shell = (command: string) => ["sh", "-c", `set -e; ${command}`];
 
 interface Place {
   server: PostgresServer;
@@ -45,7 +45,7 @@ const asUsersHaveIt = {
   checkpoint_timeout: "1h",
 };
 
-async function withDatabase<T>(rows: number, work: (place: Place) => Promise<T>): Promise<T> {
+export async function withDatabase<T>(rows: number, work: (place: Place) => Promise<T>): Promise<T> {
   const server = await startPostgres(15, asUsersHaveIt);
   const ceph = cephHere ? await startCeph(8) : undefined;
   const dir = tempDir("bench");
@@ -70,20 +70,24 @@ export const benchRestore = (rows: number, rounds: number): Promise<string> =>
     return measureRestores(server, dir, rounds);
   });
 
-/** What encryption and signatures cost: backup wanted at most 1.08 times, restore 1.15 times as long as without, 170 MB at most. */
+/** What encryption and signatures cost. */
 export const benchSealing = (rows: number, rounds: number): Promise<string> =>
   withDatabase(rows, async ({ server, dir }) => {
     const [plain, sealed] = [
       ["plain", {}],
       ["sealed", sealing()],
     ] as const;
-    const backups = [plain, sealed].map(([kind, settings]) => backupBy(server, dir, `backup, ${kind}`, settings));
+    const backups = [plain, sealed].map(([kind, settings]) => ({
+      ...backupBy(server, dir, `backup, ${kind}`, settings),
+      wanted: kind === "sealed" ? [{ atMost: 1.08, of: ["backup, plain"] }] : [],
+    }));
     const made = await measure(backups, rounds);
     const scripts = installScripts({ ...server.settings("copy"), ...sealed[1] });
     const restores = [plain, sealed].map(([kind]) => ({
       name: `restore, ${kind}`,
       prepare: () => prepareCopy(server),
       command: [join(scripts.dir, "restore"), newestIn(folderOf(dir, `backup, ${kind}`)), "--yes", "--unsigned"],
+      wanted: kind === "sealed" ? [{ atMost: 1.15, of: ["restore, plain"] }] : [],
     }));
     return [
       table("Encrypted and signed: backup, gzip", made, "backup, plain"),
@@ -105,7 +109,7 @@ export const benchVerify = (rows: number, rounds: number): Promise<string> =>
     const base = "restore beside and a dump";
     const contenders = [
       { name: base, command: shell(beside), env: server.env("bench") },
-      { name: "verify", command: [join(scripts.dir, "verify")] },
+      { name: "verify", command: [join(scripts.dir, "verify")], wanted: [{ atMost: 1.35, of: [base] }] },
     ];
     return table("Proof", await measure(contenders, rounds), base);
   });
@@ -129,7 +133,7 @@ export async function benchMemory(sizes: readonly number[]): Promise<string> {
 const folderOf = (dir: string, name: string) => join(dir, name.replaceAll(/\W+/g, "-"));
 
 /** Our backup with these settings, into the folder of its name. */
-function backupBy(
+export function backupBy(
   server: PostgresServer,
   dir: string,
   name: string,
@@ -149,10 +153,17 @@ function backupBy(
 function ourBackups(server: PostgresServer, dir: string, bucket: Place["bucket"]): Contender[] {
   const ours = (name: string, settings: Record<string, string>, words: string[] = []) =>
     backupBy(server, dir, name, settings, words);
+  const wants = (contender: Contender, ...wanted: Wanted[]) => ({ ...contender, wanted });
   return [
-    ours("backup, gzip", {}),
-    ours("backup, zstd", { BACKUP_COMPRESSION: "zstd" }),
-    ...(bucket ? [ours("backup --upload, gzip", bucket, ["--upload"])] : []),
+    wants(
+      ours("backup, gzip", {}),
+      { atMost: 0.75, of: ["pg_dump | pigz -6"] },
+      { atMost: 1.25, of: ["pg_dump > /dev/null"] },
+    ),
+    wants(ours("backup, zstd", { BACKUP_COMPRESSION: "zstd" }), { atMost: 1.1, of: ["pg_dump | zstd -3 -T2"] }),
+    ...(bucket
+      ? [wants(ours("backup --upload, gzip", bucket, ["--upload"]), { atMost: 1.05, of: ["backup, gzip"] })]
+      : []),
   ];
 }
 
@@ -161,6 +172,12 @@ async function prepareCopy(server: PostgresServer): Promise<void> {
   const there = await server.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'copy%'");
   for (const name of there.split("\n")) await server.dropDatabase(name);
   await server.createDatabase("copy");
+}
+
+/** Holds something, so that the restore goes beside it and exchanges. */
+async function fillCopy(server: PostgresServer): Promise<void> {
+  await prepareCopy(server);
+  await server.sql("copy", "CREATE TABLE old AS SELECT 1 AS id");
 }
 
 function ourRestores(server: PostgresServer, dir: string): Contender[] {
@@ -188,7 +205,12 @@ async function measureBackups({ server, dir, bucket }: Place, rounds: number): P
       { name: "pg_dump | gzip -6", command: shell(`${dump} | gzip -6 > ${dir}/a.gz`), ...to("a.gz") },
       { name: "pg_dump | pigz -6", command: shell(`${dump} | pigz -6 > ${dir}/b.gz`), ...to("b.gz") },
       { name: "pg_dump | zstd -3 -T2", command: shell(`${dump} | zstd -q -3 -T2 > ${dir}/c.zst`), ...to("c.zst") },
+      { name: "pg_dump > FILE", command: shell(`${dump} > ${dir}/d.sql`), ...to("d.sql") },
       ...ourBackups(server, dir, bucket),
+      {
+        ...backupBy(server, dir, "backup, none", { BACKUP_COMPRESSION: "none" }),
+        wanted: [{ atMost: 1.15, of: ["pg_dump > FILE"] }],
+      },
     ],
     rounds,
   );
@@ -200,10 +222,18 @@ async function measureRestores(server: PostgresServer, dir: string, rounds: numb
   await run([`${server.clientDir}/pg_dump`, "-Fc", "-f", `${dir}/d.dump`], server.env("bench"));
   const prepare = () => prepareCopy(server);
   const env = server.env("copy");
+  const byHand = "gunzip -c | psql -1";
+  const beside = installScripts(server.settings("copy"));
   const measured = await measure(
     [
-      { name: "gunzip -c | psql -1", command: shell(`gunzip -c ${dir}/a.gz | ${psql} -1`), env, prepare },
+      { name: byHand, command: shell(`gunzip -c ${dir}/a.gz | ${psql} -1`), env, prepare },
       ...ourRestores(server, dir),
+      {
+        name: "restore beside",
+        command: [join(beside.dir, "restore"), newestIn(folderOf(dir, "backup, gzip")), "--yes", "--drop-before"],
+        prepare: () => fillCopy(server),
+        wanted: [{ atMost: 0.85, of: [byHand] }],
+      },
       // what another format would bring: BACKUP_FORMAT=custom is for who finds 1.5 times here
       {
         name: "pg_restore -j2 of a custom-format dump, not all-or-nothing",
@@ -214,5 +244,5 @@ async function measureRestores(server: PostgresServer, dir: string, rounds: numb
     ],
     rounds,
   );
-  return table("Restore (into an empty database)", measured, "gunzip -c | psql -1");
+  return table("Restore (into an empty database, but for beside)", measured, byHand);
 }

@@ -1,9 +1,9 @@
-/** backup of MariaDB beside what people use instead, and what reading its own dump costs it. */
+/** backup and restore of MariaDB beside what people use instead, and what reading its own dump costs it. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { dumpReader } from "../../scripts-src/database/mysql/examine.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
-import { installScripts } from "../support/machine/executables.ts";
+import { backupName, installScripts } from "../support/machine/executables.ts";
 import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { tempDir } from "../support/machine/temp.ts";
 import { type Contender, measure, table } from "./measure.ts";
@@ -25,8 +25,11 @@ export async function benchMysql(rows: number, rounds: number): Promise<string> 
     const measured = await measure(contenders(server, dir), rounds);
     const backup = measured.find(({ name }) => name === "backup, gzip")?.wall ?? NaN;
     const seconds = await readingTime(server, join(dir, "dump.sql"), rounds);
+    await server.createDatabase("copy");
+    const restored = await measure(restores(server, dir), rounds);
     return [
       table(`Backup of MariaDB, 2 × ${rows.toLocaleString("en")} rows`, measured, "backup, gzip"),
+      table("Restore of MariaDB, beside what the database holds", restored, byHand),
       `Reading the dump to its end takes ${seconds.toFixed(2)} s of CPU time, ${(seconds / backup).toFixed(2)} times the backup.`,
       "",
     ].join("\n");
@@ -39,15 +42,43 @@ export async function benchMysql(rows: number, rounds: number): Promise<string> 
 function contenders(server: MysqlServer, dir: string): Contender[] {
   const folder = join(dir, "backups");
   const scripts = installScripts({ ...server.settings("bench"), BACKUP_DIR: folder });
-  const dump = `mariadb-dump --defaults-file=${server.loginFile} --single-transaction --quick bench | gzip -6 > ${dir}/a.gz`;
+  const piped = (name: string, packer: string, file: string): Contender => {
+    const dump = `mariadb-dump --defaults-file=${server.loginFile} --single-transaction --quick bench`;
+    const command = ["sh", "-c", `${dump} | ${packer} > ${dir}/${file}`];
+    return { name, command, size: () => statSync(join(dir, file)).size };
+  };
   return [
     {
       name: "backup, gzip",
       prepare: async () => rmSync(folder, { recursive: true, force: true }),
       command: [join(scripts.dir, "backup")],
+      wanted: [{ atMost: 0.75, of: ["mariadb-dump | pigz -6"] }],
       size: () => Math.max(...readdirSync(folder).map((file) => statSync(join(folder, file)).size)),
     },
-    { name: "mariadb-dump | gzip -6", command: ["sh", "-c", dump], size: () => statSync(join(dir, "a.gz")).size },
+    piped("mariadb-dump | gzip -6", "gzip -6", "a.gz"),
+    piped("mariadb-dump | pigz -6", "pigz -6", "b.gz"),
+  ];
+}
+
+const byHand = "gunzip -c | mariadb";
+
+function restores(server: MysqlServer, dir: string): Contender[] {
+  const folder = join(dir, "backups");
+  const scripts = installScripts({ ...server.settings("copy"), BACKUP_DIR: folder });
+  const newest = readdirSync(folder).find((entry) => backupName.test(entry)) ?? "";
+  const prepare = async () => {
+    await server.dropDatabase("copy");
+    await server.createDatabase("copy", "CREATE TABLE old (id int)");
+  };
+  const command = ["sh", "-c", `gunzip -c ${dir}/a.gz | mariadb --defaults-file=${server.loginFile} copy`];
+  return [
+    { name: byHand, prepare, command },
+    {
+      name: "restore beside, gzip",
+      prepare,
+      command: [join(scripts.dir, "restore"), join(folder, newest), "--yes", "--drop-before"],
+      wanted: [{ atMost: 0.8, of: [byHand] }],
+    },
   ];
 }
 

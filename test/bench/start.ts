@@ -8,10 +8,15 @@ export async function benchStart(rounds: number): Promise<string> {
   const wrong = installScripts({ DB_NAME: "app", DB_PORT: "none" });
   const measured = await measure(
     [
-      { name: "help", command: [join(scripts.dir, "help")] },
+      { name: "help", command: [join(scripts.dir, "help")], wanted: [{ atMost: 0.03 }] },
       { name: "backup --help", command: [join(scripts.dir, "backup"), "--help"] },
-      { name: "backup, a refused setting", command: [join(wrong.dir, "backup")], status: 2 },
-      { name: "sync, a refused setting", command: [join(wrong.dir, "sync")], status: 2 },
+      {
+        name: "backup, a refused setting",
+        command: [join(wrong.dir, "backup")],
+        status: 2,
+        wanted: [{ atMost: 0.04 }],
+      },
+      { name: "sync, a refused setting", command: [join(wrong.dir, "sync")], status: 2, wanted: [{ atMost: 0.04 }] },
     ],
     rounds,
   );
