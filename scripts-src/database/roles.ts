@@ -11,10 +11,12 @@ export interface ServerRoles {
   plan(statements: readonly string[]): Promise<RolesPlan>;
 }
 
-/** A role that exists is neither altered nor dropped. */
+/** A role that exists is neither altered nor dropped; one that an interrupted restore created gets its rights. */
 export interface RolesPlan {
   /** Roles that are missing and will be created. */
   missing: string[];
+  /** Roles that an interrupted restore created, and that have no right yet. */
+  unfinished: string[];
   /** Those of them that may do everything on the server. */
   superusers: string[];
   /** Creates them; returns what the server refused, each with its reason. Throws `Failure`. */

@@ -97,11 +97,27 @@ function estimate(times: readonly (number | undefined)[]): string[] {
   return [`by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`];
 }
 
+/** Finishes or takes back what a killed restore has left of a database. Returns whether it still holds data. */
+async function mended(job: Job, name: string): Promise<boolean> {
+  try {
+    const connected = await openDatabase(inDatabase(job.settings, name), job).connect();
+    await using _lock = await connected.lock("restore");
+    return !(await connected.target()).empty;
+  } catch (error) {
+    job.signal.throwIfAborted();
+    job.warn(`cannot look for what an earlier restore of ${name} has left: ${messageOf(error)}`);
+    return true;
+  }
+}
+
 /** Carries the plan out. One that fails does not stop the others and is tried again at the end. Throws `Failure`. */
 export async function restoreServer(job: Job<RestoreOptions>, { roles, databases, kept }: ServerPlan): Promise<Result> {
   for (const refused of (await roles?.plan.create()) ?? []) job.warn(`not restored: ${refused}`);
-  for (const name of kept) job.warn(`${name} holds data and was left as it is`);
-  const chosen = databases.map((name) => ({ name, named: true }));
+  const emptied: string[] = [];
+  for (const name of kept)
+    if (await mended(job, name)) job.warn(`${name} holds data and was left as it is`);
+    else emptied.push(name);
+  const chosen = [...databases, ...emptied].map((name) => ({ name, named: true }));
   const tell = async (description: string) => job.log.info(description);
   const table = () => {
     const rows = databaseRows(job.facts.databases ?? []);

@@ -39,12 +39,16 @@ export async function planRoles(job: Job<RestoreOptions>, connected: Connected):
     );
     const { statements } = await readDump<RolesContents>(rolesReader(connected.roles.isOurs), file.sql());
     const plan = await connected.roles.plan(statements);
-    const { missing, superusers } = plan;
+    const { missing, unfinished, superusers } = plan;
     const special = superusers.length > 0 ? `; WITH ALL RIGHTS ON THE SERVER: ${superusers.join(", ")}` : "";
     const names = missing.length > 0 ? ` (${missing.join(", ")})` : "";
+    const rest =
+      unfinished.length > 0
+        ? `; ${unfinished.join(", ")}: created by a restore that was interrupted, rights are granted now`
+        : "";
     return {
       plan,
-      description: `${counted(missing.length, "role")} of ${file.name} ${missing.length === 1 ? "is" : "are"} missing and will be created${names}${special}`,
+      description: `${counted(missing.length, "role")} of ${file.name} ${missing.length === 1 ? "is" : "are"} missing and will be created${names}${special}${rest}`,
     };
   } catch (error) {
     job.signal.throwIfAborted();

@@ -71,4 +71,16 @@ test("R15, M10: accounts with passwords, roles, grants, databases with their col
   );
   expect(await here`SELECT 1`.values()).toEqual([[1]]);
   await here.close();
+
+  // as an interrupted restore leaves an account; and one from which somebody took a right since
+  await fresh.sql("mysql", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM reader");
+  await fresh.sql("mysql", "REVOKE reader FROM 'app'@'%'");
+  const again = await scripts.run("restore", ["--all", "--yes"]);
+  expectSuccess(again);
+  expect(again.stderr).toContain("`reader`: created by a restore that was interrupted, rights are granted now");
+  expect(again.stderr).toContain(
+    "WARN restore: not restored: GRANT `reader` TO `app`@`%`; (the account exists and has other rights)",
+  );
+  await fresh.sql("mysql", "GRANT reader TO 'app'@'%'; SET DEFAULT ROLE reader FOR 'app'@'%'");
+  expect(await fresh.sql("mysql", grants)).toBe(expected);
 });

@@ -198,6 +198,20 @@ describe.each([...families])("%s", (family) => {
   );
 
   test(
+    "restore --all finishes what a killed restore has begun, though the database holds data by then",
+    async () => {
+      gate.set({ line: "RENAME TABLE", passes: true });
+      expect((await scripts.run("restore", [file])).status).toBe(137);
+      gate.set();
+      const next = await scripts.run("restore", ["--all", "--yes"]);
+      expectSuccess(next);
+      expect(next.stderr).toContain("finished it: app holds what that restore loaded");
+      await expectState(server, "app", after);
+    },
+    limit,
+  );
+
+  test(
     "the server, in the RENAME",
     async () => {
       const pid = () => Number(readFileSync(join(server.data, "../server.pid"), "utf8"));

@@ -83,17 +83,16 @@ export function serverAccounts(connection: Connection, contact: Contact): Server
     const answers = await each(questions, (what, why) => lacking.push(`${what}: ${why}`));
     const created: string[] = [];
     const granted: string[] = [];
-    const standard: string[] = [];
     for (const [at, one] of accounts.entries()) {
       const name = nameOf(one);
       const [create] = answers[2 * at] ?? [];
       created.push(isMariadb && one.isRole ? `CREATE ROLE ${name};` : `${withoutDefaultRole(create ?? "")};`);
       const roles = / DEFAULT ROLE ((?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+)/.exec(create ?? "")?.[1];
-      if (roles) standard.push(`ALTER USER ${name} DEFAULT ROLE ${roles};`);
       const grants = (answers[2 * at + 1] ?? []).map((line) => `${withoutLogin(line)};`);
       granted.push(...grants.filter((line) => ownerOf(line) === name && line !== `GRANT USAGE ON *.* TO ${name};`));
+      if (roles) granted.push(`ALTER USER ${name} DEFAULT ROLE ${roles};`);
     }
-    const all = [...created, ...granted, ...standard];
+    const all = [...created, ...granted];
     // the server writes a certificate's subject as it is, whatever quotes are in it
     const odd = all.filter((line) => !isOurs(line)).map((line) => shown(line));
     for (const line of odd) lacking.push(`${line}: it could not be read back safely`);
@@ -106,9 +105,12 @@ export function serverAccounts(connection: Connection, contact: Contact): Server
     isOurs,
     read,
     async plan(statements) {
-      const present = await list();
-      const names = new Set(present.map(nameOf));
-      const wanted = statements.filter((statement) => !names.has(ownerOf(statement) ?? ""));
+      const names = new Set((await list()).map(nameOf));
+      const { unfinished, lacking } = unfinishedOf(statements, (await read()).statements);
+      const wanted = statements.filter((statement) => {
+        const owner = ownerOf(statement) ?? "";
+        return !names.has(owner) || (unfinished.has(owner) && !isCreate(statement));
+      });
       const [[partial = "OFF"] = []] = isMariadb
         ? []
         : await query(place, client, "SELECT if(@@partial_revokes, 'ON', 'OFF')");
@@ -121,15 +123,43 @@ export function serverAccounts(connection: Connection, contact: Contact): Server
         );
         return refused;
       };
-      const isCreate = (line: string) => forms.create.test(line);
       return {
         missing: kept.filter(isCreate).map((line) => ownerOf(line) ?? ""),
+        unfinished: [...unfinished],
         superusers: [...new Set(kept.filter(isSuper).map((line) => ownerOf(line) ?? ""))],
         create: () => carryOut(kept.filter(isCreate)),
-        grant: async () => [...warnings, ...(await carryOut(kept.filter((line) => !isCreate(line))))],
+        grant: async () => [...warnings, ...lacking, ...(await carryOut(kept.filter((line) => !isCreate(line))))],
       };
     },
   };
+}
+
+const isCreate = (line: string) => forms.create.test(line);
+
+/**
+ * What an interrupted restore can have left, since rights wait for the databases: accounts that are as the backup creates them. Those
+ * without any right are `unfinished`. From the others somebody can have taken a right away since: what they lack is only reported.
+ */
+function unfinishedOf(statements: readonly string[], present: readonly string[]) {
+  const here = new Set(present);
+  const rightsOf = (all: readonly string[], owner: string) =>
+    all.filter((line) => !isCreate(line) && ownerOf(line) === owner);
+  const unfinished = new Set<string>();
+  const lacking: string[] = [];
+  for (const owner of statements
+    .filter((line) => isCreate(line) && here.has(line))
+    .map((line) => ownerOf(line) ?? "")) {
+    const [wanted, has] = [rightsOf(statements, owner), rightsOf(present, owner)];
+    if (has.length >= wanted.length || !has.every((line) => wanted.includes(line))) continue;
+    if (has.length === 0) unfinished.add(owner);
+    else
+      lacking.push(
+        ...wanted
+          .filter((line) => !here.has(line))
+          .map((line) => `${shown(line)} (the account exists and has other rights)`),
+      );
+  }
+  return { unfinished, lacking };
 }
 
 const isOurs = (statement: string) =>

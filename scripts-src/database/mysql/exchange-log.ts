@@ -19,6 +19,8 @@ export interface ExchangeLog {
   database: string;
   /** The new database whose tables take the place of the present ones. */
   source: string;
+  /** Nothing was in the present database: there is no state to go back to. */
+  wasEmpty?: boolean;
   /** Present tables, and what those with triggers are called within the database until these are dropped. */
   old: string[];
   aside: Record<string, string>;

@@ -60,7 +60,7 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
   const { signal } = place.connection;
   // what has begun is finished: SIGTERM leaves time for that
   const steady = { ...place, connection: { ...place.connection, signal: new AbortController().signal } };
-  const isEmpty = await prepare(steady, job);
+  await prepare(steady, job);
   try {
     signal.throwIfAborted();
     await renameAll(steady, job, signal);
@@ -71,7 +71,7 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
     }
   }
   try {
-    await finish(steady, job.before);
+    return await finish(steady, job.before);
   } catch (error) {
     await takeBack(steady, job.before);
     throw new Failure(`${messageOf(error)}\nthe tables were put back: nothing was changed`, {
@@ -79,14 +79,12 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
       cause: error,
     });
   }
-  if (isEmpty) await dropDatabase(steady, job.before);
-  return !isEmpty;
 }
 
 const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
 
-/** Writes the log, and removes from the new database what cannot be renamed. Returns whether the present one is empty. */
-async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<boolean> {
+/** Writes the log, and removes from the new database what cannot be renamed. */
+async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
   const { database, connection } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
@@ -119,6 +117,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   await writeLog(session, before, {
     database,
     source,
+    wasEmpty: isEmpty,
     ...tables,
     droppedTriggers,
     oldTriggers,
@@ -129,7 +128,6 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     ...collations,
   });
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
-  return isEmpty;
 }
 
 async function foreignKeys(session: Session, database: string): Promise<Keys> {
@@ -210,11 +208,11 @@ async function whereabouts(session: Session, { database, source }: ExchangeLog, 
   return { live: await tables(database), before: await tables(before), source: await tables(source) };
 }
 
-/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Throws `Failure`. */
-export async function finish(place: Place, before: string): Promise<void> {
+/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Returns whether `before` is kept. Throws `Failure`. */
+export async function finish(place: Place, before: string): Promise<boolean> {
   await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
   const found = await readLog(session, before);
-  if (found?.stage !== "exchanged") return;
+  if (found?.stage !== "exchanged") return true;
   const { log } = found;
   const { database, source, freshTriggers, freshObjects, freshCollation } = log;
   const { triggers, ...others } = await listObjects(session, database);
@@ -230,9 +228,14 @@ export async function finish(place: Place, before: string): Promise<void> {
   await session.settled();
   for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
   await grantAgain(place, session, log);
-  await session.ask(`RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`);
+  await session.ask(
+    log.wasEmpty
+      ? `DROP DATABASE ${quoteName(before)}`
+      : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
+  );
   if ((await listObjects(session, source)).tables.length === 0)
     await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+  return !log.wasEmpty;
 }
 
 /** Puts the tables back that were exchanged, and makes all else again. Throws `Failure`. */

@@ -48,8 +48,10 @@ async function mend(place: Place, before: string, stage: string | undefined): Pr
   }
   log.warn(`an earlier restore of ${place.database} was killed while it exchanged databases`);
   if (stage === "exchanged") {
-    await finish(place, before);
-    log.warn(`finished it: ${place.database} holds what that restore loaded; the state before it is ${before}`);
+    const kept = await finish(place, before);
+    log.warn(
+      `finished it: ${place.database} holds what that restore loaded${kept ? `; the state before it is ${before}` : ""}`,
+    );
   } else {
     await takeBack(place, before);
     log.warn(`took it back: ${place.database} is as it was before that restore`);

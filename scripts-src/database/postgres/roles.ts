@@ -161,6 +161,7 @@ function planOf(connection: Connection, statements: readonly string[]): RolesPla
   });
   return {
     missing: created.map(({ role }) => role),
+    unfinished: [], // they are created in one transaction with their rights
     superusers: created.filter(({ isSuper }) => isSuper).map(({ role }) => role),
     create: () => carryOut(connection, statements),
     grant: () => Promise.resolve([]),
