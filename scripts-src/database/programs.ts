@@ -1,7 +1,8 @@
 /** Finds the client programs of a database. */
-import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { scriptLog } from "../base/log.ts";
+import { firstOutput } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
 
 /**
@@ -39,8 +40,28 @@ export function findPrograms(
 ): string[] {
   if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  const folders = folder ? [folder] : [...places.flatMap(foldersLike), ...onPath];
-  return [...new Set(folders.flatMap((dir) => names.map((name) => join(dir, name))))].filter(isProgram);
+  const folders = folder ? [folder] : differentFolders([...places.flatMap(foldersLike), ...onPath]);
+  return folders.flatMap((dir) => names.map((name) => join(dir, name))).filter(isProgram);
+}
+
+/** /bin is a link to /usr/bin on most systems. */
+function differentFolders(folders: readonly string[]): string[] {
+  const there = folders.filter((folder) => existsSync(folder));
+  return [...new Map(there.toReversed().map((folder) => [realpathSync(folder), folder])).values()].toReversed();
+}
+
+/** How long (ms) an answer of a program about itself is kept: a run over many databases asks once, and `schedule` notices an upgrade. */
+const memory = 60_000;
+const answers = new Map<string, { at: number; answer: Promise<string> }>();
+
+/** As `firstOutput`, for what a program says of itself (`--version`, `--help`). */
+export async function askProgram(argv: string[], limit: number): Promise<string> {
+  const key = JSON.stringify([argv, limit]);
+  const known = answers.get(key);
+  if (known && Date.now() - known.at < memory && (await known.answer) !== "") return known.answer;
+  const answer = firstOutput(argv, limit);
+  answers.set(key, { at: Date.now(), answer });
+  return answer;
 }
 
 const warned = new Set<string>();

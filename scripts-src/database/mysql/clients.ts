@@ -1,8 +1,7 @@
 /** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
 import { realpathSync } from "node:fs";
 import { exitStatus, Failure } from "../../base/errors.ts";
-import { firstOutput } from "../../base/process.ts";
-import { findPrograms } from "../programs.ts";
+import { askProgram, findPrograms } from "../programs.ts";
 
 export type Family = "mysql" | "mariadb";
 
@@ -44,8 +43,8 @@ export async function findClients(kind: keyof typeof programNames, folder: strin
   const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
   return Promise.all(
     [...different.values()].map(async (path) => {
-      const said = await firstOutput([path, "--version"], 1_000);
-      const help = await firstOutput([path, "--no-defaults", "--help"], 200_000);
+      const said = await askProgram([path, "--version"], 1_000);
+      const help = await askProgram([path, "--no-defaults", "--help"], 200_000);
       const family = /mariadb/i.test(said) ? "mariadb" : "mysql";
       const knows = (option: string) => new RegExp(`^ +(-\\w, )?--${option}(?![\\w-])`, "m").test(help);
       return {

@@ -1,7 +1,6 @@
 /** PostgreSQL's client programs: where they are, which of them fits a server. */
-import { firstOutput } from "../../base/process.ts";
 import { exitStatus, Failure } from "../../base/errors.ts";
-import { findPrograms } from "../programs.ts";
+import { askProgram, findPrograms } from "../programs.ts";
 
 /** Debian, Alpine, RHEL, Homebrew (Apple silicon and Intel). */
 const places = [
@@ -24,7 +23,7 @@ export interface Client {
 export async function findClients(program: "psql" | "pg_dump", folder: string | undefined): Promise<Client[]> {
   return Promise.all(
     findPrograms([program], folder, places).map(async (path) => {
-      const said = await firstOutput([path, "--version"], 1_000);
+      const said = await askProgram([path, "--version"], 1_000);
       const found = /^\w+ \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)/.exec(said);
       return { path, version: found?.[1] ?? "", major: Number(found?.[2] ?? 0), minor: Number(found?.[3] ?? 0) };
     }),
