@@ -73,7 +73,8 @@ const messageOf = (record: LogRecord) =>
   typeof record.rawMessage === "string" ? record.rawMessage : record.message.map(String).join("");
 
 function textLine(script: string, record: LogRecord): string {
-  const time = new Date(record.timestamp).toISOString();
+  const exact = new Date(record.timestamp).toISOString();
+  const time = process.stderr.isTTY ? exact.replace(/\.\d+/, "") : exact;
   const { stack } = record.properties;
   const words = [messageOf(record), ...(typeof stack === "string" ? [stack] : [])].join("\n");
   const lines = visible(redact(words)).split("\n");

@@ -44,20 +44,29 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
       status: exitStatus.noSuchBackup,
       hints: ["check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3"],
     });
-  const kept = options.replace ? [] : await holdingData(job, wanted, await connected.databases());
+  const full = await holdingData(job, wanted, await connected.databases());
+  const kept = options.replace ? [] : full;
   const databases = wanted.filter((name) => !kept.includes(name));
   const roles = all.some(({ backup }) => backup.database === serverRoles) ? await planRoles(job, connected) : undefined;
   const lines = await Promise.all(databases.map(async (name) => describeOne(job, place, name, all)));
   const description = [
     `restore of ${counted(databases.length, "database")} into the server of ${connected.where} from ${place.where}:`,
     roles?.description ?? "there is no backup of the server's roles",
-    ...lines.map(({ text }) => text),
+    ...lines.map(({ text }, at) =>
+      full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
+    ),
     ...kept.map(
       (name) => `${name}: holds data and stays as it is; --replace, or restore --database ${name}, exchanges it`,
     ),
     ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
   return { roles, databases, kept, description };
+}
+
+/** What becomes of a database that holds data, with `--replace`. */
+function exchanged(name: string, { dropBefore, inPlace }: RestoreOptions): string {
+  if (inPlace) return "replaces what the database holds, which is backed up first";
+  return `replaces the present database, which is ${dropBefore ? "then dropped" : `kept as ${name}_before_TIME`}`;
 }
 
 async function holdingData(

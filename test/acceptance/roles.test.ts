@@ -131,6 +131,10 @@ test("restore --all: roles that are missing, then every database with owner and 
 
   const one = await bare.run("restore", ["--database", "data", "--from-s3", "--yes"]);
   expect(one.status, one.stderr).toBe(4);
+  const replacing = await bare.run("restore", ["--all", "--from-s3", "--replace", "--dry-run"]);
+  expect(replacing.stdout).toMatch(
+    /^ +data: data_\S+, \d+ B; replaces the present database, which is kept as data_before_TIME$/m,
+  );
   const again = await bare.run("restore", ["--all", "--from-s3", "--yes"]);
   expect(again.stderr).toContain("0 roles of");
   bare.remove();
