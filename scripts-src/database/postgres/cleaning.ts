@@ -1,6 +1,8 @@
 /** Everything that users made in a database, each with the statement that removes it: what a restore in place does first. */
 
 import { isMember, userSchema } from "./catalog.ts";
+import type { DumpContents } from "./contents.ts";
+import type { PostgresTarget } from "./target.ts";
 
 /** One thing to remove. */
 export interface Removal {
@@ -96,3 +98,28 @@ export const defaultPrivilegesQuery = `
       EXCEPT SELECT grantee, privilege_type FROM aclexplode(defaclacl)) a) change
   LEFT JOIN pg_roles r ON r.oid = grantee
   WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)`;
+
+const isEventTrigger = ({ what }: Removal) => what.startsWith("event trigger ");
+const sqlOf = (removals: readonly Removal[]) => removals.map(({ sql }) => sql);
+
+/** Removes everything from the database, then makes it what pg_dump takes for granted. */
+export function removing(contents: DumpContents, major: number, target: PostgresTarget): string[] {
+  const dropsPublic = target.removals.some(({ what }) => what === "schema public");
+  const needsPublic = !contents.schemas.has("public") && (dropsPublic || !target.hasPublic);
+  return [
+    // what a removal says is of no interest
+    "SET LOCAL client_min_messages = error;",
+    // triggers that forbid drops first; default privileges before the schemas that they name
+    ...sqlOf(target.removals.filter(isEventTrigger)),
+    ...target.defaultPrivileges,
+    ...sqlOf(target.removals.filter((one) => !isEventTrigger(one))),
+    ...(needsPublic
+      ? [
+          "CREATE SCHEMA public;",
+          "COMMENT ON SCHEMA public IS 'standard public schema';",
+          major >= 15 ? "GRANT USAGE ON SCHEMA public TO PUBLIC;" : "GRANT ALL ON SCHEMA public TO PUBLIC;",
+          ...(major >= 15 ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
+        ]
+      : []),
+  ];
+}

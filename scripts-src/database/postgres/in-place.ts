@@ -1,34 +1,20 @@
 /** The exception: removes everything from the present database and loads a dump into it, in one transaction. */
 import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
-import type { Contents } from "../database.ts";
 import type { Loaded } from "../restoring.ts";
-import { qualified } from "./contents.ts";
-import type { LoadFilter } from "./filter.ts";
+import { type LoadFilter, loadFilter } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
-import { statementCheck } from "./kinds.ts";
+import { expectedRows, type Loading, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
 import { counting, literal } from "./names.ts";
 import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
 import { withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { Session } from "./session.ts";
-import { splitStatements } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 
-interface InPlace {
-  connection: Connection;
-  contents: Contents;
-  /** A new filter for each reading. */
-  filter: () => LoadFilter;
-  /** Statements that come before the dump's: what is there is removed. */
-  prelude: readonly string[];
-  /** Tables that keep their own rows. */
-  keptRelations: ReadonlySet<string>;
-}
-
-const refreshed = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
 const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
+/** How the server reports such a view to us. */
 const notPopulated = "backup_scripts: no rows in";
 
 /** What a restore that failed has done, as the server knows it. */
@@ -43,7 +29,7 @@ const words: Record<Outcome, string> = {
  * Loads what `sql` gives. When a statement fails because the dump's empty search_path hides what a function names, everything is done
  * once more with the database's own path: nothing was committed. Throws `Failure`, which says what became of it.
  */
-export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace): Promise<Loaded> {
+export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading): Promise<Loaded> {
   try {
     return await loadOnce(sql, how, "");
   } catch (error) {
@@ -58,8 +44,8 @@ export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: InPlace):
   }
 }
 
-async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: string): Promise<Loaded> {
-  const { connection, contents } = how;
+async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: string): Promise<Loaded> {
+  const { connection, rules, prelude } = how;
   let ours = "";
   let outcome: Outcome | undefined;
   let committing = false;
@@ -69,7 +55,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
   };
   const session = new Session(connection, what, { counts: true });
   using watch = watchLocks(connection, "psql");
-  const filter = how.filter();
+  const filter = loadFilter(rules);
   let rows: Loaded["rows"] = new Map();
   const report = (stderr: string): Loaded => ({
     rows,
@@ -82,8 +68,8 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: InPlace, path: stri
     // input ends early, as it does when this process is killed
     session.write(`BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL lock_timeout = ${lockPatience};\n`);
     ours = await session.settled(transactionNumber);
-    session.write(`${how.prelude.join("\n")}\n`);
-    const expected = withoutKept(contents.rows, how.keptRelations);
+    session.write(`${prelude.join("\n")}\n`);
+    const expected = expectedRows(how);
     rows = countRows(
       await feed(session, watched(sql, watch.moved), { filter, path, expected }),
       await session.copied(),
@@ -127,15 +113,11 @@ async function feed(
   { filter, path, expected }: { filter: LoadFilter; path: string; expected: ReadonlyMap<string, number> | undefined },
 ): Promise<string[]> {
   const tables: string[] = [];
-  const check = statementCheck();
-  for await (const piece of splitStatements(sql)) {
-    check(piece);
-    const bytes = filter.piece(piece);
-    if (!bytes) continue;
+  for await (const { piece, bytes } of piecesToLoad(sql, filter)) {
     const text = piece.kind === "statement" ? piece.text : "";
     const table = copyTable(text);
     if (table !== undefined) tables.push(table);
-    const view = refreshed.exec(text)?.[1];
+    const view = refreshedView(text);
     if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
     else session.write(view === undefined ? bytes : refreshing(view, text));
     await session.room();
@@ -157,8 +139,8 @@ DO ${literal(`BEGIN EXECUTE ${literal(text)};
 `;
 
 const viewsWithoutRows = (stderr: string): string[] =>
-  [...stderr.matchAll(new RegExp(`${notPopulated} (.*?): (.*)`, "g"))].map(
-    ([, view, why]) => `materialized view ${view} has no rows, its REFRESH failed: ${why}`,
+  [...stderr.matchAll(new RegExp(`${notPopulated} (.*?): (.*)`, "g"))].map(([, view, why]) =>
+    viewWithoutRows(view, why),
   );
 
 function countRows(tables: readonly string[], answers: readonly number[]): Map<string, number> {
@@ -167,7 +149,3 @@ function countRows(tables: readonly string[], answers: readonly number[]): Map<s
     rows.set(table, (rows.get(table) ?? 0) + (answers[index] ?? Number.NaN));
   return rows;
 }
-
-/** Without the tables of extensions that stay. */
-export const withoutKept = (rows: ReadonlyMap<string, number> | undefined, kept: ReadonlySet<string>) =>
-  rows && new Map([...rows].filter(([table]) => !kept.has(table)));

@@ -1,14 +1,12 @@
 /** Restoring into PostgreSQL: beside the present database, or in place of what is in it. */
 import { Failure } from "../../base/errors.ts";
-import { compareRows } from "../compare-rows.ts";
 import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
-import type { Removal } from "./cleaning.ts";
+import { removing } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
-import { loadFilter } from "./filter.ts";
 import type { Ground } from "./ground.ts";
-import { loadInPlace, withoutKept } from "./in-place.ts";
+import { loadInPlace } from "./in-place.ts";
 import { dropLeftovers } from "./leftovers.ts";
 import { lockOnServer, openMaintenance } from "./maintenance.ts";
 import { comparePlan, loadRules } from "./plan.ts";
@@ -16,8 +14,7 @@ import type { Contact } from "./probe.ts";
 import { defaultProperties, propertiesOf, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
-import { askValue, withoutTimeouts } from "./query.ts";
-import { Session } from "./session.ts";
+import { askValue } from "./query.ts";
 import { loadSpread } from "./spread.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
 
@@ -67,13 +64,8 @@ export function openRestoring(contact: Contact, ways: Ways): Restoring {
       checkLock(present.psql, options.trusted);
       const known = contents as DumpContents;
       const rules = loadRules(known, server, await state(), options, "in place");
-      return loadInPlace(sql, {
-        connection: present,
-        contents,
-        filter: () => loadFilter(rules),
-        prelude: removing(known, server.major, await state()),
-        keptRelations: rules.keptRelations,
-      });
+      const prelude = removing(known, server.major, await state());
+      return loadInPlace(sql, { connection: present, contents: known, rules, prelude });
     },
   };
 }
@@ -105,24 +97,9 @@ async function openScratch(
       checkLock(present.psql, options.trusted);
       const known = contents as DumpContents;
       const rules = loadRules(known, server, target, options, "beside");
-      const filter = loadFilter(rules);
-      const loaded = await loadSpread(sql, {
-        open: () => new Session(connection, () => `the restore into ${connection.where} failed`, { counts: true }),
-        sessions,
-        // the exchange that follows is durable, and with it everything that was committed before
-        settings: ["SET synchronous_commit = off;", withoutTimeouts("session")],
-        prelude: known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [],
-        filter: (piece) => filter.piece(piece),
-        epilogue: () => filter.atTheEnd(),
-        tables: contents.rows?.keys() ?? [],
-        keepGoing: options.keepGoing,
-      });
-      if (!options.keepGoing) compareRows(withoutKept(contents.rows, rules.keptRelations), loaded.rows);
-      return {
-        ...loaded,
-        warnings: [...filter.warnings, ...loaded.warnings],
-        leftOut: [...filter.leftOut, ...loaded.leftOut],
-      };
+      const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
+      const loading = { connection, contents: known, rules, prelude };
+      return loadSpread(sql, loading, { sessions, keepGoing: options.keepGoing });
     },
     ask: (sql) => askValue(connection, sql),
     dump: () => dump(connection, pgDump, dumpOptions),
@@ -130,31 +107,6 @@ async function openScratch(
     keep: () => beside.keep(),
     [Symbol.asyncDispose]: beside.discard,
   };
-}
-
-const isEventTrigger = ({ what }: Removal) => what.startsWith("event trigger ");
-const sqlOf = (removals: readonly Removal[]) => removals.map(({ sql }) => sql);
-
-/** Removes everything from the database, then makes it what pg_dump takes for granted. */
-function removing(contents: DumpContents, major: number, target: PostgresTarget): string[] {
-  const dropsPublic = target.removals.some(({ what }) => what === "schema public");
-  const needsPublic = !contents.schemas.has("public") && (dropsPublic || !target.hasPublic);
-  return [
-    // what a removal says is of no interest
-    "SET LOCAL client_min_messages = error;",
-    // triggers that forbid drops first; default privileges before the schemas that they name
-    ...sqlOf(target.removals.filter(isEventTrigger)),
-    ...target.defaultPrivileges,
-    ...sqlOf(target.removals.filter((one) => !isEventTrigger(one))),
-    ...(needsPublic
-      ? [
-          "CREATE SCHEMA public;",
-          "COMMENT ON SCHEMA public IS 'standard public schema';",
-          major >= 15 ? "GRANT USAGE ON SCHEMA public TO PUBLIC;" : "GRANT ALL ON SCHEMA public TO PUBLIC;",
-          ...(major >= 15 ? ["ALTER SCHEMA public OWNER TO pg_database_owner;"] : []),
-        ]
-      : []),
-  ];
 }
 
 const noMaintenance = ({ where }: Connection) =>

@@ -5,14 +5,17 @@
  */
 import { counted } from "../../base/text.ts";
 import { messageOf } from "../../base/errors.ts";
+import { compareRows } from "../compare-rows.ts";
 import type { Loaded } from "../restoring.ts";
 import { name, qualified } from "./contents.ts";
+import { loadFilter } from "./filter.ts";
 import { copyTable } from "./row-counts.ts";
-import { statementCheck } from "./kinds.ts";
 import { type Course, Lane, type SessionSettings, type Unit } from "./lane.ts";
+import { expectedRows, type Loading, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
 import { counting } from "./names.ts";
-import type { Session } from "./session.ts";
-import { type Piece, splitStatements } from "./statements.ts";
+import { withoutTimeouts } from "./query.ts";
+import { Session } from "./session.ts";
+import type { Piece } from "./statements.ts";
 
 /** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
 const [turnBytes, longestKept] = [1 << 20, 8 << 20];
@@ -29,49 +32,48 @@ const key = new RegExp(
   String.raw`^ALTER TABLE (?:ONLY )?${qualified}\s+ADD CONSTRAINT ${name} (?:PRIMARY KEY|UNIQUE) `,
 );
 const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
-const refreshed = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
 
-interface Spreading {
-  open: () => Session;
-  sessions: number;
-  /** Settings of our own, then statements that come before the dump's. */
-  settings: readonly string[];
-  prelude: readonly string[];
-  /** A piece of the dump as it is to be loaded; undefined when it is left out. */
-  filter: (piece: Piece) => Uint8Array | undefined;
-  /** Statements that come after the dump's. */
-  epilogue: () => readonly string[];
-  /** The tables that have rows in the dump. */
-  tables: Iterable<string>;
-  keepGoing: boolean;
-}
+/** The exchange that follows is durable, and with it everything that was committed before. */
+const settings = ["SET synchronous_commit = off;", withoutTimeouts("session")];
 
-/** Loads a dump into a database of its own. Throws `Failure`, and then the database may hold any part of the dump. */
-export async function loadSpread(sql: AsyncIterable<Uint8Array>, how: Spreading): Promise<Loaded> {
-  const report = new Report(how.keepGoing);
+/**
+ * Loads a dump into a database of its own, over so many `sessions`. Throws a `Failure`, also when rows differ (unless `keepGoing`); then
+ * the database may hold any part of the dump.
+ */
+export async function loadSpread(
+  sql: AsyncIterable<Uint8Array>,
+  loading: Loading,
+  { sessions, keepGoing }: { sessions: number; keepGoing: boolean },
+): Promise<Loaded> {
+  const { connection, contents, rules, prelude } = loading;
+  const what = () => `the restore into ${connection.where} failed`;
+  const filter = loadFilter(rules);
+  const report = new Report(keepGoing);
   const postponed = new Postponed();
-  const course: Course = { ...report.course, open: how.open, postpones: postponed.takes };
-  const check = statementCheck();
+  const open = () => new Session(connection, what, { counts: true });
+  const course: Course = { ...report.course, open, postpones: postponed.takes };
   const crew = new Crew(
-    Array.from({ length: how.sessions }, () => new Lane(course)),
+    Array.from({ length: sessions }, () => new Lane(course)),
     postponed,
   );
   try {
-    for (const statement of how.settings) crew.setting(statement);
-    for (const statement of how.prelude) await crew.statement(statement);
-    for await (const piece of splitStatements(sql)) {
-      check(piece);
-      const bytes = how.filter(piece);
-      if (bytes) await crew.take(piece, bytes);
-    }
-    for (const table of report.uncounted(how.tables)) await crew.statement(counting(table), { table });
-    for (const statement of how.epilogue()) await crew.statement(statement);
+    for (const statement of settings) crew.setting(statement);
+    for (const statement of prelude) await crew.statement(statement);
+    for await (const { piece, bytes } of piecesToLoad(sql, filter)) await crew.take(piece, bytes);
+    for (const table of report.uncounted(contents.rows?.keys() ?? [])) await crew.statement(counting(table), { table });
+    for (const statement of filter.atTheEnd()) await crew.statement(statement);
     await crew.end();
-    return report.loaded();
   } catch (error) {
     await crew.stop();
     throw error;
   }
+  const loaded = report.loaded();
+  if (!keepGoing) compareRows(expectedRows(loading), loaded.rows);
+  return {
+    ...loaded,
+    warnings: [...filter.warnings, ...loaded.warnings],
+    leftOut: [...filter.leftOut, ...loaded.leftOut],
+  };
 }
 
 /** What the lanes have to say about a load. */
@@ -89,9 +91,9 @@ class Report {
       loaded: (table, rows) => void this.#rows.set(table, (this.#rows.get(table) ?? 0) + rows),
       halve: (unit) => (keepGoing && unit.table !== undefined ? halves(unit) : undefined),
       skips: (unit, error) => {
-        const view = refreshed.exec(unit.text)?.[1];
+        const view = refreshedView(unit.text);
         if (view !== undefined) {
-          this.#warnings.push(`materialized view ${view} has no rows, its REFRESH failed: ${reasonOf(error)}`);
+          this.#warnings.push(viewWithoutRows(view, reasonOf(error)));
           this.#leftOut.push(unit.text.trim());
         } else if (keepGoing) this.#skip(unit, error);
         return view !== undefined || keepGoing;

@@ -1,0 +1,40 @@
+/** What both ways of loading a dump share: over several sessions into a new database, or in one transaction into the present one. */
+import { type DumpContents, qualified } from "./contents.ts";
+import type { Connection } from "./connection.ts";
+import type { LoadFilter, LoadRules } from "./filter.ts";
+import { statementCheck } from "./kinds.ts";
+import { type Piece, splitStatements } from "./statements.ts";
+
+export interface Loading {
+  /** The way to the database that is filled. */
+  connection: Connection;
+  contents: DumpContents;
+  rules: LoadRules;
+  /** Statements that come before the dump's. */
+  prelude: readonly string[];
+}
+
+/** The rows that each table must have afterwards: tables of extensions that stay keep their own. */
+export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, number> | undefined =>
+  contents.rows && new Map([...contents.rows].filter(([table]) => !rules.keptRelations.has(table)));
+
+/** The pieces of a dump that are loaded, with what the filter made of each. Throws `Failure` on what no pg_dump writes. */
+export async function* piecesToLoad(
+  sql: AsyncIterable<Uint8Array>,
+  filter: LoadFilter,
+): AsyncGenerator<{ piece: Piece; bytes: Uint8Array }> {
+  const check = statementCheck();
+  for await (const piece of splitStatements(sql)) {
+    check(piece);
+    const bytes = filter.piece(piece);
+    if (bytes) yield { piece, bytes };
+  }
+}
+
+const refresh = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
+
+/** The view that a statement refreshes; undefined for every other statement. */
+export const refreshedView = (statement: string): string | undefined => refresh.exec(statement)?.[1];
+
+export const viewWithoutRows = (view: string | undefined, why: string | undefined): string =>
+  `materialized view ${view} has no rows, its REFRESH failed: ${why}`;
