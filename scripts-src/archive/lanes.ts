@@ -20,8 +20,10 @@ interface Waiting {
 export function gzipLane(level: number): Lane {
   const worker = new Worker(new URL("./gzip-worker.ts", import.meta.url));
   const queue: Waiting[] = [];
+  let failure: Failure | undefined;
   const fail = (reason: string) => {
-    for (const waiting of queue.splice(0)) waiting.reject(new Failure(`cannot compress: ${reason}`));
+    failure ??= new Failure(`cannot compress: ${reason}`);
+    for (const waiting of queue.splice(0)) waiting.reject(failure);
   };
   worker.addEventListener("message", ({ data: { packed, block } }: MessageEvent<GzipAnswer>) => {
     const waiting = queue.shift();
@@ -33,6 +35,8 @@ export function gzipLane(level: number): Lane {
   return {
     pack: (block, giveBack) =>
       new Promise((resolve, reject) => {
+        // a thread that has ended never answers
+        if (failure) return reject(failure);
         queue.push({ resolve, reject, giveBack });
         const order: GzipOrder = { block, level };
         worker.postMessage(order, [block.buffer]);

@@ -38,28 +38,25 @@ const almostNone = 5;
 function tableLosses(now: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): Reason[] {
   // partitions that come and go: events_2026_09 is gone, events_2026_12 is new
   const series = (name: string) => name.replaceAll(/\d+/g, "#");
-  const fresh = new Set(
-    Object.keys(now)
-      .filter((name) => !Object.hasOwn(before, name))
-      .map(series),
-  );
+  const added = Object.keys(now).filter((name) => !Object.hasOwn(before, name));
+  const fresh = new Set(added.map(series));
   const lost = Object.entries(before).filter(([name]) => !Object.hasOwn(now, name) && !fresh.has(series(name)));
   const emptied = Object.entries(before).filter(([name, rows]) => {
     const left = Object.hasOwn(now, name) ? now[name] : undefined;
     return rows > 0 && left !== undefined && left * 100 <= rows * almostNone;
   });
-  const number = (count: number) =>
+  const rowsText = (count: number) =>
     counted(count, "row").replace(/^\d+/, (digits) => Number(digits).toLocaleString("en"));
   return [
     ...summed(
-      lost.map(([name, rows]) => `table ${visibleName(name)} is gone (it had ${number(rows)})`),
-      (count) => (count === 1 ? "a table is gone" : `${count} tables are gone`),
+      lost.map(([name, rows]) => `table ${visibleName(name)} is gone (it had ${rowsText(rows)})`),
+      lost.length === 1 ? "a table is gone" : `${lost.length} tables are gone`,
     ),
     ...summed(
       emptied.map(
-        ([name, rows]) => `table ${visibleName(name)} has ${number(now[name] ?? 0)} (it had ${number(rows)})`,
+        ([name, rows]) => `table ${visibleName(name)} has ${rowsText(now[name] ?? 0)} (it had ${rowsText(rows)})`,
       ),
-      (count) => `${counted(count, "table")} lost (almost) all rows`,
+      `${counted(emptied.length, "table")} lost (almost) all rows`,
     ),
   ];
 }
@@ -67,9 +64,9 @@ function tableLosses(now: Readonly<Record<string, number>>, before: Readonly<Rec
 /** How many tables are named. */
 const named = 5;
 
-function summed(texts: readonly string[], discreet: (count: number) => string): Reason[] {
+function summed(texts: readonly string[], discreet: string): Reason[] {
   if (texts.length === 0) return [];
   const more = texts.length - named;
   const text = [...texts.slice(0, named), ...(more > 0 ? [`so it is with ${more} more`] : [])].join("; ");
-  return [{ text, discreet: discreet(texts.length) }];
+  return [{ text, discreet }];
 }

@@ -7,8 +7,11 @@ import { statusOf } from "../storage/explain.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { Place, Sink } from "./place.ts";
 
-/** Age (ms) from which an unfinished upload counts as left by a run that died. */
-const staleAge = 86_400_000;
+/**
+ * Age (ms) from which an unfinished upload counts as left by a run that died. Terabytes take days, and the run that sends them may be
+ * another server's, or a backup beside a `sync`.
+ */
+export const staleAge = 7 * 86_400_000;
 
 export const inBucket = (storage: Storage): Place => ({
   where: storage.location(""),

@@ -9,7 +9,7 @@ import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
 import { haveOneOrigin, type Owned, readOwners, unknownIsOurs } from "./owners.ts";
-import { findBackups, isAhead, listBackups, oldestFirst, type Place, type Stored } from "./place.ts";
+import { findBackups, goodOnes, isAhead, listBackups, oldestFirst, type Place, type Stored } from "./place.ts";
 
 interface Wanted {
   database: string;
@@ -73,9 +73,7 @@ export async function newestOfOurs(
   present: Identity | undefined,
   now: Date = new Date(),
 ): Promise<Owned | undefined> {
-  const good = backups.filter(({ committed, backup }) => committed && !isAhead(backup, now));
-  const newestFirst = good.toSorted(oldestFirst).toReversed();
-  return (await search(place, newestFirst, present)).chosen;
+  return (await search(place, goodOnes(backups, now), present)).chosen;
 }
 
 /** The newest of them that is not suspicious. Does not throw. */

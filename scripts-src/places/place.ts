@@ -103,12 +103,16 @@ export const oldestFirst = (a: Stored, b: Stored): number => byAge(a.backup, b.b
 /** Whether a name lies in the future. */
 export const isAhead = ({ time }: BackupName, now: Date): boolean => liesAhead(time, now);
 
-/** The newest finished backup, of whatever places, that does not lie in the future. */
-export const newestGood = <T extends Stored>(backups: readonly T[], now: Date = new Date()): T | undefined =>
+/** The finished backups, of whatever places, that do not lie in the future; newest first. */
+export const goodOnes = <T extends Stored>(backups: readonly T[], now: Date = new Date()): T[] =>
   backups
     .filter(({ committed, backup }) => committed && !isAhead(backup, now))
     .toSorted(oldestFirst)
-    .at(-1);
+    .toReversed();
+
+/** The newest of them. */
+export const newestGood = <T extends Stored>(backups: readonly T[], now?: Date): T | undefined =>
+  goodOnes(backups, now)[0];
 
 /** The first name of its second that is free under every ending, so that no two files share time and sequence. */
 export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {

@@ -1,11 +1,11 @@
 /** Carries out retention in one place. */
-import type { Identity } from "../archive/identity.ts";
+import { type Identity, originIn, ownerOf } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
-import { findBackups, type Place, type Stored, type StoredFile } from "./place.ts";
+import { findBackups, type Place, type StoredFile } from "./place.ts";
 import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
 
 interface Retention {
@@ -46,7 +46,7 @@ export async function planPrune(
   for (;;) {
     const read = backups.filter(isRead);
     const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
-    const unread = new Set([...toRead(plan, rules)].filter(mayRead));
+    const unread = new Set(toRead(place, plan, rules).filter(mayRead));
     if (unread.size === 0) return plan;
     const owned = new Map(
       (await readOwners(place, [...unread], present, undefined, proofKeys)).map((one) => [one.name, one]),
@@ -58,18 +58,18 @@ export async function planPrune(
 const isRead = (backup: Candidate): backup is Owned => backup.owner !== undefined;
 
 /** Backups whose owner can still change the plan; none while nothing is deleted. */
-function toRead({ fates }: Plan<Candidate>, rules: readonly Rule[]): Set<Candidate> {
-  const open = fates.filter(({ backup, matters }) => matters && !isRead(backup));
+function toRead({ shared }: Place, { fates }: Plan<Candidate>, rules: readonly Rule[]): Candidate[] {
   const isDeleted = ({ kept }: Fate<Candidate>) => kept.length === 0;
-  if (!fates.some(isDeleted)) return new Set();
-  // what is young counts for no rule, but the newest of ours has to be known
+  if (!fates.some(isDeleted)) return [];
+  const open = fates.filter(({ backup, matters }) => matters && !isRead(backup));
+  // one backup of another server protects those that do not say whose they are
+  const doubtful = shared && fates.some((fate) => isDeleted(fate) && fate.backup.owner === "unknown");
+  // what is young counts for no rule of days, but the newest of ours has to be known
   const counts = rules.some(({ kind }) => kind !== "days");
   const newest = fates.findLast(({ matters }) => matters);
-  return new Set(
-    open
-      .filter((fate) => isDeleted(fate) || fate === newest || counts || fate.backup.proved)
-      .map(({ backup }) => backup),
-  );
+  return open
+    .filter((fate) => doubtful || counts || isDeleted(fate) || fate === newest || fate.backup.proved)
+    .map(({ backup }) => backup);
 }
 
 /**
@@ -117,13 +117,13 @@ async function lonelyOnes(
   const days = rules.find(({ kind }) => kind === "days")?.count ?? 1;
   const kept = fates.find((fate) => fate.kept.length > 0)?.backup.backup.time ?? now;
   const oldest = Math.min(kept.getTime(), now.getTime() - days * 86_400_000);
-  const lonely = files.flatMap(({ name, bytes }): Stored[] => {
-    const file = backupNameOf(name);
-    const backup = file === name || names.has(file) ? undefined : parseBackupName(file);
-    if (backup?.database !== database || backup.time.getTime() >= oldest) return [];
-    return [{ name: file, bytes, backup, committed: names.has(manifestName(file)), proved: false }];
-  });
-  const owned = await readOwners(place, [...new Map(lonely.map((one) => [one.name, one])).values()], present);
-  const ours = owned.filter(({ owner, error }) => owner !== "other" && !error);
-  return ours.flatMap(({ name }) => companions(name, names));
+  const lonely: string[] = [];
+  for (const name of new Set(files.map((file) => backupNameOf(file.name)))) {
+    const backup = names.has(name) ? undefined : parseBackupName(name);
+    if (backup?.database !== database || backup.time.getTime() >= oldest) continue;
+    const manifest = await place.load(manifestName(name)).catch(() => Buffer.from("unreadable"));
+    const origin = originIn(manifest?.toString() ?? "{}");
+    if (origin && ownerOf(origin.identity, present) !== "other") lonely.push(...companions(name, names));
+  }
+  return lonely;
 }

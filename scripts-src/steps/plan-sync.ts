@@ -38,12 +38,15 @@ export async function findForeign(
   { deletes, remote }: { deletes: readonly StoredFile[]; remote: readonly StoredFile[] },
 ): Promise<ReadonlyMap<string, string>> {
   const concerned = new Set(deletes.map(({ name }) => backupNameOf(name)));
-  const backups = findBackups(remote).filter(({ name }) => concerned.has(name));
   const reasons = new Map<string, string>();
-  for (const [database, some] of Map.groupBy(backups, ({ backup }) => backup.database)) {
+  for (const [database, all] of Map.groupBy(findBackups(remote), ({ backup }) => backup.database)) {
+    const some = all.filter(({ name }) => concerned.has(name));
+    if (some.length === 0) continue;
     const present = await identityWithoutServer(settings, local, database);
     const owned = await readOwners(place, some, present);
-    const mayBeOurs = unknownIsOurs(place, owned);
+    // one backup of another server protects those that do not say whose they are
+    const isDoubtful = owned.some(({ owner }) => owner === "unknown");
+    const mayBeOurs = unknownIsOurs(place, isDoubtful ? await readOwners(place, all, present) : owned);
     for (const { name, owner, identity, error } of owned) {
       if (error) reasons.set(name, "it is damaged, or its manifest cannot be read");
       else if (owner === "other" || (identity && !present)) reasons.set(name, "a backup of another server");

@@ -4,6 +4,7 @@ import { parseBackupName } from "../archive/name.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
+import { staleAge } from "../places/bucket.ts";
 import type { Job, Result } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { SyncPlan } from "../storage/plan.ts";
@@ -108,12 +109,10 @@ async function upload({ log }: Job, storage: Storage, plan: Plan): Promise<Local
   return sent;
 }
 
-const dayMs = 86_400_000;
-
 /** Aborts uploads of these databases that a killed run left unfinished: their parts are billed for ever. */
 async function sweepUploads(storage: Storage, sent: readonly LocalFile[]): Promise<void> {
   const ours = new Set(sent.map(({ named }) => named.database));
-  await storage.sweepStaleUploads(dayMs, (name) => ours.has(parseBackupName(name)?.database ?? ""));
+  await storage.sweepStaleUploads(staleAge, (name) => ours.has(parseBackupName(name)?.database ?? ""));
 }
 
 /** One listing compares the sizes of all that was sent; a server whose listings lag is asked for each. */

@@ -158,7 +158,7 @@ test("where the server does not say which it is, a backup is made all the same, 
 
 test("I2: retention in S3 deletes only this server's; what version 0.1 made as long as nobody else's lies there", async () => {
   await backUp(onA);
-  await backUp(onB);
+  const young = `prod/${await backUp(onB)}`;
   const mine = [400, 40].map((days) => plant(days, origin.A));
   const others = [401, 41].map((days) => plant(days, origin.B));
   const old = plant(402, undefined);
@@ -169,7 +169,11 @@ test("I2: retention in S3 deletes only this server's; what version 0.1 made as l
   expect(names()).not.toContain(mine[1]!);
   expect(names()).toEqual(expect.arrayContaining([...others, old]));
 
-  for (const key of others) for (const one of [key, `${key}.json`]) s3.objects(bucket).delete(one);
+  const remove = (key: string) => [key, `${key}.json`].forEach((one) => s3.objects(bucket).delete(one));
+  others.forEach(remove);
+  expectSuccess(await onA.run("backup", ["--upload"], { env }));
+  expect(names()).toEqual(expect.arrayContaining([young, old]));
+  remove(young);
   expectSuccess(await onA.run("backup", ["--upload"], { env }));
   expect(names()).not.toContain(old);
 });

@@ -1,18 +1,9 @@
 /** Retention as tables: which backups go, and what keeps the others. */
 import { describe, expect, test } from "bun:test";
-import { truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import * as fc from "fast-check";
-import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import { formatBackupName, parseBackupName } from "../../scripts-src/archive/name.ts";
 import { liesAhead } from "../../scripts-src/base/clock.ts";
-import type { Logger } from "../../scripts-src/base/log.ts";
-import { inFolder } from "../../scripts-src/places/folder.ts";
-import { listBackups } from "../../scripts-src/places/place.ts";
-import { prune } from "../../scripts-src/places/prune.ts";
 import { type Candidate, type Circumstances, planRetention, type Rule } from "../../scripts-src/places/retention.ts";
-import { manifestFacts } from "../support/expect/backups.ts";
-import { removeDir, tempDir } from "../support/machine/temp.ts";
 
 const now = new Date("2026-11-22T10:43:58Z");
 const dayMs = 86_400_000;
@@ -170,42 +161,6 @@ describe("by number, as restic counts", () => {
       "daily (d7=7)",
       "not older than 3 days (LOCAL_RETENTION_DAYS)",
     ]);
-  });
-});
-
-describe("a damaged backup in a folder neither stands for a good one nor is deleted", () => {
-  const cut = (folder: string, file: string) => truncateSync(join(folder, file), 2);
-  test.each<[string, string, (folder: string, name: string) => void]>([
-    ["its file was cut short", "it has 2 bytes, its manifest says 5", cut],
-    ["its manifest was cut short", "it is cut short, or no manifest", (folder, name) => cut(folder, `${name}.json`)],
-  ])("%s", async (_, why, harm) => {
-    const folder = tempDir("damaged");
-    // all of yesterday but one would go: the newest of the day, which is damaged, must not be that one
-    const names = [0, 1, 1.1, 1.2].map((age) => old(age).name);
-    for (const name of names) {
-      const { database, time } = parseBackupName(name)!;
-      const facts = { ...manifestFacts, database, startedAt: time.toISOString(), bytes: 5, sha256: "0".repeat(64) };
-      writeFileSync(join(folder, name), "12345");
-      writeFileSync(join(folder, `${name}.json`), formatManifest(facts));
-    }
-    harm(folder, names[1]!);
-    const warnings: string[] = [];
-    const log = { info() {}, warn() {}, error() {} } as unknown as Logger;
-    const rules: Rule[] = [{ kind: "daily", count: 2, setting: "LOCAL_KEEP_DAILY" }];
-    const wanted = {
-      database: "app",
-      rules,
-      present: undefined,
-      now,
-      log,
-      warn: (text: string) => warnings.push(text),
-    };
-    await prune(inFolder(folder), wanted);
-    expect((await listBackups(inFolder(folder))).map(({ name }) => name)).toEqual([names[2]!, names[1]!, names[0]!]);
-    expect(warnings).toEqual([
-      expect.stringMatching(new RegExp(`^retention keeps ${names[1]} in .*, and does not count it: .*${why}$`)),
-    ]);
-    removeDir(folder);
   });
 });
 

@@ -1,0 +1,126 @@
+/** Retention and sync on real places: what they find in manifests decides what is deleted. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Identity } from "../../scripts-src/archive/identity.ts";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
+import { formatBackupName, manifestName, parseBackupName } from "../../scripts-src/archive/name.ts";
+import type { Logger } from "../../scripts-src/base/log.ts";
+import { inBucket } from "../../scripts-src/places/bucket.ts";
+import { inFolder } from "../../scripts-src/places/folder.ts";
+import type { Place } from "../../scripts-src/places/place.ts";
+import { prune } from "../../scripts-src/places/prune.ts";
+import type { Rule } from "../../scripts-src/places/retention.ts";
+import { settingsFrom } from "../../scripts-src/settings/settings.ts";
+import { findForeign } from "../../scripts-src/steps/plan-sync.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
+import { removeDir, tempDir } from "../support/machine/temp.ts";
+import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { open } from "../support/servers/storage.ts";
+
+const now = new Date("2026-11-22T10:43:58Z");
+const nameOf = (days: number) => {
+  const time = new Date(now.getTime() - days * 86_400_000);
+  return formatBackupName({ database: "app", time, sequence: 1, compression: "gzip", encrypted: false });
+};
+const serverA: Identity = { system: "A", server: "a:5432", site: "a", siteIsSet: false };
+const serverB: Identity = { system: "B", server: "b:5432", site: "b", siteIsSet: false };
+
+/** The manifest of a backup of five bytes. */
+function manifestOf(name: string, identity?: Identity): string {
+  const { database, time } = parseBackupName(name)!;
+  const facts = { ...manifestFacts, database, startedAt: time.toISOString(), bytes: 5, sha256: "0".repeat(64) };
+  return formatManifest({ ...facts, ...(identity && { identity }) });
+}
+
+const log = { info() {}, warn() {}, error() {} } as unknown as Logger;
+const daily: Rule[] = [{ kind: "daily", count: 2, setting: "LOCAL_KEEP_DAILY" }];
+const aWeek: Rule[] = [{ kind: "days", count: 7, setting: "BACKUP_RETENTION_DAYS" }];
+
+/** What is left, and what was warned of. */
+async function pruned(place: Place, rules: readonly Rule[], present?: Identity) {
+  const warnings: string[] = [];
+  await prune(place, { database: "app", rules, present, now, log, warn: (text) => warnings.push(text) });
+  return { left: (await place.list()).map(({ name }) => name).toSorted(), warnings };
+}
+
+describe("a damaged backup in a folder neither stands for a good one nor is deleted", () => {
+  const cut = (folder: string, file: string) => truncateSync(join(folder, file), 2);
+  test.each<[string, string, (folder: string, name: string) => void]>([
+    ["its file was cut short", "it has 2 bytes, its manifest says 5", cut],
+    ["its manifest was cut short", "it is cut short, or no manifest", (folder, name) => cut(folder, `${name}.json`)],
+  ])("%s", async (_, why, harm) => {
+    const folder = tempDir("damaged");
+    // all of yesterday but one would go: the newest of the day, which is damaged, must not be that one
+    const names = [0, 1, 1.1, 1.2].map(nameOf);
+    for (const name of names) {
+      writeFileSync(join(folder, name), "12345");
+      writeFileSync(join(folder, manifestName(name)), manifestOf(name));
+    }
+    harm(folder, names[1]!);
+    const { left, warnings } = await pruned(inFolder(folder), daily);
+    expect(left).toEqual(
+      names
+        .slice(0, 3)
+        .flatMap((name) => [name, manifestName(name)])
+        .toSorted(),
+    );
+    expect(warnings).toEqual([
+      expect.stringMatching(new RegExp(`^retention keeps ${names[1]} in .*, and does not count it: .*${why}$`)),
+    ]);
+    removeDir(folder);
+  });
+});
+
+describe("in a bucket", () => {
+  let s3: S3Server;
+  beforeAll(() => {
+    s3 = startS3Server();
+  });
+  afterAll(() => s3.stop());
+
+  /** A bucket with these backups; without an identity they are of version 0.1. */
+  async function bucketWith(backups: readonly [days: number, identity?: Identity][]): Promise<Place> {
+    const { storage } = await open(s3, await s3.newBucket());
+    for (const [days, identity] of backups) {
+      await storage.put(nameOf(days), Buffer.from("12345"));
+      await storage.put(manifestName(nameOf(days)), Buffer.from(manifestOf(nameOf(days), identity)));
+    }
+    return inBucket(storage);
+  }
+
+  test("I2: a backup that does not say whose it is stays as long as another server's lies there, however young", async () => {
+    const place = await bucketWith([[0, serverA], [1, serverB], [30]]);
+    expect((await pruned(place, aWeek, serverA)).left).toContain(nameOf(30));
+    const own = await bucketWith([[0, serverA], [1, serverA], [30]]);
+    expect((await pruned(own, aWeek, serverA)).left).not.toContain(nameOf(30));
+  });
+
+  test.each<[string, Identity | undefined, boolean]>([
+    ["of this server", serverA, true],
+    ["of another server", serverB, false],
+    ["of version 0.1", undefined, true],
+  ])("an old manifest %s whose backup is gone is swept: %p", async (_, identity, swept) => {
+    const place = await bucketWith([
+      [0, serverA],
+      [30, identity],
+    ]);
+    await place.remove(nameOf(30));
+    expect((await pruned(place, aWeek, serverA)).left.includes(manifestName(nameOf(30)))).toBe(!swept);
+  });
+
+  test.each<[string, Identity, boolean]>([
+    ["another server's lies there too", serverB, true],
+    ["all others are ours", serverA, false],
+  ])("I2: sync deletes no backup that does not say whose it is when %s", async (_, newest, stays) => {
+    const folder = tempDir("sync");
+    writeFileSync(join(folder, nameOf(1)), "12345");
+    writeFileSync(join(folder, manifestName(nameOf(1))), manifestOf(nameOf(1), serverA));
+    const place = await bucketWith([[0, newest], [1, serverA], [30]]);
+    const remote = await place.list();
+    const deletes = remote.filter(({ name }) => name.startsWith(nameOf(30)));
+    const foreign = await findForeign(settingsFrom({}), inFolder(folder), place, { deletes, remote });
+    expect(foreign.has(nameOf(30))).toBe(stays);
+    removeDir(folder);
+  });
+});
