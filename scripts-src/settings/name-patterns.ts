@@ -31,8 +31,9 @@ function parseOne(part: string): NamePattern[] {
   return [{ leavesOut: not === "!", name, matches: new RegExp(`^${source.join("")}$`, "su") }];
 }
 
-/** Databases that restores and proofs of ours make beside another: `app_before_2026-01-31_03-00-00`. */
-const isOurs = (name: string) => /_(?:before|restor(?:ing|ed)|verify)_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$/.test(name);
+/** Databases that restores and proofs of ours make beside another: `app_before_2026-01-31_03-00-00`; MySQL, MariaDB: `…_2026_01_31_03_00_00`. */
+const isOurs = (name: string) =>
+  /_(?:before|restor(?:ing|ed)|verify)_\d{4}([-_])\d\d\1\d\d_\d\d\1\d\d\1\d\d$/.test(name);
 
 export interface ChosenName {
   name: string;

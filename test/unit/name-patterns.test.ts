@@ -20,7 +20,13 @@ const server = [
   " x ",
   "a\\b",
 ];
-const kept = ["app_before_2026-01-31_03-00-00", "app_restoring_2026-01-31_03-00-00", "app_verify_2026-01-31_03-00-00"];
+const kept = [
+  "app_before_2026-01-31_03-00-00",
+  "app_restoring_2026-01-31_03-00-00",
+  "app_verify_2026-01-31_03-00-00",
+  "app_before_2026_01_31_03_00_00",
+  "app_verify_2026_01_31_03_00_00",
+];
 
 test.each([
   ["*", server],

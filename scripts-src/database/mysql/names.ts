@@ -12,7 +12,7 @@ const longestName = 64;
 
 export type Purpose = "restoring" | "before" | "verify";
 
-const stampLength = "2026-01-31_03-00-00".length;
+const stampLength = "2026_01_31_03_00_00".length;
 /** What the names of such databases begin with; a long name is cut. In lower case: some servers keep names so. */
 const beginning = (database: string, what: Purpose): string => {
   const middle = `_${what}_`;
@@ -22,12 +22,15 @@ const beginning = (database: string, what: Purpose): string => {
     .concat(middle);
 };
 
-/** `app_before_2026-01-31_03-00-00` */
+/**
+ * `app_before_2026_01_31_03_00_00`. No `-`: a server writes it as `@002d` into the name of the folder, and MySQL 9.7 that was killed in
+ * a RENAME TABLE then needs a second restart to find its tables.
+ */
 export const besideName = (database: string, what: Purpose, time: Date): string =>
-  beginning(database, what) + stampOf(time);
+  beginning(database, what) + stampOf(time).replaceAll("-", "_");
 
-/** Whether it may be called so because it belongs to `database`. */
+/** Whether it may be called so because it belongs to `database`; the first restores of this kind wrote the time with `-`. */
 export function isBeside(name: string, database: string, what: Purpose): boolean {
   const start = beginning(database, what);
-  return name.startsWith(start) && /^\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$/.test(name.slice(start.length));
+  return name.startsWith(start) && /^\d{4}([-_])\d\d\1\d\d_\d\d\1\d\d\1\d\d$/.test(name.slice(start.length));
 }
