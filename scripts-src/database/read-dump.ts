@@ -6,3 +6,52 @@ export async function readDump<C extends Contents>(reader: DumpReader<C>, sql: A
   for await (const chunk of sql) reader.add(chunk);
   return reader.end();
 }
+
+interface Scanner<Piece> {
+  add(chunk: Uint8Array): void;
+  /** What is complete; with `last`, everything. */
+  pieces(last: boolean): Iterable<Piece>;
+}
+
+/** The pieces of `source` in order. Throws what either of them throws. */
+export async function* piecesOf<Piece>(
+  scanner: Scanner<Piece>,
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Piece> {
+  for await (const chunk of source) {
+    scanner.add(chunk);
+    yield* scanner.pieces(false);
+  }
+  yield* scanner.pieces(true);
+}
+
+/** What of a dump tells by which program it was made, and of what server. */
+export const headLength = 4096;
+
+/**
+ * Passes a dump on to `read` once `begin` has seen its head, which throws where it is no dump of its engine: nothing else is read as one.
+ * `last` comes with the last call of `read`.
+ */
+export function afterHead(begin: (head: Buffer) => void, read: (chunk: Uint8Array, last: boolean) => void) {
+  let head: Buffer = Buffer.alloc(0);
+  return {
+    add(chunk: Uint8Array): void {
+      if (head.length >= headLength) return read(chunk, false);
+      head = Buffer.concat([head, chunk]);
+      if (head.length < headLength) return;
+      begin(head);
+      read(head, false);
+    },
+    end(): void {
+      if (head.length >= headLength) return read(Buffer.alloc(0), true);
+      begin(head);
+      read(head, true);
+    },
+  };
+}
+
+const tailLength = 512;
+
+/** The last bytes of a dump, where its program says that it came to its end: those before `chunk`, and `chunk`. */
+export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
+  Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);

@@ -252,15 +252,11 @@ describe("what a load leaves out or changes", () => {
 describe("a dump and its target", () => {
   const state: ServerState = {
     user: "app@%",
-    tables: ["t", "log", "seq"],
-    sequences: ["seq"],
-    views: ["v", "old`view"],
     programs: ["PROCEDURE p", "EVENT e", "PACKAGE x", "PACKAGE BODY x"],
     collations: new Set(["utf8mb4_general_ci", "uca1400_ai_ci"]),
     engines: new Set(["innodb", "myisam"]),
     accounts: new Set(["app@%", "root@localhost"]),
     variables: new Map([["read_only", "OFF"]]),
-    sessions: 0,
   };
   const contact = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
     ({

@@ -2,10 +2,11 @@
 import { Failure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText } from "../../base/text.ts";
+import { endOf } from "../read-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, query, startClient } from "./connection.ts";
 import { dumpWords } from "./dump-options.ts";
-import { endOf, isComplete } from "./examine.ts";
+import { isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
 import type { Contact } from "./probe.ts";
 import { watchLocks } from "./waiting.ts";

@@ -2,35 +2,29 @@
 import { Failure } from "../../base/errors.ts";
 import { refuseForeign } from "../../base/foreign-files.ts";
 import type { DumpReader } from "../database.ts";
+import { afterHead, endOf, headLength } from "../read-dump.ts";
 import { type DumpContents, emptyContents, readComment, readStatement } from "./contents.ts";
 import { Scanner } from "./statements.ts";
 
 /** The programs' last words. */
 const completion = /\n-- Dump completed(?: on [\d -]+[\d:]+)?\r?\n\s*$/;
-const tailLength = 200;
-const headLength = 4096;
-
-/** The last bytes of a stream, after one more chunk. */
-export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
-  Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);
 
 /** Whether the end of a dump's text proves that the dump program came to its end. */
 export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
 
 /** Reads one dump of mysqldump or mariadb-dump. */
 export function dumpReader(): DumpReader<DumpContents> {
-  let head: Buffer = Buffer.alloc(0);
   let tail: Buffer = Buffer.alloc(0);
   let bytes = 0;
   /** Bytes of the INSERT so far. */
   let insert = 0;
   const scanner = new Scanner();
   const contents: DumpContents = { ...emptyContents(), family: "mysql" };
-  const begin = (text: Buffer) => {
-    checkHead(text);
-    Object.assign(contents, readHead(text.toString("utf8", 0, headLength)));
+  const begin = (head: Buffer) => {
+    checkHead(head);
+    Object.assign(contents, readHead(head.toString("utf8", 0, headLength)));
   };
-  const read = (chunk: Uint8Array, last = false) => {
+  const read = (chunk: Uint8Array, last: boolean) => {
     scanner.add(chunk);
     for (const piece of scanner.pieces(last)) {
       if (piece.kind === "statement") readStatement(contents, piece);
@@ -39,20 +33,15 @@ export function dumpReader(): DumpReader<DumpContents> {
       contents.longest = Math.max(contents.longest, piece.kind === "rows" ? insert : piece.bytes.length);
     }
   };
+  const text = afterHead(begin, read);
   return {
     add(chunk) {
       tail = endOf(tail, chunk);
       bytes += chunk.length;
-      if (head.length >= headLength) return read(chunk);
-      // by its head it is seen what the file is: only a dump of ours is read as one
-      head = Buffer.concat([head, chunk]);
-      if (head.length < headLength) return;
-      begin(head);
-      read(head);
+      text.add(chunk);
     },
     end() {
-      if (head.length < headLength) begin(head);
-      read(head.length < headLength ? head : Buffer.alloc(0), true);
+      text.end();
       if (!isComplete(tail)) {
         throw new Failure("the dump is incomplete: it does not end in the last line of mysqldump or mariadb-dump", {
           hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],

@@ -6,11 +6,7 @@ import type { Contact } from "./probe.ts";
 export interface ServerState {
   /** As the server sees the login: "app@%". */
   user: string;
-  /** Sequences among them. */
-  tables: string[];
-  sequences: string[];
-  views: string[];
-  /** "PROCEDURE work", "EVENT cleanup", … */
+  /** What the database holds: "PROCEDURE work", "EVENT cleanup", … */
   programs: string[];
   collations: ReadonlySet<string>;
   engines: ReadonlySet<string>;
@@ -18,15 +14,11 @@ export interface ServerState {
   accounts: ReadonlySet<string> | undefined;
   /** Global variables that can stand in the way: names and values. */
   variables: ReadonlyMap<string, string>;
-  /** Other sessions in the database, as far as the user sees them. */
-  sessions: number;
 }
 
 const question = (schema: string) => `
   SET SESSION sql_mode = '';
-  SELECT 'facts', current_user(),
-    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id());
-  SELECT table_type, table_name FROM information_schema.tables WHERE table_schema = ${schema} ORDER BY table_name;
+  SELECT 'user', current_user();
   SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
   SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = ${schema};
   SELECT 'collation', lower(collation_name) FROM information_schema.collations;
@@ -37,20 +29,14 @@ const question = (schema: string) => `
 /** Asks the server. Throws `Failure`. */
 export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<ServerState> {
   const rows = await query(inDatabase(connection, everywhere), client, question(quoteText(connection.target.database)));
-  const tagged = (...tags: string[]) => rows.filter(([tag = ""]) => tags.includes(tag)).map(([, value = ""]) => value);
-  const [, user = "", sessions] = rows.find(([tag]) => tag === "facts") ?? [];
-  const sequences = tagged("SEQUENCE");
+  const tagged = (tag: string) => rows.filter(([one]) => one === tag).map(([, value = ""]) => value);
   return {
-    user,
-    tables: [...tagged("BASE TABLE", "SYSTEM VERSIONED"), ...sequences],
-    sequences,
-    views: tagged("VIEW"),
+    user: tagged("user")[0] ?? "",
     programs: tagged("program"),
     collations: new Set(tagged("collation")),
     engines: new Set(tagged("engine")),
     accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection, client) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
-    sessions: Number(sessions),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { Failure } from "../../base/errors.ts";
 import { judge, namesDatabase } from "./allowed.ts";
+import { piecesOf } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
 import { divertedTable, everyTable } from "./diverted.ts";
 import { insertHead, Rows } from "./rows.ts";
@@ -40,14 +41,8 @@ const sandbox = /^\/\*M?!999999\\- enable the sandbox mode \*\//;
 const delimiters = /^(?:;;?|\/\/|\$\$|\|\|?)$/;
 
 /** Yields the pieces of `source` in order; their bytes, with the delimiters, are `source` again. Throws `Failure`. */
-export async function* splitStatements(source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
-  const scanner = new Scanner();
-  for await (const chunk of source) {
-    scanner.add(chunk);
-    yield* scanner.pieces(false);
-  }
-  yield* scanner.pieces(true);
-}
+export const splitStatements = (source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> =>
+  piecesOf(new Scanner(), source);
 
 export class Scanner {
   private text: Buffer = Buffer.alloc(0);

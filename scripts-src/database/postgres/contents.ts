@@ -2,6 +2,7 @@
 import { Failure } from "../../base/errors.ts";
 import { refuseForeign } from "../../base/foreign-files.ts";
 import type { Contents } from "../database.ts";
+import { headLength } from "../read-dump.ts";
 import type { Piece } from "./statements.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
@@ -19,15 +20,6 @@ export interface DumpContents extends Contents {
 
 /** pg_dump's last words; `\unrestrict TOKEN` follows since the minor releases of August 2025. */
 const completion = /\n--\r?\n-- PostgreSQL database dump complete\r?\n--\r?\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/;
-
-/** Enough of the end of a dump to hold pg_dump's last words. */
-const tailLength = 512;
-
-/** The last bytes of a text that grows by `chunk`. */
-export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
-  chunk.length >= tailLength
-    ? Buffer.from(chunk.subarray(chunk.length - tailLength))
-    : Buffer.concat([tail, chunk]).subarray(-tailLength);
 
 /** Whether the end of a dump's text proves that pg_dump came to its end. */
 export const isComplete = (tail: Buffer): boolean => completion.test(tail.toString("latin1"));
@@ -49,7 +41,7 @@ const foreign: readonly (readonly [RegExp, string, string])[] = [
 /** Throws `Failure` unless the text begins as a plain pg_dump does. */
 export function checkHead(head: Buffer): void {
   refuseForeign(head, "the file", { unpacked: true });
-  const text = head.toString("latin1", 0, 4096);
+  const text = head.toString("latin1", 0, headLength);
   for (const [pattern, what, hint] of foreign) {
     if (pattern.test(text)) throw new Failure(`the file ${what}`, { hints: [hint] });
   }

@@ -2,11 +2,12 @@
 import parseWords from "string-argv";
 import { Failure, usageFailure } from "../../base/errors.ts";
 import { quote, start } from "../../base/process.ts";
+import { endOf } from "../read-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
-import { endOf, isComplete } from "./contents.ts";
+import { isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
 import { query } from "./query.ts";

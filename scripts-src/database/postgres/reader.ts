@@ -1,50 +1,40 @@
 /** Reads a dump from its first line to its last. */
 import { Failure } from "../../base/errors.ts";
 import type { DumpReader } from "../database.ts";
-import { checkHead, type DumpContents, emptyContents, endOf, isComplete, readPiece } from "./contents.ts";
+import { afterHead, endOf, headLength } from "../read-dump.ts";
+import { checkHead, type DumpContents, emptyContents, isComplete, readPiece } from "./contents.ts";
 import { statementCheck } from "./kinds.ts";
 import { Scanner } from "./statements.ts";
-
-const headLength = 4096;
 
 /** Reads one plain dump of pg_dump. */
 export function dumpReader(): DumpReader<DumpContents> {
   const contents = emptyContents();
   const scanner = new Scanner();
-  let head: Buffer = Buffer.alloc(0);
   let tail: Buffer = Buffer.alloc(0);
   const check = statementCheck();
-  const read = (last: boolean) => {
+  const begin = (head: Buffer) => {
+    checkHead(head);
+    contents.serverVersion = /^-- Dumped from database version (\S+)/m.exec(
+      head.toString("latin1", 0, headLength),
+    )?.[1];
+  };
+  const read = (chunk: Uint8Array, last: boolean) => {
+    scanner.add(chunk);
     for (const piece of scanner.pieces(last)) {
       check(piece);
       readPiece(contents, piece);
     }
   };
-  const scan = (chunk: Uint8Array) => {
-    scanner.add(chunk);
-    read(false);
-  };
+  const text = afterHead(begin, read);
   return {
     add(chunk) {
       tail = endOf(tail, chunk);
       contents.bytes += chunk.length;
-      if (head.length >= headLength) return scan(chunk);
-      // only what begins as a dump of pg_dump is read as one
-      head = Buffer.concat([head, chunk]);
-      if (head.length < headLength) return;
-      checkHead(head);
-      scan(head);
+      text.add(chunk);
     },
     end() {
-      if (head.length < headLength) {
-        checkHead(head);
-        scan(head);
-      }
-      read(true);
+      text.end();
       if (!isComplete(tail)) throw incomplete();
-      contents.serverVersion = /^-- Dumped from database version (\S+)/m.exec(
-        head.toString("latin1", 0, headLength),
-      )?.[1];
       contents.roles.delete("PUBLIC");
       contents.rows = scanner.rows.counts;
       return contents;

@@ -5,6 +5,7 @@
  * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { Failure } from "../../base/errors.ts";
+import { piecesOf } from "../read-dump.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
 
 export type Piece =
@@ -53,14 +54,8 @@ type Mode =
   | { in: "block comment"; depth: number };
 
 /** Yields the pieces of `source` in order; their bytes joined are `source`. Throws `Failure` on an unfinished one. */
-export async function* splitStatements(source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
-  const scanner = new Scanner();
-  for await (const chunk of source) {
-    scanner.add(chunk);
-    yield* scanner.pieces(false);
-  }
-  yield* scanner.pieces(true);
-}
+export const splitStatements = (source: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> =>
+  piecesOf(new Scanner(), source);
 
 export class Scanner {
   private text: Buffer = Buffer.alloc(0);
