@@ -1,7 +1,7 @@
 /** Decompression by what the bytes say, not the name; everything that is not whole is an error. */
 import { ReadableStream } from "node:stream/web";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
-import { foreignBytes, refuseForeign } from "../base/foreign-files.ts";
+import { foreignBytes, refuseForeign, refusePlain } from "../base/foreign-files.ts";
 import { damaged } from "./damaged.ts";
 import { headFirst } from "./blocks.ts";
 import type { Compression } from "./name.ts";
@@ -58,9 +58,9 @@ function compressionOf(head: Uint8Array, name: string): Compression {
   const start = Buffer.from(head).toString("hex");
   const [, kind] = magics.find(([magic]) => magic.test(start)) ?? [];
   if (kind) return kind;
-  if (/\.(gz|zst)(\.age)?$/.test(name))
-    throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
-  return "none";
+  if (!/\.(gz|zst)(\.age)?$/.test(name)) return "none";
+  refusePlain(head, name);
+  throw damaged(name, head.length === 0 ? "it is empty" : "it is neither gzip nor zstd");
 }
 
 function explain(error: unknown): string {

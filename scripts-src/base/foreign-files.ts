@@ -20,7 +20,17 @@ const foreign: readonly (readonly [start: RegExp, what: string, hint: string])[]
   [/^toc\.dat[^]{250}ustar/, "a dump in pg_dump's tar format", pgRestore],
   [/^[^]{257}ustar/, "a tar file", "unpack it with tar -xf FILE, and restore the dump that is in it"],
   [/^(\xff\xfe|\xfe\xff)/, "text in UTF-16, as PowerShell writes it", unpack("iconv -f UTF-16 -t UTF-8")],
+  [/^(?:\0[^\0]){8}/, "text in UTF-16", unpack("iconv -f UTF-16BE -t UTF-8")],
+  [/^(?:[^\0]\0){8}/, "text in UTF-16", unpack("iconv -f UTF-16LE -t UTF-8")],
   [/^\xef\xbb\xbf/, "text with a byte order mark, as Windows editors write it", unpack("tail -c +4")],
+  [/^(?:\x8c\r\p{Cc}|-----BEGIN PGP MESSAGE)/u, "encrypted with GnuPG", unpack("gpg -d")],
+  [/^Salted__/, "encrypted with OpenSSL", "decrypt it first, as the one who encrypted it knows: openssl enc -d …"],
+  [/^SQLite format 3/, "an SQLite database", "choose a backup of this database"],
+  [
+    /^\s*(?:<!doctype html|<html|<\?xml[^]{0,60}<Error>)/i,
+    "a web page or a server's error message, saved instead of the file",
+    "read it (head FILE), and fetch the backup again",
+  ],
   [
     /^(mysqldump|mariadb-dump|pg_dump|Warning): /i,
     "a dump after a line that the dump program wrote to its error output",
@@ -28,6 +38,7 @@ const foreign: readonly (readonly [start: RegExp, what: string, hint: string])[]
   ],
 ];
 const compressed: typeof foreign = [
+  [/^$/, "empty", "choose another backup"],
   [/^\p{Cc}\x8b/u, "compressed twice, with gzip inside", unpackOnce("dump.sql.gz")],
   [/^\x28\xb5\x2f\xfd/, "compressed twice, with zstd inside", unpackOnce("dump.sql.zst")],
 ];
@@ -40,6 +51,22 @@ export function refuseForeign(head: Uint8Array, name: string, { unpacked = false
   if (!found) return;
   const [, what, hint] = found;
   throw new Failure(`${name} is ${what}, which is not a backup this program can read`, { hints: [hint] });
+}
+
+/** Throws `Failure` when a file with the name of a compressed one begins with text. */
+export function refusePlain(head: Uint8Array, name: string): void {
+  if (
+    head.length === 0 ||
+    !/^[^\p{Cc}]*$/u.test(
+      Buffer.from(head)
+        .toString()
+        .replaceAll(/[\t\r\n]/g, ""),
+    )
+  )
+    return;
+  throw new Failure(`${name} is plain text, although its name says that it is compressed`, {
+    hints: ["rename it: mv FILE dump.sql"],
+  });
 }
 
 /** Throws `Failure` when a folder is what `pg_dump --format=directory` writes. */

@@ -132,6 +132,20 @@ test.each<[string, (sql: string, dir: string) => Uint8Array | string, RegExp]>([
   ["a byte order mark", (text) => `\uFEFF${text}`, /byte order mark.*hint: .*tail -c \+4 FILE/s],
   ["a warning at the top", (text) => `pg_dump: warning: circular\n${text}`, /error output.*hint: .*sed 1d FILE/s],
   ["Windows' line ends", (text) => text.replaceAll("\n", "\r\n"), /newline style.*hint: .*sed 's\/\\r\$\/\/' FILE/s],
+  ["UTF-16 without a mark", (text) => Buffer.from(text, "utf16le"), /UTF-16.*hint: .*iconv -f UTF-16LE -t UTF-8 FILE/s],
+  ["an empty file", () => "", /the file is empty/],
+  [
+    "a page that says 404",
+    () => "<!DOCTYPE html><html>Not found</html>",
+    /a web page.*hint: .*fetch the backup again/s,
+  ],
+  [
+    "an error of S3",
+    () => '<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>',
+    /a server's error message/,
+  ],
+  ["an output of OpenSSL", () => "Salted__12345678abcdefgh", /encrypted with OpenSSL/],
+  ["one transaction", (text) => `BEGIN;\n${text}COMMIT;\n`, /SET statement_timeout.*after a BEGIN/],
   ["UTF-16, packed", (text) => Bun.gzipSync(Buffer.from(`\uFEFF${text}`, "utf16le")), /is text in UTF-16/],
 ])("F: a dump as %s is named with the command that helps, before anything is touched", (name, make, cause) =>
   expectFailedRestore(
@@ -139,6 +153,9 @@ test.each<[string, (sql: string, dir: string) => Uint8Array | string, RegExp]>([
     cause,
   ),
 );
+
+test("F: plain SQL named as if it were compressed", () =>
+  expectFailedRestore([plant(sql, "plain.sql.gz")], /plain\.sql\.gz is plain text.*hint: .*mv FILE dump\.sql/s));
 
 function tarOf(text: string, dir: string): Uint8Array {
   writeFileSync(join(dir, "app.sql"), text);

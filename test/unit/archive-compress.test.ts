@@ -173,7 +173,7 @@ describe.each(packs)("decompress %s", (compression) => {
     ["changed at the start of its second part", Buffer.concat([one, changed(big, 0)]), "do not belong"],
     ["followed by garbage", Buffer.concat([one, Buffer.from("garbage, 20 bytes ..")]), "do not belong"],
     ["empty", Buffer.alloc(0), "it is empty"],
-    ["plain text", Buffer.from("SELECT 1;\n"), "neither gzip nor zstd"],
+    ["neither packed nor text", Buffer.from("\u0001\u0002 bytes"), "neither gzip nor zstd"],
   ])("a file that is %s is refused", async (_, data, message) => {
     for (const bytes of [one.length, 65_536]) {
       const reading = unpacked(data, compression, bytes);
@@ -181,6 +181,13 @@ describe.each(packs)("decompress %s", (compression) => {
       await expect(reading).rejects.toThrow(`${nameOf(compression)} is damaged`);
       await reading.catch(() => {});
     }
+  });
+
+  test("F: plain SQL with the name of a compressed file is called that, with the command that helps", async () => {
+    const reading = unpacked(Buffer.from("-- PostgreSQL database dump — é\n".repeat(40)), compression, 100);
+    await expect(reading).rejects.toThrow(
+      `${nameOf(compression)} is plain text, although its name says that it is compressed`,
+    );
   });
 
   test("a file of two parts, cut at any byte or with any bit changed, is refused or gives the same content", async () => {

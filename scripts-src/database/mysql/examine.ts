@@ -65,7 +65,6 @@ function readHead(head: string): Pick<DumpContents, "family" | "database" | "ser
 const foreign: readonly (readonly [RegExp, string])[] = [
   [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB"],
   [/^<\?xml/, "is a dump in XML"],
-  [/^SQLite format 3/, "is an SQLite database"],
 ];
 
 function checkHead(head: Buffer): void {

@@ -56,16 +56,18 @@ export function statementCheck(): (piece: Piece) => void {
     if (piece.kind !== "statement") return;
     const { text } = piece;
     if (text === (inTransaction ? "COMMIT;" : "BEGIN;")) inTransaction = !inTransaction;
-    else if (!isWritten(text) || (inTransaction && !/^(SELECT pg_catalog\.lo|ALTER LARGE)/.test(text))) refuse(text);
+    else if (!isWritten(text)) refuse(text);
+    else if (inTransaction && !/^(SELECT pg_catalog\.lo|ALTER LARGE)/.test(text))
+      refuse(text, "after a BEGIN, where pg_dump writes large objects alone");
   };
 }
 
 const isWritten = (text: string): boolean =>
   written.some((pattern) => pattern.test(text)) || copyTable(text) !== undefined;
 
-function refuse(text: string): never {
+function refuse(text: string, reason = "which pg_dump does not write"): never {
   const start = text.slice(0, 60).replaceAll(/\s+/g, " ");
-  const why = reasons.find(([pattern]) => pattern.test(text))?.[1] ?? "which pg_dump does not write";
+  const why = reasons.find(([pattern]) => pattern.test(text))?.[1] ?? reason;
   throw new Failure(`the dump holds the statement ${start}${text.length > 60 ? " …" : ""}, ${why}`, {
     hints: ["a restore loads what pg_dump writes: look at the file; to load other SQL by hand: psql -f FILE"],
   });
