@@ -89,3 +89,30 @@ test("a property that the new server refuses costs a warning, not the restore; a
   expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'evil'")).toBe("0");
   expect(await properties(fresh, "odd")).toContain("'; CREATE ROLE evil; --\\");
 });
+
+test("R15: a restore beside gives the new database all that the present one has, its tablespace and locale provider too", async () => {
+  await fresh.sql("postgres", "ALTER SYSTEM SET allow_in_place_tablespaces = on");
+  await fresh.sql("postgres", "SELECT pg_reload_conf()");
+  await fresh.sql("postgres", "CREATE TABLESPACE \"Fast\" LOCATION ''");
+  await fresh.createDatabase(
+    "wide",
+    `CREATE TABLE t AS SELECT 1 AS id; ALTER DATABASE wide OWNER TO app; ALTER DATABASE wide SET my.setting TO 'ü';
+     ALTER ROLE reader IN DATABASE wide SET work_mem = '5MB'; REVOKE ALL ON DATABASE wide FROM PUBLIC;
+     GRANT CONNECT ON DATABASE wide TO reader WITH GRANT OPTION; COMMENT ON DATABASE wide IS 'ours'`,
+    `ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' ICU_RULES '&a < g' LC_COLLATE 'C' LC_CTYPE 'C' TABLESPACE "Fast" TEMPLATE template0`,
+  );
+  const all = async () =>
+    `${await properties(fresh, "wide")} ${await fresh.sql(
+      "wide",
+      `SELECT datlocprovider, datlocale, daticurules, (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace)
+       FROM pg_database WHERE datname = 'wide'`,
+    )}`;
+  const before = await all();
+  expect(before).toContain("i|de-DE|&a < g|Fast");
+  scripts.configure({ ...fresh.settings("wide"), DB_CLIENT_DIR: fresh.clientDir });
+  expectSuccess(await scripts.run("backup"));
+  const restored = await scripts.run("restore", ["--yes"]);
+  expectSuccess(restored);
+  expect(restored.stderr).toContain("wide_before_");
+  expect(await all()).toBe(before);
+});
