@@ -45,23 +45,13 @@ export function readSettings(from: { home: string; envFile?: string; environment
   warnings.push(...ignored);
   const broken = new Set(refused.filter(isKnown).map(settingOf));
   const given = new Map<SettingName, Given>();
-  const reading = {
-    file,
-    fileExists,
-    problems,
-    warnings,
-    notes: [],
-    broken,
-    home: from.home,
-    environment,
-    inFile,
-    given,
-  };
+  const result = { problems, warnings, notes: [], file, fileExists, broken };
+  const reading = { ...result, home: from.home, environment, inFile, given };
   for (const name of settingNames) choose(name, reading);
   checkNames(reading);
   const settings = checkValues(reading);
   problems.push(...contradictions(settings, given, broken));
-  return { settings, problems, warnings, notes: reading.notes, file, fileExists, broken };
+  return { ...result, settings };
 }
 
 /** Takes a setting from where it counts: from the environment, by its name or NAME_FILE, else from the file. */
