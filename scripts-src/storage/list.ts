@@ -40,8 +40,7 @@ async function* listPages(
     const { page, entries } = await listPage(bucket, start, token);
     const objects = entries.map((entry) => {
       const key = decodeKey(field(entry, "Key"), page.EncodingType);
-      const [bytes, modified] = [Number(field(entry, "Size")), new Date(field(entry, "LastModified"))];
-      return { name: key.slice(bucket.prefix.length), bytes, modified };
+      return { name: key.slice(bucket.prefix.length), bytes: Number(field(entry, "Size")) };
     });
     const folders = (page.CommonPrefixes ?? []).map(({ Prefix = "" }) => decodeKey(Prefix, page.EncodingType));
     yield { objects, folders };

@@ -6,8 +6,6 @@ export interface RemoteObject {
   /** Name relative to S3_PATH. */
   name: string;
   bytes: number;
-  /** When it was stored, by the server's clock. */
-  modified: Date;
 }
 
 export interface UploadOptions {
@@ -49,8 +47,8 @@ export interface Storage {
   explore(pages: number): AsyncIterable<{ folder: string; names: string[] }>;
   /** How far (ms) this machine's clock is ahead of the server's, by its last answer; 0 while they differ by a few minutes or nothing was asked. */
   clockAhead(): number;
-  /** Size and time of one object; undefined when there is none. */
-  head(name: string): Promise<{ bytes: number; modified: Date } | undefined>;
+  /** Size of one object; undefined when there is none. */
+  head(name: string): Promise<{ bytes: number } | undefined>;
   /** Stores a small object in one request. */
   put(name: string, body: Uint8Array, options?: Pick<UploadOptions, "ifAbsent">): Promise<void>;
   upload(name: string, options?: UploadOptions): UploadSink;

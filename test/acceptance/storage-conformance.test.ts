@@ -97,11 +97,8 @@ describe.each(Object.entries(members))("storage on %s", (_, start) => {
 
   test("keeps what it is told: put, head, get, replace", async () => {
     const { storage } = await opened();
-    const before = Date.now();
     await storage.put("a.json", Buffer.from("one"));
-    const found = await storage.head("a.json");
-    expect(found?.bytes).toBe(3);
-    expect(Math.abs(Number(found?.modified) - before)).toBeLessThan(300_000);
+    expect((await storage.head("a.json"))?.bytes).toBe(3);
     await storage.put("a.json", Buffer.from("other"));
     expect((await fetchAll(storage, "a.json")).toString()).toBe("other");
     expect((await fetchAll(storage, "a.json", 3)).toString()).toBe("er");
