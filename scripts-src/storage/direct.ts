@@ -76,7 +76,9 @@ export function sendBytesDirectly(client: S3Client): void {
     const request = await config.protocol.serializeRequest(operation, args.input, all);
     Object.assign(request.headers, bodyHeaders(Body), { host: endpoint.url.host });
     const signed = await signer.sign(request, { signingDate: new Date(Date.now() + config.systemClockOffset) });
-    const { response } = await fetchHandler.handle(signed, abortSignal && { abortSignal });
+    const { response } = await fetchHandler.handle(signed as Parameters<typeof fetchHandler.handle>[0], {
+      abortSignal,
+    });
     // as the SDK does: the next request is signed by the server's clock
     const time = Date.parse(response.headers.date ?? "");
     if (!Number.isNaN(time) && response.headers.age === undefined) config.systemClockOffset = time - Date.now();

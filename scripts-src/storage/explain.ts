@@ -51,12 +51,15 @@ const tlsProblem = /CERT|SIGNATURE|EPROTO|_TLS_|SSL/;
 export function isTransient(error: unknown): boolean {
   const status = statusOf(error);
   if (error instanceof Failure || nameOf(error) === "NotS3") return false;
-  if (error instanceof Error && error.name === "TimeoutError") return true;
+  if (isTimeout(error) || isTimeout((error as Error | undefined)?.cause)) return true;
   if (status === undefined) return codeOf(error) !== undefined && !tlsProblem.test(nameOf(error));
   if (transientNames.has(nameOf(error))) return true;
   // 2xx: an answer that was cut short or garbled
   return status < 300 || status === 408 || status === 429 || (status >= 500 && status !== 501);
 }
+
+/** The SDK's handler makes the reason of an aborted request the cause of its own error. */
+const isTimeout = (error: unknown) => error instanceof Error && error.name === "TimeoutError";
 
 /** True when the server does not know the condition "only if no object of this name exists". */
 export function lacksConditions(error: unknown): boolean {

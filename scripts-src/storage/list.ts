@@ -88,8 +88,8 @@ const onAnswer =
   (next) =>
   async (args) => {
     const result = await next(args);
-    const response = result.response as { statusCode: number; body: Uint8Array };
-    const text = Buffer.from(response.body).toString();
+    const response = result.response as { statusCode: number; body: ReadableStream | Buffer };
+    const text = await new Response(response.body).text();
     if (response.statusCode === 200 && !text.includes(root)) throw notS3(200, text);
     response.body = Buffer.from(change(text));
     return result;

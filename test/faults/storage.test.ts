@@ -1,5 +1,6 @@
 /** Faults of the network and of servers: no upload is reported done that is not, and none that succeeded is lost. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { answerTime } from "../../scripts-src/storage/http.ts";
 import { type Fault, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { fetchAll, namesOf, noise, open, sendAll, sha256 } from "../support/servers/storage.ts";
 import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";
@@ -32,6 +33,30 @@ function expectNothing(): void {
   expect([...server.objects(bucket).keys()]).toEqual([]);
   expect(server.uploads(bucket)).toEqual([]);
 }
+
+describe("a server that never answers", () => {
+  const usual = { ...answerTime };
+  beforeEach(() => void Object.assign(answerTime, { POST: 200, other: 200 }));
+  afterEach(() => void Object.assign(answerTime, usual));
+
+  test.each([
+    ["says nothing", ""],
+    [
+      "stops in the middle",
+      "HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\ncontent-length: 900\r\n\r\n<ListBucketResult>",
+    ],
+  ])("%s: tried again, then given up", async (_, words) => {
+    using silent = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { data: (socket) => void socket.write(words) },
+    });
+    const { storage, lines } = await open({ ...server, url: `http://127.0.0.1:${silent.port}` }, bucket, {}, [1, 1, 1]);
+    const listing = Array.fromAsync(storage.list());
+    await expect(listing).rejects.toThrow(/^cannot list s3:.*no answer in time/);
+    expect(lines.filter((line) => line.includes("no answer in time")).length).toBeGreaterThanOrEqual(2);
+  });
+});
 
 describe("a server that errs for a while", () => {
   test("container 6.7: parts are sent again, with growing waits, each logged", async () => {
