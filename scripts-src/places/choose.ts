@@ -24,7 +24,6 @@ interface Wanted {
   /** Only backups that were made before this time. */
   before?: Date | undefined;
   log: Logger;
-  now?: Date;
 }
 
 /**
@@ -36,23 +35,28 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
   const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
   // a proof needs a manifest: it says of which file it is
   const first = unproved ? found.filter(({ committed, proved }) => committed && !proved) : [];
-  if (first.length > 0) return chooseOf(place, first, wanted).catch(() => chooseOf(place, found, wanted));
+  try {
+    if (first.length > 0) return await chooseOf(place, first, wanted);
+  } catch (error) {
+    // one that is damaged must be heard of, though a newer one is good
+    if (!(error instanceof Failure && error.status === exitStatus.noSuchBackup)) throw error;
+  }
   return chooseOf(place, found, wanted);
 }
 
 async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Stored> {
-  const { present, keys, log, now = new Date() } = wanted;
-  const sound = found.filter((one) => flawOf(place, one, now) === undefined).toReversed();
+  const { present, keys, log } = wanted;
+  const sound = found.filter((one) => flawOf(place, one) === undefined).toReversed();
   const { chosen: ours, read } = await search(place, sound, present, keys);
   const chosen = ours ?? (read.length > 0 && (await wanted.isNew()) ? pick(place, read, true, true) : undefined);
   const known = new Map(read.map((one) => [one.name, one]));
   const newestFirst = found.toReversed().map((one) => known.get(one.name) ?? one);
   const passed = newestFirst.slice(0, chosen && newestFirst.indexOf(chosen));
   for (const one of passed) {
-    const flaw = flawOf(place, one, now);
+    const flaw = flawOf(place, one);
     if (flaw !== undefined) log.warn(`passed over ${one.name}: ${flaw}; name it to restore it`);
   }
-  const others = passed.filter((one) => flawOf(place, one, now) === undefined);
+  const others = passed.filter((one) => flawOf(place, one) === undefined);
   if (!chosen) throw await noneOfOurs(place, wanted, newestFirst, known.get(others[0]?.name ?? ""));
   if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
   if (chosen.error) throw chosen.error;
@@ -60,21 +64,18 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
 }
 
 /** Why a backup is restored only by its name, whoever's it is. */
-function flawOf({ shared }: Place, one: Stored & Partial<Owned>, now: Date): string | undefined {
-  if (isAhead(one.backup, now)) return "its name lies in the future";
+function flawOf({ shared }: Place, one: Stored & Partial<Owned>): string | undefined {
+  if (isAhead(one.backup)) return "its name lies in the future";
   // in a bucket it may never have been finished
   return shared && !one.committed ? "it has no manifest, so it may be incomplete" : one.renamed;
 }
 
 /** The newest good backup that is not another server's; undefined when there is none. Does not throw. */
-export async function newestOfOurs(
+export const newestOfOurs = async (
   place: Place,
   backups: readonly Stored[],
   present: Identity | undefined,
-  now: Date = new Date(),
-): Promise<Owned | undefined> {
-  return (await search(place, goodOnes(backups, now), present)).chosen;
-}
+): Promise<Owned | undefined> => (await search(place, goodOnes(backups), present)).chosen;
 
 /** The newest of them that is not suspicious. Does not throw. */
 export async function newestNormal(

@@ -101,18 +101,17 @@ export const listBackups = async (place: Place, database?: string): Promise<Stor
 export const oldestFirst = (a: Stored, b: Stored): number => byAge(a.backup, b.backup) || (a.name < b.name ? -1 : 1);
 
 /** Whether a name lies in the future. */
-export const isAhead = ({ time }: BackupName, now: Date): boolean => liesAhead(time, now);
+export const isAhead = ({ time }: BackupName, now: Date = new Date()): boolean => liesAhead(time, now);
 
 /** The finished backups, of whatever places, that do not lie in the future; newest first. */
-export const goodOnes = <T extends Stored>(backups: readonly T[], now: Date = new Date()): T[] =>
+export const goodOnes = <T extends Stored>(backups: readonly T[]): T[] =>
   backups
-    .filter(({ committed, backup }) => committed && !isAhead(backup, now))
+    .filter(({ committed, backup }) => committed && !isAhead(backup))
     .toSorted(oldestFirst)
     .toReversed();
 
 /** The newest of them. */
-export const newestGood = <T extends Stored>(backups: readonly T[], now?: Date): T | undefined =>
-  goodOnes(backups, now)[0];
+export const newestGood = <T extends Stored>(backups: readonly T[]): T | undefined => goodOnes(backups)[0];
 
 /** The first name of its second that is free under every ending, so that no two files share time and sequence. */
 export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {

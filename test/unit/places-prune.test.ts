@@ -4,9 +4,10 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
-import { formatBackupName, manifestName, parseBackupName } from "../../scripts-src/archive/name.ts";
+import { formatBackupName, manifestName, parseBackupName, proofName } from "../../scripts-src/archive/name.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { inBucket } from "../../scripts-src/places/bucket.ts";
+import { chooseNewest } from "../../scripts-src/places/choose.ts";
 import { inFolder } from "../../scripts-src/places/folder.ts";
 import type { Place } from "../../scripts-src/places/place.ts";
 import { prune } from "../../scripts-src/places/prune.ts";
@@ -70,6 +71,21 @@ describe("a damaged backup in a folder neither stands for a good one nor is dele
     ]);
     removeDir(folder);
   });
+});
+
+test("the newest backup without a proof is chosen to be proved; that it is damaged is said, though a newer one is good", async () => {
+  const folder = tempDir("unproved");
+  for (const days of [0, 1, 2]) {
+    writeFileSync(join(folder, nameOf(days)), "12345");
+    writeFileSync(join(folder, manifestName(nameOf(days))), manifestOf(nameOf(days)));
+  }
+  writeFileSync(join(folder, proofName(nameOf(0))), "{}");
+  const isNew = () => Promise.resolve(false);
+  const wanted = { database: "app", present: undefined, isNew, unproved: true, log };
+  expect((await chooseNewest(inFolder(folder), wanted)).name).toBe(nameOf(1));
+  truncateSync(join(folder, nameOf(1)), 2);
+  await expect(chooseNewest(inFolder(folder), wanted)).rejects.toThrow(`${nameOf(1)} is damaged: it has 2 bytes`);
+  removeDir(folder);
 });
 
 describe("in a bucket", () => {
