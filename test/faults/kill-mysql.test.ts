@@ -127,7 +127,7 @@ test(
         expectGoodObjects(s3.objects(bucket), new Map(), "-- Dump completed");
       },
     );
-    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 2 * 86_400_000);
+    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 8 * 86_400_000);
     ageOptionFiles();
     expectSuccess(await scripts.run("backup", ["--upload"]));
     expect(hiddenIn(scripts.backups)).toEqual([]);

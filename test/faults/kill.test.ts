@@ -143,7 +143,7 @@ test.each([
           if (!objectsBefore.has(key) && backupName.test(key)) dropObject(key);
       },
     );
-    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 2 * 86_400_000);
+    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 8 * 86_400_000);
     expectSuccess(await scripts.run("backup", ["--upload"]));
     expect(hidden()).toEqual([]);
     expect(s3.uploads(bucket)).toEqual([]);
@@ -203,7 +203,7 @@ test(
       },
       expectSame,
     );
-    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 2 * 86_400_000);
+    for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 8 * 86_400_000);
     disturb();
     const [first] = files;
     if (first) removeBackup(scripts.backups, first);
