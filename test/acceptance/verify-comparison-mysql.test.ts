@@ -1,9 +1,9 @@
 /** Two dumps are compared: that of a MySQL or MariaDB database, and that of what was restored from it. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { compareFingerprints, type Fingerprint } from "../../scripts-src/database/fingerprint.ts";
 import { comparing } from "../../scripts-src/database/mysql/fingerprint.ts";
+import { expectNamed, expectSameDumps } from "../support/expect/comparison.ts";
 import { createNasty } from "../support/expect/mysql-oracle.ts";
 import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
@@ -32,18 +32,6 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
     await server.client(clientName(family), options, new Blob([Uint8Array.from(dump)]));
   }
 
-  /** In chunks that end anywhere. */
-  function printOf(dump: Buffer, chunk: number): Fingerprint {
-    const reader = comparing.reader();
-    for (let at = 0; at < dump.length; at += chunk) reader.add(dump.subarray(at, at + chunk));
-    return reader.end();
-  }
-  const compare = (one: Buffer, other: Buffer) =>
-    compareFingerprints(printOf(one, 65_536), printOf(other, 50_021), comparing, {
-      sameMajor: true,
-      ignored: () => false,
-    });
-
   test("the nasty database equals its restored copy under another name", async () => {
     const dump = await dumpOf("nasty");
     // as a load of ours does: MariaDB names the database in a default that draws from a sequence
@@ -51,8 +39,7 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
       "nasty_copy",
       Buffer.from(dump.toString("latin1").replaceAll("nextval(`nasty`.", "nextval(`nasty_copy`."), "latin1"),
     );
-    const compared = compare(dump, await dumpOf("nasty_copy"));
-    expect({ data: compared.data, statements: compared.statements }).toEqual({ data: [], statements: [] });
+    expectSameDumps(comparing, dump, await dumpOf("nasty_copy"));
   });
 
   const base = `CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n varchar(100), k int CHECK (k < 100));
@@ -80,9 +67,7 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
     await server.createDatabase(name, base);
     const dump = await dumpOf(name);
     await server.sql(name, change);
-    const { data, statements } = compare(dump, await dumpOf(name));
-    const told = [...data.map(({ what, how }) => `${what}: ${how}`), ...statements.map(({ text }) => text)].join("\n");
-    expect(told).toContain(named);
+    expectNamed(comparing, dump, await dumpOf(name), named);
     await server.dropDatabase(name);
   });
 
@@ -91,6 +76,6 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
     await server.sql("sleepy", "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR ON COMPLETION NOT PRESERVE ENABLE DO SELECT 1");
     const dump = await dumpOf("sleepy");
     await server.sql("sleepy", "ALTER EVENT e ON COMPLETION PRESERVE DISABLE");
-    expect(compare(dump, await dumpOf("sleepy")).statements).toEqual([]);
+    expectSameDumps(comparing, dump, await dumpOf("sleepy"));
   });
 });

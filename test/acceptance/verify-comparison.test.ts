@@ -1,8 +1,8 @@
 /** Two dumps are compared: that of a database, and that of what was restored from it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { compareFingerprints, type Fingerprint } from "../../scripts-src/database/fingerprint.ts";
 import { comparing } from "../../scripts-src/database/postgres/fingerprint.ts";
+import { expectNamed, expectSameDumps } from "../support/expect/comparison.ts";
 import { createNasty } from "../support/expect/nasty.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
@@ -28,18 +28,6 @@ async function restoreInto(database: string, dump: Buffer): Promise<void> {
   expect(await child.exited).toBe(0);
 }
 
-/** In chunks that end anywhere. */
-function printOf(dump: Buffer, first?: Fingerprint, chunk = 50_021): Fingerprint {
-  const reader = comparing.reader({ first });
-  for (let at = 0; at < dump.length; at += chunk) reader.add(dump.subarray(at, at + chunk));
-  return reader.end();
-}
-
-function compare(one: Buffer, other: Buffer, chunk?: number) {
-  const first = printOf(one);
-  return compareFingerprints(first, printOf(other, first, chunk), comparing, { sameMajor: true, ignored: () => false });
-}
-
 describe("the comparison of verify, PostgreSQL", () => {
   test.each([[[]], [["--inserts"]], [["--rows-per-insert=3"]]])(
     "the nasty database equals its restored copy, %p",
@@ -47,9 +35,7 @@ describe("the comparison of verify, PostgreSQL", () => {
       const dump = await dumpOf("nasty", options);
       const name = `copy${options.length}${options.join("").length}`;
       await restoreInto(name, dump);
-      const compared = compare(dump, await dumpOf(name, options), 65_536);
-      expect(compared.data).toEqual([]);
-      expect(compared.statements).toEqual([]);
+      expectSameDumps(comparing, dump, await dumpOf(name, options));
     },
   );
 
@@ -65,8 +51,7 @@ describe("the comparison of verify, PostgreSQL", () => {
     await restoreInto("child2", dump);
     const again = await dumpOf("child2");
     expect(again.toString()).not.toContain("COPY public.child (c, extra, b, a)");
-    const compared = compare(dump, again);
-    expect({ data: compared.data, statements: compared.statements }).toEqual({ data: [], statements: [] });
+    expectSameDumps(comparing, dump, again);
   });
 
   const base = `CREATE TABLE t (id int PRIMARY KEY, n text, k varchar(10) CHECK (k IN ('a', 'b')));
@@ -93,8 +78,6 @@ describe("the comparison of verify, PostgreSQL", () => {
     await server.createDatabase(name, base);
     const dump = await dumpOf(name);
     await server.sql(name, change);
-    const { data, statements } = compare(dump, await dumpOf(name));
-    const told = [...data.map(({ what, how }) => `${what}: ${how}`), ...statements.map(({ text }) => text)].join("\n");
-    expect(told).toContain(named);
+    expectNamed(comparing, dump, await dumpOf(name), named);
   });
 });
