@@ -4,7 +4,7 @@ import type { BuildMiddleware } from "@smithy/types";
 import { Failure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
 import type { Settings } from "../settings/settings.ts";
-import { bodyHeaders, sendBytesDirectly } from "./direct.ts";
+import { bodyHeaders, sendDirectly } from "./direct.ts";
 import { describeError, explain, isTransient, statusOf } from "./explain.ts";
 import { fetchHandler } from "./http.ts";
 import type { StorageContext } from "./storage.ts";
@@ -109,7 +109,7 @@ export function makeClient(settings: Settings): S3Client {
     requestHandler: fetchHandler,
   });
   client.middlewareStack.add(protectBody, { step: "build", priority: "low", name: "protectBody" });
-  sendBytesDirectly(client);
+  sendDirectly(client);
   return client;
 }
 
