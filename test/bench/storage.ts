@@ -121,7 +121,7 @@ function clientsFor(ceph: Ceph, bucket: string, dir: string): Client[] {
 async function empty(ceph: Ceph, Bucket: string, Prefix: string): Promise<void> {
   for (;;) {
     const { Contents = [], IsTruncated } = await ceph.client.send(new ListObjectsV2Command({ Bucket, Prefix }));
-    for (const { Key } of Contents) await ceph.client.send(new DeleteObjectCommand({ Bucket, Key }));
+    await Promise.all(Contents.map(({ Key }) => ceph.client.send(new DeleteObjectCommand({ Bucket, Key }))));
     if (!IsTruncated) return;
   }
 }
