@@ -79,7 +79,9 @@ test("R9, R11: whatever was made since the backup, the database holds what the b
   const { database, run } = await backedUp(
     `CREATE TYPE mood AS ENUM ('good'); CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
      CREATE TABLE users (id serial PRIMARY KEY, feeling mood); INSERT INTO users (feeling) VALUES ('good');
-     CREATE VIEW names AS SELECT id FROM users; GRANT SELECT ON users TO tenant;`,
+     CREATE VIEW names AS SELECT id FROM users; GRANT SELECT ON users TO tenant;
+     CREATE ACCESS METHOD own TYPE TABLE HANDLER heap_tableam_handler; CREATE TABLE kept (a int) USING own; INSERT INTO kept VALUES (1);
+     CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal));`,
   );
   const before = await stateOf(server, database);
   const migration = `
@@ -87,6 +89,7 @@ test("R9, R11: whatever was made since the backup, the database holds what the b
     ALTER TABLE users_old ALTER id DROP DEFAULT; DROP SEQUENCE users_id_seq; ALTER TABLE users_old ALTER id ADD GENERATED ALWAYS AS IDENTITY;
     CREATE TABLE users (id int REFERENCES users_old, feeling mood); CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION touch();
     REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE FUNCTION late() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA other; CREATE TABLE other.t ();
+    CREATE ACCESS METHOD late TYPE TABLE HANDLER heap_tableam_handler; CREATE TRANSFORM FOR int LANGUAGE plpgsql (FROM SQL WITH FUNCTION prsd_lextype(internal));
     ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant; CREATE EVENT TRIGGER forbids ON sql_drop EXECUTE FUNCTION forbid();`;
   const forbid =
     "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no drops'; END $$;";

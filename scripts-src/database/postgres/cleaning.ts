@@ -77,6 +77,12 @@ export const removalsQuery = `
     UNION ALL SELECT 10, 'cast ' || identity, format('DROP CAST IF EXISTS %s CASCADE;', identity), true
       FROM pg_cast o CROSS JOIN LATERAL pg_identify_object('pg_cast'::regclass, o.oid, 0) i
       WHERE o.oid >= 16384 AND NOT ${isMember("pg_cast", "o.oid")}
+    UNION ALL SELECT 10, 'transform ' || identity, format('DROP TRANSFORM IF EXISTS %s CASCADE;', replace(identity, ' on language ', ' LANGUAGE ')),
+        true FROM pg_transform o CROSS JOIN LATERAL pg_identify_object('pg_transform'::regclass, o.oid, 0) i
+      WHERE o.oid >= 16384 AND NOT ${isMember("pg_transform", "o.oid")}
+    UNION ALL SELECT 10, 'access method ' || amname, format('DROP ACCESS METHOD IF EXISTS %I CASCADE;', amname),
+        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+      FROM pg_am o WHERE o.oid >= 16384 AND NOT ${isMember("pg_am", "o.oid")}
     UNION ALL SELECT 11, count(*) || ' large objects', 'SELECT count(lo_unlink(oid)) FROM pg_largeobject_metadata;',
         bool_and(pg_has_role(lomowner, 'USAGE')) FROM pg_largeobject_metadata HAVING count(*) > 0
   ) AS r(place, what, sql, ours) ORDER BY place, what`;
