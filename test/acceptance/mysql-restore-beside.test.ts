@@ -133,7 +133,7 @@ describe.each([...families])("%s", (family) => {
     restored.abort();
     const written = await writing;
     expect(ran.status, ran.stderr).toBe(0);
-    const [, kept = ""] = /kept as (app_before_\S+)/.exec(ran.stderr) ?? [];
+    const [, kept = ""] = /kept as (app_before_[\d_]+)/.exec(ran.stderr) ?? [];
     const all = `SELECT n FROM app.w WHERE n > 0 UNION ALL SELECT n FROM ${identifier(kept)}.w WHERE n > 0`;
     expect(await server.sql("mysql", `SELECT count(*), count(DISTINCT n) FROM (${all}) every`)).toBe(
       `${written}\t${written}`,
