@@ -5,9 +5,11 @@ import { bytesText } from "../../base/text.ts";
 import { endOf } from "../read-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, query, startClient } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
 import { dumpWords } from "./dump-options.ts";
 import { isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
+import { checkListed, type Listed } from "./listed.ts";
 import type { Contact } from "./probe.ts";
 import { watchLocks } from "./waiting.ts";
 
@@ -27,14 +29,12 @@ export async function* dump(
     dumpWords(contact, options, target.database),
     locks,
   );
-  const lines = measureLines();
   let tail: Buffer = Buffer.alloc(0);
   let ended = false;
   try {
     for (let next = first; !next.done; next = await locks.reads(output.read())) {
       program.loggedIn();
       tail = endOf(tail, next.value);
-      lines.add(next.value);
       yield next.value;
     }
     ended = true;
@@ -50,12 +50,22 @@ export async function* dump(
     });
   }
   if (stderr) log.warn(`${client.name} says: ${stderr}`);
-  if (lines.longest() > contact.maxPacket) {
-    log.warn(
-      `the longest row takes ${bytesText(lines.longest())} of SQL, more than the server's max_allowed_packet ` +
-        `(${bytesText(contact.maxPacket)}): a restore needs SET GLOBAL max_allowed_packet = 1073741824 before`,
-    );
-  }
+}
+
+/** Throws a `Failure` when the dump lacks what the server lists; warns of a row that a restore could not load today. */
+export async function checkDumped(
+  connection: Connection,
+  { client, maxPacket }: Contact,
+  contents: DumpContents,
+  listed: Listed,
+  options: readonly string[],
+): Promise<void> {
+  await checkListed(connection, client, contents, listed, options);
+  if (contents.longest <= maxPacket) return;
+  connection.log.warn(
+    `the longest row takes ${bytesText(contents.longest)} of SQL, more than the server's max_allowed_packet ` +
+      `(${bytesText(maxPacket)}): a restore needs SET GLOBAL max_allowed_packet = 1073741824 before`,
+  );
 }
 
 /** Starts the dump program and waits for its first output: a program that does not know how to be told its settings ends before that. */
@@ -127,24 +137,6 @@ export async function noteFloats(connection: Connection, { client }: Contact): P
   connection.log.info(
     `note: dumps hold FLOAT columns with six digits (16777216 comes back as 16777200): ${shown}; DOUBLE keeps all`,
   );
-}
-
-/** Bytes of the longest line; rows are one line each, or shorter than the client's buffer (1 MiB) together. */
-function measureLines(): { add(chunk: Uint8Array): void; longest(): number } {
-  let current = 0;
-  let longest = 0;
-  return {
-    longest: () => Math.max(longest, current),
-    add(chunk) {
-      let from = 0;
-      for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, from)) {
-        longest = Math.max(longest, current + end - from);
-        current = 0;
-        from = end + 1;
-      }
-      current += chunk.length - from;
-    },
-  };
 }
 
 /** A pipe of stock tools that restores the file; host and login come from ~/.my.cnf or are added by hand. */

@@ -7,11 +7,11 @@ import { withoutBroken } from "./broken-views.ts";
 import { connectionFrom } from "./connection.ts";
 import { listDatabases, propertiesOf } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
-import { checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
+import { checkDumped, checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
 import { restoringOf } from "./restoring.ts";
-import { checkListed, type Listed, listObjects } from "./listed.ts";
+import { type Listed, listObjects } from "./listed.ts";
 import { probe } from "./probe.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
@@ -48,7 +48,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
         listed = await listObjects(connection, contact.client);
         yield* dump(connection, contact, options);
       },
-      checkDumped: (contents) => checkListed(connection, contact.client, contents as DumpContents, listed, options),
+      checkDumped: (contents) => checkDumped(connection, contact, contents as DumpContents, listed, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, contact),
       exists: contact.exists,
       ...restoringOf(connection, contact, options),
