@@ -304,13 +304,11 @@ async function grantAgain(place: Place, session: Session, { grants, database }: 
   const { routines } = await listObjects(session, database);
   const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
   for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
-    const alone = new Session(place.connection, place.client, grant);
+    await using alone = new Session(place.connection, place.client, grant);
     try {
       await alone.ask(grant);
-      await alone.end();
     } catch (error) {
       place.connection.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
-      await alone.stop();
     }
   }
 }

@@ -12,6 +12,8 @@ export interface Grants {
   hasOn(database: string, table: string, ...anyOf: string[]): boolean;
   /** The user has roles; those that are not active give no privileges. */
   readonly roles: boolean;
+  /** Names of databases in GRANT are no patterns (partial_revokes). */
+  readonly literal: boolean;
 }
 
 interface Line {
@@ -62,9 +64,20 @@ export function readGrants(text: readonly string[], database: string, { literal 
     has: (...anyOf) => anyOf.some((word) => on(database, undefined, word)),
     hasGlobally: (...anyOf) => anyOf.some((word) => on(undefined, undefined, word)),
     hasOn: (where, table, ...anyOf) => anyOf.some((word) => on(where, table, word)),
+    literal,
     roles: text.some((line) => line.startsWith("GRANT ") && !/ ON /.test(line)),
   };
 }
+
+export const grantsQuestion = "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'; SHOW GRANTS";
+
+/** `rows` are the answers to `grantsQuestion`, and others with more than one field. */
+export const grantsFrom = (rows: readonly string[][], database: string): Grants =>
+  readGrants(
+    rows.flatMap((row) => (row.length === 1 ? row : [])),
+    database,
+    { literal: rows.some(([name, value]) => name === "partial_revokes" && value === "ON") },
+  );
 
 /** GRANT's names of databases are patterns: `%` and `_`, escaped by a backslash. */
 function isLike(name: string, like: string, literal: boolean): boolean {

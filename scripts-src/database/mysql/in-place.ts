@@ -60,7 +60,7 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
     .map(({ name }) => `${quoteName(place.database)}.${quoteName(name)} WRITE`);
   if (list.length === 0) return;
   const what = `${place.where} is in use, and nothing was changed`;
-  const session = new Session(place.connection, place.client, what);
+  await using session = new Session(place.connection, place.client, what);
   try {
     session.write(place.settings);
     await session.ask(`LOCK TABLES ${list.join(", ")}`);
@@ -68,7 +68,5 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
     place.connection.signal.throwIfAborted();
     // any other trouble, a damaged table say, may be just why there is a restore
     if (/ERROR 1205\b/.test(messageOf(error))) throw error;
-  } finally {
-    await session.stop();
   }
 }

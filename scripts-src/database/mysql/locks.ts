@@ -27,7 +27,7 @@ export async function lockPurpose(place: Place, purpose: "restore" | "verify"): 
     await session.stop();
     throw error;
   }
-  return { [Symbol.asyncDispose]: () => session.stop() };
+  return session;
 }
 
 /** A killed program's clients and the server still do what they were given. */
@@ -62,7 +62,7 @@ async function heldBy(session: Session, purpose: string, database: string, name:
  * A session that changes what belongs to an exchange: only one at a time, also when the program of an earlier one was killed and the
  * server still carries out its statement. Throws `Failure`.
  */
-export async function changing(place: Place, what: string): Promise<Session & AsyncDisposable> {
+export async function changing(place: Place, what: string): Promise<Session> {
   const session = new Session(place.connection, place.client, what);
   try {
     session.write(place.settings);
@@ -74,5 +74,5 @@ export async function changing(place: Place, what: string): Promise<Session & As
     await session.stop();
     throw error;
   }
-  return Object.assign(session, { [Symbol.asyncDispose]: () => session.stop() });
+  return session;
 }

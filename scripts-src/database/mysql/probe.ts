@@ -17,7 +17,7 @@ import {
 } from "./clients.ts";
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
-import { type Grants, readGrants } from "./grants.ts";
+import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { sweepOptionFiles } from "./option-file.ts";
 import type { Target } from "./target.ts";
 
@@ -47,8 +47,7 @@ const question = `
   SELECT 'versioned', table_name FROM information_schema.tables
     WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED';
   SHOW SESSION STATUS LIKE 'Ssl_cipher';
-  SHOW GLOBAL VARIABLES LIKE 'partial_revokes';
-  SHOW GRANTS`;
+  ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
 export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<Contact> {
@@ -79,9 +78,7 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
   const dump = await fittingDump(place, client, dumps, kind);
-  const grantLines = rows.flatMap((row) => (row.length === 1 ? row : []));
-  const literal = tagged("partial_revokes")[0]?.[0] === "ON";
-  const grants = readGrants(grantLines, target.database, { literal });
+  const grants = grantsFrom(rows, target.database);
   const versioned = tagged("versioned").map(([name = ""]) => name);
   return {
     kind,

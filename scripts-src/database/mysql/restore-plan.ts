@@ -3,7 +3,7 @@ import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
 import { type Connection, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import type { Place } from "./exchange.ts";
-import { type Grants, readGrants } from "./grants.ts";
+import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { besideName } from "./names.ts";
 import { tablesAlone } from "./partial.ts";
 import { warnings } from "./plan.ts";
@@ -23,8 +23,8 @@ export async function planRestore(
 ): Promise<RestorePlan> {
   const { database } = place;
   const state = await askTarget(connection, contact);
-  const [beside, literal] = await grantsBeside(place);
-  const createProblems = lacksGrants(beside, literal, state.user, database);
+  const beside = await grantsBeside(place);
+  const createProblems = lacksGrants(beside, state.user, database);
   const besideProblems = target.empty ? [] : ties(await query(place.connection, place.client, tiesQuestion(database)));
   const unseen = !target.empty && !contact.grants.hasGlobally("PROCESS", "SELECT");
   return {
@@ -49,20 +49,16 @@ export async function planRestore(
 }
 
 /** What the user may do in databases beside the present one. */
-export async function grantsBeside({ connection, client, database }: Place): Promise<[Grants, literal: boolean]> {
-  const rows = await query(connection, client, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'; SHOW GRANTS");
-  const literal = rows.some(([name, value]) => name === "partial_revokes" && value === "ON");
-  const lines = rows.flatMap((row) => (row.length === 1 ? row : []));
-  return [readGrants(lines, besideName(database, "restoring", new Date()), { literal }), literal];
-}
+export const grantsBeside = async ({ connection, client, database }: Place): Promise<Grants> =>
+  grantsFrom(await query(connection, client, grantsQuestion), besideName(database, "restoring", new Date()));
 
 const needed = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
 
-function lacksGrants(grants: Grants, literal: boolean, user: string, database: string): string[] {
+function lacksGrants(grants: Grants, user: string, database: string): string[] {
   const lacking = needed.filter((word) => !grants.has(word));
   if (lacking.length === 0) return [];
   const pattern = `${database.replaceAll("`", "``").replaceAll(/[\\_%]/g, "\\$&")}\\_%`;
-  const remedy = literal
+  const remedy = grants.literal
     ? "with partial_revokes, names in GRANT are no patterns: restore as an administrator"
     : `GRANT ALL ON \`${pattern}\`.* TO ${quoteAccount(user)};`;
   return [

@@ -26,18 +26,14 @@ export async function checkRows(
 
 /** Of each table with rows; of those that keep their history, with it. */
 async function countRows(place: Place, database: string): Promise<Map<string, number>> {
-  const session = new Session(place.connection, place.client, `cannot count the rows of ${database}`);
-  try {
-    session.write(place.settings);
-    const { tables } = await listObjects(session, database);
-    const counted = tables.filter(({ kind, engine }) => kind !== "SEQUENCE" && !elsewhere.test(engine));
-    const from = ({ name, kind }: Table) =>
-      `${quoteName(database)}.${quoteName(name)}${kind === "SYSTEM VERSIONED" ? " FOR SYSTEM_TIME ALL" : ""}`;
-    if (counted.length === 0) return new Map();
-    const rows = await session.ask(counted.map((table) => `SELECT count(*) FROM ${from(table)}`).join(";\n"));
-    const counts = counted.map(({ name }, i) => [name, Number(rows[i]?.[0])] as const);
-    return new Map(counts.filter(([, count]) => count > 0));
-  } finally {
-    await session.stop();
-  }
+  await using session = new Session(place.connection, place.client, `cannot count the rows of ${database}`);
+  session.write(place.settings);
+  const { tables } = await listObjects(session, database);
+  const counted = tables.filter(({ kind, engine }) => kind !== "SEQUENCE" && !elsewhere.test(engine));
+  const from = ({ name, kind }: Table) =>
+    `${quoteName(database)}.${quoteName(name)}${kind === "SYSTEM VERSIONED" ? " FOR SYSTEM_TIME ALL" : ""}`;
+  if (counted.length === 0) return new Map();
+  const rows = await session.ask(counted.map((table) => `SELECT count(*) FROM ${from(table)}`).join(";\n"));
+  const counts = counted.map(({ name }, i) => [name, Number(rows[i]?.[0])] as const);
+  return new Map(counts.filter(([, count]) => count > 0));
 }

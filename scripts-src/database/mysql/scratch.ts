@@ -67,8 +67,10 @@ export async function createScratch(
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
     ask: async (sql) => (await query(connection, client, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
     async *dump() {
-      const [grants] = await grantsBeside(place);
-      yield* dump(connection, { ...contact, grants }, [...dumpOptions, `--ignore-table=${name}.${markTable}`]);
+      yield* dump(connection, { ...contact, grants: await grantsBeside(place) }, [
+        ...dumpOptions,
+        `--ignore-table=${name}.${markTable}`,
+      ]);
     },
     exchange: exchangeIt,
     async keep() {

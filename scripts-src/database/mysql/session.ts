@@ -24,7 +24,7 @@ interface Request {
 }
 
 /** All but `stop` throw the `Failure` of an error that has ended the client. Between two calls the delimiter is `;`. */
-export class Session {
+export class Session implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #client: Client;
   readonly #what: string;
@@ -96,6 +96,10 @@ export class Session {
     await this.#feed.end();
     await this.#ended;
     this.#feed.check();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   /** Ends the client at once; the server may still carry out the present statement. */
