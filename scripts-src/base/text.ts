@@ -5,6 +5,14 @@ import prettyMilliseconds from "pretty-ms";
 /** A number with its noun, "1 table", "2 tables"; a noun with a plural of its own gives it: "1 entry", "2 entries". */
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
+/** The first names, and how many more there are: "a, b and 3 more". */
+export const listed = (names: readonly string[], most = 5): string =>
+  names.slice(0, most).join(", ") + (names.length > most ? ` and ${names.length - most} more` : "");
+
+/** The lines whose condition holds: `condition && "line"`. */
+export const listOf = (...lines: readonly (string | false | undefined)[]): string[] =>
+  lines.filter((line) => typeof line === "string");
+
 /** A size in bytes: `95.8 MiB`. */
 export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary: true });
 

@@ -116,3 +116,20 @@ test("R15: a restore beside gives the new database all that the present one has,
   expect(restored.stderr).toContain("wide_before_");
   expect(await all()).toBe(before);
 });
+
+test("a database whose name holds a line break is exchanged as every other one", async () => {
+  const name = "odd\nname";
+  await fresh.createDatabase(name, "CREATE TABLE t AS SELECT 1 AS id");
+  scripts.configure({
+    DATABASE_URL: fresh.url("NAME").replace("/NAME", `/${encodeURIComponent(name)}`),
+    DB_CLIENT_DIR: fresh.clientDir,
+  });
+  expectSuccess(await scripts.run("backup"));
+  await fresh.sql(name, "DELETE FROM t");
+  const restored = await scripts.run("restore", ["--yes"]);
+  expectSuccess(restored);
+  expect(await fresh.sql(name, "SELECT id FROM t")).toBe("1");
+  expect(
+    await fresh.sql("postgres", String.raw`SELECT count(*) FROM pg_database WHERE datname LIKE E'odd\nname_before_%'`),
+  ).toBe("1");
+});

@@ -1,7 +1,7 @@
 /** Dumping with mariadb-dump or mysqldump. */
 import { Failure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
-import { bytesText } from "../../base/text.ts";
+import { bytesText, listed } from "../../base/text.ts";
 import { endOf } from "../read-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, query, startClient } from "./connection.ts";
@@ -133,7 +133,7 @@ const floats = `
 export async function noteFloats(connection: Connection, { client }: Contact): Promise<void> {
   const columns = (await query(connection, client, floats)).map((row) => row.join("."));
   if (columns.length === 0) return;
-  const shown = columns.slice(0, 5).join(", ") + (columns.length > 5 ? ` and ${columns.length - 5} more` : "");
+  const shown = listed(columns);
   connection.log.info(
     `note: dumps hold FLOAT columns with six digits (16777216 comes back as 16777200): ${shown}; DOUBLE keeps all`,
   );

@@ -1,14 +1,10 @@
 /** Compares what a dump names with what the server and the database have, before anything is touched. */
-import { counted } from "../../base/text.ts";
+import { counted, listed, listOf } from "../../base/text.ts";
 import type { Server } from "../database.ts";
 import type { LoadOptions, RestorePlan } from "../restoring.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import type { PostgresTarget } from "./target.ts";
-
-const shown = 5;
-const listed = (names: readonly string[]): string =>
-  names.slice(0, shown).join(", ") + (names.length > shown ? ` and ${names.length - shown} more` : "");
 
 /** Each problem ends in its remedy. */
 export function comparePlan(
@@ -74,15 +70,12 @@ export function loadRules(
 function findCreateProblems(contents: DumpContents, target: PostgresTarget): string[] {
   const { user, mayCreate, maintenance } = target;
   const extensions = notCreatable(contents, target);
-  return [
-    ...(mayCreate ? [] : [`${user} cannot create databases: ALTER ROLE ${user} CREATEDB`]),
-    ...(maintenance === undefined
-      ? [`there is no other database that ${user} can connect to: allow the login to connect to the database postgres`]
-      : []),
-    ...(extensions.length > 0
-      ? [`${user} cannot create the extension ${extensions.join(", ")}: restore as a superuser`]
-      : []),
-  ];
+  return listOf(
+    !mayCreate && `${user} cannot create databases: ALTER ROLE ${user} CREATEDB`,
+    maintenance === undefined &&
+      `there is no other database that ${user} can connect to: allow the login to connect to the database postgres`,
+    extensions.length > 0 && `${user} cannot create the extension ${extensions.join(", ")}: restore as a superuser`,
+  );
 }
 
 /** Why a new database cannot take the place of the present one. */
@@ -90,19 +83,14 @@ function findBesideProblems(contents: DumpContents, target: PostgresTarget): str
   const { user, name, exists, owns, tied, lasting, isMaintenance, cronDatabase } = target;
   if (!exists) return [];
   const cron = contents.extensions.has("pg_cron") && cronDatabase !== null;
-  return [
-    ...(owns ? [] : [`${user} does not own the database: restore as its owner, or as a superuser`]),
-    ...(isMaintenance ? [`programs connect to the database ${name} when they look for the server`] : []),
-    // pg_dump refuses to write how such a database was created
-    ...(/[\n\r]/.test(name) ? ["the name of the database holds a line break"] : []),
-    ...(cron ? ["pg_cron works in this database alone (cron.database_name)"] : []),
-    ...(tied.length > 0 ? [`${listed(tied)} would stay with the present database: drop what is no longer needed`] : []),
-    ...(lasting.length > 0
-      ? [
-          `sessions of ${listed(lasting)} are open, which ${user} cannot end: stop them, or GRANT pg_signal_backend TO ${user}`,
-        ]
-      : []),
-  ];
+  return listOf(
+    !owns && `${user} does not own the database: restore as its owner, or as a superuser`,
+    isMaintenance && `programs connect to the database ${name} when they look for the server`,
+    cron && "pg_cron works in this database alone (cron.database_name)",
+    tied.length > 0 && `${listed(tied)} would stay with the present database: drop what is no longer needed`,
+    lasting.length > 0 &&
+      `sessions of ${listed(lasting)} are open, which ${user} cannot end: stop them, or GRANT pg_signal_backend TO ${user}`,
+  );
 }
 
 function findInPlaceProblems(contents: DumpContents, server: Server, target: PostgresTarget): string[] {
@@ -111,21 +99,17 @@ function findInPlaceProblems(contents: DumpContents, server: Server, target: Pos
   const foreign = removals.filter(({ ours }) => !ours).map(({ what }) => what);
   const extensions = notCreatable(contents, target).filter((name) => !installed.includes(name));
   const needed = (contents.tables.length + removals.length) * locksOfTable;
-  return [
-    ...(foreign.length > 0 ? [`${user} does not own ${listed(foreign)}: restore as its owner, or as a superuser`] : []),
-    ...(extensions.length > 0
-      ? [`${user} cannot create the extension ${extensions.join(", ")}: create it as a superuser first`]
-      : []),
-    ...(needed > locks
-      ? [
-          `one transaction over ${counted(contents.tables.length, "table")} needs more locks than the server has: ` +
-            `raise max_locks_per_transaction (restart), or restore as a user who can create databases`,
-        ]
-      : []),
-    ...(server.major < 15 && foreignPublic(contents, target)
-      ? [`${user} cannot create tables in the schema public: restore as the owner of the database or as a superuser`]
-      : []),
-  ];
+  return listOf(
+    foreign.length > 0 && `${user} does not own ${listed(foreign)}: restore as its owner, or as a superuser`,
+    extensions.length > 0 &&
+      `${user} cannot create the extension ${extensions.join(", ")}: create it as a superuser first`,
+    needed > locks &&
+      `one transaction over ${counted(contents.tables.length, "table")} needs more locks than the server has: ` +
+        `raise max_locks_per_transaction (restart), or restore as a user who can create databases`,
+    server.major < 15 &&
+      foreignPublic(contents, target) &&
+      `${user} cannot create tables in the schema public: restore as the owner of the database or as a superuser`,
+  );
 }
 
 /** A table with its sequence, its TOAST table and some indexes. */
@@ -144,26 +128,18 @@ function findWarnings(contents: DumpContents, server: Server, target: PostgresTa
   const from = Number.parseInt(contents.serverVersion ?? "0", 10);
   const absent = noOwner ? withoutRole(contents, target) : [];
   const lost = target.publications.filter((name) => !contents.publications.has(name));
-  return [
-    ...(from > server.major
-      ? [`the dump comes from PostgreSQL ${from}, which is newer than the server, ${server.version}: it may not load`]
-      : []),
-    ...(lost.length > 0
-      ? [`publications are not in the backup and will be missing, subscribers get nothing more: ${lost.join(", ")}`]
-      : []),
-    ...(contents.subscriptions.size > 0
-      ? [
-          `subscriptions come back disabled (${[...contents.subscriptions].join(", ")}): ` +
-            "ALTER SUBSCRIPTION … ENABLE when the publisher still has what they need",
-        ]
-      : []),
-    ...(absent.length > 0 ? [`left out, because the roles they name do not exist: ${absent.join(", ")}`] : []),
-    ...(target.unproven.length > 0
-      ? [
-          `databases of unfinished restores by version 0.1, drop them when nothing needs them: ${listed(target.unproven)}`,
-        ]
-      : []),
-  ];
+  return listOf(
+    from > server.major &&
+      `the dump comes from PostgreSQL ${from}, which is newer than the server, ${server.version}: it may not load`,
+    lost.length > 0 &&
+      `publications are not in the backup and will be missing, subscribers get nothing more: ${lost.join(", ")}`,
+    contents.subscriptions.size > 0 &&
+      `subscriptions come back disabled (${[...contents.subscriptions].join(", ")}): ` +
+        "ALTER SUBSCRIPTION … ENABLE when the publisher still has what they need",
+    absent.length > 0 && `left out, because the roles they name do not exist: ${absent.join(", ")}`,
+    target.unproven.length > 0 &&
+      `databases of unfinished restores by version 0.1, drop them when nothing needs them: ${listed(target.unproven)}`,
+  );
 }
 
 /** Rows of tables that the dump does not create would be added to nothing. */

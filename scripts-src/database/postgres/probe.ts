@@ -1,6 +1,7 @@
 /** First contact: which programs are there, what does the server say of itself. */
 import { retry } from "../../base/retry.ts";
 import { messageOf } from "../../base/errors.ts";
+import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
@@ -94,15 +95,12 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Contac
       client: `pg_dump ${pgDump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: exists ? answer.bytes : 0,
-      warnings: [
-        ...(pgDump.major === 0 ? [`${pgDump.path} does not report its version: it may not fit the server`] : []),
-        ...(answer.withoutRows.length > 0
-          ? [
-              `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
-            ]
-          : []),
-        ...(exists && (await isPooled(connection)) ? [poolerWarning] : []),
-      ],
+      warnings: listOf(
+        pgDump.major === 0 && `${pgDump.path} does not report its version: it may not fit the server`,
+        answer.withoutRows.length > 0 &&
+          `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
+        exists && (await isPooled(connection)) && poolerWarning,
+      ),
     },
   };
 }

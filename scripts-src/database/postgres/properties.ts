@@ -1,5 +1,6 @@
 /** The properties of a database (encoding, locale, owner, settings, privileges, comment) as data, and the statements that give them to a new one. */
 import { z } from "zod";
+import { listOf } from "../../base/text.ts";
 import type { DatabaseProperties } from "../restoring.ts";
 import { jsonList } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
@@ -99,10 +100,10 @@ export function statementsFor(
       : { create, otherwise, early: [], optional: details }),
     late: [
       ...settings.filter(isLate).map((setting) => setTo(name, setting)),
-      ...((data.connectionLimit ?? -1) >= 0
-        ? [`ALTER DATABASE ${name} CONNECTION LIMIT ${data.connectionLimit};`]
-        : []),
-      ...(data.isTemplate ? [`ALTER DATABASE ${name} IS_TEMPLATE true;`] : []),
+      ...listOf(
+        (data.connectionLimit ?? -1) >= 0 && `ALTER DATABASE ${name} CONNECTION LIMIT ${data.connectionLimit};`,
+        data.isTemplate === true && `ALTER DATABASE ${name} IS_TEMPLATE true;`,
+      ),
       `COMMENT ON DATABASE ${name} IS ${data.comment ? text(data.comment) : "NULL"};`,
     ],
   };

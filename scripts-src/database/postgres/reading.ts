@@ -1,5 +1,6 @@
 /** May the user read all that pg_dump reads? */
 import { Failure } from "../../base/errors.ts";
+import { listed, listOf } from "../../base/text.ts";
 import { isMember, jsonList, userSchema } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { query } from "./query.ts";
@@ -28,27 +29,22 @@ const question = `SELECT ${jsonList(`
         WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
 `)}`;
 
-const shown = 20;
-
 /** Throws a `Failure` that lists what cannot be read; only warns when DB_DUMP_OPTIONS (`options`) choose what to dump. */
 export async function checkReading(connection: Connection, options: readonly string[]): Promise<void> {
   const found = await query<string[]>(connection, question);
   if (found.length === 0) return;
-  const more = found.length > shown ? ` and ${found.length - shown} more` : "";
-  const message = `the database user may not read ${found.slice(0, shown).join(", ")}${more}`;
+  const message = `the database user may not read ${listed(found, 20)}`;
   if (options.some((word) => chooses.test(word)))
     return connection.log.warn(`${message}: DB_DUMP_OPTIONS must leave that out`);
   throw new Failure(message, { hints: hintsFor(found) });
 }
 
-const hintsFor = (found: readonly string[]): string[] => [
-  ...(found.some((what) => /^(table|sequence) /.test(what))
-    ? ["GRANT pg_read_all_data TO the user (PostgreSQL 14 and later), or SELECT on each, with USAGE on its schema"]
-    : []),
-  ...(found.some((what) => what.endsWith(" (row security)"))
-    ? ["row security hides rows from the user: ALTER ROLE … BYPASSRLS, or back up as the tables' owner"]
-    : []),
-  ...(found.some((what) => what.startsWith("large object "))
-    ? ["large objects need GRANT SELECT ON LARGE OBJECT each, or a backup as their owner: no role reads them all"]
-    : []),
-];
+const hintsFor = (found: readonly string[]): string[] =>
+  listOf(
+    found.some((what) => /^(table|sequence) /.test(what)) &&
+      "GRANT pg_read_all_data TO the user (PostgreSQL 14 and later), or SELECT on each, with USAGE on its schema",
+    found.some((what) => what.endsWith(" (row security)")) &&
+      "row security hides rows from the user: ALTER ROLE … BYPASSRLS, or back up as the tables' owner",
+    found.some((what) => what.startsWith("large object ")) &&
+      "large objects need GRANT SELECT ON LARGE OBJECT each, or a backup as their owner: no role reads them all",
+  );
