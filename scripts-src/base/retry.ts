@@ -6,10 +6,13 @@ import { messageOf } from "./errors.ts";
 const usualWaits = [1_000, 3_000];
 
 interface RetryOptions {
-  log: Logger;
-  signal: AbortSignal;
-  /** Says whether another try may help. */
-  again: (error: unknown) => boolean;
+  /** Absent: failed tries are not logged. */
+  log?: Logger;
+  signal?: AbortSignal;
+  /** Says whether another try, after so many ms, may help. */
+  again: (error: unknown, wait: number) => boolean;
+  /** The wait (ms) that an error asks for, where that may be longer. */
+  atLeast?: (error: unknown) => number;
   /** How many tries in all, where that may be fewer than there are waits; asked after each. */
   limit?: () => number;
   /** Waits between tries in ms. */
@@ -25,17 +28,17 @@ interface RetryOptions {
 export async function retry<T>(
   what: string,
   work: () => Promise<T>,
-  { log, signal, again, limit, waits = usualWaits, describe = messageOf }: RetryOptions,
+  { log, signal, again, atLeast = () => 0, limit, waits = usualWaits, describe = messageOf }: RetryOptions,
 ): Promise<T> {
   for (let tried = 1; ; tried++) {
     try {
       return await work();
     } catch (error) {
-      signal.throwIfAborted();
-      const wait = waits[tried - 1];
+      signal?.throwIfAborted();
+      const wait = Math.max(waits[tried - 1] ?? 0, atLeast(error));
       const tries = Math.min(waits.length + 1, limit?.() ?? Infinity);
-      if (wait === undefined || tried >= tries || !again(error)) throw error;
-      log.warn(`${what} failed (try ${tried} of ${tries}), next try in ${wait / 1000} s: ${describe(error)}`, {
+      if (tried >= tries || !again(error, wait)) throw error;
+      log?.warn(`${what} failed (try ${tried} of ${tries}), next try in ${wait / 1000} s: ${describe(error)}`, {
         try: tried,
         tries,
         waitMs: wait,
@@ -46,9 +49,9 @@ export async function retry<T>(
 }
 
 /** Waits `ms`; throws the reason of `signal` as soon as it is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await setTimeout(ms, undefined, { signal }).catch((error: unknown) => {
-    signal.throwIfAborted();
+export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { ...(signal && { signal }) }).catch((error: unknown) => {
+    signal?.throwIfAborted();
     throw error;
   });
 }

@@ -3,7 +3,8 @@ import type { SettingName } from "../settings/settings.ts";
 import { explainFetch, hintForStatus, isCertificateProblem, refusalIn } from "./http-errors.ts";
 import { quoteAnswer } from "./smtp-errors.ts";
 import { trusted } from "../base/authorities.ts";
-import { Undelivered } from "./undelivered.ts";
+import { retry } from "../base/retry.ts";
+import { isSoon, Undelivered } from "./undelivered.ts";
 
 export interface Post {
   /** The setting that the address came from: messages name it instead of the address, which is secret. */
@@ -21,53 +22,48 @@ export interface Patience {
   each: number;
 }
 
-const tries = 3;
-/** Wait (ms) after the first try; it grows with each. */
-const pauseMs = 500;
+/** Waits (ms) between tries, unless the server asks for longer ones. */
+const waits = [500, 1_000];
 
 /**
  * Sends until an answer 2xx comes. A lost connection, 429 and 5xx are tried again, up to three times within the
  * patience. Throws an `Undelivered` with the cause of the last failure. A redirect is not followed: the body would get lost.
  */
-export async function post(request: Post, patience: Patience): Promise<void> {
-  const end = Date.now() + patience.total;
-  for (let attempt = 1; ; attempt++) {
-    const { failure, waitMs = 0 } = await tryOnce(request, Math.min(patience.each, end - Date.now()));
-    if (!failure) return;
-    const wait = Math.max(pauseMs * attempt, waitMs);
-    if (failure.again !== "soon" || attempt === tries || Date.now() + wait >= end) throw failure;
-    await Bun.sleep(wait);
-  }
+export async function post(request: Post, { total, each }: Patience): Promise<void> {
+  const end = Date.now() + total;
+  await retry(request.setting, () => tryOnce(request, Math.min(each, end - Date.now())), {
+    waits,
+    atLeast: (error) => (error instanceof Undelivered ? error.waitMs : 0),
+    again: (error, wait) => isSoon(error) && Date.now() + wait < end,
+  });
 }
 
-async function tryOnce(request: Post, timeout: number): Promise<{ failure?: Undelivered; waitMs?: number }> {
-  const { setting, url, method = "POST", body, headers } = request;
-  try {
-    const response = await fetch(url, {
-      method,
-      headers: { "User-Agent": "backup_scripts", ...headers },
-      ...(body !== undefined && { body }),
-      redirect: "manual",
-      signal: AbortSignal.timeout(timeout),
-      ...trusted(),
-    });
-    const answer = await beginningOf(response);
-    const refusal = response.ok ? refusalIn(answer) : undefined;
-    if (response.ok && !refusal) return {};
-    const [cause, hint] = refusal ?? [
-      `answered ${response.status}${answer ? `: ${answer}` : ""}`,
-      hintForStatus(response.status, setting),
-    ];
-    const again = response.status === 429 || response.status >= 500 ? "soon" : "never";
-    const failure = new Undelivered(`${serverOf(setting, url)} ${cause}`, {
-      hints: [hint],
-      again,
-      status: response.status,
-    });
-    return { failure, waitMs: Number(response.headers.get("retry-after") ?? 0) * 1000 || 0 };
-  } catch (error) {
-    return { failure: unreachable(setting, url, error, timeout) };
-  }
+async function tryOnce(request: Post, timeout: number): Promise<void> {
+  const { setting, url } = request;
+  const { status, ok, headers, answer } = await ask(request, timeout).catch((error: unknown) => {
+    throw unreachable(setting, url, error, timeout);
+  });
+  const refusal = ok ? refusalIn(answer) : undefined;
+  if (ok && !refusal) return;
+  const [cause, hint] = refusal ?? [`answered ${status}${answer ? `: ${answer}` : ""}`, hintForStatus(status, setting)];
+  throw new Undelivered(`${serverOf(setting, url)} ${cause}`, {
+    hints: [hint],
+    again: status === 429 || status >= 500 ? "soon" : "never",
+    status,
+    waitMs: Number(headers.get("retry-after") ?? 0) * 1000 || 0,
+  });
+}
+
+async function ask({ url, method = "POST", body, headers }: Post, timeout: number) {
+  const response = await fetch(url, {
+    method,
+    headers: { "User-Agent": "backup_scripts", ...headers },
+    ...(body !== undefined && { body }),
+    redirect: "manual",
+    signal: AbortSignal.timeout(timeout),
+    ...trusted(),
+  });
+  return { status: response.status, ok: response.ok, headers: response.headers, answer: await beginningOf(response) };
 }
 
 /**

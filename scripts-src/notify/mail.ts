@@ -2,18 +2,19 @@
 import { createConnection, type Socket } from "node:net";
 import type { SentMessageInfo } from "nodemailer";
 import { usageFailure } from "../base/errors.ts";
+import { retry } from "../base/retry.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Message } from "./message.ts";
 import { explainSmtp, type MailServer, quoteAnswer } from "./smtp-errors.ts";
-import { Undelivered } from "./undelivered.ts";
+import { isSoon, Undelivered } from "./undelivered.ts";
 
 export type MailSettings = Pick<
   Settings,
   "EMAIL_FROM" | "EMAIL_TO" | "SMTP_HOST" | "SMTP_PORT" | "SMTP_USER" | "SMTP_PASSWORD" | "SMTP_SECURITY"
 >;
 
-/** Wait (ms) before the second try; it doubles with each. */
-const firstWait = 1_000;
+/** Waits (ms) between tries. */
+const waits = [1_000, 2_000, 4_000, 8_000];
 
 /**
  * Sends a message within `patience` ms and returns a line about what happened. What the server calls temporary (a 4xx answer,
@@ -28,16 +29,9 @@ export async function sendMail(
 ): Promise<string> {
   const server = mailServer(settings);
   const end = Date.now() + patience;
-  for (let wait = firstWait; ; wait *= 2) {
-    try {
-      await sendOnce({ ...message, to: [...recipients] }, settings, server, end - Date.now(), recipients);
-      return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
-    } catch (error) {
-      const soon = error instanceof Undelivered && error.again === "soon";
-      if (!soon || Date.now() + 2 * wait >= end) throw error;
-      await Bun.sleep(wait);
-    }
-  }
+  const attempt = () => sendOnce({ ...message, to: [...recipients] }, settings, server, end - Date.now(), recipients);
+  await retry("mail", attempt, { waits, again: (error, wait) => isSoon(error) && Date.now() + 2 * wait < end });
+  return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
 }
 
 async function sendOnce(
