@@ -42,31 +42,24 @@ interface Context {
   __smithy_context: { operationSchema: readonly unknown[]; abortSignal?: AbortSignal };
 }
 
-interface Route {
-  endpoint: EndpointV2;
-  scheme: { name: string };
-  signer: RequestSigner;
-  /** The whole configuration, for serializer and reader. */
-  all: object;
-}
-
 /** What is sent thousands of times in a run. */
 const frequent = new Set(["PutObjectCommand", "UploadPartCommand", "GetObjectCommand"]);
 
 /** Lets frequent requests use only four parts of the SDK: serializer, signer, handler, reader of answers. */
 export function sendDirectly(client: S3Client): void {
   const config = client.config as typeof client.config & Parts;
-  const findRoute = async (bucket: string): Promise<Route> => {
+  const findRoute = async (bucket: string) => {
     const endpoint = await endpointOf(client, bucket);
-    const [scheme = { name: "" }] = (endpoint.properties?.authSchemes ?? []) as Route["scheme"][];
+    const [scheme = { name: "" }] = (endpoint.properties?.authSchemes ?? []) as { name: string }[];
     return {
       endpoint,
       scheme,
       signer: await config.signer(scheme),
+      // serializer and reader want the whole configuration
       all: { ...config, endpoint: () => Promise.resolve(endpoint) },
     };
   };
-  let route: Route | undefined;
+  let route: Awaited<ReturnType<typeof findRoute>> | undefined;
   const direct: InitializeMiddleware<ServiceInputTypes, ServiceOutputTypes> = (next, context) => async (args) => {
     const { Body, Bucket } = args.input as { Body?: Uint8Array; Bucket?: string };
     if (!frequent.has(context.commandName ?? "") || Bucket === undefined) return next(args);
