@@ -5,15 +5,17 @@
 import { quoteName } from "./names.ts";
 import type { Session } from "./session.ts";
 
-type Stage =
+const stages = [
   /** Nothing in the present database has changed. */
-  | "prepared"
+  "prepared",
   /** The tables have been exchanged; views, triggers, events and routines perhaps not. */
-  | "exchanged"
+  "exchanged",
   /** The tables are back; the rest perhaps not. */
-  | "taken_back"
+  "taken_back",
   /** All is done; what is needed to take it back. */
-  | "undo";
+  "undo",
+] as const;
+export type Stage = (typeof stages)[number];
 
 export interface ExchangeLog {
   database: string;
@@ -43,8 +45,6 @@ export interface ExchangeLog {
   oldCollation: string;
   freshCollation: string;
 }
-
-const stages: readonly Stage[] = ["prepared", "exchanged", "taken_back", "undo"];
 
 export const logTable = (before: string, stage: Stage): string =>
   `${quoteName(before)}.${quoteName(`_backup_scripts_${stage}`)}`;

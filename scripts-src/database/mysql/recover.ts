@@ -1,6 +1,6 @@
 /** What killed restores have left on the server: finished, taken back or dropped, where name and mark fit. */
 import { messageOf } from "../../base/errors.ts";
-import { readLog } from "./exchange-log.ts";
+import { readLog, type Stage } from "./exchange-log.ts";
 import { dropDatabase, finish, type Place, takeBack } from "./exchange.ts";
 import { changing } from "./locks.ts";
 import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
@@ -25,7 +25,7 @@ export async function recover(place: Place, purpose: "restore" | "verify"): Prom
   await using session = await changing(place, `cannot look for what earlier restores of ${database} have left`);
   const before = purpose === "restore" ? await besideDatabases(session, database, "before") : [];
   const unfinished = await besideDatabases(session, database, purpose === "restore" ? "restoring" : "verify");
-  const stages = new Map<string, string | undefined>();
+  const stages = new Map<string, Stage | undefined>();
   for (const name of before) {
     const found = await readLog(session, name);
     if (found ? found.log.database === database : await isOurs(session, name, database)) stages.set(name, found?.stage);
@@ -37,7 +37,7 @@ export async function recover(place: Place, purpose: "restore" | "verify"): Prom
   for (const name of leftovers) await drop(place, name);
 }
 
-async function mend(place: Place, before: string, stage: string | undefined): Promise<void> {
+async function mend(place: Place, before: string, stage: Stage | undefined): Promise<void> {
   const { log } = place.connection;
   if (stage === "undo") return;
   if (stage === undefined) return drop(place, before);

@@ -57,17 +57,16 @@ export const tiesQuestion = (database: string) => {
     WHERE table_schema = ${schema} AND create_options LIKE '%DATA DIRECTORY%' AND version() LIKE '%MariaDB%'`;
 };
 
+/** What each kind of row of `tiesQuestion` means. */
+const meanings = {
+  foreign: "foreign keys of other databases refer to it, and would follow its tables",
+  orphan: "foreign keys refer to tables that do not exist",
+  elsewhere: "MariaDB would leave the files of tables with DATA DIRECTORY behind",
+};
+
 /** Why a database's tables cannot be renamed out of it, or into the present one. `rows` are the answers to `tiesQuestion`. */
-export function ties(rows: readonly string[][]): string[] {
-  const named = (tag: string) => rows.filter((row) => row[0] === tag).map(([, name = ""]) => name);
-  const [foreign, orphans, elsewhere] = [named("foreign"), named("orphan"), named("elsewhere")];
-  return [
-    ...(foreign.length > 0
-      ? [`foreign keys of other databases refer to it, and would follow its tables: ${foreign.join(", ")}`]
-      : []),
-    ...(orphans.length > 0 ? [`foreign keys refer to tables that do not exist: ${orphans.join(", ")}`] : []),
-    ...(elsewhere.length > 0
-      ? [`MariaDB would leave the files of tables with DATA DIRECTORY behind: ${elsewhere.join(", ")}`]
-      : []),
-  ];
-}
+export const ties = (rows: readonly string[][]): string[] =>
+  Object.entries(meanings).flatMap(([tag, meaning]) => {
+    const names = rows.filter((row) => row[0] === tag).map(([, name = ""]) => name);
+    return names.length > 0 ? [`${meaning}: ${names.join(", ")}`] : [];
+  });

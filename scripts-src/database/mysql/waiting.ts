@@ -34,44 +34,32 @@ export function watchLocks(connection: Connection, client: Client) {
   };
 }
 
-interface Session {
-  id: string;
-  user: string;
-  host: string;
-  database: string;
-  state: string;
-  seconds: string;
-  doing: string;
-}
-
 /** What the dump waits for, in words; undefined when it does not wait for a lock. A user without PROCESS sees only its own sessions. */
 async function findWait(connection: Connection, client: Client): Promise<string | undefined> {
   const rows = await query(connection, client, "SELECT 'user', current_user(); SHOW FULL PROCESSLIST");
   const user = rows.find(([tag]) => tag === "user")?.[1]?.replace(/@[^@]*$/, "");
   const sessions = rows
     .filter((row) => row.length >= 8)
-    .map(
-      ([id = "", name = "", host = "", database = "", command = "", seconds = "", state = "", info = ""]): Session => {
-        const doing = info === "NULL" ? command : info;
-        return { id, user: name, host, database, state, seconds, doing };
-      },
-    );
-  const waits = (session: Session) => /^Waiting for .*lock/i.test(session.state);
+    .map(([id = "", name = "", host = "", database = "", command = "", seconds = "", state = "", info = ""]) => ({
+      id,
+      user: name,
+      host,
+      database,
+      seconds,
+      doing: info === "NULL" ? command : info,
+      waits: /^Waiting for .*lock/i.test(state),
+    }));
   const ours = sessions.find(
-    (session) => session.user === user && session.database === connection.target.database && waits(session),
+    (session) => session.user === user && session.database === connection.target.database && session.waits,
   );
   if (!ours) return undefined;
   const table = /(?:FROM|TABLES?|LIKE) [`']((?:[^`']|``)+)[`']/i.exec(ours.doing)?.[1] ?? "";
-  const others = sessions.filter(
-    (session) => session !== ours && session.database === ours.database && !waits(session),
-  );
-  const [holder] = others.toSorted((a, b) => weight(b, table) - weight(a, table));
+  const others = sessions.filter((session) => session !== ours && session.database === ours.database && !session.waits);
+  // what it does names the table, else it is probably the one that has lasted longest
+  const weight = ({ doing, seconds }: (typeof others)[number]) => (doing.includes(table) ? 1e9 : 0) + Number(seconds);
+  const [holder] = others.toSorted((a, b) => weight(b) - weight(a));
   const whose = holder
     ? `probably session ${holder.id} of ${holder.user}@${holder.host.replace(/:\d+$/, "")} (${holder.doing.slice(0, 80)}, for ${holder.seconds} s)`
     : "another session (the privilege PROCESS would show whose)";
   return `the dump waits for the table ${table || ours.doing.slice(0, 80)}, which is locked by ${whose}`;
 }
-
-/** How likely a session holds a lock on that table: what it does names the table, else the longest one. */
-const weight = ({ doing, seconds }: Session, table: string): number =>
-  (doing.includes(table) ? 1e9 : 0) + Number(seconds);
