@@ -185,9 +185,14 @@ describe.each([...families])("%s", (family) => {
       gate.set({ line: "RENAME TABLE", passes: true });
       expect((await scripts.run("restore", [file])).status).toBe(137);
       gate.set();
+      const backup = await scripts.run("backup", ["--dry-run"]);
+      expect(backup.stderr).toMatch(
+        /WARN .*a restore was killed while it exchanged app for app_before_.*restore --undo app_before_/,
+      );
       const next = await scripts.run("restore", ["--all", "--yes"]);
       expectSuccess(next);
       expect(next.stderr).toContain("finished it: app holds what that restore loaded");
+      expect((await scripts.run("backup", ["--dry-run"])).stderr).not.toContain("exchanged");
       await expectState(server, "app", after);
     },
     limit,

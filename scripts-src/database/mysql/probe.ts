@@ -18,6 +18,7 @@ import {
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
+import { isBeside } from "./names.ts";
 import { sweepOptionFiles } from "./option-file.ts";
 import type { Target } from "./target.ts";
 
@@ -46,6 +47,8 @@ const question = `
     ON e.engine = t.engine WHERE table_schema = database() AND table_type = 'BASE TABLE' AND e.transactions <> 'YES';
   SELECT 'versioned', table_name FROM information_schema.tables
     WHERE table_schema = database() AND table_type = 'SYSTEM VERSIONED';
+  SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_exchanged';
+  SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_taken_back';
   SHOW SESSION STATUS LIKE 'Ssl_cipher';
   ${grantsQuestion}`;
 
@@ -96,6 +99,7 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
       encoding,
       dataBytes: Number(bytes),
       warnings: [
+        ...exchangeWarnings(tagged("exchanging"), target.database),
         ...looseWarnings(tagged("loose")),
         ...clientWarnings(dump, kind),
         ...historyWarnings(versioned, dump, kind),
@@ -154,6 +158,16 @@ async function fittingDump(
 
 const generatedColumns = `SELECT concat(table_name, '.', column_name) FROM information_schema.columns
   WHERE table_schema = database() AND generation_expression <> '' LIMIT 10`;
+
+/** A restore that was killed while it exchanged databases has not made all views, triggers, routines and events yet. */
+function exchangeWarnings(exchanging: string[][], database: string): string[] {
+  const before = exchanging.flat().find((name) => isBeside(name, database, "before"));
+  if (before === undefined) return [];
+  return [
+    `a restore was killed while it exchanged ${database} for ${before}: views, triggers, routines and events may be missing; ` +
+      `restore again, or go back to the state before: restore --undo ${before}`,
+  ];
+}
 
 function looseWarnings(loose: string[][]): string[] {
   if (loose.length === 0) return [];
