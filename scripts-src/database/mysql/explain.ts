@@ -72,7 +72,8 @@ const explanations: readonly shared.Explanation[] = [
   },
   {
     pattern: code(1812),
-    // MySQL 9.7, killed in a RENAME TABLE: its recovery takes the files back, and finds them only when it starts again
+    // MySQL 9.7, killed in a RENAME TABLE, where a database has a - in its name: recovery takes the files back, and finds them only when
+    // it starts again
     hint: "did the server crash before? restart it once more: it finds the tables' files then",
   },
   {
