@@ -11,12 +11,13 @@ export class Unreachable extends Failure {}
 /**
  * One that fails does not stop the others; then a `Failure` (status 1) that names it is thrown at the end. Its output are the paths of
  * those that were done, a line each. The failure of the only one is thrown as it is.
+ * With `again`, those that failed are tried a second time when it returns true or others succeeded.
  */
 export async function eachDatabase<O extends object>(
   job: Job<O>,
   chosen: readonly ChosenDatabase[],
   act: (one: Job<O>) => Promise<Result>,
-  { twice } = { twice: false },
+  again?: () => Promise<boolean>,
 ): Promise<Result> {
   const outcomes: DatabaseOutcome[] = [];
   const output: string[] = [];
@@ -31,9 +32,10 @@ export async function eachDatabase<O extends object>(
     if (failure && chosen.length > 1) logFailure(job, database, failure);
   };
   for (const [at, database] of chosen.entries()) await attempt(database, at);
+  const lost = outcomes.filter(({ status }) => status === "failure").length;
   // what one database lacked at first, another may have brought
-  const again = twice && outcomes.some(({ status }) => status !== "failure");
-  for (const [at, database] of again ? chosen.entries() : []) {
+  const better = again && lost > 0 && ((await again()) || lost < outcomes.length);
+  for (const [at, database] of better ? chosen.entries() : []) {
     if (outcomes[at]?.status !== "failure") continue;
     job.log.info(`${database.name} is tried a second time`);
     await attempt(database, at);

@@ -36,8 +36,13 @@ export async function createScratch(
   async function loadIt(sql: AsyncIterable<Uint8Array>, contents: DumpContents, options: LoadOptions): Promise<Loaded> {
     const { noOwner, asleep } = options;
     const quiet = asleep || purpose === "restore";
-    const rules = loadRules(contents, contact, { database: name, noOwner, asleep: quiet });
-    const homeRules = { ...rules, database: purpose === "restore" ? database : name, asleep };
+    // another definer has rights on the present database alone, and a view over his view could not be created beside it
+    const rules = loadRules(contents, contact, {
+      database: name,
+      noOwner: noOwner || purpose === "restore",
+      asleep: quiet,
+    });
+    const homeRules = { ...rules, noOwner, database: purpose === "restore" ? database : name, asleep };
     const onObject = (piece: Piece, kind: ObjectKind) => {
       const text = kind === "table" ? numbersFrom(piece, contents.database, database) : loadable(piece, homeRules);
       if (text && (kind === "setting" || kind === "trigger")) objects.triggers.push(text);
