@@ -36,5 +36,7 @@ function hintFor({ file, fileExists }: ReadSettings, missing: boolean, onlyMissi
     return `${verb} them in the container's environment (docker-compose.yml: environment; Kubernetes: env); help SETTING explains a setting`;
   if (!fileExists && missing)
     return `there is no ${file}: in its folder, run cp example.env.sh .env.sh && chmod 600 .env.sh, then fill it in; or set these in the environment`;
+  if (!fileExists)
+    return "name a file that exists, or set what you need in the environment; ./help SETTING explains a setting";
   return `${onlyMissing ? "fill in" : "correct"} ${file} or the environment; ./help SETTING explains a setting`;
 }

@@ -25,7 +25,7 @@ export async function run(script: Script, argv: readonly string[]): Promise<numb
     log = configureLog(script.name, read.settings);
     if (ignored) log.warn("NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect; name your own authority in CA_FILE");
     // a mode that cannot be read was set by somebody who wants notices
-    if (read.broken.has("EMAIL_NOTIFY_MODE")) read.settings.EMAIL_NOTIFY_MODE = "FAILURE_ONLY";
+    if (read.fileExists && read.broken.has("EMAIL_NOTIFY_MODE")) read.settings.EMAIL_NOTIFY_MODE = "FAILURE_ONLY";
     const job: Omit<Job, "warn"> = {
       script: script.name,
       options: parsed.options,

@@ -104,6 +104,8 @@ test("--env-file and BACKUP_ENV_FILE name another file", async () => {
   const { status, stderr } = await place.run("backup", ["--env-file", "/no/such"]);
   expect(status).toBe(2);
   expect(stderr).toContain("/no/such: no such settings file");
+  // nothing is known of the notices then
+  expect(stderr).not.toContain("notice");
 });
 
 test("a .env.sh that others may write is refused, one that they may read earns a warning", async () => {
