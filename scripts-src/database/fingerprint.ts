@@ -9,6 +9,8 @@ export interface TableSink extends RowSink {
 
 /** What a dump says, without the order in which it says it. */
 export interface Fingerprint {
+  /** The database that was dumped, where the dump says so. */
+  database?: string | undefined;
   /** Rows by table, as the server knows it: `schema.table`. */
   tables: Map<string, { columns: readonly string[]; digest: RowDigest }>;
   /** Other data by name: "sequence public.orders_id_seq", "large object 16402". */

@@ -43,6 +43,29 @@ describe.each([...families])("verify, %s", (family) => {
     scripts.remove();
   });
 
+  test("a name that is the database's and a table's, a program that names the database, a view whose definer has no rights", async () => {
+    await server.createDatabase(
+      "crm",
+      `CREATE TABLE crm (id int, a int); CREATE TABLE t (a int, b int); INSERT INTO crm VALUES (1, 2); INSERT INTO t VALUES (2, 3);
+       CREATE VIEW q AS SELECT crm.id, t.b FROM crm JOIN t ON crm.a = t.a; CREATE USER low@localhost;
+       CREATE DEFINER=low@localhost VIEW v AS SELECT t.a, t.b + 1 AS c FROM t; CREATE VIEW w AS SELECT x.a, 'crm.t.a' AS s FROM t x;
+       CREATE FUNCTION f() RETURNS int READS SQL DATA RETURN (SELECT max(a) FROM \`crm\`.\`t\`);`,
+    );
+    const scripts = installScripts(server.settings("crm"));
+    expect((await scripts.run("backup")).status).toBe(0);
+    for (const words of [["verify"], ["restore"], ["restore", "--into", "other"]] as const) {
+      const ran = await scripts.run(words[0], words.slice(1));
+      expect(ran.status, ran.stderr).toBe(0);
+    }
+    for (const name of ["crm", "other"]) {
+      expect(await server.sql(name, "SELECT id, b FROM q")).toBe("1\t3");
+      expect(await server.sql(name, "SELECT s FROM w")).toBe("crm.t.a");
+      const definition = await server.sql(name, "SHOW CREATE VIEW v");
+      expect(definition).toContain("DEFINER=`low`@`localhost`");
+    }
+    scripts.remove();
+  });
+
   test("an event and a trigger of the copy do not run; a login that cannot give definers proves without them", async () => {
     const backup = (await own.run("backup")).stdout.trim();
     const logged = () => server.sql("witness", "SELECT group_concat(DISTINCT what) FROM log");

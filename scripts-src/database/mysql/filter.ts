@@ -21,6 +21,9 @@ const forgotten =
   /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
 /** MariaDB writes the database's name with the sequence that a column takes its default from. */
 const ownSequence = /\b(?:nextval|lastval|setval)\((`(?:[^`]|``)*`)(?=\.)/gi;
+/** A string, a column with the names of its table and database in front (the database is the first group), or any other quoted name. */
+const inView = /'(?:[^'\\]|\\[\s\S]|'')*'|(`(?:[^`]|``)*`)\.(?=`(?:[^`]|``)*`\.`)|`(?:[^`]|``)*`/g;
+const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;
 /** What is longer is data, or changed in its beginning alone. */
 const headLength = 1 << 16;
 
@@ -59,6 +62,9 @@ function change(head: string, { database, dumped, noOwner, forgetModes, asleep }
     return head.replaceAll(ownSequence, (call, name: string) =>
       name === quoted(dumped) ? call.replace(name, () => quoted(database)) : call,
     );
+  // MariaDB writes the database's name into a view whose definer lacks the rights to its tables
+  if (dumped !== undefined && viewBody.test(head))
+    head = head.replace(inView, (token, named?: string) => (named === quoted(dumped) ? "" : token));
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
   const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;
   return noOwner ? event.replace(definer, "$1") : event;

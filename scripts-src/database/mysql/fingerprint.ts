@@ -19,11 +19,11 @@ export const comparing: Comparing = {
 class Reader implements FingerprintReader {
   readonly #scanner: Scanner;
   readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
-  #database: string | undefined;
-
+  readonly #original: string | undefined;
   readonly #noOwner: boolean;
 
-  constructor({ sinkOf = () => undefined, noOwner = false }: ReadingOptions) {
+  constructor({ first, sinkOf = () => undefined, noOwner = false }: ReadingOptions) {
+    this.#original = first?.database;
     this.#noOwner = noOwner;
     this.#scanner = new Scanner((table) => sinkOf(table) ?? digestOf(this.#print.tables, table, []));
   }
@@ -40,7 +40,7 @@ class Reader implements FingerprintReader {
 
   #read(last: boolean): void {
     for (const piece of this.#scanner.pieces(last)) {
-      if (piece.kind === "between") this.#database ??= ownName(piece.bytes);
+      if (piece.kind === "between") this.#print.database ??= ownName(piece.bytes);
       if (piece.kind === "statement" && !piece.leftOut) this.#statement(piece.bytes.toString());
     }
   }
@@ -48,7 +48,7 @@ class Reader implements FingerprintReader {
   #statement(text: string): void {
     const { statements } = this.#print;
     const owned = this.#noOwner ? text.replace(definer, "$1") : text;
-    const neutral = withoutName(asleep(owned), this.#database);
+    const neutral = withoutName(withoutName(asleep(owned), this.#print.database), this.#original);
     statements.set(neutral, (statements.get(neutral) ?? 0) + 1);
   }
 }
@@ -56,7 +56,10 @@ class Reader implements FingerprintReader {
 const ownName = (between: Buffer): string | undefined =>
   /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(between.toString("utf8", 0, 4096))?.[1];
 
-/** MariaDB names the database in a default that draws from a sequence. */
+/**
+ * Without the name of the database in front of other names: servers write it in places, authors too. A copy has a name of its own and
+ * may hold the original's (which can be a table's or an alias as well), so there both are taken out.
+ */
 function withoutName(text: string, database: string | undefined): string {
   if (database === undefined) return text;
   const quoted = `\`${database.replaceAll("`", "``")}\`.`;
