@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { scriptLog } from "../base/log.ts";
+import { Memory } from "../base/memory.ts";
 import { firstOutput } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
 
@@ -50,18 +51,16 @@ function differentFolders(folders: readonly string[]): string[] {
   return [...new Map(there.toReversed().map((folder) => [realpathSync(folder), folder])).values()].toReversed();
 }
 
-/** How long (ms) an answer of a program about itself is kept: a run over many databases asks once, and `schedule` notices an upgrade. */
-const memory = 60_000;
-const answers = new Map<string, { at: number; answer: Promise<string> }>();
+const answers = new Memory<string>(60_000);
 
 /** As `firstOutput`, for what a program says of itself (`--version`, `--help`). */
 export async function askProgram(argv: string[], limit: number): Promise<string> {
-  const key = JSON.stringify([argv, limit]);
-  const known = answers.get(key);
-  if (known && Date.now() - known.at < memory && (await known.answer) !== "") return known.answer;
-  const answer = firstOutput(argv, limit);
-  answers.set(key, { at: Date.now(), answer });
-  return answer;
+  const ask = async () => {
+    const answer = await firstOutput(argv, limit);
+    if (answer === "") throw new Error("no answer");
+    return answer;
+  };
+  return answers.get(JSON.stringify([argv, limit]), ask).catch(() => "");
 }
 
 const warned = new Set<string>();

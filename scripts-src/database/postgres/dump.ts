@@ -31,12 +31,17 @@ export function dumpOptionsFrom(text: string | undefined): string[] {
 const locks = `--lock-wait-timeout=${lockPatience}`;
 
 /**
- * The dump's SQL; ends normally only when pg_dump exited 0 and its last line has come. While it waits for a lock, the log says which.
+ * The dump's SQL, in the database's encoding (`known`, or asked for); ends normally only when pg_dump exited 0 and its last line has come. While it waits for a lock, the log says which.
  */
-export async function* dump(connection: Connection, client: Client, options: string[]): AsyncGenerator<Uint8Array> {
+export async function* dump(
+  connection: Connection,
+  client: Client,
+  options: string[],
+  known?: string,
+): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;
   // otherwise a login's client_encoding would decide, which need not know every letter of the database
-  const encoding = await query<string>(connection, "SELECT to_json(getdatabaseencoding())");
+  const encoding = known ?? (await query<string>(connection, "SELECT to_json(getdatabaseencoding())"));
   const words = ["--format=plain", "--no-password", locks, `--encoding=${encoding}`, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
   using watch = watchLocks(connection, "pg_dump");

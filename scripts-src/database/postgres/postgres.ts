@@ -43,7 +43,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       properties: () => propertiesOf(connection, server.major),
       databases: () => listDatabases(connection),
       checkReading: () => checkReading(connection, options),
-      dump: () => dump(connection, pgDump, options),
+      dump: () => dump(connection, pgDump, options, server.encoding),
       stockRestore: (file, compression) =>
         stockRestore(file, compression, {
           database: connection.database,
