@@ -213,43 +213,29 @@ describe("whoever restores", () => {
     CREATE TABLE public.plain AS SELECT 1 AS a;`;
   const change = "DROP SCHEMA shop CASCADE; CREATE TABLE younger (); UPDATE plain SET a = 2";
 
-  test("the owner with CREATEDB: beside", async () => {
-    const { database, run } = await backedUp(data, owner);
-    const before = await stateOf(server, database);
-    await server.sql(database, `SET SESSION AUTHORIZATION owner; ${change}`);
-    const ran = await run("restore");
-    expectSuccess(ran);
-    expect(ran.stderr).toContain("is loaded into a new database");
-    await expectState(server, database, before);
-  });
-
-  test("R6: the owner without CREATEDB, beside an extension of an administrator: in place; its rows stay", async () => {
-    const { database, run } = await backedUp(data, tenant);
-    await server.sql(
-      database,
+  test.each([
+    ["the owner with CREATEDB: beside", owner, "", "is loaded into a new database"],
+    [
+      "R6: the owner without CREATEDB, beside an extension of an administrator: in place; its rows stay",
+      tenant,
       "CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions; GRANT USAGE ON SCHEMA extensions TO tenant",
-    );
-    expectSuccess(await run("backup"));
-    const before = await stateOf(server, database);
-    await server.sql(database, `SET SESSION AUTHORIZATION tenant; ${change}`);
-    const ran = await run("restore");
-    expectSuccess(ran);
-    expect(ran.stderr).toContain("tenant cannot create databases: ALTER ROLE tenant CREATEDB");
-    await expectState(server, database, before);
-  });
-
-  test("R6: the owner with CREATEDB, an extension that only a superuser can create: in place, and what it brought stays", async () => {
-    const { database, run } = await backedUp(data, owner);
-    await server.sql(
-      database,
+      "tenant cannot create databases: ALTER ROLE tenant CREATEDB",
+    ],
+    [
+      "R6: the owner with CREATEDB, an extension that only a superuser can create: in place, and what it brought stays",
+      owner,
       "CREATE EXTENSION dblink; CREATE SCHEMA tools; CREATE EXTENSION pageinspect SCHEMA tools",
-    );
+      "owner cannot create the extension dblink, pageinspect: restore as a superuser",
+    ],
+  ])("%s", async (_, login, administrator, words) => {
+    const { database, run } = await backedUp(data, login);
+    await server.sql(database, administrator);
     expectSuccess(await run("backup"));
     const before = await stateOf(server, database);
-    await server.sql(database, `SET SESSION AUTHORIZATION owner; ${change}`);
+    await server.sql(database, `SET SESSION AUTHORIZATION ${login.user}; ${change}`);
     const ran = await run("restore");
     expectSuccess(ran);
-    expect(ran.stderr).toContain("owner cannot create the extension dblink, pageinspect: restore as a superuser");
+    expect(ran.stderr).toContain(words);
     await expectState(server, database, before);
   });
 
