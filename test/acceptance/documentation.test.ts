@@ -82,6 +82,21 @@ test("every block of commands is run by a test or says why not", () => {
   expect(documentation).toContain(`npx --yes ${packageManager} run build`);
 });
 
+test.each([
+  "back up several databases",
+  "get one table back",
+  "leave out a big table",
+  "keep 7 daily, 4 weekly and 12 monthly",
+  "encrypt backups",
+  "certificate authority of my own",
+  "upgrade this program",
+  "which backups are in the bucket",
+])("N14: How do I … %s?", (question) => {
+  const answers = documentation.split(/^### … /m).slice(1);
+  const answer = answers.find((one) => one.split("\n")[0]?.includes(question)) ?? "";
+  expect(answer.split("\n").slice(1).join(" ").trim().length).toBeGreaterThan(60);
+});
+
 test("what each provider needs", () => {
   const written = blocks.filter(({ mark }) => mark === "settings of a provider").map(({ text }) => text);
   expect(written).toEqual(providers.map(({ lines }) => lines.map((line) => `${line}\n`).join("")));
@@ -91,12 +106,14 @@ const crontab = blocks.find(({ mark }) => mark === "a crontab")?.text ?? "";
 const cronFile = blocks.find(({ text }) => text.includes("tee /etc/cron.d/"))?.text ?? "";
 const cronLine = /^((?:\S+ ){5})(\w+) (\/.*)$/gm;
 
-test("every cron line is a time that comes, and a script", () => {
+test("every cron line is a time that comes, and a script; N4: none hides a program that cannot start", () => {
   const lines = [...crontab.matchAll(cronLine), ...cronFile.matchAll(cronLine)];
   expect(lines).toHaveLength(6);
   for (const [, times = "", , command = ""] of lines) {
     expect(new Cron(times.trim(), { paused: true }).nextRun()).toBeInstanceOf(Date);
     expect(Object.keys(scripts)).toContain(/^\/opt\/backup_scripts\/(\w+)/.exec(command)?.[1] ?? "");
+    // stderr goes to cron's mail, or with everything else into a log file
+    if (command.includes("2>&1")) expect(command).toMatch(/>>\/\S+ 2>&1$/);
   }
 });
 

@@ -215,7 +215,7 @@ test("a restore into a database of another name leaves the first one's sequences
 test.each([
   ["", {}],
   [", encrypted and signed where backups are", sealing()],
-])("--keep-safety-backup keeps it also after success, with a manifest%s", async (_, sealed) => {
+])("N1: --keep-safety-backup keeps it also after success, with a manifest%s", async (_, sealed) => {
   scripts.configure({ ...server.settings("app"), ...sealed });
   const ran = await scripts.run("restore", [
     ...inPlace,
