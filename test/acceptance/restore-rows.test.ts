@@ -250,6 +250,30 @@ describe("whoever restores", () => {
   });
 });
 
+test("R3: options of a user mapping that the backup's user could not read are named, and those that are there are kept", async () => {
+  const { database, run } = await backedUp(
+    `CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw; CREATE TABLE t AS SELECT 1 AS a;
+     CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'u', password 'it''s "\\secret"'); CREATE USER MAPPING FOR public SERVER far`,
+  );
+  await server.sql("postgres", "CREATE ROLE r3_reader LOGIN PASSWORD 'r3' IN ROLE pg_read_all_data");
+  const reader = installScripts(server.settings(database, { user: "r3_reader", password: "r3" }));
+  const backup = await reader.run("backup");
+  expectSuccess(backup);
+  expect(backup.stderr).toMatch(
+    /options of user mappings .* are not in the backup: postgres on far, public on far; back up as/,
+  );
+  const options = () => server.sql(database, "SELECT umoptions FROM pg_user_mappings ORDER BY 1");
+  const before = await options();
+  expect(before).toContain("secret");
+  for (const words of [[], ["--in-place"]]) {
+    const ran = await run("restore", [...words, backup.stdout.trim()]);
+    expectSuccess(ran);
+    expect(ran.stderr).toContain("USER MAPPING FOR postgres SERVER far: the backup has no options of it");
+    expect(ran.stderr).not.toContain("secret");
+    expect(await options()).toBe(before);
+  }
+});
+
 test("S7: a stranger's database with our comment, and the live one, are never dropped", async () => {
   const { database, run } = await backedUp("CREATE TABLE t AS SELECT 1 AS a");
   const [payroll, look] = [`payroll_${database}`, `${database}_restoring_2026-01-01_00-00-00`];

@@ -14,6 +14,7 @@ const rules = {
   keptSchemas: new Map<string, "ours" | "foreign">(),
   keptRelations: new Set<string>(),
   keptExtensions: new Set<string>(),
+  mappings: new Map<string, string | null>(),
   leftOut: new Set<string>(),
 };
 const loads = (text: string, changed: Partial<typeof rules> = {}) => {

@@ -17,6 +17,8 @@ export interface LoadRules {
   keptRelations: ReadonlySet<string>;
   /** Schemas that are there and stay; those that belong to somebody else stay as they are. */
   keptSchemas: ReadonlyMap<string, "ours" | "foreign">;
+  /** Options of the user mappings that are there. */
+  mappings: ReadonlyMap<string, string | null>;
   /** Policies and user mappings that name roles which are not there (`needsRoles`); left out with `noOwner`. */
   leftOut: ReadonlySet<string>;
 }
@@ -45,6 +47,8 @@ const eventTrigger = new RegExp(String.raw`^(CREATE|ALTER|COMMENT ON) EVENT TRIG
 const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION ${name}`);
 /** Without one a foreign table reaches no other server: REFRESH would read there. */
 const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
+/** Without options; pg_dump leaves those out that its user may not read. */
+const bareMapping = /^CREATE (USER MAPPING FOR (?![^]* OPTIONS \()[^]*);$/;
 const relation = new RegExp(
   String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
 );
@@ -82,8 +86,17 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     } else if (rules.asleep && userMapping.test(text)) {
       warnings.add(`the copy reaches no foreign server ${userMapping.exec(text)?.[1]}: its user mappings are left out`);
       leftOut.push(text);
-    } else return bytes;
+    } else return keptMapping(text) ?? bytes;
     return undefined;
+  }
+
+  /** What the backup's user could not read is not lost while the present database has it. */
+  function keptMapping(text: string): Uint8Array | undefined {
+    const mapping = bareMapping.exec(text)?.[1] ?? "";
+    const options = rules.mappings.get(mapping);
+    if (!options) return undefined;
+    warnings.add(`${mapping}: the backup has no options of it, those that it has now are kept`);
+    return Buffer.from(`\nCREATE ${mapping} OPTIONS (${options});`);
   }
   return {
     piece(piece) {

@@ -63,6 +63,7 @@ export function loadRules(
     keptRelations: new Set(inPlace ? target.keptRelations : []),
     // a schema public that the dump creates takes the place of template0's
     keptSchemas: new Map(inPlace ? target.keptSchemas : madeAnew ? [] : [["public", publicOwner]]),
+    mappings: new Map(target.mappings),
     leftOut: new Set(noOwner ? withoutRole(contents, target) : []),
   };
 }

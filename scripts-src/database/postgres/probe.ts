@@ -31,6 +31,8 @@ interface Answer {
   version: string;
   number: number;
   encoding: string;
+  /** User mappings whose options the login may not read: pg_dump leaves them out silently. */
+  closedMappings: string[];
   /** Unlogged tables of a standby, which has their definition alone. */
   withoutRows: string[];
   bytes: number;
@@ -48,6 +50,11 @@ const question = (system: string) => `
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
     'relations', (SELECT count(*) FROM pg_class WHERE oid >= 16384),
+    'closedMappings', (SELECT coalesce(json_agg(format('%s on %s', coalesce(usename, 'public'), m.srvname)), '[]')
+      FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
+      WHERE umoptions IS NULL AND current_setting('is_superuser') <> 'on' AND NOT CASE WHEN umuser = 0
+        THEN pg_has_role(srvowner, 'USAGE')
+        ELSE usename = current_user AND (pg_has_role(srvowner, 'USAGE') OR has_server_privilege(srvid, 'USAGE')) END),
     'bytes', (SELECT coalesce(sum(CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock'
                 AND database = (SELECT d.oid FROM pg_database d WHERE datname = current_database()))
                 THEN greatest(relpages, 0) * current_setting('block_size')::bigint ELSE pg_table_size(oid) END), 0) FROM pg_class
@@ -99,6 +106,8 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Contac
         pgDump.major === 0 && `${pgDump.path} does not report its version: it may not fit the server`,
         answer.withoutRows.length > 0 &&
           `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
+        answer.closedMappings.length > 0 &&
+          `options of user mappings (passwords) that this user may not read are not in the backup: ${answer.closedMappings.join(", ")}; back up as a superuser to have them`,
         exists && (await isPooled(connection)) && poolerWarning,
       ),
     },

@@ -49,6 +49,8 @@ interface DatabaseFacts {
   installed: string[];
   ownExtensions: string[];
   publications: string[];
+  /** User mappings as pg_dump names them, with their options as far as the user may read them. */
+  mappings: [mapping: string, options: string | null][];
   hasPublic: boolean;
   mayCreateInPublic: boolean;
 }
@@ -116,6 +118,10 @@ const databaseQuery = `SELECT json_build_object(
     'installed', ${jsonList("SELECT extname FROM pg_extension")},
     'ownExtensions', ${jsonList("SELECT extname FROM pg_extension WHERE pg_has_role(extowner, 'USAGE')")},
     'publications', ${jsonList("SELECT pubname FROM pg_publication")},
+    'mappings', ${jsonList(`SELECT json_build_array(
+        format('USER MAPPING FOR %s SERVER %I', CASE WHEN umuser = 0 THEN 'public' ELSE quote_ident(usename) END, srvname),
+        (SELECT string_agg(format('%I %L', option_name, option_value), ', ') FROM pg_options_to_table(umoptions)))
+      FROM pg_user_mappings`)},
     'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
     'mayCreateInPublic', coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), true))`;
 
@@ -131,6 +137,7 @@ const nothing: DatabaseFacts = {
   installed: ["plpgsql"],
   ownExtensions: [],
   publications: [],
+  mappings: [],
   hasPublic: true,
   mayCreateInPublic: true,
 };
