@@ -53,11 +53,12 @@ export function completeOrFail(text: string, unfit: Unfit): string {
 /** Sending those would replace what may be a good copy, or is not allowed. */
 export async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Unfit> {
   const unfit = new Map<string, Failure>();
-  for (const { named, distrust } of files) {
+  for (const { name, named, distrust } of files) {
+    if (name !== named.backup) continue;
     const why = distrust
-      ? new Failure(`${named.backup}: ${distrust.cause}`, { hints: [distrust.hint] })
-      : (unfit.get(named.backup) ?? (await faultOf(join(folder, named.backup))));
-    if (why !== undefined) unfit.set(named.backup, why);
+      ? new Failure(`${name}: ${distrust.cause}`, { hints: [distrust.hint] })
+      : await faultOf(join(folder, name));
+    if (why !== undefined) unfit.set(name, why);
   }
   return unfit;
 }

@@ -18,14 +18,26 @@ export interface Loading {
 export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, number> | undefined =>
   contents.rows && new Map([...contents.rows].filter(([table]) => !rules.keptRelations.has(table)));
 
+/**
+ * Bytes of SQL after which what was read is given back. Left alone, the collector lets what a fast server has taken pile up: 180 MB
+ * at 1 GB of SQL, where 130 are enough.
+ */
+const collectAfter = 32 << 20;
+
 /** The pieces of a dump that are loaded, with what the filter made of each. Throws `Failure` on what no pg_dump writes. */
 export async function* piecesToLoad(
   sql: AsyncIterable<Uint8Array>,
   filter: LoadFilter,
 ): AsyncGenerator<{ piece: Piece; bytes: Uint8Array }> {
   const check = statementCheck();
+  let sinceCollected = 0;
   for await (const piece of splitStatements(sql)) {
     check(piece);
+    sinceCollected += piece.bytes.length;
+    if (sinceCollected > collectAfter) {
+      Bun.gc(true);
+      sinceCollected = 0;
+    }
     const bytes = filter.piece(piece);
     if (bytes) yield { piece, bytes };
   }
