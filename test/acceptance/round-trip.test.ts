@@ -89,6 +89,14 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
     await expectState(await ready(), "app", original);
   });
 
+  test("the backup is proved, statement for statement", async () => {
+    await ready();
+    const ran = await scripts.run("verify");
+    expectSuccess(ran);
+    const proof = readFileSync(ran.stdout.trim(), "utf8");
+    expect(proof).toContain("every statement of the schema");
+  });
+
   test.each([["--drop-before"], ["--in-place"]])(
     "restored over the intact and the damaged database, %s",
     async (way) => {
