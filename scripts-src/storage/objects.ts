@@ -14,7 +14,6 @@ export interface Target {
 
 interface Found {
   bytes: number;
-  modified: Date;
   /** `Target.id` of the upload that made it, when it was one of ours. */
   id: string | undefined;
 }
@@ -25,7 +24,7 @@ export async function headObject(bucket: Bucket, name: string, signal: AbortSign
     const command = new HeadObjectCommand({ Bucket: bucket.name, Key: bucket.key(name) });
     const head = await bucket.client.send(command, { abortSignal: signal });
     if (head.ETag === undefined && head.LastModified === undefined) throw notS3(200, "no object's headers");
-    return { bytes: head.ContentLength ?? 0, modified: head.LastModified ?? new Date(0), id: head.Metadata?.upload };
+    return { bytes: head.ContentLength ?? 0, id: head.Metadata?.upload };
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
     throw error;

@@ -31,7 +31,8 @@ export function dumpOptionsFrom(text: string | undefined): string[] {
 const locks = `--lock-wait-timeout=${lockPatience}`;
 
 /**
- * The dump's SQL, in the database's encoding (`known`, or asked for); ends normally only when pg_dump exited 0 and its last line has come. While it waits for a lock, the log says which.
+ * The dump's SQL, in the database's encoding (`known`, or asked for). It ends normally only when pg_dump exited 0 and its last line has
+ * come. While it waits for a lock, the log says which.
  */
 export async function* dump(
   connection: Connection,
