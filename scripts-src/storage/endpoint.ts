@@ -5,7 +5,7 @@ import { makeClient } from "./bucket.ts";
 import { endpointOf } from "./direct.ts";
 
 const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
-const told = new Set<string>();
+const reported = new Set<string>();
 
 /** The host of requests where it is neither AWS nor that of S3_URL; it is logged once. Sends nothing. */
 export async function endpointElsewhere(settings: Settings, bucket: string, log: Logger): Promise<string | undefined> {
@@ -15,8 +15,8 @@ export async function endpointElsewhere(settings: Settings, bucket: string, log:
   const { host } = (await endpointOf(client, bucket)).url;
   client.destroy();
   if (host === "" || ofAws.test(host)) return undefined;
-  if (!told.has(host))
+  if (!reported.has(host))
     log.info(`S3 requests go to ${host}: S3_URL is not set, and AWS_ENDPOINT_URL or ~/.aws/config names that server`);
-  told.add(host);
+  reported.add(host);
   return host;
 }

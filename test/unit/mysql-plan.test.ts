@@ -10,7 +10,7 @@ import { readGrants } from "../../scripts-src/database/mysql/grants.ts";
 import { warnings } from "../../scripts-src/database/mysql/plan.ts";
 import { tablesAlone } from "../../scripts-src/database/mysql/partial.ts";
 import { findProblems } from "../../scripts-src/database/mysql/problems.ts";
-import type { Contact } from "../../scripts-src/database/mysql/probe.ts";
+import type { ServerInfo } from "../../scripts-src/database/mysql/probe.ts";
 import type { ServerState } from "../../scripts-src/database/mysql/state.ts";
 import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 
@@ -55,7 +55,7 @@ describe("which client program fits", () => {
 
 describe("the words for the dump program", () => {
   const words = (dump: Client, kind: ServerKind, options: string[] = []) =>
-    dumpWords({ dump, kind } as Contact, options, "app");
+    dumpWords({ dump, kind } as ServerInfo, options, "app");
   const mysql8 = ["no-tablespaces", "set-gtid-purged", "column-statistics"];
   test("what the two families' programs know differs", () => {
     const always =
@@ -258,19 +258,19 @@ describe("a dump and its target", () => {
     accounts: new Set(["app@%", "root@localhost"]),
     variables: new Map([["read_only", "OFF"]]),
   };
-  const contact = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
+  const serverInfo = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
     ({
       kind,
       grants: readGrants([grants], "app"),
       maxPacket: 1 << 24,
       server: { version: `server ${kind.version}`, major: Number.parseInt(kind.version, 10) },
-    }) as Contact;
+    }) as ServerInfo;
   const maria: ServerKind = { family: "mariadb", version: "10.11.1" };
   const mysql8: ServerKind = { family: "mysql", version: "8.0.36" };
 
   async function problemsOf(
     sql: string,
-    { from = "10.11.1-MariaDB", to = contact(maria), target = state, noOwner = false } = {},
+    { from = "10.11.1-MariaDB", to = serverInfo(maria), target = state, noOwner = false } = {},
   ) {
     return findProblems(await readDump(dumpReader(), stream(dumpOf(from, sql))), to, target, noOwner);
   }
@@ -282,7 +282,7 @@ describe("a dump and its target", () => {
       "accounts not on the server: `gone`@`10.%`; create them (CREATE USER `gone`@`10.%`;) or restore with --no-owner",
     ]);
     expect(await problemsOf(view, { noOwner: true })).toEqual([]);
-    const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
+    const owner = serverInfo(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
     expect((await problemsOf(view, { to: owner }))[0]).toContain("may not create any in the name of others");
   });
 
@@ -291,12 +291,12 @@ describe("a dump and its target", () => {
     expect(await problemsOf(table("ENGINE=InnoDB COLLATE=utf8mb4_uca1400_ai_ci"))).toEqual([]);
     expect((await problemsOf(table("COLLATE=utf8mb4_0900_ai_ci")))[0]).toContain("utf8mb4_0900_ai_ci");
     expect((await problemsOf(table("ENGINE=RocksDB")))[0]).toContain("RocksDB (table t)");
-    const poor = contact(maria, "GRANT SELECT, INSERT ON `app`.* TO `u`@`%`");
+    const poor = serverInfo(maria, "GRANT SELECT, INSERT ON `app`.* TO `u`@`%`");
     expect((await problemsOf(table(""), { to: poor }))[0]).toContain("lacks CREATE, DROP, ALTER, CREATE ROUTINE");
     const long = `${table("")}INSERT INTO \`t\` VALUES ('${"x".repeat(20_000_000)}');`;
     expect((await problemsOf(long))[0]).toContain("SET GLOBAL max_allowed_packet = 33554432");
     const replica = { ...state, variables: new Map([["read_only", "ON"]]) };
-    const owner = contact(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
+    const owner = serverInfo(maria, "GRANT ALL PRIVILEGES ON `app`.* TO `u`@`%`");
     expect((await problemsOf(table(""), { to: owner, target: replica }))[0]).toContain("read-only");
     const logging = { ...state, variables: new Map([["log_bin", "ON"]]) };
     const trigger = "CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET @a = 1;";
@@ -310,7 +310,7 @@ describe("a dump and its target", () => {
     ["CREATE TABLE `t` (`a` int) WITH SYSTEM VERSIONING;", "system-versioned"],
     ["/*!50003 SET sql_mode = 'ORACLE' */;", "sql_mode ORACLE"],
   ])("what only MariaDB has is refused by MySQL: %s", async (sql, words) => {
-    expect((await problemsOf(sql, { to: contact(mysql8) })).join()).toContain(words);
+    expect((await problemsOf(sql, { to: serverInfo(mysql8) })).join()).toContain(words);
     expect(await problemsOf(sql)).toEqual([]);
   });
 
@@ -321,7 +321,7 @@ describe("a dump and its target", () => {
     ["CREATE TABLE `t` (`a` vector(3));", "the type vector"],
   ])("what only MySQL has is refused by MariaDB: %s", async (sql, words) => {
     expect((await problemsOf(sql, { from: "8.0.36" })).join()).toContain(words);
-    expect(await problemsOf(sql, { from: "8.0.36", to: contact(mysql8) })).toEqual([]);
+    expect(await problemsOf(sql, { from: "8.0.36", to: serverInfo(mysql8) })).toEqual([]);
   });
 
   // one of each kind
@@ -459,7 +459,7 @@ describe("a dump and its target", () => {
     ],
   ])("M8: half a dump is refused with the numbers: %#", async (text, words) => {
     const contents = await readDump(dumpReader(), stream(`${text}\n-- Dump completed on 2026-01-31  3:00:00\n`));
-    const problems = [...findProblems(contents, contact(mysql8), state, false), ...tablesAlone(contents)];
+    const problems = [...findProblems(contents, serverInfo(mysql8), state, false), ...tablesAlone(contents)];
     expect(problems.join()).toContain(words);
   });
 
@@ -471,7 +471,7 @@ describe("a dump and its target", () => {
       view("calls", "select `prod`.`f`(`t`.`a`) AS `a` from `t`"),
     ].join("\n");
     const contents = await readDump(dumpReader(), stream(dumpOf("10.11.1-MariaDB", sql)));
-    const warned = (database: string) => warnings(contents, contact(maria), database).join();
+    const warned = (database: string) => warnings(contents, serverInfo(maria), database).join();
     expect(warned("app")).toContain("read other databases and will keep reading them: away (prod), calls (prod)");
     expect(warned("new")).toContain("away (app, prod), calls (prod)");
   });
@@ -484,7 +484,7 @@ describe("a dump and its target", () => {
   test("what both have goes from one to the other", async () => {
     const sql =
       "CREATE TABLE `t` (`a` int DEFAULT NULL, `d` datetime DEFAULT current_timestamp(), KEY `k` (`a`(10))) ENGINE=InnoDB;";
-    expect(await problemsOf(sql, { to: contact(mysql8) })).toEqual([]);
+    expect(await problemsOf(sql, { to: serverInfo(mysql8) })).toEqual([]);
     expect(await problemsOf(sql, { from: "8.0.36" })).toEqual([]);
   });
 

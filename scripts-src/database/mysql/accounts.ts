@@ -3,7 +3,7 @@ import { messageOf } from "../../base/errors.ts";
 import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { quoteName } from "./names.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { Session } from "./session.ts";
 
 const systems = [
@@ -34,8 +34,8 @@ const ownerOf = (statement: string): string | undefined =>
 
 const everything = / ON \*\.\* TO /;
 
-export function serverAccounts(connection: Connection, contact: Contact): ServerRoles {
-  const { kind, client } = contact;
+export function serverAccounts(connection: Connection, serverInfo: ServerInfo): ServerRoles {
+  const { kind, client } = serverInfo;
   const isMariadb = kind.family === "mariadb";
   const place = inDatabase(connection, everywhere);
   const list = async () => {

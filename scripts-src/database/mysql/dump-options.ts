@@ -1,7 +1,7 @@
 /** The words on the command line of mariadb-dump or mysqldump. */
 import parseWords from "string-argv";
 import { usageFailure } from "../../base/errors.ts";
-import { type Contact, dumpsHistory } from "./probe.ts";
+import { type ServerInfo, dumpsHistory } from "./probe.ts";
 
 /** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */
 const refused = [
@@ -52,7 +52,7 @@ export function dumpOptionsFrom(text: string | undefined): string[] {
 }
 
 /** The words for the dump program, by what it knows: the two families differ. */
-export function dumpWords({ dump, kind }: Contact, options: readonly string[], database: string): string[] {
+export function dumpWords({ dump, kind }: ServerInfo, options: readonly string[], database: string): string[] {
   const ifKnown = (option: string, value = "") => (dump.knows(option) ? [`--${option}${value}`] : []);
   return [
     "--single-transaction",

@@ -10,23 +10,23 @@ import { dumpWords } from "./dump-options.ts";
 import { isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed, type Listed } from "./listed.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { watchLocks } from "./waiting.ts";
 
 /** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
 export async function* dump(
   connection: Connection,
-  contact: Contact,
+  serverInfo: ServerInfo,
   options: readonly string[],
 ): AsyncGenerator<Uint8Array> {
   const { target, signal, log } = connection;
-  checkSight(contact, options, target.database);
-  const client = contact.dump;
-  using locks = watchLocks(connection, contact.client);
+  checkGrants(serverInfo, options, target.database);
+  const client = serverInfo.dump;
+  using locks = watchLocks(connection, serverInfo.client);
   const { program, output, first } = await begin(
     connection,
-    contact,
-    dumpWords(contact, options, target.database),
+    serverInfo,
+    dumpWords(serverInfo, options, target.database),
     locks,
   );
   let tail: Buffer = Buffer.alloc(0);
@@ -55,7 +55,7 @@ export async function* dump(
 /** Throws a `Failure` when the dump lacks what the server lists; warns of a row that a restore could not load today. */
 export async function checkDumped(
   connection: Connection,
-  { client, maxPacket }: Contact,
+  { client, maxPacket }: ServerInfo,
   contents: DumpContents,
   listed: Listed,
   options: readonly string[],
@@ -71,29 +71,29 @@ export async function checkDumped(
 /** Starts the dump program and waits for its first output: a program that does not know how to be told its settings ends before that. */
 async function begin(
   connection: Connection,
-  contact: Contact,
+  serverInfo: ServerInfo,
   words: readonly string[],
   locks: ReturnType<typeof watchLocks>,
 ) {
   const attempt = async (setsAside: boolean) => {
-    const program = startClient(connection, contact.dump, words, { setsAside });
+    const program = startClient(connection, serverInfo.dump, words, { setsAside });
     await program.stdin.end();
     const output = program.stdout.getReader();
     return { program, output, first: await locks.reads(output.read()) };
   };
-  if (contact.dump.setsAside === undefined) await refuseCut(connection, contact);
+  if (serverInfo.dump.setsAside === undefined) await refuseCut(connection, serverInfo);
   const begun = await attempt(true);
   const unknown =
-    begun.first.done && contact.dump.setsAside === "by host" && /init-command/.test(await begun.program.stderr);
+    begun.first.done && serverInfo.dump.setsAside === "by host" && /init-command/.test(await begun.program.stderr);
   if (!unknown) return begun;
-  await refuseCut(connection, contact);
+  await refuseCut(connection, serverInfo);
   return attempt(false);
 }
 
 const unlimited = "18446744073709551615";
 
 /** A server can cut every result, also those of a dump. Throws `Failure`. */
-async function refuseCut(connection: Connection, { client, dump }: Contact): Promise<void> {
+async function refuseCut(connection: Connection, { client, dump }: ServerInfo): Promise<void> {
   const [[limit = ""] = []] = await query(connection, client, "SELECT @@global.sql_select_limit");
   if (limit === unlimited) return;
   throw new Failure(
@@ -106,7 +106,7 @@ async function refuseCut(connection: Connection, { client, dump }: Contact): Pro
  * Tables and triggers that a user may not see are left out of a dump without a word: such a user takes no backup.
  * Throws `Failure`.
  */
-export function checkSight({ grants }: Contact, options: readonly string[], database: string): void {
+export function checkGrants({ grants }: ServerInfo, options: readonly string[], database: string): void {
   const needed = ["SELECT"];
   if (!options.includes("--skip-triggers")) needed.push("TRIGGER");
   if (!options.includes("--skip-events")) needed.push("EVENT");
@@ -130,7 +130,7 @@ const floats = `
     WHERE c.table_schema = database() AND c.data_type = 'float' AND t.table_type NOT LIKE '%VIEW'`;
 
 /** Both servers write a FLOAT with six digits, and nothing can be set against that. */
-export async function noteFloats(connection: Connection, { client }: Contact): Promise<void> {
+export async function noteFloats(connection: Connection, { client }: ServerInfo): Promise<void> {
   const columns = (await query(connection, client, floats)).map((row) => row.join("."));
   if (columns.length === 0) return;
   const shown = listed(columns);
@@ -144,11 +144,11 @@ export function stockRestore(
   file: string,
   compression: Parameters<typeof unpackCommand>[1],
   database: string,
-  contact: Contact,
+  serverInfo: ServerInfo,
 ): string {
-  const client = contact.kind.family === "mariadb" ? "mariadb" : "mysql";
+  const client = serverInfo.kind.family === "mariadb" ? "mariadb" : "mysql";
   // MySQL's client takes the first line of early sandboxed dumps for a command
-  const sandbox = contact.dump.family !== contact.kind.family ? " | sed '1{/sandbox mode/d}'" : "";
+  const sandbox = serverInfo.dump.family !== serverInfo.kind.family ? " | sed '1{/sandbox mode/d}'" : "";
   const load = `${client} --binary-mode --local-infile=0 --comments --default-character-set=utf8mb4 --max-allowed-packet=1G`;
   return `${unpackCommand(file, compression)}${sandbox} | ${load} ${quote(database)}`;
 }

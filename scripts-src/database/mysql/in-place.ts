@@ -9,14 +9,14 @@ import { changing } from "./locks.ts";
 import { quoteName } from "./names.ts";
 import { dropObjects, listObjects, type Objects } from "./objects.ts";
 import { loadRules } from "./plan.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { checkRows } from "./rows-loaded.ts";
 import { Session } from "./session.ts";
 
 /** Throws `Failure`; the message says whether anything was changed. */
 export async function loadInPlace(
   place: Place,
-  contact: Contact,
+  serverInfo: ServerInfo,
   sql: AsyncIterable<Uint8Array>,
   contents: DumpContents,
   { noOwner, asleep }: Pick<LoadOptions, "noOwner" | "asleep">,
@@ -24,7 +24,7 @@ export async function loadInPlace(
   const { client, settings, database } = place;
   await empty(place);
   const connection = inDatabase(place.connection, database);
-  const rules = loadRules(contents, contact, { database, noOwner, asleep });
+  const rules = loadRules(contents, serverInfo, { database, noOwner, asleep });
   try {
     await load(connection, client, sql, { rules, settings, present: database });
     const rows = await checkRows(place, database, contents.rows);

@@ -7,7 +7,7 @@ import { withoutBroken } from "./broken-views.ts";
 import { connectionFrom } from "./connection.ts";
 import { listDatabases, propertiesOf } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
-import { checkDumped, checkSight, dump, noteFloats, stockRestore } from "./dump.ts";
+import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
 import { restoringOf } from "./restoring.ts";
@@ -30,28 +30,28 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
   } as const;
 
   async function connect(how?: ConnectOptions): Promise<Connected> {
-    const contact = await probe(connection, how);
-    const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection, contact.client) : [])];
+    const serverInfo = await probe(connection, how);
+    const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection, serverInfo.client) : [])];
     let listed: Listed = new Map();
     return {
       ...database,
-      engine: contact.kind.family,
-      server: contact.server,
-      roles: serverAccounts(connection, contact),
-      properties: () => propertiesOf(connection, contact.client),
-      databases: () => listDatabases(connection, contact.client),
+      engine: serverInfo.kind.family,
+      server: serverInfo.server,
+      roles: serverAccounts(connection, serverInfo),
+      properties: () => propertiesOf(connection, serverInfo.client),
+      databases: () => listDatabases(connection, serverInfo.client),
       async checkReading() {
-        checkSight(contact, options, target.database);
-        await noteFloats(connection, contact);
+        checkGrants(serverInfo, options, target.database);
+        await noteFloats(connection, serverInfo);
       },
       async *dump() {
-        listed = await listObjects(connection, contact.client);
-        yield* dump(connection, contact, options);
+        listed = await listObjects(connection, serverInfo.client);
+        yield* dump(connection, serverInfo, options);
       },
-      checkDumped: (contents) => checkDumped(connection, contact, contents as DumpContents, listed, options),
-      stockRestore: (file, compression) => stockRestore(file, compression, target.database, contact),
-      exists: contact.exists,
-      ...restoringOf(connection, contact, options),
+      checkDumped: (contents) => checkDumped(connection, serverInfo, contents as DumpContents, listed, options),
+      stockRestore: (file, compression) => stockRestore(file, compression, target.database, serverInfo),
+      exists: serverInfo.exists,
+      ...restoringOf(connection, serverInfo, options),
     };
   }
   return { ...database, connect };

@@ -2,12 +2,12 @@
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
-import { type Contact, familyNames } from "./probe.ts";
+import { type ServerInfo, familyNames } from "./probe.ts";
 
 /** What of a dump is left out or changed. */
 export const loadRules = (
   contents: DumpContents,
-  { kind, server }: Contact,
+  { kind, server }: ServerInfo,
   where: Pick<LoadRules, "database" | "noOwner" | "asleep">,
 ): LoadRules => ({
   ...where,
@@ -16,7 +16,7 @@ export const loadRules = (
 });
 
 /** What a person should know before a dump is loaded. */
-export function warnings(contents: DumpContents, { kind, server }: Contact, database: string): string[] {
+export function warnings(contents: DumpContents, { kind, server }: ServerInfo, database: string): string[] {
   const { family, serverVersion, databases, qualified } = contents;
   const said: string[] = [];
   const from = { family, version: serverVersion ?? "0" };

@@ -1,4 +1,4 @@
-/** First contact: which programs are there, what does the server say of itself, what will a backup not cover. */
+/** The first connection: which programs are there, what does the server say of itself, what will a backup not cover. */
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { retry } from "../../base/retry.ts";
@@ -22,8 +22,8 @@ import { isBeside } from "./names.ts";
 import { sweepOptionFiles } from "./option-file.ts";
 import type { Target } from "./target.ts";
 
-/** What is known after the first contact. */
-export interface Contact {
+/** What is known after the first connection. */
+export interface ServerInfo {
   server: Server;
   kind: ServerKind;
   grants: Grants;
@@ -53,7 +53,7 @@ const question = `
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
-export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<Contact> {
+export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<ServerInfo> {
   const { folder, log, signal, target } = connection;
   sweepOptionFiles();
   const dumps = await findClients("dump", folder);

@@ -4,13 +4,13 @@ import type { DumpContents } from "./contents.ts";
 import { isOnlyIn } from "./features.ts";
 import { quoteName } from "./names.ts";
 import { rowsAlone } from "./partial.ts";
-import { type Contact, familyNames } from "./probe.ts";
+import { type ServerInfo, familyNames } from "./probe.ts";
 import type { ServerState } from "./state.ts";
 
-type Compare = (contents: DumpContents, contact: Contact, state: ServerState) => string[];
+type Compare = (contents: DumpContents, serverInfo: ServerInfo, state: ServerState) => string[];
 
 /** Everything at once, each with the remedy. */
-export function findProblems(...[contents, contact, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
+export function findProblems(...[contents, serverInfo, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
   const checks: Compare[] = [
     databaseProblems,
     rowsAlone,
@@ -23,7 +23,7 @@ export function findProblems(...[contents, contact, state, noOwner]: [...Paramet
     engineProblems,
     ...(noOwner ? [] : [definerProblems]),
   ];
-  return checks.flatMap((check) => check(contents, contact, state));
+  return checks.flatMap((check) => check(contents, serverInfo, state));
 }
 
 /** A dump may hold several databases; it cannot be told which one is meant. */
@@ -43,7 +43,7 @@ const databaseProblems: Compare = ({ database, databases: used, names }) => {
 };
 
 /** Such a server would put both into one table, the second one in place of the first. */
-const caseProblems: Compare = ({ tables, views }, _contact, { variables }) => {
+const caseProblems: Compare = ({ tables, views }, _serverInfo, { variables }) => {
   if ((variables.get("lower_case_table_names") ?? "0") === "0") return [];
   const same = Map.groupBy([...tables, ...views], (name) => name.toLowerCase());
   const pairs = [...same.values()].filter((names) => names.length > 1);
@@ -120,7 +120,7 @@ const familyProblems: Compare = ({ family, features, modes }, { kind }) => {
   ];
 };
 
-const collationProblems: Compare = ({ collations }, _contact, state) => {
+const collationProblems: Compare = ({ collations }, _serverInfo, state) => {
   // MariaDB lists these once for all character sets
   const known = (name: string) =>
     state.collations.has(name) || state.collations.has(name.replace(/^\w+?_(?=uca1400)/, ""));
@@ -129,7 +129,7 @@ const collationProblems: Compare = ({ collations }, _contact, state) => {
   return [`collations that the server does not know: ${unknown.join(", ")}; restore into a server that has them`];
 };
 
-const engineProblems: Compare = ({ engines }, _contact, state) =>
+const engineProblems: Compare = ({ engines }, _serverInfo, state) =>
   [...engines]
     .filter(([engine]) => !state.engines.has(engine.toLowerCase()))
     .map(

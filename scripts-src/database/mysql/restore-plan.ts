@@ -7,7 +7,7 @@ import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { besideName } from "./names.ts";
 import { tablesAlone } from "./partial.ts";
 import { warnings } from "./plan.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { findProblems, quoteAccount } from "./problems.ts";
 import { ties, tiesQuestion } from "./restore-target.ts";
 import { askTarget } from "./state.ts";
@@ -15,22 +15,22 @@ import { askTarget } from "./state.ts";
 /** Throws `Failure` when the server cannot be asked. */
 export async function planRestore(
   connection: Connection,
-  contact: Contact,
+  serverInfo: ServerInfo,
   place: Place,
   contents: DumpContents,
   target: TargetState,
   { noOwner, keepGoing, asleep }: LoadOptions,
 ): Promise<RestorePlan> {
   const { database } = place;
-  const state = await askTarget(connection, contact);
+  const state = await askTarget(connection, serverInfo);
   const beside = await grantsBeside(place);
   const createProblems = lacksGrants(beside, state.user, database);
   const besideProblems = target.empty ? [] : ties(await query(place.connection, place.client, tiesQuestion(database)));
-  const unseen = !target.empty && !contact.grants.hasGlobally("PROCESS", "SELECT");
+  const unseen = !target.empty && !serverInfo.grants.hasGlobally("PROCESS", "SELECT");
   return {
     problems: [
       // a copy that sleeps leaves the present database alone
-      ...findProblems(contents, asleep ? { ...contact, grants: beside } : contact, state, noOwner),
+      ...findProblems(contents, asleep ? { ...serverInfo, grants: beside } : serverInfo, state, noOwner),
       ...(keepGoing ? ["--keep-going is for PostgreSQL: restore --into NAME without it"] : []),
     ],
     createProblems,
@@ -38,7 +38,7 @@ export async function planRestore(
     inPlaceProblems: [],
     partial: tablesAlone(contents),
     warnings: [
-      ...warnings(contents, contact, database),
+      ...warnings(contents, serverInfo, database),
       ...(unseen
         ? [`whether tables of other databases refer to those of ${database} cannot be seen by this user`]
         : []),

@@ -5,7 +5,7 @@ import type { DumpContents } from "./contents.ts";
 import { type Place, undo } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
 import { lockPurpose } from "./locks.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { recover } from "./recover.ts";
 import { planRestore } from "./restore-plan.ts";
 import { askPresent } from "./restore-target.ts";
@@ -13,7 +13,7 @@ import { createScratch, exchanged } from "./scratch.ts";
 import { sessionSettings } from "./session-settings.ts";
 
 /** Asks which settings the user may change. Throws `Failure`. */
-async function placeOf(connection: Connection, { client, kind, grants }: Contact): Promise<Place> {
+async function placeOf(connection: Connection, { client, kind, grants }: ServerInfo): Promise<Place> {
   const settings = await sessionSettings(inDatabase(connection, everywhere), client);
   return {
     connection: inDatabase(connection, everywhere),
@@ -25,9 +25,9 @@ async function placeOf(connection: Connection, { client, kind, grants }: Contact
   };
 }
 
-export function restoringOf(connection: Connection, contact: Contact, dumpOptions: readonly string[]): Restoring {
+export function restoringOf(connection: Connection, serverInfo: ServerInfo, dumpOptions: readonly string[]): Restoring {
   let known: Promise<Place> | undefined;
-  const place = () => (known ??= placeOf(connection, contact));
+  const place = () => (known ??= placeOf(connection, serverInfo));
   return {
     async lock(purpose) {
       const lock = await lockPurpose(await place(), purpose);
@@ -41,16 +41,16 @@ export function restoringOf(connection: Connection, contact: Contact, dumpOption
     },
     target: async () => askPresent(await place()),
     plan: async (contents, target, options) =>
-      planRestore(connection, contact, await place(), contents as DumpContents, target, options),
+      planRestore(connection, serverInfo, await place(), contents as DumpContents, target, options),
     undo: async (before) => exchanged(await place(), await undo(await place(), before)),
-    createScratch: async (options) => createScratch(await place(), contact, dumpOptions, options),
+    createScratch: async (options) => createScratch(await place(), serverInfo, dumpOptions, options),
     loadInPlace: async (sql, contents, options) =>
-      loadInPlace(await place(), contact, sql, contents as DumpContents, options),
+      loadInPlace(await place(), serverInfo, sql, contents as DumpContents, options),
   };
 }
 
 /** MySQL since 8.0.13; MariaDB does not. */
-function renamesLocked({ family, version }: Contact["kind"]): boolean {
+function renamesLocked({ family, version }: ServerInfo["kind"]): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
   return family === "mysql" && (major > 8 || (major === 8 && (minor > 0 || patch >= 13)));
 }

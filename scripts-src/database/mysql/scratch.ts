@@ -10,7 +10,7 @@ import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
 import { besideName, quoteName, quoteText } from "./names.ts";
 import { loadRules } from "./plan.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { grantsBeside } from "./restore-plan.ts";
 import { mark, markTable, unmark } from "./recover.ts";
 import { checkRows } from "./rows-loaded.ts";
@@ -19,7 +19,7 @@ import type { Piece } from "./statements.ts";
 /** Creates it, empty and marked as ours. Throws `Failure`. */
 export async function createScratch(
   place: Place,
-  contact: Contact,
+  serverInfo: ServerInfo,
   dumpOptions: readonly string[],
   { purpose, name: wanted, properties }: ScratchOptions,
 ): Promise<Scratch> {
@@ -37,7 +37,7 @@ export async function createScratch(
     const { noOwner, asleep } = options;
     const quiet = asleep || purpose === "restore";
     // another definer has rights on the present database alone, and a view over his view could not be created beside it
-    const rules = loadRules(contents, contact, {
+    const rules = loadRules(contents, serverInfo, {
       database: name,
       noOwner: noOwner || purpose === "restore",
       asleep: quiet,
@@ -72,7 +72,7 @@ export async function createScratch(
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
     ask: async (sql) => (await query(connection, client, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
     async *dump() {
-      yield* dump(connection, { ...contact, grants: await grantsBeside(place) }, [
+      yield* dump(connection, { ...serverInfo, grants: await grantsBeside(place) }, [
         ...dumpOptions,
         `--ignore-table=${name}.${markTable}`,
       ]);

@@ -1,7 +1,7 @@
 /** What a load has to know of its target. */
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { quoteText } from "./names.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 
 export interface ServerState {
   /** As the server sees the login: "app@%". */
@@ -27,7 +27,7 @@ const question = (schema: string) => `
     'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
-export async function askTarget(connection: Connection, { client, grants }: Contact): Promise<ServerState> {
+export async function askTarget(connection: Connection, { client, grants }: ServerInfo): Promise<ServerState> {
   const rows = await query(inDatabase(connection, everywhere), client, question(quoteText(connection.target.database)));
   const tagged = (tag: string) => rows.filter(([one]) => one === tag).map(([, value = ""]) => value);
   return {
@@ -40,7 +40,7 @@ export async function askTarget(connection: Connection, { client, grants }: Cont
   };
 }
 
-async function askAccounts(connection: Connection, client: Contact["client"]): Promise<Set<string> | undefined> {
+async function askAccounts(connection: Connection, client: ServerInfo["client"]): Promise<Set<string> | undefined> {
   try {
     const rows = await query(connection, client, "SELECT concat(user, '@', host) FROM mysql.user");
     return new Set(rows.map(([account = ""]) => account));

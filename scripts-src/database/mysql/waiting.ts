@@ -9,12 +9,12 @@ const [silence, pause] = [6_000, 10_000];
 export function watchLocks(connection: Connection, client: Client) {
   let since = 0;
   let looked = 0;
-  const told = new Set<string>();
+  const reported = new Set<string>();
   const look = async () => {
     looked = Date.now();
     const found = await findWait(connection, client).catch(() => undefined);
-    if (found === undefined || told.has(found) || since === 0) return;
-    told.add(found);
+    if (found === undefined || reported.has(found) || since === 0) return;
+    reported.add(found);
     connection.log.warn(`${found}; gives up after 5 minutes of waiting`);
   };
   const timer = setInterval(() => {

@@ -32,11 +32,11 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
   } as const;
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
-    const contact = await probe(login, mayBeMissing);
-    const { connection, server, pgDump, exists, relations } = contact;
+    const serverInfo = await probe(login, mayBeMissing);
+    const { connection, server, pgDump, exists, relations } = serverInfo;
     return {
       ...database,
-      ...openRestoring(contact, { sessions, dumpOptions: options }),
+      ...openRestoring(serverInfo, { sessions, dumpOptions: options }),
       server,
       exists,
       roles: serverRoles(connection, server.major),

@@ -1,4 +1,4 @@
-/** First contact: which programs are there, what does the server say of itself. */
+/** The first connection: which programs are there, what does the server say of itself. */
 import { retry } from "../../base/retry.ts";
 import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
@@ -13,7 +13,7 @@ import { hasDatabase, openMaintenance } from "./maintenance.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
 
 /** What `probe` found. */
-export interface Contact {
+export interface ServerInfo {
   server: Server;
   connection: Connection;
   /** The pg_dump that fits the server. */
@@ -64,7 +64,7 @@ const question = (system: string) => `
  * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
  * accepted with `mayBeMissing`: another one of the server answers then. Throws `Failure`.
  */
-export async function probe(login: Login, mayBeMissing: boolean): Promise<Contact> {
+export async function probe(login: Login, mayBeMissing: boolean): Promise<ServerInfo> {
   const { folder, log, signal, where } = login;
   const dumps = await findClients("pg_dump", folder);
   if (dumps.length === 0) throw missingProgram("pg_dump", folder);

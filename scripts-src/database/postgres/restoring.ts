@@ -10,7 +10,7 @@ import { loadInPlace } from "./in-place.ts";
 import { dropLeftovers } from "./leftovers.ts";
 import { lockOnServer, openMaintenance } from "./maintenance.ts";
 import { comparePlan, loadRules } from "./plan.ts";
-import type { Contact } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import { defaultProperties, propertiesOf, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { createBeside } from "./scratch.ts";
@@ -31,8 +31,8 @@ interface Ways {
 }
 
 /** The part of `Connected` that restores. */
-export function openRestoring(contact: Contact, ways: Ways): Restoring {
-  const { connection: present, server, exists } = contact;
+export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
+  const { connection: present, server, exists } = serverInfo;
   let maintenance: Promise<Connection | undefined> | undefined;
   let target: Promise<PostgresTarget> | undefined;
   const elsewhere = () => (maintenance ??= openMaintenance(present));
@@ -58,7 +58,7 @@ export function openRestoring(contact: Contact, ways: Ways): Restoring {
       if (!place) throw noMaintenance(present);
       const { empty } = await state();
       const ground = { present, maintenance: place, system: server.system, exists, empty };
-      return openScratch(ground, contact, ways, { options, target: await state() });
+      return openScratch(ground, serverInfo, ways, { options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
       checkLock(present.psql, options.trusted);
@@ -72,7 +72,7 @@ export function openRestoring(contact: Contact, ways: Ways): Restoring {
 
 async function openScratch(
   ground: Ground,
-  { server, pgDump }: Contact,
+  { server, pgDump }: ServerInfo,
   { sessions, dumpOptions }: Ways,
   { options, target }: { options: ScratchOptions; target: PostgresTarget },
 ): Promise<Scratch> {

@@ -52,19 +52,20 @@ export async function loadSpread(
   const postponed = new Postponed();
   const open = () => new Session(connection, what, { counts: true });
   const course: Course = { ...report.course, open, postpones: postponed.takes };
-  const crew = new Crew(
+  const lanes = new Lanes(
     Array.from({ length: sessions }, () => new Lane(course)),
     postponed,
   );
   try {
-    for (const statement of settings) crew.setting(statement);
-    for (const statement of prelude) await crew.statement(statement);
-    for await (const { piece, bytes } of piecesToLoad(sql, filter)) await crew.take(piece, bytes);
-    for (const table of report.uncounted(contents.rows?.keys() ?? [])) await crew.statement(counting(table), { table });
-    for (const statement of filter.atTheEnd()) await crew.statement(statement);
-    await crew.end();
+    for (const statement of settings) lanes.setting(statement);
+    for (const statement of prelude) await lanes.statement(statement);
+    for await (const { piece, bytes } of piecesToLoad(sql, filter)) await lanes.take(piece, bytes);
+    for (const table of report.uncounted(contents.rows?.keys() ?? []))
+      await lanes.statement(counting(table), { table });
+    for (const statement of filter.atTheEnd()) await lanes.statement(statement);
+    await lanes.end();
   } catch (error) {
-    await crew.stop();
+    await lanes.stop();
     throw error;
   }
   const loaded = report.loaded();
@@ -197,7 +198,7 @@ interface Copying {
 }
 
 /** The lanes of a load. */
-class Crew {
+class Lanes {
   readonly #lanes: readonly Lane[];
   readonly #first: Lane;
   readonly #postponed: Postponed;
