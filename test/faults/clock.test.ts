@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeBackup } from "../support/expect/backups.ts";
 import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
+import { fakeClock } from "../support/machine/fake-clock.ts";
 import { expectSuccess, folderState } from "../support/expect/expect.ts";
 import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -32,7 +33,7 @@ afterAll(async () => {
 const fake = testWhere(process.platform === "linux", "Linux");
 /** Runs a script whose clock is off by so much ("+1d"). */
 const runAt = (offset: string, script: string, ...args: string[]) =>
-  startProgram(["faketime", "-f", offset, join(scripts.dir, script), ...args]).done;
+  startProgram([join(scripts.dir, script), ...args], { env: fakeClock(offset) }).done;
 
 for (const offset of ["+3000d", "-3000d"])
   fake(`a clock that is years ahead or behind (${offset}): the backup is good and restores`, async () => {

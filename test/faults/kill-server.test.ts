@@ -106,7 +106,9 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
   const committed = (names: Iterable<string>, database: string) => {
     const all = new Set(names);
     const isOf = (name: string) => name.startsWith(`${database.replace(" ", "%20")}_2`) && all.has(`${name}.json`);
-    return [...all].filter((name) => isOf(name)).toSorted();
+    // of two in one second the second has a number
+    const age = (name: string) => name.replace(/(?<=_\d\d-\d\d-\d\d)(?:-(\d+))?(?=\.sql)/, (_, nth = "1") => `-${nth}`);
+    return [...all].filter((name) => isOf(name)).toSorted((a, b) => (age(a) < age(b) ? -1 : 1));
   };
   const objects = () => new Map([...s3.objects(bucket)].map(([key, { body }]) => [key.replace("all/", ""), body]));
 

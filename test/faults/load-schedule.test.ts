@@ -4,9 +4,9 @@
  * it is a day of ticks; so is the other test with FAULTS_LARGE=1.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { installScripts, startProgram } from "../support/machine/executables.ts";
+import { fakeClock } from "../support/machine/fake-clock.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 import type { Day } from "./day-of-ticks.ts";
 import { tempDir } from "../support/machine/temp.ts";
@@ -24,10 +24,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** faketime stays, as the parent of the program. */
-const childOf = (pid: number): number =>
-  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ")[0]);
-
 const most = (samples: Usage[], key: keyof Usage): number => Math.max(...samples.map((sample) => sample[key]));
 const median = (samples: Usage[], key: keyof Usage): number =>
   samples.map((sample) => sample[key]).toSorted((a, b) => a - b)[Math.floor(samples.length / 2)] ?? Number.NaN;
@@ -37,12 +33,12 @@ testWhere(process.platform === "linux", "Linux")(
   async () => {
     const { bucket, settings } = await scheduled.schedulerSettings(world);
     const scripts = installScripts();
-    const argv = ["faketime", "-f", "+0 x4", join(scripts.dir, "schedule")];
+    const argv = [join(scripts.dir, "schedule")];
     // kept by retention: the clock is ahead, and nothing in the bucket is older than a day
-    const env = { ...settings, BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "text" };
+    const env = { ...fakeClock("+0 x4"), ...settings, BACKUP_INTERVAL: "* * * * * *", LOG_FORMAT: "text" };
     const running = startProgram(argv, { env, limitMs: (seconds + 300) * 1000 });
     const runs = () => running.stderr().match(/ INFO schedule: backup done/g)?.length ?? 0;
-    const pid = await until("the program runs under faketime", () => childOf(running.pid));
+    const { pid } = running;
     await until("it is warm", () => runs() >= warmUp, 120_000);
     const samples: Usage[] = [];
     const end = Date.now() + seconds * 1000;
