@@ -1,5 +1,6 @@
 /** What sync has to do, as far as listings and manifests in S3 say: both ways of sending use it. */
-import { backupNameOf, parseBackupName } from "../archive/name.ts";
+import { originIn, ownerOf } from "../archive/identity.ts";
+import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
 import { readOwners, unknownIsOurs } from "../places/owners.ts";
@@ -52,6 +53,15 @@ export async function findForeign(
       else if (owner === "other" || (identity && !present)) reasons.set(name, "a backup of another server");
       else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
     }
+  }
+  const names = new Set(remote.map(({ name }) => name));
+  for (const name of concerned) {
+    const database = parseBackupName(name)?.database;
+    if (database === undefined || names.has(name) || !names.has(manifestName(name))) continue;
+    // a manifest whose backup is missing: somebody's run has died between two deletions
+    const identity = originIn(String(await place.load(manifestName(name))))?.identity;
+    const present = await identityWithoutServer(settings, local, database);
+    if (identity && ownerOf(identity, present) !== "ours") reasons.set(name, "of a backup of another server");
   }
   return reasons;
 }
