@@ -117,9 +117,10 @@ class Report {
   }
 
   loaded(): Loaded {
-    const lost = [...this.#lostRows].map(
-      ([table, { rows, why }]) => `${counted(rows, "row")} of ${table}, the first: ${why}`,
-    );
+    // by table: which session was faster says nothing
+    const lost = [...this.#lostRows]
+      .toSorted(([one], [other]) => (one < other ? -1 : 1))
+      .map(([table, { rows, why }]) => `${counted(rows, "row")} of ${table}, the first: ${why}`);
     return { rows: this.#rows, warnings: this.#warnings, skipped: [...lost, ...this.#skipped], leftOut: this.#leftOut };
   }
 }
