@@ -113,7 +113,7 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
 
   test("R8: the manifest's command restores into a new database", async () => {
     const there = await ready();
-    const [name = ""] = readdirSync(scripts.backups).filter((file) => file.endsWith(".json"));
+    const [name = ""] = readdirSync(scripts.backups).filter((file) => file.endsWith(".gz.json"));
     const { restoreCommand } = JSON.parse(readFileSync(join(scripts.backups, name), "utf8"));
     await there.createDatabase("by_hand", "", "TEMPLATE template0");
     const command = String(restoreCommand).replace(/-d app$/, "-d by_hand");
