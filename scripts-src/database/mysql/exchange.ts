@@ -233,9 +233,20 @@ export async function finish(place: Place, before: string): Promise<boolean> {
       ? `DROP DATABASE ${quoteName(before)}`
       : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
   );
-  if ((await listObjects(session, source)).tables.length === 0)
-    await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+  await dropEmpty(place, session, source);
   return !log.wasEmpty;
+}
+
+/** The exchange is done by then: a failure here must not be taken for one of it. */
+async function dropEmpty({ connection }: Place, session: Session, database: string): Promise<void> {
+  try {
+    if ((await listObjects(session, database)).tables.length === 0)
+      await session.ask(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
+  } catch (error) {
+    connection.log.warn(
+      `the empty database ${database} stays: ${messageOf(error)}; drop it: DROP DATABASE ${quoteName(database)}`,
+    );
+  }
 }
 
 /** Puts the tables back that were exchanged, and makes all else again. Throws `Failure`. */
