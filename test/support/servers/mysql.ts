@@ -212,19 +212,31 @@ function configuration(home: string, port: number, socket: string, parameters: R
   return Object.entries(all).map(([name, value]) => `--${name}=${value}`);
 }
 
+/** Starts the server; one that hangs while it recovers from a crash is ended and started again, once, as a supervisor would. */
 async function launch(
   family: Family,
   argv: string[],
   home: string,
   sql: MysqlServer["sql"],
+  isLast = false,
 ): Promise<Bun.Subprocess<"ignore", "ignore", "ignore">> {
   const options = { cwd: home, env: environment(home) };
   const server = Bun.spawn(asUser(family, argv), { ...options, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
-  const answers = () => sql("mysql", "SELECT 1").catch(() => "");
-  await until(`${family} starts`, async () => {
-    if (server.exitCode !== null)
-      throw new Error(`${argv[0]}: ${readFileSync(join(home, "server.log"), "utf8").slice(-3000)}`);
-    return (await answers()) === "1";
+  const log = () => `${argv[0]}: ${readFileSync(join(home, "server.log"), "utf8").slice(-3000)}`;
+  let answer = "";
+  const started = until(`${family} starts`, async () => {
+    if (server.exitCode !== null) throw new Error(log());
+    answer = await sql("mysql", "SELECT 1").catch(String);
+    return answer === "1";
   });
-  return server;
+  const problem = await started.then(
+    () => undefined,
+    (error: unknown) => `${String(error)}\n${answer}\n${log()}`,
+  );
+  if (problem === undefined) return server;
+  server.kill("SIGKILL");
+  await server.exited;
+  if (isLast) throw new Error(problem);
+  console.log(`started again: ${problem}`);
+  return launch(family, argv, home, sql, true);
 }
