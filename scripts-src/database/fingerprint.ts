@@ -32,6 +32,8 @@ export interface ReadingOptions {
   sinkOf?: (table: string) => TableSink | undefined;
   /** The copy was made without owners and privileges. */
   noOwner?: boolean;
+  /** Statements that the load left out on purpose: they, and rows that follow them, are not compared. */
+  leftOut?: ReadonlySet<string>;
 }
 
 /** How an engine reads its dumps for a comparison. */

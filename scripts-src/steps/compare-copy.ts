@@ -17,6 +17,8 @@ interface Sides {
   sameMajor: boolean;
   /** The copy was made without owners and privileges. */
   noOwner: boolean;
+  /** Statements that the copy was made without. */
+  leftOut: ReadonlySet<string>;
   /** Statements that are not compared. */
   ignored: (statement: string) => boolean;
   /** Values can be shown: the backup is not encrypted. */
@@ -25,9 +27,9 @@ interface Sides {
 
 /** Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ. */
 export async function compareCopy(sides: Sides): Promise<Compared> {
-  const { comparing, noOwner } = sides;
-  const backup = await read(sides.backup(), comparing.reader({ noOwner }));
-  const copy = await read(sides.copy(), comparing.reader({ first: backup, noOwner }));
+  const { comparing, noOwner, leftOut } = sides;
+  const backup = await read(sides.backup(), comparing.reader({ noOwner, leftOut }));
+  const copy = await read(sides.copy(), comparing.reader({ first: backup, noOwner, leftOut }));
   const compared = compareFingerprints(backup, copy, comparing, sides);
   const differences = compared.data.length + compared.statements.length;
   if (differences === 0) return compared;

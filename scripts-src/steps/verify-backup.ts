@@ -30,14 +30,14 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   job.log.info(`${file.name} was restored into ${scratch.name} in ${durationText(restoreMs)}; comparing`);
   const { comparing } = database;
   const sameMajor = Number.parseInt(contents.serverVersion ?? "", 10) === database.server.major;
-  const leftOut = new Set(loaded.leftOut);
   const { respelled } = await compareCopy({
     comparing,
     backup: () => file.sql(),
     copy: () => scratch.dump(),
     sameMajor,
     noOwner: options.noOwner,
-    ignored: (statement) => leftOut.has(statement) || comparing.isOfCopy(statement, options),
+    leftOut: new Set(loaded.leftOut),
+    ignored: (statement) => comparing.isOfCopy(statement, options),
     showsValues: !file.encrypted,
   });
   const asked = await askQuery(job, scratch, file);
@@ -50,7 +50,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
     serverVersion: database.server.version,
     server: database.where,
     tables: contents.tables.length,
-    rows: [...(contents.rows?.values() ?? [])].reduce((sum, rows) => sum + rows, 0),
+    rows: [...loaded.rows.values()].reduce((sum, rows) => sum + rows, 0),
     compared: [
       "every row of every table",
       "sequences and large objects",

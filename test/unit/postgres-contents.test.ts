@@ -9,6 +9,7 @@ const rules = {
   noOwner: false,
   oneTransaction: true,
   asleep: false,
+  withoutCron: false,
   superuser: true,
   major: 15,
   keptSchemas: new Map<string, "ours" | "foreign">(),

@@ -8,6 +8,8 @@ export interface LoadRules {
   oneTransaction: boolean;
   /** Nothing may act on the world: event triggers are created disabled, subscriptions and user mappings are left out. */
   asleep: boolean;
+  /** pg_cron is left out with its jobs: it lives in one database of a server, and would run them from a copy. */
+  withoutCron: boolean;
   /** Major version of the target. */
   major: number;
   superuser: boolean;
@@ -49,6 +51,9 @@ const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIP
 const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
 /** Without options; pg_dump leaves those out that its user may not read. */
 const bareMapping = /^CREATE (USER MAPPING FOR (?![^]* OPTIONS \()[^]*);$/;
+/** What pg_dump writes about pg_cron; its schema belongs to the extension. */
+const aboutCron =
+  /^(?:(?:CREATE|COMMENT ON) EXTENSION (?:IF NOT EXISTS )?pg_cron\b|(?:COPY|INSERT INTO) cron\.|SELECT pg_catalog\.setval\('cron\.|(?:GRANT|REVOKE) [^;]*? ON (?:SCHEMA cron |\w+ cron\.))/;
 const relation = new RegExp(
   String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
 );
@@ -68,7 +73,9 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     // pg_dump --clean drops everything before it creates anything; there is nothing to drop
     if (text.startsWith("CREATE ") && !emptyView.test(text)) cleaning = false;
     if (cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
-    const keeps = isKept(text, rules);
+    const cron = rules.withoutCron && aboutCron.test(text);
+    if (cron) warnings.add("pg_cron and its jobs are left out of the copy");
+    const keeps = cron || isKept(text, rules);
     skipsRows = keeps && text.startsWith("COPY ");
     if (keeps || isLeftOut(text, rules)) {
       leftOut.push(text);

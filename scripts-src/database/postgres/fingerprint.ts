@@ -41,6 +41,7 @@ class Reader implements FingerprintReader {
   readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
   readonly #sinkOf: (table: string) => TableSink | undefined;
   readonly #first: Fingerprint | undefined;
+  readonly #leftOut: ReadonlySet<string>;
   /** Rows of the COPY that is read now. */
   #rows: Lines | undefined;
   /** A dump with INSERTs: each line that is no comment counts as a row of the table that was named last. */
@@ -50,8 +51,9 @@ class Reader implements FingerprintReader {
   #method = "heap";
   #object = "";
 
-  constructor({ first, sinkOf = () => undefined }: ReadingOptions) {
+  constructor({ first, sinkOf = () => undefined, leftOut = new Set() }: ReadingOptions) {
     this.#first = first;
+    this.#leftOut = leftOut;
     this.#sinkOf = sinkOf;
   }
 
@@ -77,6 +79,8 @@ class Reader implements FingerprintReader {
   }
 
   #statement(text: string): void {
+    this.#rows = undefined;
+    if (this.#leftOut.has(text)) return;
     const [, table, , , columns = ""] = copy.exec(text) ?? [];
     if (table !== undefined) return this.#begin(unquoteQualified(table), columns);
     this.#tablespace = setTablespace.exec(text)?.[1] ?? this.#tablespace;

@@ -6,13 +6,25 @@ import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import type { PostgresTarget } from "./target.ts";
 
+/** pg_cron can live in one database of a server alone: the one that cron.database_name names. */
+export const hasCron = ({ extensions }: DumpContents): boolean => extensions.has("pg_cron");
+
+/** What a load of a dump is to bring: no pg_cron with `asleep`. */
+export function contentsToLoad(contents: DumpContents, { asleep }: Pick<LoadOptions, "asleep">): DumpContents {
+  if (!asleep || !hasCron(contents)) return contents;
+  const extensions = new Set([...contents.extensions].filter((name) => name !== "pg_cron"));
+  const rows = contents.rows && new Map([...contents.rows].filter(([table]) => !table.startsWith("cron.")));
+  return { ...contents, extensions, ...(rows ? { rows } : {}) };
+}
+
 /** Each problem ends in its remedy. */
 export function comparePlan(
-  contents: DumpContents,
+  dump: DumpContents,
   server: Server,
   target: PostgresTarget,
-  { noOwner }: LoadOptions,
+  { noOwner, asleep }: LoadOptions,
 ): RestorePlan {
+  const contents = contentsToLoad(dump, { asleep });
   const createProblems = findCreateProblems(contents, target);
   const besideProblems = findBesideProblems(contents, target);
   return {
@@ -57,6 +69,7 @@ export function loadRules(
     noOwner,
     oneTransaction: inPlace,
     asleep,
+    withoutCron: asleep && hasCron(contents),
     major,
     superuser: target.superuser,
     keptExtensions: new Set(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
@@ -81,13 +94,12 @@ function findCreateProblems(contents: DumpContents, target: PostgresTarget): str
 
 /** Why a new database cannot take the place of the present one. */
 function findBesideProblems(contents: DumpContents, target: PostgresTarget): string[] {
-  const { user, name, exists, owns, tied, lasting, isMaintenance, cronDatabase } = target;
+  const { user, name, exists, owns, tied, lasting, isMaintenance } = target;
   if (!exists) return [];
-  const cron = contents.extensions.has("pg_cron") && cronDatabase !== null;
   return listOf(
     !owns && `${user} does not own the database: restore as its owner, or as a superuser`,
     isMaintenance && `programs connect to the database ${name} when they look for the server`,
-    cron && "pg_cron works in this database alone (cron.database_name)",
+    hasCron(contents) && "pg_cron works in this database alone (cron.database_name)",
     tied.length > 0 && `${listed(tied)} would stay with the present database: drop what is no longer needed`,
     lasting.length > 0 &&
       `sessions of ${listed(lasting)} are open, which ${user} cannot end: stop them, or GRANT pg_signal_backend TO ${user}`,

@@ -1,6 +1,6 @@
 /** Restoring into PostgreSQL: beside the present database, or in place of what is in it. */
 import { Failure } from "../../base/errors.ts";
-import type { Restoring, Scratch, ScratchOptions } from "../restoring.ts";
+import type { Exchanged, Restoring, Scratch, ScratchOptions } from "../restoring.ts";
 import { removing } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
@@ -9,7 +9,7 @@ import type { Ground } from "./ground.ts";
 import { loadInPlace } from "./in-place.ts";
 import { dropLeftovers } from "./leftovers.ts";
 import { lockOnServer, openMaintenance } from "./maintenance.ts";
-import { comparePlan, loadRules } from "./plan.ts";
+import { comparePlan, contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { defaultProperties, propertiesOf, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
@@ -90,20 +90,28 @@ async function openScratch(
     return ground.empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
   });
   const { connection } = beside;
+  let exchanged: Exchanged | undefined;
   return {
     name: connection.database,
     where: connection.where,
     async load(sql, contents, options) {
       checkLock(present.psql, options.trusted);
-      const known = contents as DumpContents;
-      const rules = loadRules(known, server, target, options, "beside");
+      const dump = contents as DumpContents;
+      // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
+      if (!ground.exists && !options.asleep && hasCron(dump)) {
+        exchanged = await beside.exchange();
+        const rules = loadRules(dump, server, target, options, "in place");
+        return loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
+      }
+      const known = contentsToLoad(dump, options);
+      const rules = loadRules(dump, server, target, options, "beside");
       const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
       const loading = { connection, contents: known, rules, prelude };
       return loadSpread(sql, loading, { sessions, keepGoing: options.keepGoing });
     },
     ask: (sql) => askValue(connection, sql),
     dump: () => dump(connection, pgDump, dumpOptions),
-    exchange: () => beside.exchange(),
+    exchange: async () => exchanged ?? beside.exchange(),
     keep: () => beside.keep(),
     [Symbol.asyncDispose]: beside.discard,
   };

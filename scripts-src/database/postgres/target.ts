@@ -28,8 +28,6 @@ interface ServerFacts {
   tied: string[];
   earlier: { name: string; bytes: number }[];
   unproven: string[];
-  /** pg_cron can live in this database alone. */
-  cronDatabase: string | null;
   /** Path of the server's data, where it may be known and the server seems to be on this machine. */
   dataFolder: string | null;
   /** Room for locks of one transaction. */
@@ -93,7 +91,6 @@ function serverQuery(database: string): string {
         CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
       FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`)},
     'unproven', ${jsonList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} ORDER BY datname`)},
-    'cronDatabase', current_setting('cron.database_name', true),
     'dataFolder', CASE WHEN (current_setting('is_superuser') = 'on' OR pg_has_role('pg_read_all_settings', 'USAGE'))
       AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END,
     'locks', current_setting('max_locks_per_transaction')::bigint

@@ -1,0 +1,67 @@
+/** R14: extensions that cannot live in every database. */
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { installScripts, type Installation } from "../support/machine/executables.ts";
+import { tempDir } from "../support/machine/temp.ts";
+import { expectSuccess } from "../support/expect/expect.ts";
+import { expectState, stateOf } from "../support/expect/oracle.ts";
+import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+
+let server: PostgresServer;
+let scripts: Installation;
+
+/** As pg_cron 1.4 does: it refuses every database but one, and marks the rows of its tables as its users' own. */
+const cron = {
+  "pg_cron.control": "default_version = '1.4'\nrelocatable = false\nsuperuser = true\n",
+  "pg_cron--1.4.sql": `DO $$ BEGIN IF current_database() <> current_setting('cron.database_name') THEN
+      RAISE EXCEPTION 'can only create extension in database %', current_setting('cron.database_name'); END IF; END $$;
+    CREATE SCHEMA cron;
+    CREATE SEQUENCE cron.jobid_seq;
+    CREATE TABLE cron.job (jobid bigint PRIMARY KEY DEFAULT nextval('cron.jobid_seq'), schedule text, command text);
+    CREATE FUNCTION cron.schedule(text, text) RETURNS bigint LANGUAGE sql AS 'INSERT INTO cron.job (schedule, command) VALUES ($1, $2) RETURNING jobid';
+    SELECT pg_extension_config_dump('cron.job', '');
+    SELECT pg_extension_config_dump('cron.jobid_seq', '');`,
+};
+
+beforeAll(async () => {
+  const share = tempDir("extensions");
+  chmodSync(share, 0o755);
+  const dir = join(share, "extension");
+  await Promise.all(Object.entries(cron).map(([name, text]) => Bun.write(join(dir, name), text)));
+  server = await startPostgres(18, {
+    extension_control_path: `$system:${share}`,
+    "cron.database_name": "jobs",
+  });
+  await server.sql("postgres", "CREATE ROLE planner");
+  await server.createDatabase(
+    "jobs",
+    `CREATE EXTENSION pg_cron; CREATE TABLE t AS SELECT 1 AS a;
+     SELECT cron.schedule('0 3 * * *', 'DELETE FROM t'); GRANT USAGE ON SCHEMA cron TO planner;
+     GRANT SELECT ON cron.job TO planner; GRANT EXECUTE ON FUNCTION cron.schedule(text, text) TO planner`,
+  );
+  scripts = installScripts(server.settings("jobs"));
+  expectSuccess(await scripts.run("backup"));
+});
+afterAll(() => server.stop());
+
+test("R14: a backup with pg_cron is proved without its jobs, and so is a copy made", async () => {
+  const proved = await scripts.run("verify");
+  expectSuccess(proved);
+  expect(proved.stderr).toContain("not compared: pg_cron and its jobs are left out of the copy");
+  expect(proved.stderr).toContain("1 table and 1 row are equal");
+  expectSuccess(await scripts.run("restore", ["--into", "look"]));
+  expect(await server.sql("look", "SELECT a, to_regnamespace('cron') IS NULL FROM t")).toBe("1|t");
+  await server.dropDatabase("look");
+});
+
+test.each([
+  ["in place of the present state", async () => {}],
+  ["into a database that is gone", () => server.dropDatabase("jobs")],
+  ["into an empty database", () => server.dropDatabase("jobs").then(() => server.createDatabase("jobs"))],
+])("R14: a backup with pg_cron is restored %s, with its jobs", async (_, prepare) => {
+  const before = await stateOf(server, "jobs");
+  await prepare();
+  expectSuccess(await scripts.run("restore"));
+  await expectState(server, "jobs", before);
+});
