@@ -1,5 +1,6 @@
 /** Small files that are replaced in one go. */
-import { closeSync, fchmodSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { codeOf } from "./errors.ts";
 
 /**
  * Gives a file a new content and mode at once: a reader sees the old one or the new one. A symbolic link that somebody put in its place,
@@ -7,13 +8,22 @@ import { closeSync, fchmodSync, openSync, renameSync, rmSync, writeSync } from "
  */
 export function replaceFile(path: string, text: string, mode: number): void {
   const fresh = `${path}.new`;
-  rmSync(fresh, { force: true });
+  remove(fresh);
   try {
     write(fresh, text, mode);
     renameSync(fresh, path);
   } catch (error) {
-    rmSync(fresh, { force: true });
+    remove(fresh);
     throw error;
+  }
+}
+
+/** Not `rmSync`: below something that is no folder, Bun's speaks of a bad address. */
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
   }
 }
 

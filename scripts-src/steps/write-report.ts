@@ -13,16 +13,15 @@ const patience = 120_000;
 
 /** Writes the page into a file. Throws `Failure`. */
 export async function writePage(job: Job, path: string, database: string | undefined): Promise<void> {
-  writeFile(path, reportPage(await reportFacts(job, database)));
-}
-
-function writeFile(path: string, page: string): void {
+  const page = reportPage(await reportFacts(job, database));
   try {
-    replaceFile(path, page, 0o644);
+    writeFile(path, page);
   } catch (error) {
     throw new Failure(`cannot write the report ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
+
+const writeFile = (path: string, page: string): void => replaceFile(path, page, 0o644);
 
 /** After a run: writes REPORT_FILE, if it is set. That it cannot be written is logged only. */
 export async function writeReport(
