@@ -50,9 +50,12 @@ export const isBeside = (database: string, what: Beside | "new"): string => {
   return `(starts_with(datname, ${literal(stem)}) AND substr(datname, ${Array.from(stem).length + 1}) ~ '${time}')`;
 };
 
+/** How the comment of a database begins that is not finished. */
+export const unfinished = "backup_scripts: unfinished restore of ";
+
 /** The comment of a database that is not finished: how a later run knows what a killed one has left. */
 export const markOf = (database: string, system: string | undefined): string =>
-  `backup_scripts: unfinished restore of ${database} on server ${system ?? "unknown"}`;
+  `${unfinished}${database} on server ${system ?? "unknown"}`;
 
 /**
  * SQL that answers as a COPY does: the rows of a table that is called `schema.table` (`table` alone in dumps of pg_dump before 10.3),

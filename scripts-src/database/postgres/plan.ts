@@ -151,7 +151,7 @@ function findWarnings(contents: DumpContents, server: Server, target: PostgresTa
         "ALTER SUBSCRIPTION … ENABLE when the publisher still has what they need",
     absent.length > 0 && `left out, because the roles they name do not exist: ${absent.join(", ")}`,
     target.unproven.length > 0 &&
-      `databases of unfinished restores by version 0.1, drop them when nothing needs them: ${listed(target.unproven)}`,
+      `databases that earlier restores have left, drop them when nothing needs them: ${listed(target.unproven)}`,
   );
 }
 

@@ -4,7 +4,7 @@ import type { TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import { isMember, jsonList, userSchema } from "./catalog.ts";
-import { isBeside, literal } from "./names.ts";
+import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
 import { query } from "./query.ts";
 
@@ -90,7 +90,8 @@ function serverQuery(database: string): string {
     'earlier', ${jsonList(`SELECT json_build_object('name', datname, 'bytes',
         CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
       FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`)},
-    'unproven', ${jsonList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} ORDER BY datname`)},
+    'unproven', ${jsonList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} OR (${isBeside(database, "restoring")}
+      AND NOT starts_with(coalesce(shobj_description(oid, 'pg_database'), ''), ${literal(unfinished)})) ORDER BY datname`)},
     'dataFolder', CASE WHEN (current_setting('is_superuser') = 'on' OR pg_has_role('pg_read_all_settings', 'USAGE'))
       AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END,
     'locks', current_setting('max_locks_per_transaction')::bigint
