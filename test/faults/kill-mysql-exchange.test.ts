@@ -9,15 +9,34 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
 import { killer, limit, loop } from "../support/machine/kill.ts";
-import { type LineGate, lineGate, type Stop } from "./line-gate.ts";
+import { type StatementGate, statementGate } from "./statement-gate.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
-import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
+import {
+  clientName,
+  dumpName,
+  type Family,
+  families,
+  identifier,
+  type MysqlServer,
+  startMysql,
+} from "../support/servers/mysql.ts";
 import type { State } from "../support/expect/oracle.ts";
 
 const { below, next, seed } = killer("kill -9, exchange");
 
 /** Of the time, for each of the loops here. */
 const share = 0.02;
+
+/** Where a kill comes, by number or beginning of a line, and whether that line still reaches the server. */
+interface Kill {
+  at?: number;
+  line?: string;
+  passes: boolean;
+  /** The server that dies; else the restore does. */
+  server?: number;
+  /** How long (ms) the server lives on once the line is on its way. */
+  delay?: number;
+}
 
 /** One of each kind that an exchange treats in a way of its own; everything holds `v`. */
 const content = (family: Family, v: 1 | 2) => `
@@ -46,7 +65,7 @@ const content = (family: Family, v: 1 | 2) => `
 describe.each([...families])("%s", (family) => {
   let server: MysqlServer;
   let scripts: Installation;
-  let gate: LineGate;
+  let gate: StatementGate;
   let file = "";
   let before: State;
   let after: State;
@@ -57,7 +76,12 @@ describe.each([...families])("%s", (family) => {
       "innodb-flush-log-at-trx-commit": "1",
       "log-bin-trust-function-creators": "1",
     });
-    gate = lineGate(server);
+    gate = statementGate(server.clientDir, {
+      client: clientName(family),
+      dump: dumpName(family),
+      // those that change what belongs to an exchange
+      sessions: "*--unbuffered*--database=information_schema*",
+    });
     scripts = installScripts(server.settings("app"));
     await server.createDatabase("app", content(family, 2));
     after = await stateOf(server, "app");
@@ -91,20 +115,32 @@ describe.each([...families])("%s", (family) => {
     );
   }
 
-  /** Runs what is killed, then the next run; fails unless that ends with one of the two states, and leaves nothing half done. */
-  async function killed(args: string[], stop: Stop): Promise<{ ran: Ran; isNew: boolean }> {
-    gate.set(stop);
-    const ran = await scripts.run("restore", args);
+  /** Runs a restore that is killed, or whose server is. */
+  async function killAt(args: string[], { at, line, passes, server: pid, delay = 0 }: Kill): Promise<Ran> {
+    gate.set({ at, line });
+    const running = scripts.start("restore", args);
+    await gate.stopped(running.done, () => {
+      if (pid === undefined) running.kill("SIGKILL");
+      else setTimeout(() => process.kill(pid, "SIGKILL"), delay);
+      return passes ? "pass and end" : "end";
+    });
+    const ran = await running.done;
     gate.set();
-    if (stop.pid !== undefined) {
+    return ran;
+  }
+
+  /** Runs what is killed, then the next run; fails unless that ends with one of the two states, and leaves nothing half done. */
+  async function killed(args: string[], kill: Kill): Promise<{ ran: Ran; isNew: boolean }> {
+    const ran = await killAt(args, kill);
+    if (kill.server !== undefined) {
       await server.crash();
       await server.restart();
     }
-    const story = `${JSON.stringify(stop)}\n${ran.stderr}`;
+    const story = `${JSON.stringify(kill)}\n${ran.stderr}`;
     // whatever is named, first it mends what an earlier run has left
     const mend = () => scripts.run("restore", ["--undo", "app_before_nothing"]);
     let next = await mend();
-    if (stop.pid !== undefined && next.stderr.includes("hint: did the server crash before? restart it once more")) {
+    if (kill.server !== undefined && next.stderr.includes("hint: did the server crash before? restart it once more")) {
       await server.crash();
       await server.restart();
       next = await mend();
@@ -144,9 +180,9 @@ describe.each([...families])("%s", (family) => {
   }
 
   /** Kills at chosen lines, or at one by chance again and again. */
-  async function everyLine(what: string, lines: number, once: (stop: Stop) => Promise<boolean>): Promise<void> {
+  async function everyLine(what: string, lines: number, once: (kill: Kill) => Promise<boolean>): Promise<void> {
     const chosen = wanted(lines);
-    for (const stop of chosen ?? []) if (!(await once(stop))) throw new Error(`survived ${JSON.stringify(stop)}`);
+    for (const kill of chosen ?? []) if (!(await once(kill))) throw new Error(`survived ${JSON.stringify(kill)}`);
     if (chosen) return console.log(`${what}: killed at ${chosen.length} lines of ${lines}`);
     return loop(
       what,
@@ -164,14 +200,14 @@ describe.each([...families])("%s", (family) => {
       await expectState(server, "app", after);
       const linesOfUndo = await linesOf(["--undo", await newest()]);
       await expectState(server, "app", before);
-      await everyLine(`undo, ${family}`, linesOfUndo, async (stop) => {
+      await everyLine(`undo, ${family}`, linesOfUndo, async (kill) => {
         const old = await databases("app\\_before%");
         for (const name of old.slice(0, -1)) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
-        return (await killed(["--undo", await newest()], stop)).ran.status === 137;
+        return (await killed(["--undo", await newest()], kill)).ran.status === 137;
       });
       await startAgain();
-      await everyLine(`restore beside, ${family}`, lines, async (stop) => {
-        const { ran, isNew } = await killed([file], stop);
+      await everyLine(`restore beside, ${family}`, lines, async (kill) => {
+        const { ran, isNew } = await killed([file], kill);
         if (isNew) await undo();
         return ran.status === 137;
       });
@@ -182,9 +218,7 @@ describe.each([...families])("%s", (family) => {
   test(
     "restore --all finishes what a killed restore has begun, though the database holds data by then",
     async () => {
-      gate.set({ line: "RENAME TABLE", passes: true });
-      expect((await scripts.run("restore", [file])).status).toBe(137);
-      gate.set();
+      expect((await killAt([file], { line: "RENAME TABLE", passes: true })).status).toBe(137);
       const backup = await scripts.run("backup", ["--dry-run"]);
       expect(backup.stderr).toMatch(
         /WARN .*a restore was killed while it exchanged app for app_before_.*restore --undo app_before_/,
@@ -206,8 +240,8 @@ describe.each([...families])("%s", (family) => {
         `server of a restore beside, ${family}`,
         share,
         async () => {
-          const stop = { line: "RENAME TABLE", passes: true, pid: pid(), delay: below(20) };
-          const { ran, isNew } = await killed([file], stop);
+          const kill = { line: "RENAME TABLE", passes: true, server: pid(), delay: below(30) };
+          const { ran, isNew } = await killed([file], kill);
           if (isNew) await undo();
           return ran.status !== 0;
         },

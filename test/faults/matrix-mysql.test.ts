@@ -1,6 +1,6 @@
 /**
- * The steps of a backup and of a restore that are MySQL's and MariaDB's own, against every fault, as in matrix. A restore that
- * fails has changed nothing, or it names the safety backup and the command that brings it back, which this runs.
+ * The cases of the fault table (table.test.ts) that are MySQL's and MariaDB's own. A restore that fails has changed nothing, or it names
+ * the safety backup and the command that brings it back, which this runs.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync, writeFileSync } from "node:fs";
@@ -14,7 +14,6 @@ import {
   folderState,
   placeEarlierBackup,
 } from "../support/expect/expect.ts";
-import { describeTable, held, none, type Rule } from "../support/expect/fault-table.ts";
 import { withGreeter } from "../support/servers/greeter.ts";
 import { namesIn } from "../support/machine/kill.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
@@ -25,86 +24,7 @@ import { canMount, withDisk } from "../support/machine/small-disk.ts";
 import { tempDir } from "../support/machine/temp.ts";
 import { testWhere } from "../support/machine/where.ts";
 
-const dump = ["dump start", "dump middle", "dump end"];
-const load = ["load start", "load middle", "load end"];
-const steps = ["connect", ...dump, "reading", "plan", "safety backup", ...load];
-
-const here = (name: string) => held("faults/matrix-mysql", name);
-const backups = (name: string) => held("acceptance/mysql-backup-fails", name);
-const restores = (name: string) => held("acceptance/mysql-restore-fails", name);
-const diskErrors = (name: string) => held("faults/disk-errors", name);
-
-const rules: readonly Rule[] = [
-  [["connect"], ["refused"], backups("the server is down")],
-  [["connect"], ["reset"], here("a server that hangs up at once")],
-  [["connect"], ["hang"], here("a server that never answers")],
-  [["connect"], ["slow"], held("acceptance/container-6-log", "a server that is still starting up is waited for")],
-  [["connect"], ["short", "corrupt"], here("a server that speaks garbage")],
-  [["connect"], ["ENOSPC"], here("no room for the option file")],
-  [["connect"], ["EIO"], none("takes the way of ENOSPC")],
-  [["connect"], ["EACCES"], here("a folder for temporary files that cannot be written to")],
-  [["connect"], ["killed child"], here("mariadb killed while it asks")],
-  [["connect"], ["exit 0 too early"], here("mariadb that says nothing and that all is well")],
-
-  [["dump start"], ["refused", "reset"], here("a connection that breaks after")],
-  [["dump middle", "dump end"], ["refused"], none("the connection stands; it can only break")],
-  [["dump middle"], ["reset"], here("a connection that breaks after")],
-  [["dump end"], ["reset"], backups("the server stops in the middle")],
-  [dump, ["hang", "slow"], backups("%s in the middle")],
-  [["dump start"], ["short", "exit 0 too early"], here("mariadb-dump that says nothing and that all is well")],
-  [["dump middle"], ["short", "exit 0 too early"], here("mariadb-dump gone with status 0 in the middle")],
-  [["dump end"], ["short", "exit 0 too early"], backups("mariadb-dump exits with 0 but stopped early")],
-  [["dump start"], ["killed child"], here("mariadb-dump killed before its first word")],
-  [["dump middle"], ["killed child"], backups("mariadb-dump is killed in the middle")],
-  [["dump end"], ["killed child"], here("mariadb-dump killed after its last line")],
-  [dump, ["EACCES"], backups("no privilege on one table")],
-  [dump, ["corrupt"], none("the protocol checks nothing beyond TLS: what mariadb-dump says is what we can know")],
-  [dump, ["ENOSPC", "EIO"], none("nothing is written but the file: matrix and disk-errors")],
-
-  [["reading"], ["short", "corrupt"], restores("truncated, changed and strange files")],
-  [["reading"], ["EIO"], diskErrors("EIO as the backup is read")],
-  [["reading"], ["EACCES"], here("a backup that may not be read")],
-  [["reading"], ["EMFILE"], diskErrors("EMFILE as the backup is opened")],
-  [["reading"], ["refused", "reset"], none("no network; from S3 it is faults/storage")],
-  [["reading"], ["hang", "slow", "ENOSPC", "killed child", "exit 0 too early"], none("reads a file, and nothing else")],
-
-  [["plan"], ["refused", "reset"], none("questions as those of connect: they fail, and nothing was touched")],
-  [["plan"], ["hang", "slow"], restores("a restore that another session holds up ends")],
-  [["plan"], ["EACCES"], restores("a user that owns the database alone restores it, and is told what it lacks")],
-  [["plan"], ["killed child"], here("mariadb killed while it asks for the target")],
-  [["plan"], ["short", "exit 0 too early"], here("mariadb that says nothing of the target")],
-  [["plan"], ["corrupt", "ENOSPC", "EIO"], none("questions as those of connect")],
-
-  [["safety backup"], ["killed child"], here("a safety backup whose mariadb-dump is killed")],
-  [["safety backup"], ["short", "exit 0 too early"], here("a safety backup whose mariadb-dump stops early")],
-  [["safety backup"], ["refused", "reset"], here("a safety backup whose connection breaks")],
-  [["safety backup"], ["ENOSPC"], diskErrors("ENOSPC as the safety backup is flushed")],
-  [["safety backup"], ["EIO"], diskErrors("EIO as the safety backup is written")],
-  [["safety backup"], ["EMFILE"], diskErrors("EMFILE as the safety backup's manifest is created")],
-  [["safety backup"], ["EACCES"], restores("a damaged table: no safety backup can be taken")],
-  [["safety backup"], ["hang", "slow", "corrupt"], none("a backup like any other: the dump's steps")],
-
-  [["load start"], ["killed child", "exit 0 too early"], here("before it has taken anything")],
-  [["load middle"], ["killed child", "exit 0 too early"], here("in the middle of the dump")],
-  [
-    ["load end"],
-    ["killed child", "exit 0 too early"],
-    here("when it has done what it was given, without a word of it"),
-  ],
-  [load, ["refused", "reset"], here("a connection that breaks in the middle of the load")],
-  [load, ["hang", "slow"], restores("%s in the middle: no success, and the way back is in the log")],
-  [["load middle"], ["EIO"], diskErrors("in the middle of the load: the way back is named")],
-  [["load start", "load end"], ["EIO"], none("reads as in the middle")],
-  [load, ["short", "corrupt"], none("the file was read to its end before, and it is the same file: faults/hostile")],
-  [load, ["ENOSPC", "EACCES"], restores("a dump that fails in the middle")],
-
-  [steps, ["EMFILE"], here("open files")],
-  [steps, ["clock jump"], none("no time plays a part in it but in the file's name: faults/clock")],
-];
-
-describeTable(steps, rules);
-
-describe("the cases that no other test has", () => {
+describe("MariaDB", () => {
   let server: MysqlServer;
   let scripts: Installation;
   let earlier: Folder;

@@ -1,11 +1,10 @@
 /**
- * Every step of a backup against every fault. The table has no hole: a cell is held by a test elsewhere, by a case below, or
- * there is a reason why it cannot be. The database's steps are PostgreSQL's here, MySQL's in matrix-mysql. The backups of the
- * cases below are encrypted and signed, those of matrix-mysql are not.
+ * The cases of the fault table (table.test.ts) that no other test has. The database is PostgreSQL here, MariaDB in matrix-mysql; the
+ * backups are encrypted and signed.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { sealing } from "../support/expect/age.ts";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
@@ -16,7 +15,6 @@ import {
   folderState,
   placeEarlierBackup,
 } from "../support/expect/expect.ts";
-import { describeTable, held, none, type Rule } from "../support/expect/fault-table.ts";
 import { withGreeter } from "../support/servers/greeter.ts";
 import { expectState, stateOf } from "../support/expect/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -27,118 +25,7 @@ import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
 import { tempDir } from "../support/machine/temp.ts";
 import { testWhere } from "../support/machine/where.ts";
 
-const database = ["connect", "dump start", "dump middle", "dump end"];
-const work = ["compress", "encrypt"];
-const disk = ["write", "flush", "rename", "manifest"];
-const remote = ["upload start", "part", "complete", "list", "delete"];
-const notice = ["notify"];
-const steps = [...database, ...work, ...disk, ...remote, ...notice];
-
-const here = (name: string) => held("faults/matrix", name);
-const failures = (name: string) => held("acceptance/backup-failures", name);
-const storage = (name: string) => held("faults/storage", name);
-const notify = (name: string) => held("faults/notify", name);
-const diskErrors = (name: string) => held("faults/disk-errors", name);
-const archive = (name: string) => held("unit/archive-file", name);
-
-const rules: readonly Rule[] = [
-  [["connect"], ["refused"], failures("server down")],
-  [["connect"], ["reset"], here("a server that hangs up at once")],
-  [["connect"], ["hang"], here("a server that never answers")],
-  [["connect"], ["slow"], held("acceptance/container-6-log", "a server that is still starting up is waited for")],
-  [["connect"], ["short", "corrupt"], here("a server that speaks garbage")],
-  [["connect"], ["killed child"], here("psql killed while it asks")],
-  [["connect"], ["exit 0 too early"], here("psql that says nothing and that all is well")],
-  [["dump start"], ["refused", "reset"], here("a connection that breaks after")],
-  [["dump middle", "dump end"], ["refused"], none("the connection stands; it can only break")],
-  [["dump middle"], ["reset"], here("a connection that breaks after")],
-  [["dump end"], ["reset"], failures("server stopped in the middle")],
-  [database, ["hang"], held("acceptance/backup-stops", "ends the run with status")],
-  [database, ["slow"], held("acceptance/backup-stops", "the first completes")],
-  [["dump start"], ["short", "exit 0 too early"], failures("at once")],
-  [["dump middle"], ["short", "exit 0 too early"], failures("in the first table")],
-  [["dump end"], ["short", "exit 0 too early"], failures("before its last line")],
-  [
-    database,
-    ["corrupt"],
-    none("PostgreSQL's protocol checks nothing beyond TLS: what pg_dump says is what we can know"),
-  ],
-  [["dump start"], ["killed child"], here("pg_dump killed before its first word")],
-  [["dump middle"], ["killed child"], failures("pg_dump killed in the middle")],
-  [["dump end"], ["killed child"], failures("pg_dump that fails after its last line")],
-  [database, ["ENOSPC", "EIO"], none("nothing is written to a disk of ours")],
-  [["connect"], ["EACCES"], here("client programs that may not be run")],
-  [database, ["EACCES"], failures("no privilege on one table")],
-
-  [
-    work,
-    ["killed child", "exit 0 too early"],
-    none("no child: threads of our own process, which die with it (faults/kill)"),
-  ],
-  [["compress"], ["corrupt", "short"], held("unit/archive-compress", "one changed bit is found")],
-  [["encrypt"], ["corrupt", "short"], held("unit/archive-seal", "is refused, after no more than a true beginning")],
-  [work, ["slow"], held("unit/archive-compress", "the source is never read far ahead")],
-  [work, ["refused", "reset", "hang", "ENOSPC", "EIO", "EACCES"], none("no network and no disk")],
-
-  [disk, ["refused", "reset"], none("no network")],
-  [
-    disk,
-    ["hang", "slow"],
-    none("a system call that does not return cannot be stopped; health check and HEALTHCHECK_URL tell"),
-  ],
-  [["write"], ["short"], failures("file size limit")],
-  [["flush", "rename"], ["short"], none("all or nothing by the system")],
-  [["write", "manifest"], ["ENOSPC"], here("a disk with room for so many")],
-  [["flush"], ["ENOSPC"], diskErrors("ENOSPC as it is flushed")],
-  [["rename"], ["ENOSPC"], diskErrors("ENOSPC as the file is renamed")],
-  [["manifest"], ["short"], here("a disk with room for so many")],
-  [disk, ["corrupt"], held("acceptance/restore-failures", "one bit flipped")],
-  [["write"], ["EIO"], diskErrors("EIO as it is written")],
-  [["flush"], ["EIO"], diskErrors("EIO as it is flushed")],
-  [["rename"], ["EIO"], diskErrors("EIO as the file is renamed")],
-  [["manifest"], ["EIO"], diskErrors("EIO as the manifest is written")],
-  [["write"], ["EMFILE"], diskErrors("EMFILE as the file is created")],
-  [["manifest"], ["EMFILE"], diskErrors("EMFILE as the manifest is created")],
-  [["write", "flush"], ["EACCES"], failures("folder that cannot be written to")],
-  [["rename"], ["EACCES"], archive("leaves nothing when it cannot be renamed")],
-  [["manifest"], ["EACCES"], none("it lies in the folder in which the backup was just written")],
-  [disk, ["killed child", "exit 0 too early"], none("no child")],
-  [["rename"], ["clock jump"], archive("two in one second")],
-
-  [remote, ["refused"], here("S3 that is down")],
-  [["upload start", "part"], ["reset"], storage("uploads reset after")],
-  [["complete"], ["reset"], storage("answers that are lost on their way")],
-  [["list", "delete"], ["reset"], storage("listing, reading and deleting try again")],
-  [remote, ["hang"], storage("ends a request that hangs")],
-  [remote, ["slow"], storage("a burst of 503 SlowDown")],
-  [["list"], ["short"], storage("half a listing never passes for a whole one")],
-  [["list"], ["corrupt"], held("faults/hostile", "a listing with anything anywhere")],
-  [["complete"], ["corrupt"], storage("an answer cut short")],
-  [remote, ["short"], storage("bytes that the server lost are noticed")],
-  [remote, ["corrupt"], none("Content-MD5 goes with every body, and the server refuses what does not match it")],
-  [remote, ["ENOSPC", "EIO"], storage("fails: an error, nothing stored, nothing left")],
-  [["delete"], ["EACCES"], held("acceptance/container-5-retention", "a deletion that fails is logged")],
-  [remote, ["EACCES"], storage("an error that trying again cannot mend")],
-  [remote, ["killed child", "exit 0 too early"], none("no child")],
-  [["delete"], ["clock jump"], held("unit/archive-retention", "refuses when all but one would go")],
-  [remote, ["clock jump"], storage("a clock that is an hour off is put right")],
-
-  [notice, ["refused"], notify("is down")],
-  [notice, ["reset"], notify("speaks garbage")],
-  [notice, ["hang"], notify("hangs")],
-  [notice, ["slow"], notify("is too busy")],
-  [notice, ["short", "corrupt"], notify("speaks plainly where TLS is expected")],
-  [notice, ["EACCES"], notify("refuses the login")],
-  [notice, ["ENOSPC", "EIO"], none("nothing is written to a disk of ours; the server's is the server's answer")],
-  [notice, ["killed child", "exit 0 too early"], none("no child")],
-
-  [[...database, ...work, ...disk, ...remote, ...notice], ["EMFILE"], here("open files")],
-  [steps, ["clock jump"], held("faults/clock", "years ahead or behind")],
-];
-
-describeTable(steps, rules);
-
-describe("the cases that no other test has", () => {
+describe("PostgreSQL", () => {
   let server: PostgresServer;
   let scripts: Installation;
   let earlier: Folder;
@@ -282,6 +169,68 @@ describe("the cases that no other test has", () => {
       expect(Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(scripts.backups, "rest")}`]).success).toBe(false);
       expectSuccess(await scripts.run("restore"));
     });
+  });
+
+  test("a report that cannot be written, locally or in S3: the run is good and says so", async () => {
+    const s3 = startS3Server();
+    const bucket = await s3.newBucket();
+    const page = `s3://${bucket}/report.html`;
+    deploy(s3Settings(s3, bucket));
+    for (const [REPORT_FILE, instead, cause] of [
+      ["/dev/full/report.html", undefined, /cannot write REPORT_FILE \/dev\/full\/report.html: .*not a directory/i],
+      [page, { status: 403, code: "AccessDenied" }, /cannot write REPORT_FILE s3:.*AccessDenied/],
+    ] as const) {
+      if (instead) s3.faults.push({ operation: "PutObject", instead });
+      const ran = await scripts.run("backup", [], { env: { REPORT_FILE } });
+      expectSuccess(ran);
+      expect(ran.stderr).toMatch(cause);
+    }
+    await s3.stop();
+  });
+
+  testWhere(canMount, "mounts")("a report on a full disk: the page before stays, and the run is good", async () => {
+    deploy();
+    const folder = tempDir("report");
+    await withDisk("size=128k", folder, async () => {
+      const env = { REPORT_FILE: join(folder, "report.html") };
+      expectSuccess(await scripts.run("backup", [], { env }));
+      const before = readFileSync(env.REPORT_FILE, "utf8");
+      expect(Bun.spawnSync(["dd", "if=/dev/zero", `of=${join(folder, "rest")}`]).success).toBe(false);
+      const ran = await scripts.run("backup", [], { env });
+      expectSuccess(ran);
+      expect(ran.stderr).toMatch(/cannot write REPORT_FILE .*no space left/);
+      expect(readFileSync(env.REPORT_FILE, "utf8")).toBe(before);
+      expect(readdirSync(folder).toSorted()).toEqual(["report.html", "rest"]);
+    });
+  });
+
+  test("a proof that cannot be written: the run fails, and nothing says that the backup is proved", async () => {
+    deploy();
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    // a folder in its place: root may write everywhere
+    mkdirSync(`${ran.stdout.trim()}.proof.json`);
+    expectFailure(await scripts.run("verify"), /cannot write .*\.proof\.json/);
+    expect((await scripts.run("list")).stdout).not.toMatch(/proved (?:less|on|\d)/);
+  });
+
+  test("open files: with any limit, a list is complete, and a proof is there or was not earned", async () => {
+    deploy();
+    const backup = (await scripts.run("backup")).stdout.trim();
+    const ends = new Set<string>();
+    for (const limit of [12, 28, 64]) {
+      const limited = (...words: string[]) =>
+        startProgram(["/bin/sh", "-c", `ulimit -n ${limit}; exec "$0" "$@"`, ...words]).done;
+      const listed = await limited(join(scripts.dir, "list"));
+      if (listed.status === 0) expect(listed.stdout).toContain(basename(backup));
+      const proved = await limited(join(scripts.dir, "verify"), backup);
+      expect(existsSync(`${backup}.proof.json`), proved.stderr).toBe(proved.status === 0);
+      for (const { status, stderr } of [listed, proved]) {
+        expect(stderr).not.toMatch(/^\s+at .*:\d+:\d+/m);
+        ends.add(`${status === 0}`);
+      }
+    }
+    expect(ends.size).toBe(2);
   });
 
   test("psql killed in the middle of a restore, or gone with status 0: nothing is changed", async () => {
