@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { installScripts } from "../support/machine/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { expectState, stateOf } from "../support/expect/oracle.ts";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Major, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
@@ -78,6 +79,62 @@ test.each([
     }
   }),
 );
+
+test("R16: names, a comment and a view beyond ASCII in a LATIN1 database come back in every way", () =>
+  withServer(15, async (server) => {
+    await server.createDatabase("shop", "", "ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'");
+    await server.sql(
+      "shop",
+      `SET client_encoding = 'UTF8'; CREATE TABLE "ä" AS SELECT generate_series(1, 7) AS a; CREATE TABLE "ö" ("ü" text);
+       INSERT INTO "ö" VALUES ('ß'); CREATE MATERIALIZED VIEW "sicht ü" AS SELECT * FROM "ä";
+       CREATE FUNCTION "prüfe"() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+       CREATE EVENT TRIGGER "wächter" ON ddl_command_end EXECUTE FUNCTION "prüfe"();
+       COMMENT ON DATABASE shop IS 'größer'; ALTER DATABASE shop SET my.word = 'käse'`,
+    );
+    const before = await stateOf(server, "shop", ["--create"]);
+    const { run, list, configure } = installScripts(server.settings("shop"));
+    expectSuccess(await run("backup"));
+    const listed = await run("list", list());
+    expect(listed.stdout).toMatch(/public\.ä\s.*\b7\b/);
+    expect(listed.stdout).toContain("public.ö");
+    expectSuccess(await run("verify"));
+    for (const options of [[], ["--in-place"]]) {
+      const ran = await run("restore", options);
+      expectSuccess(ran);
+      expect(ran.stderr).not.toContain("WARN");
+      await expectState(server, "shop", before, ["--create"]);
+    }
+    configure({ ...server.settings("shop"), DB_DUMP_OPTIONS: "--inserts" });
+    expectSuccess(await run("backup"));
+    expectSuccess(await run("restore", ["--drop-before"]));
+    await expectState(server, "shop", before, ["--create"]);
+  }));
+
+test("R16: a login that only reads by default can prove and restore all the same", () =>
+  withServer(15, async (server) => {
+    await server.sql("postgres", "CREATE ROLE reads LOGIN CREATEDB PASSWORD 'reads-password'");
+    await server.createDatabase("shop", "CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO reads", "OWNER reads");
+    await server.sql("postgres", "ALTER ROLE reads SET default_transaction_read_only = on");
+    const { run } = installScripts(server.settings("shop", { user: "reads", password: "reads-password" }));
+    for (const script of ["backup", "verify", "restore"]) expectSuccess(await run(script));
+    expect(await server.sql("shop", "SELECT a FROM t")).toBe("1");
+  }));
+
+test("a prepared transaction, which holds its locks for ever, is named before anything is done", () =>
+  withServer(
+    15,
+    async (server) => {
+      await server.createDatabase("shop", "CREATE TABLE t AS SELECT 1 AS a");
+      const { run } = installScripts(server.settings("shop"));
+      expectSuccess(await run("backup"));
+      await server.sql("shop", "BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'forgotten'");
+      const named = /prepared transactions hold locks for ever: forgotten; end each with COMMIT PREPARED or ROLLBACK/;
+      expectFailure(await run("restore"), named);
+      expectFailure(await run("restore", ["--in-place"]), named);
+      expectSuccess(await run("verify"));
+    },
+    { max_prepared_transactions: "3" },
+  ));
 
 test("R16: a standby's unlogged tables are named, its conflicts get the hint that helps", () =>
   withServer(

@@ -3,8 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import type { Exchanged } from "../restoring.ts";
-import type { Connection } from "./connection.ts";
-import { besideName, identifier, literal } from "./names.ts";
+import { type Connection, inDatabase } from "./connection.ts";
+import { besideName, identifier, literal, text } from "./names.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { query } from "./query.ts";
 import { type Ground, transaction } from "./ground.ts";
@@ -21,6 +21,8 @@ export interface Exchanging {
   time: Date;
   /** Statements for the finished database. */
   late: readonly string[];
+  /** Its comment, when it is to be set from within: see `PropertyStatements`. */
+  comment: string | undefined;
 }
 
 const renaming = (from: string, to: string) => `ALTER DATABASE ${identifier(from)} RENAME TO ${identifier(to)};`;
@@ -50,6 +52,7 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
     const done = await hasDatabase(unstoppable, before).catch(() => undefined);
     if (!done) throw await explain(exchanging, error, { renames, lost: done === undefined });
   }
+  await commentOn(exchanging, present.database);
   const dropBefore = () => dropDatabase(unstoppable, before);
   const isDropped = () =>
     dropBefore().then(
@@ -68,7 +71,8 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
 }
 
 /** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
-export async function rename({ ground, unstoppable, fresh, late }: Exchanging, name: string): Promise<void> {
+export async function rename(exchanging: Exchanging, name: string): Promise<void> {
+  const { ground, unstoppable, fresh, late } = exchanging;
   const renames = name === fresh ? [] : [renaming(fresh, name)];
   await withoutSessions(unstoppable, [fresh], transaction([...late, ...renames])).catch((cause: unknown) => {
     throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
@@ -76,6 +80,15 @@ export async function rename({ ground, unstoppable, fresh, late }: Exchanging, n
       cause,
     });
   });
+  await commentOn(exchanging, name);
+}
+
+async function commentOn({ unstoppable, comment }: Exchanging, database: string): Promise<void> {
+  if (comment === undefined) return;
+  const sql = `BEGIN READ WRITE;\nCOMMENT ON DATABASE ${identifier(database)} IS ${text(comment)};\nCOMMIT;\n`;
+  await execute(inDatabase(unstoppable, database), "the database's comment is not restored", sql).catch(
+    (error: unknown) => unstoppable.log.warn(messageOf(error)),
+  );
 }
 
 /** A load of hours is not thrown away for a session that would not end. */

@@ -55,6 +55,15 @@ const explanations: readonly shared.Explanation[] = [
     hint: "the server does not answer: check host, port and firewall",
   },
   {
+    pattern: /is not currently accepting connections/,
+    hint: "the database is closed to everybody: ALTER DATABASE … ALLOW_CONNECTIONS true",
+    permanent: true,
+  },
+  {
+    pattern: /too many connections for/,
+    hint: "a connection limit is reached: try later, or raise it (ALTER DATABASE … CONNECTION LIMIT, ALTER ROLE … CONNECTION LIMIT)",
+  },
+  {
     pattern: /too many clients|remaining connection slots/,
     hint: "the server has no free connection: raise max_connections or try later",
   },
@@ -64,7 +73,7 @@ const explanations: readonly shared.Explanation[] = [
   },
   {
     pattern: /query would be affected by row-level security/,
-    hint: "row security hides rows from this user: back up as the tables' owner or as a role with BYPASSRLS",
+    hint: "row security hides rows from this user: back up as a role with BYPASSRLS or as a superuser; the tables' owner sees all rows too, unless FORCE ROW LEVEL SECURITY is set",
   },
   {
     pattern: /because other objects depend on it/,
@@ -115,11 +124,20 @@ const explanations: readonly shared.Explanation[] = [
     pattern: /canceling statement due to|deadlock detected/,
     hint: "another session was in the way: stop the applications that use the database and try again",
   },
+  {
+    pattern: /ERROR: {2}/,
+    hint: "the server refused one statement, for the reason that it gives: mend what it names",
+  },
 ];
 
-/** The client's words without its name and the line numbers of a stream nobody sees. */
-const tidy = (stderr: string): string =>
-  stderr.replaceAll(/^(?:psql|pg_dump):(?:<stdin>:\d+:)? ?/gm, "").replaceAll(/^(?:error|fatal|detail): /gm, "");
+/** The client's words about what failed, without its name and the line numbers of a stream nobody sees. */
+function tidy(stderr: string): string {
+  const words = stderr
+    .replaceAll(/^(?:psql|pg_dump):(?:<stdin>:\d+:)? ?/gm, "")
+    .replaceAll(/^(?:error|fatal|detail): /gm, "");
+  // warnings of statements that succeeded come first
+  return words.slice(Math.max(0, words.search(/^ERROR: {2}/m)));
+}
 
 /** The failure of a client program: what was attempted, its own words, and a hint where we know one. */
 export const clientFailure = (what: string, status: number, stderr: string): Failure =>

@@ -5,7 +5,7 @@ import type { Loaded } from "../restoring.ts";
 import { type LoadFilter, loadFilter } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import { lockPatience, watchLocks } from "./lock-watch.ts";
-import { expectedRows, type Loading, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
+import { expectedRows, type Loading, ourEncoding, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
 import { counting, literal } from "./names.ts";
 import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
 import { withoutTimeouts } from "./query.ts";
@@ -119,9 +119,10 @@ async function feed(
     if (table !== undefined) tables.push(table);
     const view = refreshedView(text);
     if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
-    else session.write(view === undefined ? bytes : refreshing(view, text));
+    else session.write(view === undefined ? bytes : refreshing(bytes));
     await session.room();
   }
+  session.write("\n", ourEncoding, "\n");
   for (const table of expected?.keys() ?? []) {
     if (tables.includes(table)) continue;
     session.write(counting(table), "\n");
@@ -132,11 +133,18 @@ async function feed(
 }
 
 /** A REFRESH that fails leaves its view without rows: with the dump's search_path, then with the database's own. */
-const refreshing = (view: string, text: string): string => `
+function refreshing(statement: Uint8Array): Buffer {
+  // in the dump's encoding, whichever it is
+  const all = Buffer.from(statement).toString("latin1");
+  const text = all.slice(all.search(/^REFRESH /m));
+  const view = refreshedView(text) ?? "";
+  const sql = `
 DO ${literal(`BEGIN EXECUTE ${literal(text)};
   EXCEPTION WHEN OTHERS THEN BEGIN ${ownPath.replace("SELECT pg_catalog.set_config", "PERFORM pg_catalog.set_config")} EXECUTE ${literal(text)};
     EXCEPTION WHEN OTHERS THEN RAISE WARNING ${literal(`${notPopulated} ${view.replaceAll("%", "%%")}: %`)}, SQLERRM; END; END`)};
 `;
+  return Buffer.from(sql, "latin1");
+}
 
 const viewsWithoutRows = (stderr: string): string[] =>
   [...stderr.matchAll(new RegExp(`${notPopulated} (.*?): (.*)`, "g"))].map(([, view, why]) =>

@@ -43,6 +43,9 @@ export async function* piecesToLoad(
   }
 }
 
+/** Behind the dump, whose names may be in another encoding, come statements of ours. */
+export const ourEncoding = "SET client_encoding = 'UTF8';";
+
 const refresh = new RegExp(String.raw`^REFRESH MATERIALIZED VIEW ${qualified}`);
 
 /** The view that a statement refreshes; undefined for every other statement. */

@@ -107,12 +107,14 @@ function findBesideProblems(contents: DumpContents, target: PostgresTarget): str
 }
 
 function findInPlaceProblems(contents: DumpContents, server: Server, target: PostgresTarget): string[] {
-  const { user, exists, removals, installed, locks } = target;
+  const { user, exists, removals, installed, locks, prepared } = target;
   if (!exists) return [`the database does not exist: create it, or let ${user} create it: ALTER ROLE ${user} CREATEDB`];
   const foreign = removals.filter(({ ours }) => !ours).map(({ what }) => what);
   const extensions = notCreatable(contents, target).filter((name) => !installed.includes(name));
   const needed = (contents.tables.length + removals.length) * locksOfTable;
   return listOf(
+    prepared.length > 0 &&
+      `prepared transactions hold locks for ever: ${prepared.join(", ")}; end each with COMMIT PREPARED or ROLLBACK PREPARED`,
     foreign.length > 0 && `${user} does not own ${listed(foreign)}: restore as its owner, or as a superuser`,
     extensions.length > 0 &&
       `${user} cannot create the extension ${extensions.join(", ")}: create it as a superuser first`,

@@ -17,6 +17,11 @@ export interface PropertyStatements {
   optional: string[];
   /** What would be in the way of the load (limit of connections, read-only), or is for the finished database (comment). */
   late: string[];
+  /**
+   * A comment with letters beyond ASCII. The server keeps it in the encoding of the database from which it comes: only in the commented
+   * database itself it is read as it was meant.
+   */
+  comment?: string | undefined;
 }
 
 const schema = z.lazy(() => {
@@ -93,6 +98,8 @@ export function statementsFor(
     ),
     ...grants(name, data),
   ];
+  const comment = data.comment ?? "";
+  const isPlain = /^[\0-\x7f]*$/.test(comment);
   const tablespace = data.tablespace ? ` TABLESPACE ${identifier(data.tablespace)};` : ";";
   return {
     ...(exactly
@@ -104,8 +111,9 @@ export function statementsFor(
         (data.connectionLimit ?? -1) >= 0 && `ALTER DATABASE ${name} CONNECTION LIMIT ${data.connectionLimit};`,
         data.isTemplate === true && `ALTER DATABASE ${name} IS_TEMPLATE true;`,
       ),
-      `COMMENT ON DATABASE ${name} IS ${data.comment ? text(data.comment) : "NULL"};`,
+      `COMMENT ON DATABASE ${name} IS ${comment && isPlain ? text(comment) : "NULL"};`,
     ],
+    comment: isPlain ? undefined : comment,
   };
 }
 

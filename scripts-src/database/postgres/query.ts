@@ -13,6 +13,9 @@ export const withoutTimeouts = (scope: "transaction" | "session"): string =>
    FROM pg_catalog.pg_settings WHERE name IN
    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');\n`;
 
+/** A login that can only read by default, as one for backups may be, writes into the databases that are ours all the same. */
+export const writable = "SET default_transaction_read_only = off;\n";
+
 /** The one JSON value that `sql` selects. Throws `Failure`. */
 export async function query<T>(connection: Connection, sql: string): Promise<T> {
   const { where, psql } = connection;

@@ -34,13 +34,14 @@ export class RowCounts {
   }
 
   /** The rows that come next are those of the INSERT that begins at `at`. */
-  insert(text: Buffer, at: number): void {
+  insert(text: Buffer, at: number, decoder: TextDecoder): void {
     const { length } = this.#head;
     if (length > 0 && text.length >= at + length && text.compare(this.#head, 0, length, at, at + length) === 0) return;
-    const near = text.toString("utf8", at, at + 4096);
-    const found = insert.exec(near.includes("VALUES") ? near : text.toString("utf8", at, at + longestHead));
-    this.#table = found?.[1] === undefined ? undefined : unquoteQualified(found[1]);
-    this.#head = Buffer.from(found?.[0] ?? "");
+    const near = text.toString("latin1", at, at + 4096);
+    const found = insert.exec(near.includes("VALUES") ? near : text.toString("latin1", at, at + longestHead));
+    const table = decoder.decode(Buffer.from(found?.[1] ?? "", "latin1"));
+    this.#table = table === "" ? undefined : unquoteQualified(table);
+    this.#head = Buffer.from(found?.[0] ?? "", "latin1");
     this.#columnLists = found?.groups?.columns === undefined ? 0 : 1;
   }
 

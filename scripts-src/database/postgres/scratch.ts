@@ -77,7 +77,14 @@ export async function createBeside(
     throw error;
   }
   maintenance.log.info(`created the database ${fresh}`);
-  const exchanging: Exchanging = { ground, unstoppable, fresh, time, late: properties.late };
+  const exchanging: Exchanging = {
+    ground,
+    unstoppable,
+    fresh,
+    time,
+    late: properties.late,
+    comment: properties.comment,
+  };
   return {
     connection,
     discard,

@@ -5,7 +5,7 @@ import { Feed } from "../feed.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
-import { withoutTimeouts } from "./query.ts";
+import { withoutTimeouts, writable } from "./query.ts";
 
 /** psql's exit status after an error under ON_ERROR_STOP. */
 const scriptError = 3;
@@ -165,7 +165,7 @@ const answerTo = (mark: string | undefined, line: string): string | undefined =>
 export async function execute(connection: Connection, what: string, sql: string): Promise<void> {
   const session = new Session(connection, () => what);
   try {
-    session.write(withoutTimeouts("session"), sql);
+    session.write(withoutTimeouts("session"), writable, sql);
     await session.settled();
     await session.end();
   } catch (error) {

@@ -11,9 +11,9 @@ import { name, qualified } from "./contents.ts";
 import { loadFilter } from "./filter.ts";
 import { copyTable } from "./row-counts.ts";
 import { type Course, Lane, type SessionSettings, type Unit } from "./lane.ts";
-import { expectedRows, type Loading, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
+import { expectedRows, type Loading, ourEncoding, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
 import { counting } from "./names.ts";
-import { withoutTimeouts } from "./query.ts";
+import { withoutTimeouts, writable } from "./query.ts";
 import { Session } from "./session.ts";
 import type { Piece } from "./statements.ts";
 
@@ -34,7 +34,7 @@ const key = new RegExp(
 const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
 
 /** The exchange that follows is durable, and with it everything that was committed before. */
-const settings = ["SET synchronous_commit = off;", withoutTimeouts("session")];
+const settings = ["SET synchronous_commit = off;", withoutTimeouts("session"), writable.trim()];
 
 /**
  * Loads a dump into a database of its own, over so many `sessions`. Throws a `Failure`, also when rows differ (unless `keepGoing`); then
@@ -60,6 +60,7 @@ export async function loadSpread(
     for (const statement of settings) lanes.setting(statement);
     for (const statement of prelude) await lanes.statement(statement);
     for await (const { piece, bytes } of piecesToLoad(sql, filter)) await lanes.take(piece, bytes);
+    lanes.setting(ourEncoding);
     for (const table of report.uncounted(contents.rows?.keys() ?? []))
       await lanes.statement(counting(table), { table });
     for (const statement of filter.atTheEnd()) await lanes.statement(statement);

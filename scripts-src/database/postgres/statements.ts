@@ -6,6 +6,7 @@
  */
 import { Failure } from "../../base/errors.ts";
 import { piecesOf } from "../read-dump.ts";
+import { decoderOf } from "./encodings.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
 
 export type Piece =
@@ -84,6 +85,8 @@ export class Scanner {
   /** The end of the line with COPY has yet to come. */
   private copyBegins = false;
   private standardStrings = true;
+  /** By client_encoding. */
+  private decoder = new TextDecoder();
   /** client_encoding is one in whose letters a later byte may be a backslash. */
   private wideLetters = false;
 
@@ -173,7 +176,7 @@ export class Scanner {
       // the parts of a giant are no statement of interest any more
       const begins =
         this.partial || this.start < 0 ? undefined : this.text.toString("latin1", this.start, this.start + headLength);
-      if (begins !== undefined && this.inserts) this.rows.insert(this.text, this.start);
+      if (begins !== undefined && this.inserts) this.rows.insert(this.text, this.start, this.decoder);
       this.partial = this.partial || this.start >= 0;
       const part = this.partial ? { part: "some" as const } : {};
       return { kind: "data", bytes: this.take(this.at), ...(begins === undefined ? {} : { begins }), ...part };
@@ -414,7 +417,7 @@ export class Scanner {
   private statement(): Piece | undefined {
     const { inserts, groups } = this;
     if (inserts) {
-      if (!this.partial) this.rows.insert(this.text, this.start);
+      if (!this.partial) this.rows.insert(this.text, this.start, this.decoder);
       this.rows.inserted(groups);
     }
     this.creates = false;
@@ -426,7 +429,7 @@ export class Scanner {
       this.inserted = this.at;
       return undefined;
     }
-    const text = this.text.toString("utf8", this.start, this.at);
+    const text = this.decoder.decode(this.text.subarray(this.start, this.at));
     const bytes = this.take(this.at);
     const whole = !this.partial;
     this.start = -1;
@@ -448,7 +451,9 @@ export class Scanner {
     const strings = /^SET standard_conforming_strings = (\w+);$/.exec(text)?.[1];
     if (strings) this.standardStrings = strings !== "off";
     const encoding = /^SET client_encoding = '([^']*)';$/.exec(text)?.[1];
-    if (encoding) this.wideLetters = /^(SJIS|SHIFT_JIS_2004|BIG5|GBK|UHC|GB18030|JOHAB)$/i.test(encoding);
+    if (!encoding) return;
+    this.decoder = decoderOf(encoding);
+    this.wideLetters = /^(SJIS|SHIFT_JIS_2004|BIG5|GBK|UHC|GB18030|JOHAB)$/i.test(encoding);
   }
 }
 

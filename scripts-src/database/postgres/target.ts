@@ -26,6 +26,8 @@ interface ServerFacts {
   lasting: string[];
   /** "replication slot x": what belongs to the present database and would stay behind. */
   tied: string[];
+  /** Prepared transactions of the present database: they keep their locks until somebody ends them. */
+  prepared: string[];
   earlier: { name: string; bytes: number }[];
   unproven: string[];
   /** Path of the server's data, where it may be known and the server seems to be on this machine. */
@@ -87,6 +89,7 @@ function serverQuery(database: string): string {
     'tied', ${jsonList(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = ${named}
       UNION ALL SELECT 'subscription ' || subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = ${named}
       UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = ${named}`)},
+    'prepared', ${jsonList(`SELECT gid FROM pg_prepared_xacts WHERE database = ${named}`)},
     'earlier', ${jsonList(`SELECT json_build_object('name', datname, 'bytes',
         CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
       FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`)},
