@@ -43,15 +43,18 @@ export function diskFailure(what: string, error: unknown, otherwise?: string): F
   return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
 }
 
-/** Why `path` cannot be read: where this user has no permission, with its owner and the command that helps. */
-export function readFailure(path: string, error: unknown): Failure {
+/** Why `path` cannot be read. */
+export const readFailure = (path: string, error: unknown): Failure => accessFailure(`cannot read ${path}`, path, error);
+
+/** As `diskFailure`; where this user has no permission for `path`, with its owner and the command that helps. */
+export function accessFailure(what: string, path: string, error: unknown): Failure {
   const owner = isPermission(error) ? ownerOf(path) : undefined;
-  if (owner === undefined) return diskFailure(`cannot read ${path}`, error);
+  if (owner === undefined) return diskFailure(what, error);
   const us = process.geteuid?.() ?? 0;
-  return new Failure(`cannot read ${path}: permission denied; it belongs to ${ownerName(owner)}`, {
+  return new Failure(`${what}: permission denied; it belongs to ${ownerName(owner)}`, {
     hints: [
       owner === us
-        ? `run: chmod u+r ${quote(path)}`
+        ? `run: chmod u+rw ${quote(path)}`
         : `give this user what is in the folder: sudo chown -R ${us} ${quote(dirname(path))}; or run as ${ownerName(owner)}`,
     ],
     cause: error,

@@ -28,6 +28,11 @@ export class Failure extends Error {
     this.hints = options.hints ?? [];
     this.output = options.output;
   }
+
+  /** The same failure in other words. */
+  reworded(message: string, hints = this.hints): Failure {
+    return new Failure(message, { status: this.status, hints, cause: this.cause });
+  }
 }
 
 /** The run was stopped from outside. */

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { diskFailure } from "./disk.ts";
+import { accessFailure, diskFailure } from "./disk.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";
 
 interface Holder {
@@ -84,17 +84,9 @@ function leaveNote(note: string, holder: Holder): void {
 function cannotLock(path: string, error: unknown): Failure {
   const what = `cannot lock ${path}`;
   const cause = openingFails(path);
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isSymbolicLink())
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())
     return new Failure(`${what}: a symbolic link is in its place`, { hints: ["remove the link"], cause: error });
-  if (found && codeOf(cause) === "EACCES")
-    return new Failure(`${what}: it belongs to ${found.uid === 0 ? "root" : `user ${found.uid}`}`, {
-      hints: [
-        `run as that user, or give this one what is in the folder: chown -R ${process.geteuid?.()} ${dirname(path)}`,
-      ],
-      cause: error,
-    });
-  if (cause !== undefined) return diskFailure(what, cause);
+  if (cause !== undefined) return accessFailure(what, path, cause);
   if (codeOf(error) === "SQLITE_FULL") return diskFailure(what, { code: "ENOSPC" });
   return new Failure(`${what}: ${messageOf(error)}`, {
     hints: [

@@ -1,5 +1,6 @@
 /** A line on the terminal that shows how far a run is; nothing at all where there is no terminal. */
 import { writeSync } from "node:fs";
+import prettyMilliseconds from "pretty-ms";
 import { onLogLine } from "./log.ts";
 import { bytesText, visibleName } from "./text.ts";
 
@@ -11,12 +12,7 @@ interface Progress {
 }
 
 /** h:mm:ss or m:ss of a time in ms. */
-export function clock(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  const two = (n: number) => String(n).padStart(2, "0");
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
+export const clock = (ms: number): string => prettyMilliseconds(ms, { colonNotation: true, secondsDecimalDigits: 0 });
 
 const redrawMs = 200;
 const clearLine = "\r\u001b[2K";

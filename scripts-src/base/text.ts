@@ -32,6 +32,14 @@ export function ageText(ms: number): string {
   return fits ? `${Math.floor(ms / fits[0])} ${fits[1]} ago` : "less than a minute ago";
 }
 
+/** A point in time: `2026-02-03 23:30:00 UTC (2026-02-04 00:30:00 Europe/Berlin)`, without the zone when it is UTC. */
+export function timeText(time: Date, zone = "UTC"): string {
+  const inZone = (timeZone: string) =>
+    new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(time);
+  const utc = `${inZone("UTC")} UTC`;
+  return ["UTC", "Etc/UTC"].includes(zone) ? utc : `${utc} (${inZone(zone)} ${zone})`;
+}
+
 /** A time as it stands in names: UTC, whole seconds, `2026-01-31_03-00-00`. */
 export const stampOf = (time: Date): string => time.toISOString().slice(0, 19).replace("T", "_").replaceAll(":", "-");
 

@@ -1,5 +1,5 @@
 /** What is known of a run, as labels and values for people. Pure. */
-import { ageText, bytesText, durationText, visibleName } from "../base/text.ts";
+import { ageText, bytesText, durationText, timeText, visibleName } from "../base/text.ts";
 import { oneLine } from "./subject.ts";
 import type { DatabaseOutcome, LastGood, Outcome, Status } from "./outcome.ts";
 
@@ -11,8 +11,8 @@ export function factsOf(outcome: Outcome, zone: string): [string, string][] {
     ["Site", outcome.site],
     ["Host", outcome.host],
     ["Script", outcome.script],
-    ["Started", timeOf(outcome.startedAt, zone)],
-    ["Ended", timeOf(outcome.endedAt, zone)],
+    ["Started", timeText(outcome.startedAt, zone)],
+    ["Ended", timeText(outcome.endedAt, zone)],
     ["Duration", durationText(outcome.endedAt.getTime() - outcome.startedAt.getTime())],
     ["Database", facts.database],
     ["Server", facts.server],
@@ -32,14 +32,6 @@ function statusOf({ status, exitStatus }: Outcome): string {
   return status === "warning" ? "success, with warnings" : "success";
 }
 
-/** `2026-02-03 23:30:00 UTC (2026-02-04 00:30:00 Europe/Berlin)`. */
-export function timeOf(time: Date, zone: string): string {
-  const inZone = (timeZone: string) =>
-    new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" }).format(time);
-  const utc = `${inZone("UTC")} UTC`;
-  return ["UTC", "Etc/UTC"].includes(zone) ? utc : `${utc} (${inZone(zone)} ${zone})`;
-}
-
 /** A size in bytes, compared with the last good backup. */
 export function sizeOf(bytes: number | undefined, previous: number | undefined): string | undefined {
   if (bytes === undefined) return undefined;
@@ -55,7 +47,7 @@ export function lastGoodText({ startedAt, locations, elsewhere }: LastGood, now:
   const rest = elsewhere.length > 0 ? `; ${elsewhere.join("; ")}` : "";
   if (!startedAt) return `none found${rest}`;
   const age = ageText(now.getTime() - startedAt.getTime());
-  return `${timeOf(startedAt, zone)}, ${age}: ${locations.join(" and ")}${rest}`;
+  return `${timeText(startedAt, zone)}, ${age}: ${locations.join(" and ")}${rest}`;
 }
 
 export const tableHeads = ["Database", "Status", "Size", "Rows", "Duration"] as const;

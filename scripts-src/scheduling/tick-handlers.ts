@@ -4,10 +4,9 @@ import type { Outcome } from "../run/attempt.ts";
 import type { Job } from "../run/script.ts";
 import { believable, type Work } from "./health.ts";
 import type { TickHandlers } from "./keep-time.ts";
-import { type Ticks, timeText } from "./ticks.ts";
+import type { Ticks } from "./ticks.ts";
 
 interface Task {
-  what: "run" | "proof";
   /** Kept up to date, for the health check. */
   state: Work;
   /** Writes it to the disk. */
@@ -20,14 +19,14 @@ interface Task {
 export function handlersFor(
   { settings, log, stopRequested }: Job,
   ticks: Ticks,
-  { what, state, save, work }: Task,
+  { state, save, work }: Task,
 ): TickHandlers {
-  const text = (time: Date) => timeText(time, settings.BACKUP_TIMEZONE);
+  const { text, words } = ticks;
   let failures = 0;
   save();
   return {
     async run(tick) {
-      log.info(`scheduled ${what} of ${text(tick)} starts`, { tick: tick.toISOString() });
+      log.info(`scheduled ${words.run} of ${text(tick)} starts`, { tick: tick.toISOString() });
       state.running = new Date();
       save();
       const { status, startedAt, error, exitStatus } = await work();
@@ -39,19 +38,19 @@ export function handlersFor(
       if (stopRequested.aborted) return;
       const next = ticks.next(new Date());
       const facts = { nextRun: next.toISOString() };
-      if (!error) return log.info(`next ${what} ${text(next)}`, facts);
+      if (!error) return log.info(`next ${words.run} ${text(next)}`, facts);
       const count = failures > 1 ? `, ${failures} in a row` : "";
-      const end = `the scheduled ${what} failed (exit status ${exitStatus}${count})`;
-      log.error(`${end}; the schedule continues, next ${what} ${text(next)}`, { exitStatus, failures, ...facts });
+      const end = `the scheduled ${words.run} failed (exit status ${exitStatus}${count})`;
+      log.error(`${end}; the schedule continues, next ${words.run} ${text(next)}`, { exitStatus, failures, ...facts });
     },
     skipped: (tick, began) =>
-      log.warn(`tick of ${text(tick)} skipped: the ${what} that began ${text(began)} is not done yet`, {
+      log.warn(`tick of ${text(tick)} skipped: the ${words.run} that began ${text(began)} is not done yet`, {
         tick: tick.toISOString(),
       }),
     missed(tick, late) {
       const catchesUp = settings.BACKUP_CATCH_UP;
       const verdict = catchesUp ? "running it now" : "it is not run now (BACKUP_CATCH_UP is false)";
-      log.warn(`the ${what} of ${text(tick)} was missed ${ageText(late)}; ${verdict}`, {
+      log.warn(`the ${words.run} of ${text(tick)} was missed ${ageText(late)}; ${verdict}`, {
         tick: tick.toISOString(),
       });
       return catchesUp;

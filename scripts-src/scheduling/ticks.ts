@@ -1,11 +1,29 @@
 /** When a schedule ticks: BACKUP_INTERVAL and VERIFY_INTERVAL read by croner in BACKUP_TIMEZONE. Pure. */
 import { Cron } from "croner";
 import { messageOf, usageFailure } from "../base/errors.ts";
+import { timeText } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
 
+/** What is done at the ticks of each setting, as the log calls it. */
+export const intervals = {
+  BACKUP_INTERVAL: {
+    run: "run",
+    due: "a backup",
+    last: "the last good backup began",
+    none: "there is no good backup yet",
+  },
+  VERIFY_INTERVAL: { run: "proof", due: "a proof", last: "the last proof is from", none: "there is no proof yet" },
+} as const;
+export type Interval = keyof typeof intervals;
+
 export interface Ticks {
+  /** "BACKUP_INTERVAL 0 3 * * *". */
+  name: string;
+  words: (typeof intervals)[Interval];
   /** The first tick after `time`. */
   next(time: Date): Date;
+  /** A point in time for people: UTC, and BACKUP_TIMEZONE where that is another zone. */
+  text(time: Date): string;
 }
 
 /**
@@ -16,18 +34,17 @@ export interface Ticks {
  * seconds, minutes or hours ticks by real time, as Vixie cron does.
  */
 export function readTicks(settings: TickSettings, name: Interval = "BACKUP_INTERVAL"): Ticks {
-  const { [name]: expression = "", BACKUP_TIMEZONE } = settings;
-  const cron = parse(name, expression.trim(), BACKUP_TIMEZONE);
+  const { [name]: expression = "", BACKUP_TIMEZONE: zone } = settings;
+  const cron = parse(name, expression.trim(), zone);
   const next = (time: Date) => {
     const tick = cron.nextRun(time);
     if (tick) return tick;
     throw usageFailure(`${name} ${expression} never ticks`, "check the day and the month: no date matches both");
   };
   next(new Date());
-  return { next };
+  return { name: `${name} ${expression}`, words: intervals[name], next, text: (time) => timeText(time, zone) };
 }
 
-export type Interval = "BACKUP_INTERVAL" | "VERIFY_INTERVAL";
 type TickSettings = Pick<Settings, "BACKUP_TIMEZONE"> & Partial<Pick<Settings, Interval>>;
 
 function parse(name: Interval, expression: string, timezone: string): Cron {
@@ -58,6 +75,14 @@ export function nextTicks(ticks: Ticks, time: Date, count: number): Date[] {
   return times;
 }
 
+/** For people: the next three ticks. */
+export const nextText = (ticks: Ticks): string =>
+  `next ${ticks.words.run}s ${nextTicks(ticks, new Date(), 3).map(ticks.text).join(", ")}`;
+
+/** For people: when the last good one was. */
+export const lastText = ({ words, text }: Ticks, good: Date | undefined): string =>
+  good ? `${words.last} ${text(good)}` : words.none;
+
 /** The zone in the variable TZ where that is another one than `zone`; undefined when it is none that can be compared. */
 export function otherZone(variable: string | undefined, zone: string): string | undefined {
   try {
@@ -67,12 +92,4 @@ export function otherZone(variable: string | undefined, zone: string): string | 
   } catch {
     return undefined;
   }
-}
-
-/** A point in time for people: UTC, and the schedule's own zone where that is another one. */
-export function timeText(time: Date, zone: string): string {
-  const utc = `${time.toISOString().slice(0, 19)}Z`;
-  if (zone === "UTC") return utc;
-  const local = new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" });
-  return `${utc} (${local.format(time)} ${zone})`;
 }

@@ -3,8 +3,7 @@ import { resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
-import { backupsAsJson, describeBackups } from "../steps/describe-backups.ts";
-import { describeOneBackup } from "../steps/describe-one-backup.ts";
+import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
 import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 

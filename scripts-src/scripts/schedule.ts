@@ -1,10 +1,8 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL. */
 import { Failure, messageOf } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
-import type { Outcome } from "../notify/outcome.ts";
 import { prepareFolder } from "../places/folder.ts";
-import { attempt } from "../run/attempt.ts";
-import { type Check, checkAll } from "../run/checklist.ts";
+import { checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
 import { flag, type OptionsOf } from "../run/options.ts";
 import type { Job, Script } from "../run/script.ts";
@@ -12,19 +10,14 @@ import { handlersFor } from "../scheduling/tick-handlers.ts";
 import { startOf, type State } from "../scheduling/health.ts";
 import { keepTime } from "../scheduling/keep-time.ts";
 import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
-import { type Interval, nextTicks, otherZone, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
-import type { Settings } from "../settings/settings.ts";
+import { lastText, nextText, nextTicks, otherZone, readTicks, type Ticks } from "../scheduling/ticks.ts";
 import { settingsText } from "../settings/settings-text.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
-import { checkHealth } from "../steps/check-health.ts";
-import { lastGood } from "../steps/last-good.ts";
-import { newestInBucket } from "../steps/newest-in-bucket.ts";
-import { openOutbox, type Outbox } from "../steps/outbox.ts";
-import type { BackupOptions } from "../steps/options.ts";
-import { backupChecks, runBackup } from "../steps/run-backup.ts";
-import { beginProofs, proofChecks, readProofTicks } from "../steps/scheduled-proofs.ts";
-import { tryOut } from "../steps/try-out.ts";
-import { writeReport } from "../steps/write-report.ts";
+import { checkHealth, tryOut } from "../steps/check-health.ts";
+import { newestInBucket } from "../steps/last-good.ts";
+import { openOutbox } from "../steps/outbox.ts";
+import { backupChecks } from "../steps/run-backup.ts";
+import { backUp, backupOptions, beginProofs, proofChecks } from "../steps/scheduled-runs.ts";
 
 const options = {
   check: flag(
@@ -46,7 +39,9 @@ export const schedule: Script<OptionsOf<typeof options>> = {
   options,
   needs: () => ["database", "storage", "schedule"],
   conflicts: (_, settings) =>
-    intervals.flatMap((name) => (settings[name] === undefined ? [] : problemsOf(() => readTicks(settings, name)))),
+    (["BACKUP_INTERVAL", "VERIFY_INTERVAL"] as const).flatMap((name) =>
+      settings[name] === undefined ? [] : problemsOf(() => readTicks(settings, name)),
+    ),
   reports: () => false,
   reportsOnce: ({ check, dryRun }) => !check && !dryRun,
   graceSeconds: ({ check, dryRun }, settings) => (check || dryRun ? 0 : settings.BACKUP_GRACE_SECONDS),
@@ -56,12 +51,13 @@ export const schedule: Script<OptionsOf<typeof options>> = {
     const database = openDatabase(settings, job);
     nameDatabase(job, database);
     const ticks = readTicks(settings);
-    const proofTicks = readProofTicks(settings);
+    const proofTicks = settings.VERIFY_INTERVAL === undefined ? undefined : readTicks(settings, "VERIFY_INTERVAL");
     const folder = backupFolder(job);
     if (job.options.dryRun) {
-      const checks = await backupChecks({ ...job, options: scheduled });
-      const all = [checkTicks(settings, ticks), ...checks, ...proofChecks(job, proofTicks)];
-      return { summary: "", output: await checkAll(all) };
+      const runs = { what: ticks.name, look: async () => nextText(ticks) };
+      const checks = await backupChecks({ ...job, options: backupOptions });
+      const proofs = proofTicks ? proofChecks(job, proofTicks) : [];
+      return { summary: "", output: await checkAll([runs, ...checks, ...proofs]) };
     }
     const path = stateFile(folder, lockName(database));
     if (job.options.check) return checkHealth(job, { ticks, proofTicks }, readState(path));
@@ -78,7 +74,7 @@ export const schedule: Script<OptionsOf<typeof options>> = {
     const outbox = openOutbox(log, stopRequested);
     const work = () => backUp(job, outbox).finally(() => (state.trouble = undefined));
     const proofs = proofTicks && (await beginProofs(job, proofTicks, { state, save, outbox }));
-    const handlers = handlersFor(job, ticks, { what: "run", state, save, work });
+    const handlers = handlersFor(job, ticks, { state, save, work });
     // a proof that takes hours must not delay a backup
     await Promise.all([
       keepTime({ ticks, start: startOf(state), handlers }, stopRequested),
@@ -89,19 +85,6 @@ export const schedule: Script<OptionsOf<typeof options>> = {
     return { summary: `${messageOf(stopRequested.reason)}; no run is active` };
   },
 };
-
-const intervals: readonly Interval[] = ["BACKUP_INTERVAL", "VERIFY_INTERVAL"];
-
-/** How `backup` is called. */
-const scheduled: BackupOptions = { upload: true, database: undefined, accept: false, dryRun: false };
-
-const checkTicks = ({ BACKUP_INTERVAL, BACKUP_TIMEZONE }: Settings, ticks: Ticks): Check => ({
-  what: `BACKUP_INTERVAL ${BACKUP_INTERVAL}`,
-  async look() {
-    const times = nextTicks(ticks, new Date(), 3).map((time) => timeText(time, BACKUP_TIMEZONE));
-    return `next runs ${times.join(", ")}`;
-  },
-});
 
 /** What `read` complains of, in one line. */
 function problemsOf(read: () => unknown): string[] {
@@ -114,16 +97,13 @@ function problemsOf(read: () => unknown): string[] {
 }
 
 function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
-  const [zone, now] = [settings.BACKUP_TIMEZONE, new Date()];
-  const times = nextTicks(ticks, now, 3);
-  const last = good ? `the last good backup began ${timeText(good, zone)}` : "there is no backup in S3 yet";
-  const list = times.map((time) => timeText(time, zone)).join("\n");
-  log.info(`BACKUP_INTERVAL ${settings.BACKUP_INTERVAL}: ${last}; next runs:\n${list}`, {
+  log.info(`${ticks.name}: ${lastText(ticks, good)}; ${nextText(ticks)}`, {
     interval: settings.BACKUP_INTERVAL,
-    timezone: zone,
+    timezone: settings.BACKUP_TIMEZONE,
     lastGood: good?.toISOString(),
-    nextRuns: times.map((time) => time.toISOString()),
+    nextRuns: nextTicks(ticks, new Date(), 3).map((time) => time.toISOString()),
   });
+  const zone = settings.BACKUP_TIMEZONE;
   const other = otherZone(process.env["TZ"], zone);
   if (other)
     log.warn(`TZ is ${other}, but BACKUP_INTERVAL is read in BACKUP_TIMEZONE, which is ${zone}; set both to the same`);
@@ -141,13 +121,4 @@ async function tryAtStart(job: Job, state: State, save: () => void): Promise<voi
   } catch (error) {
     if (!stopRequested.aborted) log.error(`cannot check what a run needs: ${messageOf(error)}`);
   }
-}
-
-/** `backup --upload` once; what a person would get on stdout stands in the log. */
-function backUp(job: Job, outbox: Outbox): Promise<Outcome> {
-  // a signal of its own: nothing of the run may hang on to that of the scheduler, which lives for months
-  const signal = AbortSignal.any([job.signal]);
-  const run = { ...job, script: "backup", options: scheduled, facts: {}, signal, sendLater: outbox };
-  const act = async (given: Job) => ({ summary: (await runBackup({ ...given, options: scheduled })).summary });
-  return attempt({ name: run.script, lastGood, afterwards: writeReport, act }, run);
 }

@@ -8,7 +8,7 @@ import { backupFolder } from "../steps/backup-folder.ts";
 import { checkNotices } from "../steps/check-notices.ts";
 import { checkStorage } from "../steps/dry-run-checks.ts";
 import { lastGood } from "../steps/last-good.ts";
-import { listLocal, type LocalFile, requireFolder } from "../steps/local-files.ts";
+import { listLocal, type LocalFile, requireFolder } from "../steps/plan-sync.ts";
 import { planWithCli, sendWithCli } from "../steps/send-with-cli.ts";
 import { planWithSdk, sendWithSdk } from "../steps/send-with-sdk.ts";
 import { writeReport } from "../steps/write-report.ts";

@@ -5,9 +5,8 @@ import { counted, durationText } from "../base/text.ts";
 import type { Loaded, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import type { Planned } from "./plan-restore.ts";
-import { restoreCommand } from "./restore-command.ts";
+import { restoreCommand, type RestoreOptions } from "./options.ts";
 import { propertiesOf } from "./properties.ts";
-import type { RestoreOptions } from "./options.ts";
 import { takeSafetyBackup } from "./safety-backup.ts";
 
 /** Throws `Failure`. */
@@ -27,9 +26,8 @@ async function withState({ database, target }: Planned, error: unknown): Promise
   const now = await database.target().catch(() => undefined);
   const names = (tables: ReadonlyMap<string, number>) => [...tables.keys()].join("\n");
   if (!now || now.exists !== target.exists || names(now.tables) !== names(target.tables)) return error;
-  const { message, status, hints, cause } = error;
   const state = target.exists ? `nothing was changed in ${database.where}` : `${database.where} was not created`;
-  return new Failure(`${message}\n${state}`, { status, hints, cause });
+  return error.reworded(`${error.message}\n${state}`);
 }
 
 const done = ({ database, file }: Planned) => `restore done: ${database.where} now holds what ${file.name} holds`;
@@ -105,5 +103,5 @@ async function load(
 function withWayOut(error: unknown): unknown {
   if (!(error instanceof Failure) || error instanceof Stopped) return error;
   const hint = "to load what can be loaded, and see what cannot: restore --into NAME --keep-going";
-  return new Failure(error.message, { status: error.status, hints: [...error.hints, hint], cause: error.cause });
+  return error.reworded(error.message, [...error.hints, hint]);
 }

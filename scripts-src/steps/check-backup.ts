@@ -8,8 +8,7 @@ import type { Contents } from "../database/database.ts";
 import { readDump } from "../database/read-dump.ts";
 import type { Job } from "../run/script.ts";
 import type { Target } from "./dry-run-checks.ts";
-import { tellOwner } from "./find-backup.ts";
-import { tellOrigin } from "./open-chosen.ts";
+import { tellOwner, tellOrigin } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 
 /** What the backup holds. Throws `Failure`. */

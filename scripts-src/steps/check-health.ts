@@ -1,50 +1,45 @@
-/** `schedule --check`: are the last good backup and the last proof as recent as they should be? */
-import { Failure } from "../base/errors.ts";
+/** Whether all is well with a schedule: would a run work now, and are the last good backup and the last proof as recent as they should be? */
+import { Failure, messageOf } from "../base/errors.ts";
+import { checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { overdueSince, type State } from "../scheduling/health.ts";
-import { type Ticks, timeText } from "../scheduling/ticks.ts";
-import { newestInBucket } from "./newest-in-bucket.ts";
-import { newestProof } from "./scheduled-proofs.ts";
-import { tryOut } from "./try-out.ts";
+import { overdueSince, type State, type Work } from "../scheduling/health.ts";
+import { lastText, type Ticks } from "../scheduling/ticks.ts";
+import { checkLogin, checkPrivileges, checkStorage } from "./dry-run-checks.ts";
+import { newestInBucket } from "./last-good.ts";
+import { newestProof } from "./scheduled-runs.ts";
+import { targetsOf } from "./choose-databases.ts";
 
 /**
- * Judges by the state on disk and by what lies in S3, where a backup made by hand counts too. What was found wrong
- * at the start of the schedule is tried again. Throws a `Failure` with the cause when all is not well.
+ * `schedule --check`. Judges by the state on disk and by what lies in S3, where a backup or a proof made by hand counts too. What was
+ * found wrong at the start of the schedule is tried again. Throws a `Failure` with the cause when all is not well.
  */
 export async function checkHealth(
   job: Job,
   { ticks, proofTicks }: { ticks: Ticks; proofTicks: Ticks | undefined },
   known: State | undefined,
 ): Promise<Result> {
-  const now = new Date();
-  const text = (time: Date) => timeText(time, job.settings.BACKUP_TIMEZONE);
-  const state = needsLook(known, ticks, now) ? await withNewest(job, known) : known;
-  const last = state.good ? `the last good backup began ${text(state.good)}` : "there is no good backup yet";
-  const failure = state.failure === undefined ? [] : [`the last run failed: ${state.failure}`];
-  const overdue = overdueSince(ticks, state, now);
-  if (overdue)
-    throw new Failure(`unhealthy: a backup has been due since ${text(overdue)}; ${last}`, { hints: failure });
+  const state = known && isEnough(ticks, known) && !known.trouble ? known : await withNewest(job, known);
+  const [last, ...failure] = judge(ticks, state);
   const trouble = isOver(state) ? undefined : (await tryOut(job, job.signal)).trouble;
   if (trouble) throw new Failure(`unhealthy: the next run will fail: ${trouble}; ${last}`, { hints: failure });
-  const proved = proofTicks ? [await checkProofs(job, proofTicks, state)] : [];
+  const proved = proofTicks ? judge(proofTicks, await withNewestProof(job, proofTicks, state)) : [];
   return { summary: "", output: [`healthy: ${last}`, ...failure, ...proved].join("; ") };
 }
 
-/** A proof made by hand counts too. */
-async function checkProofs(job: Job, ticks: Ticks, { proof = { since: new Date() } }: State): Promise<string> {
-  const now = new Date();
-  const text = (time: Date) => timeText(time, job.settings.BACKUP_TIMEZONE);
-  const good = !proof.good || overdueSince(ticks, proof, now) ? await newestProof(job, proof.good) : proof.good;
-  const last = good ? `the last proof is from ${text(good)}` : "there is no proof yet";
-  const failure = proof.failure === undefined ? [] : [`the last proof failed: ${proof.failure}`];
-  const overdue = overdueSince(ticks, { ...proof, good }, now);
-  if (overdue) throw new Failure(`unhealthy: a proof has been due since ${text(overdue)}; ${last}`, { hints: failure });
-  return [last, ...failure].join("; ");
+/** When the last good one was, and whether one failed since. Throws a `Failure` when one is overdue. */
+function judge(ticks: Ticks, work: Work): [last: string, ...failure: string[]] {
+  const last = lastText(ticks, work.good);
+  const failure = work.failure === undefined ? [] : [`the last ${ticks.words.run} failed: ${work.failure}`];
+  const overdue = overdueSince(ticks, work, new Date());
+  if (!overdue) return [last, ...failure];
+  throw new Failure(`unhealthy: ${ticks.words.due} has been due since ${ticks.text(overdue)}; ${last}`, {
+    hints: failure,
+  });
 }
 
-/** Whether the state on disk does not say enough. */
-const needsLook = (state: State | undefined, ticks: Ticks, now: Date): state is undefined =>
-  !state?.good || state.trouble !== undefined || overdueSince(ticks, state, now) !== undefined;
+/** Whether the state on disk says enough. */
+const isEnough = (ticks: Ticks, work: Work): boolean =>
+  work.good !== undefined && overdueSince(ticks, work, new Date()) === undefined;
 
 async function withNewest(job: Job, known: State | undefined): Promise<State> {
   const good = await newestInBucket(job, known?.good);
@@ -55,5 +50,31 @@ async function withNewest(job: Job, known: State | undefined): Promise<State> {
   });
 }
 
+async function withNewestProof(job: Job, ticks: Ticks, { proof = { since: new Date() } }: State): Promise<Work> {
+  return isEnough(ticks, proof) ? proof : { ...proof, good: await newestProof(job, proof.good) };
+}
+
 /** A good backup since then shows that all works. */
 const isOver = ({ trouble, good }: State) => !trouble || Number(good ?? 0) > Number(trouble.since);
+
+/** What was found: a tick or a cross a line; `trouble` has the crosses alone. */
+interface Trial {
+  lines: string;
+  trouble: string | undefined;
+}
+
+/** Logs in to the database and writes, reads and deletes an object in S3. Throws only when `signal` is aborted. */
+export async function tryOut(job: Job, signal: AbortSignal): Promise<Trial> {
+  const run = { ...job, signal };
+  try {
+    const { targets, refused } = await targetsOf(run);
+    const logins = targets.flatMap(({ one, target }) => [checkLogin(one, target), checkPrivileges(target)]);
+    const checks = [...refused, ...logins, checkStorage(run, { writes: true })];
+    return { lines: await checkAll(checks), trouble: undefined };
+  } catch (error) {
+    signal.throwIfAborted();
+    const lines = error instanceof Failure && error.output !== undefined ? error.output : messageOf(error);
+    const crosses = lines.split("\n").flatMap((line) => /^✗ (.*)/.exec(line)?.[1] ?? []);
+    return { lines, trouble: crosses.join("; ") || lines };
+  }
+}

@@ -6,9 +6,12 @@ import { Failure, messageOf } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import type { ServerDatabase } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
+import type { Check } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import { type ChosenName, chooseNames, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
 import type { Settings } from "../settings/settings.ts";
+import { nameDatabase } from "./backup-folder.ts";
+import type { Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
 
 export interface ChosenDatabase extends ChosenName {
@@ -81,4 +84,28 @@ function readKnown(path: string): z.infer<typeof known> {
   } catch {
     return {};
   }
+}
+
+/** The databases, each with a job about it alone; `refused` has those that a run would pass over. Throws `Failure`. */
+export async function targetsOf(
+  job: Job,
+  wanted?: readonly string[],
+): Promise<{ targets: { one: Job; target: Target }[]; refused: Check[] }> {
+  const chosen = await chooseDatabases(job, wanted);
+  if (!chosen) {
+    const database = openDatabase(job.settings, job);
+    nameDatabase(job, database);
+    return { targets: [{ one: job, target: { database } }], refused: [] };
+  }
+  const isRefused = ({ named, refuses }: (typeof chosen)[number]) => !named && refuses !== undefined;
+  const jobs = chosen
+    .filter((one) => !isRefused(one))
+    .map(({ name }) => ({ ...job, settings: inDatabase(job.settings, name) }));
+  return {
+    targets: jobs.map((one) => ({ one, target: { database: openDatabase(one.settings, one) } })),
+    refused: chosen.filter(isRefused).map(({ name, refuses }) => ({
+      what: `database ${name}`,
+      look: async () => ({ warning: `it would be passed over: ${refuses}`, hints: [] }),
+    })),
+  };
 }

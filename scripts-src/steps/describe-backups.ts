@@ -1,8 +1,13 @@
-/** What `list` prints of backups: for people, in 80 columns, and as JSON for programs. */
+/** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
 import { ageText, bytesText, counted, durationText, visibleName, wrap } from "../base/text.ts";
 import type { Found, ReadBackup } from "./find-all-backups.ts";
+import { openJson } from "../archive/decrypt.ts";
+import { keysFrom } from "../archive/keys.ts";
+import { messageOf } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
+import type { Job } from "../run/script.ts";
 
 interface Look {
   now: Date;
@@ -109,4 +114,64 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
     })),
   };
   return JSON.stringify(value, null, 2);
+}
+
+/** A table a line with its rows, the versions, and the commands that restore it. */
+export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
+  const { manifest, proof, stored } = one;
+  const lines: [string, string][] = [
+    ["name", visibleName(one.name)],
+    ["database", visibleName(databaseLabel(stored.backup.database))],
+    ["started", stored.backup.time.toISOString()],
+    ["size", `${bytesText(stored.bytes)}${manifest ? `, ${bytesText(manifest.uncompressedBytes)} of SQL` : ""}`],
+    ...one.copies.map(({ place, fate }): [string, string] => [
+      "lies in",
+      `${place.locate(one.name)} (${fate.deleted ? "will be deleted" : "kept"}: ${fate.why})`,
+    ]),
+    ...(manifest
+      ? ([
+          ["server", `${manifest.serverVersion}${manifest.identity ? `, ${manifest.identity.server}` : ""}`],
+          ["made with", `${manifest.clientVersion}, backup_scripts ${manifest.programVersion}, on ${manifest.host}`],
+          ["site", visibleName(manifest.site)],
+          ["sha256", manifest.sha256],
+          ...(manifest.encryptedTo ? [["encrypted to", manifest.encryptedTo.join(", ")]] : []),
+          ["signed", manifest.signature === undefined ? "no" : "yes"],
+        ] as [string, string][])
+      : [["manifest", one.trouble ?? "none: not a finished backup, or a file made elsewhere"] as [string, string]]),
+    ...(manifest?.suspicious ?? []).map((text): [string, string] => ["suspicious", visibleName(text)]),
+    ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
+  ];
+  const width = Math.max(...lines.map(([what]) => what.length));
+  return [
+    ...lines.map(([what, text]) => `${what.padEnd(width)}  ${text}`),
+    "",
+    ...(await tablesOf(job, one)),
+    "",
+    ...restoreCommands(one),
+  ].join("\n");
+}
+
+async function tablesOf(job: Job, { name, manifest }: ReadBackup): Promise<string[]> {
+  const { tables } = manifest ?? {};
+  if (tables === undefined) return ["tables: the manifest does not list them"];
+  try {
+    const known =
+      typeof tables === "string" ? await openJson(tables, keysFrom(job), `the tables in ${name}.json`) : tables;
+    const rows = Object.entries(known as Record<string, number>);
+    const width = Math.max(6, ...rows.map(([table]) => visibleName(table).length));
+    return [
+      `${"table".padEnd(width)}  rows`,
+      ...rows.map(([table, count]) => `${visibleName(table).padEnd(width)}  ${count.toLocaleString("en")}`),
+    ];
+  } catch (error) {
+    return [`tables: encrypted with the backup (${messageOf(error)})`];
+  }
+}
+
+function restoreCommands({ name, copies, manifest }: ReadBackup): string[] {
+  const s3 = copies.every(({ place }) => place.shared) ? " --from-s3" : "";
+  return [
+    `restore it:                    restore${s3} ${quote(name)}`,
+    ...(manifest ? [`without this program, in its folder: ${manifest.restoreCommand}`] : []),
+  ];
 }

@@ -1,4 +1,4 @@
-/** After a failure: when and where the last good backup is. */
+/** The last good backup: when and where it is, after a failure and for a schedule. */
 import type { Identity } from "../archive/identity.ts";
 import { messageOf } from "../base/errors.ts";
 import { ageText } from "../base/text.ts";
@@ -35,7 +35,7 @@ export async function lastGood(job: Job): Promise<LastGood> {
   const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
   const looks = [
     newestIn(local, database, present),
-    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestInBucket(job, database, present)] : []),
+    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestQuickly(job, database, present)] : []),
   ];
   return summarize(await Promise.all(looks), new Date());
 }
@@ -50,7 +50,7 @@ async function newestIn(place: Place, database: string, present: Identity | unde
   }
 }
 
-async function newestInBucket({ settings, log }: Job, database: string, present: Identity | undefined): Promise<Found> {
+async function newestQuickly({ settings, log }: Job, database: string, present: Identity | undefined): Promise<Found> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {
@@ -76,4 +76,19 @@ function summarize(found: readonly Found[], now: Date): LastGood {
 function describe({ where, startedAt, trouble }: Found, now: Date): string {
   if (trouble !== undefined) return `${where} could not be listed: ${trouble}`;
   return startedAt ? `${where}: the newest began ${ageText(now.getTime() - startedAt.getTime())}` : `${where}: none`;
+}
+
+/** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
+export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
+  const { settings, log, stopRequested, facts } = job;
+  // of several, the newest stands for the run that made them
+  const database = settings.DB_NAMES === undefined ? facts.database : undefined;
+  try {
+    const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
+    const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
+    return (await newestOfOurs(place, await listBackups(place, database), present))?.backup.time;
+  } catch (error) {
+    if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
+    return known;
+  }
 }

@@ -1,34 +1,32 @@
-/** Opens the backup that was asked for: the named one or the newest, from BACKUP_DIR or as a copy from S3. */
-import { dirname } from "node:path";
-import { keysFrom } from "../archive/keys.ts";
+/** Finds and opens the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
+import { join, dirname } from "node:path";
+import { ownerOf } from "../archive/identity.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
+import { exitStatus, Failure, codeOf } from "../base/errors.ts";
+import { inBucket } from "../places/bucket.ts";
+import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
+import { inFolder } from "../places/folder.ts";
+import { type Place, type Stored, manifestOf } from "../places/place.ts";
+import type { Job } from "../run/script.ts";
+import { openStorage } from "../storage/open.ts";
+import { backupFolder, proofSpool } from "./backup-folder.ts";
+import type { Target } from "./dry-run-checks.ts";
+import { identityOf, identityWithoutServer } from "./identity.ts";
+import type { RestoreOptions } from "./options.ts";
+import { keysFrom } from "../archive/keys.ts";
 import { formatBackupName, parseBackupName } from "../archive/name.ts";
 import { openBackup, type OpenBackup } from "../archive/read.ts";
 import { watched } from "../archive/tally.ts";
 import { requireSigned } from "../archive/trust.ts";
-import { codeOf, Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
-import { inFolder } from "../places/folder.ts";
-import { manifestOf, type Place } from "../places/place.ts";
 import { spool } from "../places/file.ts";
-import type { Job } from "../run/script.ts";
-import { proofSpool } from "./backup-folder.ts";
-import type { Target } from "./dry-run-checks.ts";
-import { findLocal, findRemote } from "./find-backup.ts";
-import type { RestoreOptions } from "./options.ts";
 
+/** A name or path, or the newest of those that were made before a time. */
 type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & { unproved?: boolean };
 
 /** A backup with the place where it lies. */
 export type ChosenBackup = OpenBackup & { place: Place };
-
-interface Copy {
-  name: string;
-  path: string;
-  manifest: Manifest | undefined;
-  place: Place;
-}
 
 /** The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws `Failure`. */
 export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<ChosenBackup> {
@@ -39,20 +37,14 @@ export async function openChosen(job: Job<Choice & object>, target: Target, fold
     Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
     return { ...file, place: inFolder(dirname(file.path)) };
   }
-  const copy = await fetchBackup(job, target, folder);
+  await using opened = new AsyncDisposableStack();
+  const copy = opened.use(await fetchBackup(job, target, folder));
   try {
-    const file = await openBackup(copy.path, { ...opening, origin: copy });
+    const file = opened.use(await openBackup(copy.path, { ...opening, origin: copy }));
     Object.assign(facts, { file: file.name, bytes: file.bytes });
-    return {
-      ...file,
-      place: copy.place,
-      async [Symbol.asyncDispose]() {
-        await file[Symbol.asyncDispose]();
-        await copy[Symbol.asyncDispose]();
-      },
-    };
+    const all = opened.move();
+    return { ...file, place: copy.place, [Symbol.asyncDispose]: () => all.disposeAsync() };
   } catch (error) {
-    await copy[Symbol.asyncDispose]();
     throw tellOrigin(error, copy.path, facts);
   }
 }
@@ -60,40 +52,26 @@ export async function openChosen(job: Job<Choice & object>, target: Target, fold
 /** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
 export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
   if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
-  const { message, status, hints, cause } = error;
-  return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
+  return error.reworded(error.message.replaceAll(path, remoteLocation));
 }
 
 /** The backup in S3 as a copy in `folder`. */
-async function fetchBackup(job: Job<Choice & object>, target: Target, folder: string): Promise<Copy & AsyncDisposable> {
+async function fetchBackup(job: Job<Choice & object>, target: Target, folder: string) {
   const { log, options } = job;
   const { place, backup } = await findRemote(job, target, options);
   const { name } = backup;
-  job.facts.remoteLocation = place.locate(name);
+  const location = (job.facts.remoteLocation = place.locate(name));
   const keys = keysFrom(job);
   const manifest = backup.committed ? await manifestOf(place, name, keys.manifestKeys) : undefined;
   if (!options.unsigned) requireSigned(name, manifest, keys);
-  const fault = sizeFault(
-    job.facts.remoteLocation,
-    backup.bytes,
-    manifest,
-    "nothing was fetched; restore another backup",
-  );
+  const fault = sizeFault(location, backup.bytes, manifest, "nothing was fetched; restore another backup");
   if (fault) throw fault;
-  log.info(`fetching ${job.facts.remoteLocation}, ${bytesText(backup.bytes)}`);
+  log.info(`fetching ${location}, ${bytesText(backup.bytes)}`);
   const progress = showProgress("fetch", backup.bytes);
+  const owner = options.unproved ? proofSpool(target.database) : target.database.name;
   try {
     const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
-    return {
-      name,
-      manifest,
-      place,
-      ...(await spool(
-        folder,
-        spoolName(name, options.unproved ? proofSpool(target.database) : target.database.name),
-        bytes,
-      )),
-    };
+    return { name, manifest, place, ...(await spool(folder, spoolName(name, owner), bytes)) };
   } finally {
     progress.stop();
   }
@@ -103,4 +81,65 @@ async function fetchBackup(job: Job<Choice & object>, target: Target, folder: st
 function spoolName(name: string, database: string): string {
   const backup = parseBackupName(name);
   return backup ? formatBackupName({ ...backup, database }) : name;
+}
+
+/** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
+async function findLocal(job: Job, target: Target, folder: string, { file, ...which }: Choice): Promise<string> {
+  if (file !== undefined) return chooseFile(folder, file);
+  return join(folder, (await chooseNewest(inFolder(folder), { ...(await wantedBy(job, target)), ...which })).name);
+}
+
+/** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
+async function findRemote(
+  job: Job,
+  target: Target,
+  { file, ...which }: Choice,
+): Promise<{ place: Place; backup: Stored }> {
+  const { settings } = job;
+  const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
+  if (bucket !== settings.S3_BUCKET)
+    throw new Failure(`${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`, {
+      status: exitStatus.noSuchBackup,
+      hints: [`set S3_BUCKET=${bucket}, and the keys that can read it`],
+    });
+  const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
+  const backup =
+    name === undefined
+      ? await chooseNewest(place, { ...(await wantedBy(job, target)), ...which })
+      : await chooseNamed(place, name);
+  return { place, backup };
+}
+
+/** A location (`s3://bucket/path/name`) or a plain name, taken apart. */
+function partsOf(file: string): { bucket?: string; path?: string; name: string } {
+  const [, bucket, path, name] = /^s3:\/\/([^/]+)\/(?:(.+)\/)?([^/]+)$/.exec(file) ?? [];
+  return bucket === undefined || name === undefined ? { name: file } : { bucket, path: path ?? "", name };
+}
+
+/** Without a login (it failed, or the backup is proved on another server), the local manifests say who we are. */
+async function wantedBy(job: Job, { database, connected }: Target) {
+  const { settings, log } = job;
+  return {
+    database: database.name,
+    present: connected
+      ? identityOf(settings, connected)
+      : await identityWithoutServer(settings, inFolder(backupFolder(job)), database.name),
+    isNew: async () => connected !== undefined && (await connected.target()).empty,
+    keys: settings.MANIFEST_KEY,
+    log,
+  };
+}
+
+/** Says when the backup is another server's: a warning when somebody named it; only a new machine takes one by itself. */
+export function tellOwner(
+  { settings, log, options }: Job<Pick<RestoreOptions, "file">>,
+  { connected }: Target,
+  name: string,
+  manifest?: Manifest,
+): void {
+  if (!manifest?.identity || !connected) return;
+  if (ownerOf(manifest.identity, identityOf(settings, connected)) !== "other") return;
+  const text = `${name} is a backup of ${originText(manifest.identity)}`;
+  if (options.file !== undefined) log.warn(text);
+  else log.info(`${text}; this server is new`);
 }

@@ -1,5 +1,8 @@
-/** What a person can ask of backup, restore and verify. */
+/** What a person can ask of backup, restore and verify, and the command lines that ask it. */
 import { flag, type OptionsOf, value } from "../run/options.ts";
+import { join, resolve } from "node:path";
+import { quote } from "../base/process.ts";
+import type { Job } from "../run/script.ts";
 
 const file = { file: value("Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path") };
 
@@ -87,4 +90,11 @@ export function contradictionIn(words: RestoreOptions): string | undefined {
     [name?.startsWith("s3://") === true && !fromS3, `${name} lies in S3: add --from-s3`],
   ];
   return rules.find(([breaks]) => breaks)?.[1];
+}
+
+/** A command line that calls `restore` with the settings of this run. */
+export function restoreCommand({ home, options }: Job, words: readonly string[]): string {
+  const { envFile } = options as { envFile?: string };
+  const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
+  return [join(home, "restore"), ...settings, ...words].map(quote).join(" ");
 }

@@ -1,13 +1,20 @@
-/** Deletes backups that the settings no longer keep, unless a clock is wrong. */
-import { durationText } from "../base/text.ts";
+/** Retention: what it does after a backup, and what it will do, for dry runs. */
+import { durationText, counted } from "../base/text.ts";
 import type { Connected, Server } from "../database/database.ts";
 import { clockTolerance } from "../base/clock.ts";
-import type { Place } from "../places/place.ts";
-import { prune } from "../places/prune.ts";
-import type { Rule } from "../places/retention.ts";
+import { type Place, findBackups } from "../places/place.ts";
+import { prune, planPrune } from "../places/prune.ts";
+import { type Rule, type Candidate, type Fate, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { identityOf } from "./identity.ts";
+import { formatBackupName, manifestName } from "../archive/name.ts";
+import { newestOfOurs } from "../places/choose.ts";
+import { inBucket } from "../places/bucket.ts";
+import { inFolder } from "../places/folder.ts";
+import type { Check, Warned } from "../run/checklist.ts";
+import { openStorage } from "../storage/open.ts";
+import type { Target } from "./dry-run-checks.ts";
 
 /** Where backups of a run lie. */
 export interface Places {
@@ -63,4 +70,63 @@ function clockText(ahead: number, of: string): string | undefined {
   if (!(Math.abs(ahead) > clockTolerance)) return undefined;
   const difference = durationText(Math.round(Math.abs(ahead) / 60_000) * 60_000);
   return `this machine's clock is ${difference} ${ahead > 0 ? "ahead of" : "behind"} that of ${of}`;
+}
+
+/** One check for each place that has rules: the fate of each backup, as if the next backup existed already. */
+export function checkRetention(
+  job: Job,
+  target: Target,
+  folder: string,
+  { upload, accept }: { upload: boolean; accept: boolean },
+): Check[] {
+  const places = [
+    { name: "LOCAL" as const, where: "BACKUP_DIR", open: async () => inFolder(folder) },
+    { name: "BACKUP" as const, where: "S3", open: async () => inBucket(await openStorage(job.settings, job)) },
+  ];
+  return places
+    .filter(({ name }) => rulesFrom(job.settings, name).length > 0 && (name === "LOCAL" || upload))
+    .map(({ name, where, open }) => ({
+      what: `retention in ${where}`,
+      look: async () => lookAt(job, target, name, { place: await open(), accept }),
+    }));
+}
+
+async function lookAt(
+  { settings }: Job,
+  { connected }: Target,
+  name: "LOCAL" | "BACKUP",
+  { place, accept }: { place: Place; accept: boolean },
+) {
+  if (!connected) return { skipped: "not checked without the database" };
+  const rules = rulesFrom(settings, name);
+  const now = new Date();
+  const next = { database: connected.name, time: now, sequence: 1, compression: "gzip", encrypted: false } as const;
+  const coming = formatBackupName(next);
+  const [candidate] = findBackups([coming, manifestName(coming)].map((file) => ({ name: file, bytes: 0 })));
+  const files = await place.list(connected.name);
+  const present = identityOf(settings, connected);
+  const newest = await newestOfOurs(place, findBackups(files, connected.name), present);
+  // the coming backup is judged as the newest one was, until it says otherwise
+  const suspicious = !accept && newest?.suspicious === true;
+  const { fates, refusal } = await planPrune(place, files, {
+    database: connected.name,
+    rules,
+    present,
+    now,
+    proofKeys: settings.MANIFEST_KEY,
+    ...(candidate && { coming: { ...candidate, owner: "ours", suspicious } }),
+  });
+  const others = fates.filter(({ backup }) => backup.name !== coming);
+  const gone = others.filter(({ kept }) => kept.length === 0);
+  const line = ({ backup, kept }: Fate<Candidate>) =>
+    kept.length > 0 ? `keep ${backup.name}: ${kept.join(", ")}` : `delete ${backup.name}: ${whyDeleted(rules)}`;
+  const text = [`the next run deletes ${gone.length} of ${counted(others.length, "backup")}`, ...others.map(line)].join(
+    "\n",
+  );
+  const held = [
+    ...(suspicious && refusal === undefined ? [`${newest.name} is suspicious`] : []),
+    ...clockTroubles(connected.server, place),
+    ...(refusal === undefined ? [] : [refusal]),
+  ];
+  return held.length === 0 ? text : ({ warning: [...held, text].join("\n"), hints: [] } satisfies Warned);
 }

@@ -18,7 +18,7 @@ import { inDatabase } from "./choose-databases.ts";
 import { eachDatabase } from "./each-database.ts";
 import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
-import { type PlannedRoles, planRoles } from "./restore-roles.ts";
+import { type PlannedRoles, planRoles } from "./roles.ts";
 
 interface ServerPlan {
   roles: PlannedRoles | undefined;

@@ -11,8 +11,9 @@ import { describeRestore } from "./describe-restore.ts";
 import { lockFolder } from "./lock-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import { planRestore } from "./plan-restore.ts";
-import type { RestoreOptions } from "./options.ts";
-import { undoRestore } from "./undo-restore.ts";
+import { type RestoreOptions, restoreCommand } from "./options.ts";
+import type { Connected } from "../database/database.ts";
+import { confirm, isAnyoneThere } from "../run/ask.ts";
 
 /** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */
 export async function restoreOne(
@@ -42,4 +43,23 @@ export async function restoreOne(
   const done = await carryOut(job, planned);
   if (contents.rows) job.facts.rows = contents.rows.values().reduce((sum, rows) => sum + rows, 0);
   return done;
+}
+
+/** Returns the last word. Throws `Failure`. */
+export async function undoRestore(job: Job<RestoreOptions>, database: Connected, before: string): Promise<string> {
+  const { log, options, signal } = job;
+  if (!database.undo)
+    throw usageFailure(
+      "--undo: PostgreSQL renames databases itself",
+      "run the command that the restore has logged (to take the restore back: …)",
+    );
+  await using _lock = await database.lock("restore");
+  const plan = `${before} takes the place of ${database.where}; the present state is kept as ${database.name}_before_TIME`;
+  if (isAnyoneThere() && !options.yes) await confirm(`${plan}\n`, signal);
+  else log.info(plan);
+  const { before: kept, undo, drop } = await database.undo(before);
+  if (kept === undefined) return `undo done: ${database.where} is as it was before the restore`;
+  log.info(`to take this back: ${typeof undo === "string" ? undo : restoreCommand(job, undo)}`);
+  log.info(`to drop the state before this: ${drop}`);
+  return `undo done: ${database.where} is as it was before the restore; the state before this is kept as ${kept}`;
 }

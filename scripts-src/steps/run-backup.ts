@@ -9,16 +9,14 @@ import { inFolder, prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
-import { backUpRoles, wantsRoles } from "./back-up-roles.ts";
+import { backUpRoles, wantsRoles } from "./roles.ts";
 import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
-import { chooseDatabases } from "./choose-databases.ts";
+import { chooseDatabases, targetsOf } from "./choose-databases.ts";
 import { checkNotices } from "./check-notices.ts";
-import { checkRetention } from "./check-retention.ts";
+import { checkRetention, type Places, pruneAll } from "./prune.ts";
 import { checkEncryption, checkExposure } from "./check-security.ts";
 import { checkLogin, checkPrivileges, checkRoom, checkStorage } from "./dry-run-checks.ts";
 import { eachDatabase, Unreachable } from "./each-database.ts";
-import { type Places, pruneAll } from "./prune.ts";
-import { targetsOf } from "./targets.ts";
 import { takeBackup } from "./take-backup.ts";
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */

@@ -5,7 +5,7 @@ import { backupFolder } from "./backup-folder.ts";
 import { takeBackup } from "./take-backup.ts";
 import { openDatabase } from "../database/open.ts";
 import { Failure, messageOf } from "../base/errors.ts";
-import { restoreCommand } from "./restore-command.ts";
+import { restoreCommand } from "./options.ts";
 import type { Job } from "../run/script.ts";
 
 interface SafetyBackup {
@@ -32,11 +32,8 @@ export async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
       // of a restore that was stopped the last word is the signal alone
       if (aborted) job.log.error(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
       if (aborted || !(error instanceof Failure)) return error;
-      return new Failure(`${error.message}\nthe state before the restore lies in ${path}`, {
-        status: error.status,
-        hints: [...error.hints, `to bring back the state before the restore: ${wayBack}`],
-        cause: error.cause,
-      });
+      const hints = [...error.hints, `to bring back the state before the restore: ${wayBack}`];
+      return error.reworded(`${error.message}\nthe state before the restore lies in ${path}`, hints);
     },
   };
 }

@@ -4,8 +4,7 @@ import { exitStatus, Failure } from "../base/errors.ts";
 import type { Job, Result } from "../run/script.ts";
 import { requireAwsCli, runAwsSync, syncCalls } from "../storage/aws-cli.ts";
 import { openStorage } from "../storage/open.ts";
-import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
-import { planFor } from "./plan-sync.ts";
+import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal, planFor } from "./plan-sync.ts";
 
 interface Options {
   dryRun: boolean;

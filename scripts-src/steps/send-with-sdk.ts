@@ -11,8 +11,17 @@ import type { SyncPlan } from "../storage/plan.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
-import { completeOrFail, type Unfit, findUnfit, listLocal, type LocalFile, refusal } from "./local-files.ts";
-import { listRemote, planFor, type RemoteFile } from "./plan-sync.ts";
+import {
+  completeOrFail,
+  type Unfit,
+  findUnfit,
+  listLocal,
+  type LocalFile,
+  refusal,
+  listRemote,
+  planFor,
+  type RemoteFile,
+} from "./plan-sync.ts";
 
 type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
 

@@ -10,7 +10,6 @@ import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { compareCopy } from "./compare-copy.ts";
 import { propertiesOf } from "./properties.ts";
-import { askQuery } from "./verify-query.ts";
 
 interface ToProve {
   /** Server on which the copy is made. */
@@ -90,25 +89,42 @@ async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Cop
   if (problems.length > 0) throw cannotProve(database, file, problems);
   const started = Date.now();
   const properties = await propertiesOf(job, file, { roles: false });
-  const scratch = await database.createScratch({ purpose: "verify", properties });
-  try {
-    const progress = showProgress("verify", file.bytes);
-    const sql = { [Symbol.asyncIterator]: () => file.sql(progress.add)[Symbol.asyncIterator]() };
-    const loaded = await scratch.load(sql, contents, options).finally(progress.stop);
-    return {
-      scratch,
-      loaded,
-      options,
-      restoreMs: Date.now() - started,
-      [Symbol.asyncDispose]: () => Promise.resolve(scratch[Symbol.asyncDispose]()),
-    };
-  } catch (error) {
-    await scratch[Symbol.asyncDispose]();
-    throw error;
-  }
+  await using made = new AsyncDisposableStack();
+  const scratch = made.use(await database.createScratch({ purpose: "verify", properties }));
+  const progress = showProgress("verify", file.bytes);
+  const sql = { [Symbol.asyncIterator]: () => file.sql(progress.add)[Symbol.asyncIterator]() };
+  const loaded = await scratch.load(sql, contents, options).finally(progress.stop);
+  const all = made.move();
+  return { scratch, loaded, options, restoreMs: Date.now() - started, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 const cannotProve = ({ where }: Connected, { name }: OpenBackup, problems: readonly string[]) =>
   new Failure(`cannot restore ${name} on ${where} to prove it:\n${problems.join("\n")}`, {
     hints: ["fix what is listed, or set VERIFY_DATABASE_URL to a server for proofs"],
   });
+
+/** Whether one was asked. Throws a `Failure` when its value is not true. */
+export async function askQuery(
+  { settings, log }: Job,
+  scratch: Pick<Scratch, "ask">,
+  { name, manifest }: Pick<OpenBackup, "name" | "manifest">,
+): Promise<boolean> {
+  const query = queryFor(settings.VERIFY_QUERY, manifest?.database ?? "");
+  if (query === undefined) return false;
+  const value = await scratch.ask(query);
+  if (!/^(t|true|1)$/i.test(value))
+    throw new Failure(`VERIFY_QUERY is not true of ${name}: ${query} gives ${value === "" ? "nothing" : value}`, {
+      hints: ["the copy is equal to the backup, but its content is not what you expect"],
+    });
+  log.info(`VERIFY_QUERY is true: ${query}`);
+  return true;
+}
+
+/** The query for a database: the complete setting, or the query of the first line `PATTERN: QUERY` whose pattern matches. */
+function queryFor(setting: string | undefined, database: string): string | undefined {
+  const lines = setting?.split("\n").flatMap((line) => line.trim() || []) ?? [];
+  const listed = lines.flatMap((line) => /^([^\s:]+):\s+(.+)$/.exec(line)?.slice(1, 3) ?? []);
+  if (listed.length < 2 * lines.length) return setting?.trim() || undefined;
+  const index = lines.findIndex((_, line) => new Bun.Glob(listed[2 * line] ?? "").match(database));
+  return index < 0 ? undefined : listed[2 * index + 1];
+}

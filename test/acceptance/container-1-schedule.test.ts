@@ -103,7 +103,7 @@ test("a missed run is not made up when that is not wanted", async () => {
 test("without a backup yet, nothing was missed", async () => {
   const { bucket, settings } = await scheduled.schedulerSettings(world);
   const scheduler = scheduled.startScheduler({ ...settings, BACKUP_INTERVAL: yearly, BACKUP_CATCH_UP: "true" });
-  await scheduler.says(/there is no backup in S3 yet/);
+  await scheduler.says(/there is no good backup yet/);
   scheduler.kill("SIGINT");
   const ran = await scheduler.done;
   expect({ status: ran.status, missed: /missed/.test(ran.stderr) }).toEqual({ status: 0, missed: false });

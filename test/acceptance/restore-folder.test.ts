@@ -101,8 +101,8 @@ testWhere(isRoot && Bun.which("setpriv") !== null, "root and setpriv")(
     chownSync(join(scripts.dir, ".env.sh"), nobody, nobody);
     const asNobody = (script: string, args: string[]) =>
       startProgram(["setpriv", `--reuid=${nobody}`, "--clear-groups", join(scripts.dir, script), ...args]).done;
-    const hint = `run as that user, or give this one what is in the folder: chown -R ${nobody} ${scripts.backups}`;
-    await expectForeseen(asNobody, /cannot lock .*\.app\.lock: it belongs to root/, hint);
+    const hint = `give this user what is in the folder: sudo chown -R ${nobody} ${scripts.backups}; or run as root`;
+    await expectForeseen(asNobody, /cannot lock .*\.app\.lock: permission denied; it belongs to root/, hint);
   },
 );
 

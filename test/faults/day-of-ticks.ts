@@ -83,7 +83,7 @@ await keepTime(
   {
     ticks,
     start,
-    handlers: handlersFor(job, ticks, { what: "run", state, save: stateKeeper(path, state, job.log), work }),
+    handlers: handlersFor(job, ticks, { state, save: stateKeeper(path, state, job.log), work }),
   },
   stop.signal,
   clock,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { composeMessage } from "../../scripts-src/notify/message.ts";
-import { sizeOf, timeOf } from "../../scripts-src/notify/message-facts.ts";
+import { sizeOf } from "../../scripts-src/notify/message-facts.ts";
+import { timeText } from "../../scripts-src/base/text.ts";
 import type { DatabaseOutcome, Outcome } from "../../scripts-src/notify/outcome.ts";
 import { shortText } from "../../scripts-src/notify/short-text.ts";
 import { subjectOf } from "../../scripts-src/notify/subject.ts";
@@ -198,7 +199,7 @@ test.each([
   ["2026-10-25T01:30:00Z", "Europe/Berlin", "2026-10-25 01:30:00 UTC (2026-10-25 02:30:00 Europe/Berlin)"],
   ["2026-07-01T00:00:00Z", "Etc/UTC", "2026-07-01 00:00:00 UTC"],
 ])("the time %s is told in UTC and in %s", (time, zone, told) => {
-  expect(timeOf(new Date(time), zone)).toBe(told);
+  expect(timeText(new Date(time), zone)).toBe(told);
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { nextTicks, readTicks, timeText } from "../../scripts-src/scheduling/ticks.ts";
+import { nextTicks, readTicks } from "../../scripts-src/scheduling/ticks.ts";
 
 const ticksOf = (BACKUP_INTERVAL: string, BACKUP_TIMEZONE = "UTC") => readTicks({ BACKUP_INTERVAL, BACKUP_TIMEZONE });
 const after = (interval: string, from: string, count = 3, zone = "UTC") =>
@@ -105,7 +105,6 @@ describe("when the clocks change", () => {
 });
 
 test("times are shown in UTC and in the schedule's zone", () => {
-  const time = new Date("2026-07-01T01:00:00Z");
-  expect(timeText(time, "UTC")).toBe("2026-07-01T01:00:00Z");
-  expect(timeText(time, "Europe/Berlin")).toBe("2026-07-01T01:00:00Z (2026-07-01 03:00:00 Europe/Berlin)");
+  const { text } = readTicks({ BACKUP_INTERVAL: "@daily", BACKUP_TIMEZONE: "Europe/Berlin" });
+  expect(text(new Date("2026-07-01T01:00:00Z"))).toBe("2026-07-01 01:00:00 UTC (2026-07-01 03:00:00 Europe/Berlin)");
 });

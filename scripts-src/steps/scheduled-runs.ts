@@ -1,21 +1,43 @@
-/** The proofs of a schedule: `verify` at every tick of VERIFY_INTERVAL, beside the backups. */
+/** What a schedule runs: `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL beside it. */
 import { liesAhead } from "../base/clock.ts";
 import { pingHealthcheck } from "../notify/notify.ts";
 import { attempt, type Outcome } from "../run/attempt.ts";
 import type { Check } from "../run/checklist.ts";
-import type { Job } from "../run/script.ts";
+import type { Job, Result } from "../run/script.ts";
 import { handlersFor } from "../scheduling/tick-handlers.ts";
 import { startOf, type State } from "../scheduling/health.ts";
-import { nextTicks, readTicks, type Ticks, timeText } from "../scheduling/ticks.ts";
+import { lastText, nextText, type Ticks } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";
+import { lastGood } from "./last-good.ts";
 import type { Outbox } from "./outbox.ts";
-import type { VerifyOptions } from "./options.ts";
+import type { BackupOptions, VerifyOptions } from "./options.ts";
+import { runBackup } from "./run-backup.ts";
 import { checkProver, runVerify } from "./run-verify.ts";
+import { writeReport } from "./write-report.ts";
 
-/** Undefined without VERIFY_INTERVAL. Throws as `readTicks` does. */
-export const readProofTicks = (settings: Settings): Ticks | undefined =>
-  settings.VERIFY_INTERVAL === undefined ? undefined : readTicks(settings, "VERIFY_INTERVAL");
+/** How `backup` is called. */
+export const backupOptions: BackupOptions = { upload: true, database: undefined, accept: false, dryRun: false };
+
+/** `backup --upload` once. */
+export const backUp = (job: Job, outbox: Outbox): Promise<Outcome> =>
+  runOnce(
+    { ...job, script: "backup", options: backupOptions, sendLater: outbox },
+    { lastGood, afterwards: writeReport },
+    runBackup,
+  );
+
+/** A run of a script at a tick. What a person would get on stdout stands in the log. */
+function runOnce<O extends object>(
+  job: Job<O>,
+  reports: Partial<Parameters<typeof attempt>[0]>,
+  act: (job: Job<O>) => Promise<Result>,
+) {
+  // facts and a signal of its own: nothing of the run may hang on to those of the scheduler, which lives for months
+  const run = { ...job, facts: {}, signal: AbortSignal.any([job.signal]) };
+  const summarized = async (given: Job) => ({ summary: (await act({ ...given, options: job.options })).summary });
+  return attempt({ ...reports, name: job.script, act: summarized }, run);
+}
 
 const unsigned =
   "verify fetches backups from S3 and runs their SQL, and MANIFEST_KEY is not set: whoever can write to the bucket can run SQL with the " +
@@ -33,36 +55,23 @@ interface Around {
 
 /** What `keepTime` needs. */
 export async function beginProofs(job: Job, ticks: Ticks, { state, save, outbox }: Around) {
-  const { settings, log } = job;
   const proof = { since: new Date(), ...state.proof, running: undefined };
   proof.good = await newestProof(job, proof.good);
   state.proof = proof;
-  const last = proof.good
-    ? `the last proof is from ${timeText(proof.good, settings.BACKUP_TIMEZONE)}`
-    : "there is no proof yet";
-  log.info(`VERIFY_INTERVAL ${settings.VERIFY_INTERVAL}: ${last}; ${nextProofs(settings, ticks)}`);
-  if (isUnsigned(job)) log.warn(`${unsigned}; ${sign}`);
-  const handlers = handlersFor(job, ticks, { what: "proof", state: proof, save, work: () => prove(job, outbox) });
+  job.log.info(`${ticks.name}: ${lastText(ticks, proof.good)}; ${nextText(ticks)}`);
+  if (isUnsigned(job)) job.log.warn(`${unsigned}; ${sign}`);
+  const handlers = handlersFor(job, ticks, { state: proof, save, work: () => prove(job, outbox) });
   return { ticks, start: startOf(proof), handlers };
 }
 
-const nextProofs = ({ BACKUP_TIMEZONE: zone }: Settings, ticks: Ticks) =>
-  `next proofs ${nextTicks(ticks, new Date(), 3)
-    .map((time) => timeText(time, zone))
-    .join(", ")}`;
-
 /** What a dry run looks at. */
-export const proofChecks = (job: Job, ticks: Ticks | undefined): Check[] =>
-  ticks === undefined
-    ? []
-    : [
-        {
-          what: `VERIFY_INTERVAL ${job.settings.VERIFY_INTERVAL}`,
-          look: () =>
-            Promise.resolve(isUnsigned(job) ? { warning: unsigned, hints: [sign] } : nextProofs(job.settings, ticks)),
-        },
-        checkProver(job),
-      ];
+export const proofChecks = (job: Job, ticks: Ticks): Check[] => [
+  {
+    what: ticks.name,
+    look: async () => (isUnsigned(job) ? { warning: unsigned, hints: [sign] } : nextText(ticks)),
+  },
+  checkProver(job),
+];
 
 /** So many of the newest proved backups are looked at; proofs mostly are of the newest. */
 const proofsRead = 10;
@@ -93,12 +102,9 @@ async function prove(job: Job, outbox: Outbox): Promise<Outcome> {
     all: false,
     dryRun: false,
   };
-  // a signal of its own, as a backup has
-  const signal = AbortSignal.any([job.signal]);
   const quiet = { ...settings, HEALTHCHECK_URL: undefined };
-  const run = { ...job, script: "verify", options, settings: quiet, facts: {}, signal, sendLater: outbox };
-  const act = async (given: Job) => ({ summary: (await runVerify({ ...given, options })).summary });
-  const outcome = await attempt({ name: run.script, act }, run);
+  const run = { ...job, script: "verify", options, settings: quiet, sendLater: outbox };
+  const outcome = await runOnce(run, { afterwards: writeReport }, runVerify);
   if (outcome.status === "failure") await pingHealthcheck(settings, "fail", log, outcome.summary);
   return outcome;
 }
