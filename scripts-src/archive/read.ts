@@ -5,14 +5,14 @@ import { Failure } from "../base/errors.ts";
 import { ageMagic, armorStart } from "./age.ts";
 import { damaged } from "./damaged.ts";
 import { decompress } from "./decompress.ts";
-import { decrypt, identitiesFor } from "./decrypt.ts";
+import { decrypt, identitiesFor } from "./unseal.ts";
 import { readFailure } from "../base/disk.ts";
 import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest, readManifest, sizeFault } from "./manifest.ts";
 import { manifestName } from "./name.ts";
 import { openPlain, readBlocks } from "./plain-file.ts";
-import { startTally, type Tally, watched } from "./tally.ts";
+import { startTally, type Tally, watched } from "./blocks.ts";
 import { requireSigned } from "./trust.ts";
 
 export interface OpenBackup extends AsyncDisposable {
@@ -63,7 +63,7 @@ async function openContent(handle: FileHandle, path: string, manifest: Manifest 
   const fault = sizeFault(path, size, manifest);
   if (fault) throw fault;
   const identities = (await isEncrypted(handle, path)) ? await identitiesFor(path, manifest, keys) : undefined;
-  async function* sql(onRead: (bytes: number) => void = () => {}) {
+  async function* read(onRead: (bytes: number) => void) {
     const tally = startTally();
     const file = watched(readBlocks(handle, path), (block) => {
       tally.add(block);
@@ -77,7 +77,12 @@ async function openContent(handle: FileHandle, path: string, manifest: Manifest 
     }
     known ??= { bytes, sha256 };
   }
-  return { bytes: size, encrypted: identities !== undefined, sql, [Symbol.asyncDispose]: () => handle.close() };
+  return {
+    bytes: size,
+    encrypted: identities !== undefined,
+    sql: (onRead: (bytes: number) => void = () => {}) => ({ [Symbol.asyncIterator]: () => read(onRead) }),
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
 }
 
 /** By its first bytes, not its name. */

@@ -72,3 +72,12 @@ export const indented = (text: string): string => text.replaceAll(/\n(?! )/g, "\
 
 /** A foreign name or value in one line: as `visible`, and line breaks and tabs become `\n`, `\r` and `\t`. */
 export const visibleName = (name: string): string => name.replace(unseen, show);
+
+/** Foreign text in one line, its control characters visible. */
+export const oneLine = (text: string): string => visibleName(text.replaceAll(/\s+/g, " ").trim());
+
+/** At most `length` characters; what is cut off is marked. No character is cut in two. */
+export function clip(text: string, length: number): string {
+  const characters = Array.from(text);
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
+}

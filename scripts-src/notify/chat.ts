@@ -2,7 +2,7 @@
  * The request that each chat or push service wants, by its published documentation. All get plain text: nothing in it becomes a
  * link, a mention or markup.
  */
-import type { ShortText } from "./short-text.ts";
+import type { ShortText } from "./subject.ts";
 import type { Status } from "./outcome.ts";
 
 /** What `NOTIFY_WEBHOOK_FORMAT` calls them. */

@@ -1,19 +1,15 @@
 /** The dead man's switch: healthchecks.io's convention, which others follow, and Uptime Kuma's push monitors. */
 import type { Settings } from "../settings/settings.ts";
 import { type Patience, type Post, post, reach } from "./http.ts";
-import { clip, oneLine } from "./subject.ts";
+import { clip, oneLine } from "../base/text.ts";
 import { Undelivered } from "./undelivered.ts";
 
 /** `log` does not change the state of the check. */
 export type Ping = "start" | "success" | "fail" | "log";
 
 /** A ping of the start must not hold up the job. */
-const patience: Record<Ping, Patience> = {
-  start: { total: 3_000, each: 3_000 },
-  success: { total: 12_000, each: 5_000 },
-  fail: { total: 12_000, each: 5_000 },
-  log: { total: 12_000, each: 5_000 },
-};
+const patienceFor = (kind: Ping): Patience =>
+  kind === "start" ? { total: 3_000, each: 3_000 } : { total: 12_000, each: 5_000 };
 
 /** Uptime Kuma's column for messages. */
 const longestKumaMessage = 250;
@@ -43,11 +39,11 @@ export async function ping(settings: Pick<Settings, "HEALTHCHECK_URL">, kind: Pi
   const request = pingRequest(base, kind, body);
   const { host } = new URL(base);
   if (!request) {
-    if (kind === "log") await reach("HEALTHCHECK_URL", new URL(base), patience.log.each);
+    if (kind === "log") await reach("HEALTHCHECK_URL", new URL(base), patienceFor(kind).each);
     return `health check at ${host}: Uptime Kuma has no ping of the kind "${kind}"; not pinged`;
   }
   try {
-    await post({ setting: "HEALTHCHECK_URL", ...request }, patience[kind]);
+    await post({ setting: "HEALTHCHECK_URL", ...request }, patienceFor(kind));
     return `health check pinged at ${host} (${kind})`;
   } catch (error) {
     if (kind !== "start" || !(error instanceof Undelivered) || !error.unknownAddress) throw error;

@@ -1,6 +1,5 @@
 /** What is known of a run, as labels and values for people. Pure. */
-import { ageText, bytesText, durationText, timeText, visibleName } from "../base/text.ts";
-import { oneLine } from "./subject.ts";
+import { ageText, bytesText, durationText, timeText, visibleName, oneLine } from "../base/text.ts";
 import type { DatabaseOutcome, LastGood, Outcome, Status } from "./outcome.ts";
 
 /** Everything that is known, in the order in which a person asks for it. */

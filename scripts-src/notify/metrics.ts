@@ -32,14 +32,12 @@ type Samples = Map<string, Map<string, number>>;
 export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
   const samples = parse(readOld(path));
-  for (const one of runsOf(outcome)) {
+  for (const one of partsOf(outcome)) {
     // of a run that did not get as far as its database, or of a version that did not write the label
     for (const unnamed of [labelsOf(outcome), labelsOf(outcome, "")])
       if (one.database) for (const values of samples.values()) values.delete(unnamed);
-    for (const [metric, value] of Object.entries(valuesOf(one))) {
-      if (!samples.has(metric)) samples.set(metric, new Map());
-      samples.get(metric)?.set(labelsOf(outcome, one.database), value);
-    }
+    for (const [metric, value] of Object.entries(valuesOf(outcome, one)))
+      samples.getOrInsertComputed(metric, () => new Map()).set(labelsOf(outcome, one.database), value);
   }
   replaceFile(path, format(samples), 0o644);
 }
@@ -47,52 +45,30 @@ export function writeMetrics(path: string, outcome: Outcome): void {
 const labelsOf = ({ script, site }: Outcome, database?: string) =>
   `script="${escape(script)}",site="${escape(site)}"${database === undefined ? "" : `,database="${escape(database)}"`}`;
 
-interface Run {
-  database: string;
-  endedAt: Date;
-  durationMs: number;
-  good: boolean;
-  warnings: number;
-  exitStatus: number;
-  bytes: number | undefined;
-  /** Of a proof: how long (ms) the restore took. */
-  restoreMs?: number | undefined;
-}
-
 /** The run, or the part of it that each of several databases was. */
-function runsOf(outcome: Outcome): Run[] {
-  const { facts, endedAt, startedAt, status, exitStatus, warnings } = outcome;
+function partsOf({ facts, startedAt, endedAt, status, warnings }: Outcome) {
+  const { database = "" } = facts;
   const durationMs = endedAt.getTime() - startedAt.getTime();
-  const run = { database: facts.database ?? "", endedAt, durationMs, good: status !== "failure", exitStatus };
-  if (!facts.databases) return [{ ...run, warnings: warnings.length, bytes: facts.bytes, restoreMs: facts.restoreMs }];
-  return facts.databases.map((one: DatabaseOutcome) => ({
-    database: one.database,
-    endedAt,
-    durationMs: one.durationMs ?? 0,
-    good: one.status !== "failure",
-    warnings: Number(one.status === "warning"),
-    exitStatus: one.status === "failure" ? exitStatus : 0,
-    bytes: one.bytes,
+  const parts: readonly DatabaseOutcome[] = facts.databases ?? [{ ...facts, database, status, durationMs }];
+  return parts.map((one) => ({
+    ...one,
+    warnings: facts.databases ? Number(one.status === "warning") : warnings.length,
   }));
 }
 
-function valuesOf({
-  endedAt,
-  durationMs,
-  good,
-  warnings,
-  exitStatus,
-  bytes,
-  restoreMs,
-}: Run): Partial<Record<Metric, number>> {
+function valuesOf(
+  { endedAt, exitStatus }: Outcome,
+  { status, warnings, bytes, restoreMs, durationMs = 0 }: ReturnType<typeof partsOf>[number],
+): Partial<Record<Metric, number>> {
+  const good = status !== "failure";
   const end = endedAt.getTime() / 1000;
   const duration = durationMs / 1000;
   return {
     last_run_timestamp_seconds: end,
     last_run_duration_seconds: duration,
-    last_run_success: good ? 1 : 0,
+    last_run_success: Number(good),
     last_run_warnings: warnings,
-    last_run_exit_status: exitStatus,
+    last_run_exit_status: good ? 0 : exitStatus,
     ...(good && { last_success_timestamp_seconds: end, last_success_duration_seconds: duration }),
     ...(good && bytes !== undefined && { last_success_bytes: bytes }),
     ...(good &&
@@ -115,10 +91,9 @@ function readOld(path: string): string {
 function parse(text: string): Samples {
   const samples: Samples = new Map();
   for (const [, metric = "", labels = "", value] of text.matchAll(/^backup_scripts_(\w+)\{(.*)\} (\S+)$/gm)) {
-    if (!samples.has(metric)) samples.set(metric, new Map());
     // a time from the future was taken by a wrong clock: it would hide failures until it is reached
     const ahead = metric.endsWith("_timestamp_seconds") && liesAhead(new Date(Number(value) * 1000), new Date());
-    samples.get(metric)?.set(labels, ahead ? 0 : Number(value));
+    samples.getOrInsertComputed(metric, () => new Map()).set(labels, ahead ? 0 : Number(value));
   }
   return samples;
 }

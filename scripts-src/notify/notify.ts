@@ -1,15 +1,15 @@
 /** Tells people, and the dead man's switch, how a run went. Nothing in here can change how it went. */
-import { Failure, messageOf } from "../base/errors.ts";
-import type { Logger } from "../base/log.ts";
+import { Failure, messageOf, usageFailure } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
-import { visible } from "../base/text.ts";
+import { visible, counted } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
 import { ping, type Ping } from "./healthcheck.ts";
 import { type MailSettings, sendMail } from "./mail.ts";
 import { composeMessage } from "./message.ts";
-import type { Outcome, Status } from "./outcome.ts";
+import { type Outcome, type Status, outcomeOf } from "./outcome.ts";
 import { Undelivered } from "./undelivered.ts";
 import { webhooks, type WebhookSettings } from "./webhook.ts";
+import type { Logger } from "../base/log.ts";
 
 /** All that notices need, so that they are sent when other settings are broken. */
 export type NoticeSettings = MailSettings &
@@ -91,4 +91,26 @@ function withoutSecrets(outcome: Outcome): Outcome {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, clean(inner)]));
   };
   return clean(outcome) as Outcome;
+}
+
+/**
+ * Sends a notice that is marked as a test by every way that is configured, whatever the mode, and returns a line about
+ * it. Throws a `Failure` when none is configured or one did not work; what happened to each is in the log.
+ */
+export async function testNotice(settings: NoticeSettings, log: Logger): Promise<string> {
+  const summary = "This is a test notice. No job ran, no backup was made.";
+  const outcome: Outcome = { ...outcomeOf("help", settings), summary, test: true };
+  const ways = waysToTell(outcome, settings);
+  if (settings.HEALTHCHECK_URL) ways.push(() => ping(settings, "log", outcome.summary));
+  if (ways.length === 0)
+    throw usageFailure(
+      "no notice is configured",
+      "set SMTP_HOST, EMAIL_FROM and EMAIL_TO for mail, NOTIFY_WEBHOOK_URL, or HEALTHCHECK_URL",
+    );
+  const results = await Promise.all(ways.map((way) => attempt(way, log)));
+  const lost = results.filter((result) => result !== "sent").length;
+  if (settings.EMAIL_NOTIFY_MODE === "NEVER")
+    log.warn("EMAIL_NOTIFY_MODE is NEVER: no mail and no webhook is sent, except this test");
+  if (lost > 0) throw new Failure(`${lost} of ${counted(ways.length, "test notice")} could not be sent`);
+  return `${counted(ways.length, "test notice")} sent; check that ${ways.length === 1 ? "it" : "they"} arrived`;
 }

@@ -8,17 +8,13 @@ import { siteOf } from "../settings/site.ts";
 export type Status = "success" | "warning" | "failure";
 
 /** What a run of several databases has to say about one of them. */
-export interface DatabaseOutcome {
+export interface DatabaseOutcome extends Pick<
+  Facts,
+  "bytes" | "previousBytes" | "rows" | "restoreMs" | "localPath" | "remoteLocation"
+> {
   database: string;
   status: Status;
-  /** Size of its backup in bytes, and of the last good one before. */
-  bytes?: number;
-  previousBytes?: number;
-  /** Rows of all its tables. */
-  rows?: number;
   durationMs?: number;
-  localPath?: string;
-  remoteLocation?: string;
   /** One line: the error, or the warnings. */
   message?: string;
 }

@@ -4,8 +4,7 @@ import { visible } from "../base/text.ts";
 import { buildChat, chatFormatOf } from "./chat.ts";
 import { post } from "./http.ts";
 import type { Outcome } from "./outcome.ts";
-import { shortText } from "./short-text.ts";
-import { subjectOf } from "./subject.ts";
+import { shortText, subjectOf } from "./subject.ts";
 
 /**
  * What a webhook receives in the format `json`; documented in DOCUMENTATION.md. Every key is always there, null when nothing is

@@ -3,7 +3,7 @@ import { newKeyFile } from "../archive/key-pair.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
-import { testNotice as sendTestNotice } from "../notify/test-notice.ts";
+import { testNotice as sendTestNotice } from "../notify/notify.ts";
 import { pageFor, type Page } from "../manual/page.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Script } from "../run/script.ts";

@@ -11,7 +11,7 @@ import { startOf, type State } from "../scheduling/health.ts";
 import { keepTime } from "../scheduling/keep-time.ts";
 import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
 import { lastText, nextText, nextTicks, otherZone, readTicks, type Ticks } from "../scheduling/ticks.ts";
-import { settingsText } from "../settings/settings-text.ts";
+import { settingsText } from "../settings/about.ts";
 import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
 import { checkHealth, tryOut } from "../steps/check-health.ts";
 import { newestInBucket } from "../steps/last-good.ts";

@@ -81,9 +81,8 @@ async function load(
 ): Promise<Loaded> {
   const started = Date.now();
   const progress = showProgress("restore", file.bytes);
-  const sql = { [Symbol.asyncIterator]: () => file.sql(progress.add)[Symbol.asyncIterator]() };
   try {
-    const loaded = await into.load(sql, contents, options);
+    const loaded = await into.load(file.sql(progress.add), contents, options);
     progress.stop();
     for (const warning of loaded.warnings) job.log.warn(warning);
     for (const what of loaded.skipped) job.log.warn(`not loaded: ${what}`);

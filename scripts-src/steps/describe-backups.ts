@@ -3,7 +3,7 @@ import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
 import { ageText, bytesText, counted, durationText, visibleName, wrap } from "../base/text.ts";
 import type { Found, ReadBackup } from "./find-all-backups.ts";
-import { openJson } from "../archive/decrypt.ts";
+import { openJson } from "../archive/unseal.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";

@@ -77,8 +77,8 @@ async function attemptOne<O extends object>(
   const outcome: DatabaseOutcome = { database: name, status: "success" };
   const started = Date.now();
   const end = () => {
-    const { bytes, previousBytes, rows, localPath, remoteLocation } = one.facts;
-    const known = { bytes, previousBytes, rows, localPath, remoteLocation };
+    const { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation } = one.facts;
+    const known = { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation };
     const set = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
     return { durationMs: Date.now() - started, ...(warnings.length > 0 && { message: warnings.join("; ") }), ...set };
   };

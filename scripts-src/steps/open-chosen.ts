@@ -16,7 +16,7 @@ import type { RestoreOptions } from "./options.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { formatBackupName, parseBackupName } from "../archive/name.ts";
 import { openBackup, type OpenBackup } from "../archive/read.ts";
-import { watched } from "../archive/tally.ts";
+import { watched } from "../archive/blocks.ts";
 import { requireSigned } from "../archive/trust.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";

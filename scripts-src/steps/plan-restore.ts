@@ -78,12 +78,14 @@ export async function planRestore(
   return { database, file, contents, target, way, reasons, load };
 }
 
-/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
 function loadOptions(job: Job<RestoreOptions>, file: OpenBackup): LoadOptions {
-  const { noOwner, keepGoing, into, fromS3 } = job.options;
-  const trusted = file.signed || (!fromS3 && dirname(resolve(file.path)) === backupFolder(job));
-  return { noOwner, keepGoing, asleep: into !== undefined, trusted };
+  const { noOwner, keepGoing, into } = job.options;
+  return { noOwner, keepGoing, asleep: into !== undefined, trusted: isTrusted(job, file) };
 }
+
+/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
+export const isTrusted = (job: Job<Pick<RestoreOptions, "fromS3">>, { signed, path }: OpenBackup): boolean =>
+  signed || (!job.options.fromS3 && dirname(resolve(path)) === backupFolder(job));
 
 const shown = 10;
 

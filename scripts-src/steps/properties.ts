@@ -1,5 +1,5 @@
 /** What a new database is to be like, as the manifest of a backup says. */
-import { openJson } from "../archive/decrypt.ts";
+import { openJson } from "../archive/unseal.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { manifestName } from "../archive/name.ts";
 import type { OpenBackup } from "../archive/read.ts";

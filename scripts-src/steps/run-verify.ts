@@ -1,5 +1,4 @@
 /** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
-import { dirname, resolve } from "node:path";
 import { keysFrom } from "../archive/keys.ts";
 import { proofName } from "../archive/name.ts";
 import { formatProof } from "../archive/proof.ts";
@@ -11,7 +10,7 @@ import { openDatabase } from "../database/open.ts";
 import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import type { Settings } from "../settings/settings.ts";
+import { databaseNames } from "../settings/env-rules.ts";
 import { backupFolder, lockName, nameDatabase, proofSpool } from "./backup-folder.ts";
 import { type ChosenDatabase, chooseDatabases, inDatabase } from "./choose-databases.ts";
 import { checkBackup } from "./check-backup.ts";
@@ -20,6 +19,7 @@ import { checkLogin, type Target } from "./dry-run-checks.ts";
 import { eachDatabase } from "./each-database.ts";
 import { type ChosenBackup, openChosen } from "./open-chosen.ts";
 import type { VerifyOptions } from "./options.ts";
+import { isTrusted } from "./plan-restore.ts";
 import { verifyBackup } from "./verify-backup.ts";
 
 /** Proves a backup of the database, or with DB_NAMES one of each of them. Throws `Failure`. */
@@ -110,30 +110,12 @@ const chooses = (job: Job<VerifyOptions>) => ({
   options: { ...job.options, before: undefined, unsigned: false, into: undefined, unproved: true },
 });
 
-/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
-const isTrusted = (job: Job<VerifyOptions>, file: ChosenBackup): boolean =>
-  file.signed || (!job.options.fromS3 && dirname(resolve(file.path)) === backupFolder(job));
-
 /** Where the copy is made: the server of VERIFY_DATABASE_URL, else the database's own. */
 function proverOf(job: Job, own: Database): Database {
-  const { VERIFY_DATABASE_URL: url, ...settings } = job.settings;
+  const { VERIFY_DATABASE_URL: url } = job.settings;
   if (url === undefined) return own;
-  const parts = {
-    DB_TYPE: undefined,
-    DB_HOST: undefined,
-    DB_PORT: undefined,
-    DB_USER: undefined,
-    DB_PASSWORD: undefined,
-  };
-  const named: Settings = {
-    ...settings,
-    ...parts,
-    VERIFY_DATABASE_URL: url,
-    POSTGRES_CONNECTION_STRING: undefined,
-    DB_NAME: undefined,
-    DATABASE_URL: withDatabase(url, own.name),
-  };
-  return openDatabase(named, job);
+  const unnamed = Object.fromEntries(databaseNames.map((name) => [name, undefined]));
+  return openDatabase({ ...job.settings, ...unnamed, DATABASE_URL: withDatabase(url, own.name) }, job);
 }
 
 /** The copy gets its name and properties from a database of that name, which may not exist there, whatever one the URL names. */

@@ -6,7 +6,7 @@ import type { ManifestFacts } from "../archive/manifest.ts";
 import { serverRoles } from "../archive/name.ts";
 import { seal, sealJson } from "../archive/seal.ts";
 import { type Reason, suspicionsOf } from "../archive/suspicion.ts";
-import { startTally, watched } from "../archive/tally.ts";
+import { startTally, watched } from "../archive/blocks.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";

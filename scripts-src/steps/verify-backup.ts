@@ -92,8 +92,7 @@ async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Cop
   await using made = new AsyncDisposableStack();
   const scratch = made.use(await database.createScratch({ purpose: "verify", properties }));
   const progress = showProgress("verify", file.bytes);
-  const sql = { [Symbol.asyncIterator]: () => file.sql(progress.add)[Symbol.asyncIterator]() };
-  const loaded = await scratch.load(sql, contents, options).finally(progress.stop);
+  const loaded = await scratch.load(file.sql(progress.add), contents, options).finally(progress.stop);
   const all = made.move();
   return { scratch, loaded, options, restoreMs: Date.now() - started, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

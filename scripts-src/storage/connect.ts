@@ -1,15 +1,16 @@
 /** Storage on the AWS SDK. Loaded only when S3 is needed. */
 import { randomUUID } from "node:crypto";
-import type { Settings } from "../settings/settings.ts";
-import { connectBucket } from "./bucket.ts";
+import { connectBucket, makeClient } from "./bucket.ts";
 import { download } from "./download.ts";
-import { endpointElsewhere } from "./endpoint.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
 import { explore, listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
 import type { Storage, StorageContext } from "./storage.ts";
 import { Upload } from "./upload.ts";
+import type { Logger } from "../base/log.ts";
+import type { Settings } from "../settings/settings.ts";
+import { endpointOf } from "./direct.ts";
 
 /** See `openStorage`. No request is sent yet. */
 export async function connect(settings: Settings, bucketName: string, context: StorageContext): Promise<Storage> {
@@ -40,4 +41,21 @@ export async function connect(settings: Settings, bucketName: string, context: S
       explained(`try versions of ${location(name)}`, "s3:PutObject", () => findExposure(bucket, name, body)),
     sweepStaleUploads: (olderThanMs, isOurs) => sweepStaleUploads(bucket, olderThanMs, isOurs),
   };
+}
+
+const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
+const reported = new Set<string>();
+
+/** The host of requests where it is neither AWS nor that of S3_URL; it is logged once. Sends nothing. */
+export async function endpointElsewhere(settings: Settings, bucket: string, log: Logger): Promise<string | undefined> {
+  if (settings.S3_URL !== undefined) return undefined;
+  // keys play no part in it, and may be missing
+  const client = makeClient({ ...settings, S3_ACCESS_KEY: "none", S3_SECRET_KEY: "none" });
+  const { host } = (await endpointOf(client, bucket)).url;
+  client.destroy();
+  if (host === "" || ofAws.test(host)) return undefined;
+  if (!reported.has(host))
+    log.info(`S3 requests go to ${host}: S3_URL is not set, and AWS_ENDPOINT_URL or ~/.aws/config names that server`);
+  reported.add(host);
+  return host;
 }

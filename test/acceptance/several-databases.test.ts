@@ -129,6 +129,8 @@ test("verify proves a backup of each database; one that cannot be proved does no
   const ran = await scripts.run("verify");
   expectSuccess(ran);
   expect(databasesOf(ran.stdout.replaceAll(".proof.json", ""))).toEqual(["app", "crm"]);
+  const metrics = readFileSync(join(scripts.dir, "metrics.prom"), "utf8");
+  expect(metrics.match(/^backup_scripts_last_verify_duration_seconds\{.*database="(app|crm)"\} /gm)).toHaveLength(2);
   const dry = await scripts.run("verify", ["--dry-run"]);
   expectSuccess(dry);
   expect(dry.stdout.match(/^✓ backup: (app|crm)_.* is complete and intact/gm)).toHaveLength(2);

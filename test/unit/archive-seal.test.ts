@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openJson } from "../../scripts-src/archive/decrypt.ts";
+import { openJson } from "../../scripts-src/archive/unseal.ts";
 import { seal, sealJson } from "../../scripts-src/archive/seal.ts";
 import { NoKeyFits, unseal } from "../../scripts-src/archive/unseal.ts";
 import { type AgeKey, newAgeKey } from "../support/expect/age.ts";

@@ -126,6 +126,18 @@ test("a proof: when, and the time to recover; one that fails changes neither", (
   ]);
 });
 
+test("I5: proofs of several databases: the time to recover of each", () => {
+  const databases = ["a", "b"].map((database) => ({ database, status: "success" as const, restoreMs: 1_500 }));
+  writeMetrics(path, outcome({ script: "verify", site: "all", facts: { databases } }));
+  const samples = readFileSync(path, "utf8").matchAll(
+    /last_verify_duration_seconds\{.*site="all",database="(.)"\} (\S+)/g,
+  );
+  expect([...samples].map(([, database, value]) => [database, Number(value)])).toEqual([
+    ["a", 1.5],
+    ["b", 1.5],
+  ]);
+});
+
 test("I3: a success that a wrong clock dated in the future does not hide failures until then", () => {
   const ahead = new Date(Date.now() + 400 * 86_400_000);
   const site = "ahead";

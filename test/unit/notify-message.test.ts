@@ -4,7 +4,7 @@ import { composeMessage } from "../../scripts-src/notify/message.ts";
 import { sizeOf } from "../../scripts-src/notify/message-facts.ts";
 import { timeText } from "../../scripts-src/base/text.ts";
 import type { DatabaseOutcome, Outcome } from "../../scripts-src/notify/outcome.ts";
-import { shortText } from "../../scripts-src/notify/short-text.ts";
+import { shortText } from "../../scripts-src/notify/subject.ts";
 import { subjectOf } from "../../scripts-src/notify/subject.ts";
 
 const good: Outcome = {
