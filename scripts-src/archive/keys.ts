@@ -45,7 +45,7 @@ const kinds: readonly (readonly [start: RegExp, what: string, hint: string])[] =
     "decrypt it first: age -d FILE > KEYFILE",
   ],
   [/^-----BEGIN/, "it holds a key of SSH or TLS", "name the file that help --new-key or age-keygen made"],
-  [/^AGE-SECRET-KEY-1/, "a key in it is mistyped or cut short", "bring the whole file, as it was made"],
+  [/^AGE-SECRET-KEY-1/, "a key in it is mistyped or cut short", "copy the complete file again, as it was made"],
   [/^AGE-PLUGIN-/, "it needs a plugin of age", "decrypt the backup with age -d -i FILE, and restore the result"],
   [
     /^AGE-SECRET-KEY-PQ-/,

@@ -67,6 +67,6 @@ const named = 5;
 function summed(texts: readonly string[], discreet: string): Reason[] {
   if (texts.length === 0) return [];
   const more = texts.length - named;
-  const text = [...texts.slice(0, named), ...(more > 0 ? [`so it is with ${more} more`] : [])].join("; ");
+  const text = [...texts.slice(0, named), ...(more > 0 ? [`and ${more} more like these`] : [])].join("; ");
   return [{ text, discreet }];
 }

@@ -54,7 +54,7 @@ function lock(path: string, waitMs: number): Database {
     if (codeOf(error) !== "SQLITE_BUSY") throw cannotLock(path, error);
     throw new Failure(`another run holds the lock: ${describeHolder(noteOf(path))}`, {
       status: exitStatus.locked,
-      hints: ["wait until it has ended; the lock goes with its process, there is nothing to remove"],
+      hints: ["wait until that run has ended; the lock ends with its process, so there is no file to remove"],
     });
   }
 }
@@ -110,6 +110,6 @@ function describeHolder(note: string): string {
     const { script, pid, since } = JSON.parse(readFileSync(note, "utf8")) as Holder;
     return `${script}, process ${pid}, since ${since}`;
   } catch {
-    return "it does not say who it is";
+    return "its holder is unknown";
   }
 }

@@ -1,6 +1,7 @@
-/** Small files that are replaced in one go. */
-import { closeSync, fchmodSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
-import { codeOf } from "./errors.ts";
+/** Small files that are replaced in one go, and what a run keeps in such for the next. */
+import { closeSync, fchmodSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { codeOf, messageOf } from "./errors.ts";
+import type { Logger } from "./log.ts";
 
 /**
  * Gives a file a new content and mode at once: a reader sees the old one or the new one. A symbolic link that somebody put in its place,
@@ -35,5 +36,23 @@ function write(path: string, text: string, mode: number): void {
     fchmodSync(handle, mode);
   } finally {
     closeSync(handle);
+  }
+}
+
+/** What was kept, by `schema`; undefined when there is nothing, or something else. */
+export function readKept<T>(path: string, schema: { parse: (value: unknown) => T }): T | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a value as JSON that only its owner can read. That it cannot be kept is logged only; `what` says then what is missing. */
+export function keep(path: string, value: unknown, what: string, log: Logger): void {
+  try {
+    replaceFile(path, `${JSON.stringify(value)}\n`, 0o600);
+  } catch (error) {
+    log.warn(`cannot keep ${what} in ${path}: ${messageOf(error)}`);
   }
 }

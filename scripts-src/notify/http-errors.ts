@@ -52,5 +52,5 @@ export function explainFetch(error: unknown, timeout: number): Explanation {
   const proxy = /^Proxy refused to open a tunnel: (.*)$/.exec(messageOf(error))?.[1];
   if (proxy !== undefined)
     return [`cannot be reached: the proxy in HTTPS_PROXY answered ${proxy}`, hintForProxy(proxy)];
-  return known[code] ?? [`could not be asked: ${code || quoteAnswer(messageOf(error))}`, "check the address"];
+  return known[code] ?? [`cannot be reached: ${code || quoteAnswer(messageOf(error))}`, "check the address"];
 }

@@ -58,7 +58,8 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
   }
   const others = passed.filter((one) => flawOf(place, one) === undefined);
   if (!chosen) throw await noneOfOurs(place, wanted, newestFirst, known.get(others[0]?.name ?? ""));
-  if (others.length > 0) log.info(`passed over ${counted(others.length, "newer backup")}: not of this server`);
+  if (others.length > 0)
+    log.info(`passed over ${counted(others.length, "newer backup")} not known to be of this server`);
   if (chosen.error) throw chosen.error;
   return chosen;
 }
@@ -139,7 +140,7 @@ async function noneOfOurs(
       `to restore that one all the same, name it: restore ${place.shared ? "--from-s3 " : ""}${other.name}`,
     );
   const named = other ?? newest;
-  if (named) return none("can be chosen without its name", `name the one to restore, for example ${named.name}`);
+  if (named) return none("can be restored unless you name it", `name the one to restore, for example ${named.name}`);
   const [oldest] = before ? await listBackups(place, database) : [];
   if (oldest) return none("was made before that time", `the oldest is ${oldest.name}`);
   return new Failure(`no backups of ${database} are available in ${place.where}`, {

@@ -63,7 +63,7 @@ export async function lookAtFolder(path: string): Promise<{ exists: boolean; nea
     // a file in the middle of the path is found by looking into it
     await access(`${nearest}/.`, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    const what = exists ? "cannot write to" : `${nearest} does not let us create`;
+    const what = exists ? "cannot write to" : `cannot create in ${nearest}`;
     throw diskFailure(`${what} the backup folder ${path}`, error);
   }
   return { exists, nearest };

@@ -130,6 +130,8 @@ function likelyOption(word: string, options: readonly string[]): string | undefi
 
 /** yargs names an unknown option without its dashes, and some twice (`no-yes, noYes`). A value can be a secret, so it is cut off. */
 function asTyped(problem: string, argv: readonly string[]): string {
+  const [, lacking] = /^Not enough arguments following: (.*)$/.exec(problem) ?? [];
+  if (lacking !== undefined) return `--${lacking} needs a value`;
   const unknown = /^Unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ");
   if (unknown === undefined) return problem.replace(/^./, (letter) => letter.toLowerCase());
   const words = argv.map((word) => word.replace(/^(-.*?)=.*$/s, "$1"));

@@ -1,10 +1,8 @@
 /** The scheduler's state on disk, for the health check, which is another process. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { replaceFile } from "../base/replace-file.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import { believable, type State } from "./health.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
@@ -24,20 +22,11 @@ export const stateFile = (folder: string, name: string): string => join(folder, 
 
 /** The state as it was written last, as far as it can be believed; undefined when there is none, or none that can be read. */
 export function readState(path: string): State | undefined {
-  try {
-    const now = new Date();
-    const state = believable(schema.parse(JSON.parse(readFileSync(path, "utf8"))), now);
-    return { ...state, proof: state.proof && believable(state.proof, now) };
-  } catch {
-    return undefined;
-  }
+  const now = new Date();
+  const state = readKept(path, schema);
+  return state && { ...believable(state, now), proof: state.proof && believable(state.proof, now) };
 }
 
-/** Returns a function that writes the state as it is then, in one go. That it cannot be written is logged only. */
-export const stateKeeper = (path: string, state: State, log: Logger) => (): void => {
-  try {
-    replaceFile(path, `${JSON.stringify(state)}\n`, 0o600);
-  } catch (error) {
-    log.warn(`cannot keep the state of the schedule in ${path}, for the health check: ${messageOf(error)}`);
-  }
-};
+/** Returns a function that writes the state as it is then. */
+export const stateKeeper = (path: string, state: State, log: Logger) => (): void =>
+  keep(path, state, "the state of the schedule, for the health check,", log);

@@ -22,7 +22,7 @@ export const verify: Script<VerifyOptions> = {
   options: verifyOptions,
   contradiction({ file, fromS3, database, all }) {
     if ([file, database, all || undefined].filter((one) => one !== undefined).length > 1)
-      return "name a FILE, or a database with --database, or --all of them";
+      return "choose one: a FILE, --database NAME, or --all";
     return file?.startsWith("s3://") && !fromS3 ? `${file} lies in S3: add --from-s3` : undefined;
   },
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),

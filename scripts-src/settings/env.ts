@@ -109,8 +109,7 @@ function checkNames({ environment, inFile, given, broken, problems, warnings }: 
     const meant = isFileOfPlain(name) ? settingOf(name) : likelyName(name, "file");
     if (meant !== undefined) problems.push(`${name} (${where}): ${misspelt(name, meant)}`);
     // Lines that were refused may be a value over several lines, and this its next one.
-    else if (inFile.refused.length === 0)
-      warnings.push(`${name} (${where}): this is no setting and has no effect; remove it`);
+    else if (inFile.refused.length === 0) warnings.push(`${name} (${where}): not a setting of this program; ignored`);
   }
 }
 

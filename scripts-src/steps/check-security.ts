@@ -43,7 +43,7 @@ export const checkExposure = (job: Job): Check => ({
     });
     if (typeof exposure === "object") return exposure;
     if (exposure === "protected")
-      return "this access key cannot destroy backups: of what it overwrites or deletes, the bucket keeps a version";
+      return "this access key cannot destroy backups: the bucket keeps a version of what it overwrites or deletes";
     return warned(dangers[exposure], [
       exposure === "unversioned"
         ? "turn on the bucket's versioning (or object lock), then forbid this key to delete versions"

@@ -1,9 +1,8 @@
 /** Which databases of the server a run is about. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { Failure, messageOf } from "../base/errors.ts";
-import { replaceFile } from "../base/replace-file.ts";
+import { Failure } from "../base/errors.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import type { ServerDatabase } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import type { Check } from "../run/checklist.ts";
@@ -62,7 +61,7 @@ function warnOfChange(
   server: string,
 ): void {
   const now = matchable(all);
-  const before = readKnown(path);
+  const before = readKept(path, known) ?? {};
   const then = before[server] ?? now;
   const matched = (names: readonly string[], others: readonly string[]) =>
     chooseNames(patterns, names).filter(({ name }) => names.includes(name) && !others.includes(name));
@@ -71,19 +70,7 @@ function warnOfChange(
     job.warn(
       `the database ${name} no longer exists on the server; its backups are kept, nothing more is deleted of them`,
     );
-  try {
-    replaceFile(path, `${JSON.stringify({ ...before, [server]: now })}\n`, 0o600);
-  } catch (error) {
-    job.log.warn(`cannot keep the names of the databases in ${path}: ${messageOf(error)}`);
-  }
-}
-
-function readKnown(path: string): z.infer<typeof known> {
-  try {
-    return known.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch {
-    return {};
-  }
+  keep(path, { ...before, [server]: now }, "the names of the databases", job.log);
 }
 
 /** The databases, each with a job about it alone; `refused` has those that a run would pass over. Throws `Failure`. */

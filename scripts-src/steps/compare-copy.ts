@@ -34,7 +34,7 @@ export async function compareCopy(sides: Sides): Promise<Compared> {
   const differences = compared.data.length + compared.statements.length;
   if (differences === 0) return compared;
   const rows = compared.tables.length > 0 ? await findRows(sides, backup, compared.tables.slice(0, shownTables)) : [];
-  throw new Failure(["the restored copy is not what the backup says:", ...describe(compared, rows)].join("\n"), {
+  throw new Failure(["the restored copy differs from the backup:", ...describe(compared, rows)].join("\n"), {
     hints: [
       "do not rely on this backup: take another one and prove it; keep this file, it shows what went wrong",
       "look at the programs in DB_CLIENT_DIR or on PATH, and at the servers' logs and disks",

@@ -1,11 +1,9 @@
 /** Judges a new backup by the last one that was not suspicious. */
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import type { Identity } from "../archive/identity.ts";
 import type { Weighed } from "../archive/suspicion.ts";
-import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { replaceFile } from "../base/replace-file.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import { newestNormal } from "../places/choose.ts";
 import { manifestOf, newestGood, type Place, type Stored } from "../places/place.ts";
 
@@ -46,27 +44,13 @@ const schema = z.record(z.string(), z.record(z.string(), z.int()));
 const countsFile = (local: Place, database: string) => local.locate(`.${encodeURIComponent(database)}.counts.json`);
 
 /** Rows of the tables of an encrypted backup, which its manifest shows to nobody here; undefined when they were not kept. */
-function countsOf(local: Place, database: string, name: string): Record<string, number> | undefined {
-  try {
-    return schema.parse(JSON.parse(readFileSync(countsFile(local, database), "utf8")))[name];
-  } catch {
-    return undefined;
-  }
-}
+const countsOf = (local: Place, database: string, name: string): Record<string, number> | undefined =>
+  readKept(countsFile(local, database), schema)?.[name];
 
-/**
- * Keeps the rows of an encrypted backup, once it is finished, to judge the next. Only their owner can read them. That they cannot be
- * kept is logged only.
- */
-export function keepCounts(
+/** Keeps the rows of an encrypted backup, once it is finished, to judge the next by. */
+export const keepCounts = (
   { local, database }: Known,
   { name, tables }: Required<Pick<Normal, "name" | "tables">>,
   log: Logger,
-): void {
-  const path = countsFile(local, database);
-  try {
-    replaceFile(path, `${JSON.stringify({ [name]: tables })}\n`, 0o600);
-  } catch (error) {
-    log.warn(`cannot keep the rows of this backup in ${path}, to judge the next one: ${messageOf(error)}`);
-  }
-}
+): void =>
+  keep(countsFile(local, database), { [name]: tables }, "the rows of this backup, to judge the next one by,", log);

@@ -57,7 +57,7 @@ export function parseTime(text: string): Date {
   const found = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
   const time = new Date(found ? `${found[1]}T${found[2] ?? "00:00"}${found[3] ?? "Z"}` : text);
   if (found && !Number.isNaN(time.getTime())) return time;
-  throw new Error(`${text} is no time: write 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)`);
+  throw new Error(`${text} is not a time: write 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)`);
 }
 
 /** What contradicts itself in a restore's options, as a sentence. */
@@ -67,7 +67,7 @@ export function contradictionIn(words: RestoreOptions): string | undefined {
     [into !== undefined && inPlace, "--into and --in-place contradict each other"],
     [
       all && [database, name, into, undo].some((one) => one !== undefined),
-      "--all restores every database: it goes with neither --database, --into, --undo nor a FILE",
+      "--all restores every database: leave out --database, --into, --undo and FILE",
     ],
     [into === "", "--into: name a database"],
     [
@@ -80,7 +80,7 @@ export function contradictionIn(words: RestoreOptions): string | undefined {
     [before !== undefined && name !== undefined, "--before chooses a backup: do not name a FILE too"],
     [
       words.keepGoing && into === undefined,
-      "--keep-going needs --into NAME: the present database gets complete backups alone",
+      "--keep-going needs --into NAME: only complete backups are restored into the present database",
     ],
     [
       words.noSafetyBackup && words.keepSafetyBackup,

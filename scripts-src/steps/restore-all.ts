@@ -56,7 +56,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
       full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
     ),
     ...kept.map(
-      (name) => `${name}: holds data and stays as it is; --replace, or restore --database ${name}, exchanges it`,
+      (name) => `${name}: holds data and stays as it is; to replace it: --replace, or restore --database ${name}`,
     ),
     ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
@@ -102,8 +102,10 @@ function estimate(times: readonly (number | undefined)[]): string[] {
   if (times.length === 0) return [];
   if (known.length === 0) return ["how long it takes is not known: none of these databases was proved (verify)"];
   const rest = times.length - known.length;
-  const more = rest > 0 ? `, and ${counted(rest, "database")} that no proof was made of` : "";
-  return [`by the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`];
+  const more = rest > 0 ? `, and ${counted(rest, "database")} without a proof` : "";
+  return [
+    `according to the last proofs it takes about ${durationText(known.reduce((sum, time) => sum + time, 0))}${more}`,
+  ];
 }
 
 /** Finishes or takes back what a killed restore has left of a database. Returns whether it still holds data. */

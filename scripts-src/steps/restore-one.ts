@@ -50,8 +50,8 @@ export async function undoRestore(job: Job<RestoreOptions>, database: Connected,
   const { log, options, signal } = job;
   if (!database.undo)
     throw usageFailure(
-      "--undo: PostgreSQL renames databases itself",
-      "run the command that the restore has logged (to take the restore back: …)",
+      "--undo is for MySQL and MariaDB",
+      "on PostgreSQL, run the command that the restore has logged (to take the restore back: …)",
     );
   await using _lock = await database.lock("restore");
   const plan = `${before} takes the place of ${database.where}; the present state is kept as ${database.name}_before_TIME`;

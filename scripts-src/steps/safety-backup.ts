@@ -56,7 +56,7 @@ async function backUpInto(folder: string, job: Job): Promise<string> {
     return await takeBackup(job, connected, { local, remote: undefined }, true);
   } catch (error) {
     job.signal.throwIfAborted();
-    throw new Failure(`no safety backup of the present state, and nothing was changed: ${messageOf(error)}`, {
+    throw new Failure(`could not back up the present state; nothing was changed: ${messageOf(error)}`, {
       hints: [...(error instanceof Failure ? error.hints : []), "--no-safety-backup restores without one"],
       cause: error,
     });

@@ -76,7 +76,7 @@ async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDispo
     job.signal.throwIfAborted();
     if (!(error instanceof Failure)) throw error;
     const copy = await attempt(job, wanted, true);
-    job.log.info(`restored without owners and privileges, because with them: ${messageOf(error)}`);
+    job.log.info(`restored without owners and privileges; with them the restore failed: ${messageOf(error)}`);
     return copy;
   });
 }

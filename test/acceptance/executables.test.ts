@@ -167,7 +167,7 @@ test.each([
   ["restore", ["one", "two"], "unknown argument: two"],
   ["restore", ["--no-yes"], "unknown argument: --no-yes\n"],
   ["restore", ["--dry-run.x"], "unknown argument: --dry-run.x"],
-  ["backup", ["--env-file"], "not enough arguments following: env-file"],
+  ["backup", ["--env-file"], "--env-file needs a value"],
   // behind -- there are no options
   ["backup", ["--", "--dry-run"], "unknown argument: --dry-run"],
   ["restore", ["--yes", "one", "--", "two"], "unknown argument: two"],

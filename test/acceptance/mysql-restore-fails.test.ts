@@ -249,7 +249,7 @@ test("the safety backup stays after success, and is named; to keep it and to tak
 test("a safety backup that fails: nothing is touched", async () => {
   const bin = clientsWith(server.clientDir, { "mariadb-dump": "exit 3" }, programs);
   const ran = await scripts.run("restore", [...inPlace, write((text) => text)], { env: { DB_CLIENT_DIR: bin } });
-  await expectRefused(ran, 1, /no safety backup of the present state, and nothing was changed/);
+  await expectRefused(ran, 1, /could not back up the present state; nothing was changed/);
   expect(ran.stderr).toContain("hint: --no-safety-backup restores without one");
 });
 
@@ -334,7 +334,7 @@ test("a damaged table: no safety backup can be taken, a restore without one mend
   rmSync(join(server.data, "app/t.MYD"));
   const refused = await scripts.run("restore", inPlace);
   expect(refused.status, refused.stderr).toBe(1);
-  expect(refused.stderr).toContain("no safety backup of the present state, and nothing was changed");
+  expect(refused.stderr).toContain("could not back up the present state; nothing was changed");
   const ran = await scripts.run("restore", [...inPlace, "--no-safety-backup"]);
   expect(ran.status, ran.stderr).toBe(0);
   await expectState(server, "app", whole);

@@ -85,7 +85,7 @@ test("I1: restore --from-s3 takes the newest of this server, and says that newer
   const ran = await onA.run("restore", ["--from-s3"]);
   expectSuccess(ran);
   expect(await state(a)).toBe("A");
-  expect(ran.stderr).toContain("passed over 1 newer backup: not of this server");
+  expect(ran.stderr).toContain("passed over 1 newer backup not known to be of this server");
 
   const named = await onA.run("restore", ["--from-s3", ofB]);
   expectSuccess(named);

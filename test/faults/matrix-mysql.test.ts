@@ -188,7 +188,7 @@ describe("MariaDB", () => {
     await placeApp();
     deploy();
     const DB_CLIENT_DIR = clients({ "mariadb-dump": `"$REAL" "$@" 2>&- | { ${then}; }; exit $?` });
-    const whole = new RegExp(`no safety backup of the present state, and nothing was changed: .*${cause.source}`);
+    const whole = new RegExp(`could not back up the present state; nothing was changed: .*${cause.source}`);
     await expectUntouched(await restore({ DB_CLIENT_DIR }), whole);
   });
 

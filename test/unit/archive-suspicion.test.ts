@@ -44,7 +44,9 @@ test.each<[string, now: Weighed, before: Weighed, reasons: string[]]>([
     "many tables gone",
     of(9, {}),
     of(9, lots),
-    [`${["a", "b", "c", "d", "e"].map((t) => `table t${t} is gone (it had 3 rows)`).join("; ")}; so it is with 3 more`],
+    [
+      `${["a", "b", "c", "d", "e"].map((t) => `table t${t} is gone (it had 3 rows)`).join("; ")}; and 3 more like these`,
+    ],
   ],
 ])("%s", (_, now, before, reasons) => {
   const found = suspicionsOf(now, before);

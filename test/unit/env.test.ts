@@ -282,7 +282,7 @@ describe("names of others", () => {
   test("a name in the file that is no setting earns a warning, unless another line uses it", () => {
     const { problems, warnings } = read('AREA=eu\nS3_PATH="$AREA"\nAWS_PROFILE=x\n');
     expect(problems).toEqual([]);
-    expect(warnings).toEqual([`AWS_PROFILE (${file} line 3): this is no setting and has no effect; remove it`]);
+    expect(warnings).toEqual([`AWS_PROFILE (${file} line 3): not a setting of this program; ignored`]);
   });
 
   const others =
