@@ -45,16 +45,15 @@ function tableLosses(now: Readonly<Record<string, number>>, before: Readonly<Rec
     const left = Object.hasOwn(now, name) ? now[name] : undefined;
     return rows > 0 && left !== undefined && left * 100 <= rows * almostNone;
   });
-  const rowsText = (count: number) =>
-    counted(count, "row").replace(/^\d+/, (digits) => Number(digits).toLocaleString("en"));
   return [
     ...summed(
-      lost.map(([name, rows]) => `table ${visibleName(name)} is gone (it had ${rowsText(rows)})`),
+      lost.map(([name, rows]) => `table ${visibleName(name)} is gone (it had ${counted(rows, "row")})`),
       lost.length === 1 ? "a table is gone" : `${lost.length} tables are gone`,
     ),
     ...summed(
       emptied.map(
-        ([name, rows]) => `table ${visibleName(name)} has ${rowsText(now[name] ?? 0)} (it had ${rowsText(rows)})`,
+        ([name, rows]) =>
+          `table ${visibleName(name)} has ${counted(now[name] ?? 0, "row")} (it had ${counted(rows, "row")})`,
       ),
       `${counted(emptied.length, "table")} lost (almost) all rows`,
     ),

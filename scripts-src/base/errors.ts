@@ -56,6 +56,11 @@ export function usageFailure(message: string, ...hints: string[]): Failure {
   return new Failure(message, { status: exitStatus.usage, hints });
 }
 
+/** There is no backup that fits what was asked for. */
+export function noSuchBackup(message: string, ...hints: string[]): Failure {
+  return new Failure(message, { status: exitStatus.noSuchBackup, hints });
+}
+
 /** The message of whatever was thrown, without a stack. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

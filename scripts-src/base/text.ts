@@ -2,8 +2,9 @@
 import prettyBytes from "pretty-bytes";
 import prettyMilliseconds from "pretty-ms";
 
-/** A number with its noun, "1 table", "2 tables"; a noun with a plural of its own gives it: "1 entry", "2 entries". */
-export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+/** A number with its noun, "1 table", "2,000 tables"; a noun with a plural of its own gives it: "1 entry", "2 entries". */
+export const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 /** The first names, and how many more there are: "a, b and 3 more". */
 export const listed = (names: readonly string[], most = 5): string =>

@@ -29,21 +29,34 @@ export async function sendMail(
 ): Promise<string> {
   const server = mailServer(settings);
   const end = Date.now() + patience;
-  const attempt = () => sendOnce({ ...message, to: [...recipients] }, settings, server, end - Date.now(), recipients);
+  const attempt = () => sendOnce(message, settings, server, end - Date.now(), recipients);
   await retry("mail", attempt, { waits, again: (error, wait) => isSoon(error) && Date.now() + 2 * wait < end });
   return `mail sent to ${settings.EMAIL_TO?.join(", ")} by ${server.name}`;
 }
 
 async function sendOnce(
-  message: Message & { to: string[] },
+  message: Message,
   settings: MailSettings,
   server: MailServer,
   patience: number,
   recipients: string[],
 ): Promise<void> {
-  const info = await deliver(message, settings, server, patience).catch((error: unknown) => {
-    throw explainSmtp(error, server, patience);
-  });
+  const open = await opener(settings, server, patience);
+  const mail = {
+    ...message,
+    from: settings.EMAIL_FROM,
+    to: [...recipients],
+    // no out-of-office reply to a machine (RFC 3834)
+    headers: { "Auto-Submitted": "auto-generated" },
+    disableFileAccess: true,
+    disableUrlAccess: true,
+    signal: AbortSignal.timeout(patience),
+  };
+  const info = await open()
+    .then((transport) => transport.sendMail(mail))
+    .catch((error: unknown) => {
+      throw explainSmtp(error, server, patience);
+    });
   const refused = refusalsOf(info);
   recipients.splice(0, recipients.length, ...refused.map(({ address }) => address));
   if (refused.length > 0) throw explainRefusals(refused, server);
@@ -59,26 +72,6 @@ export async function checkMail(settings: MailSettings, patience: number): Promi
       throw explainSmtp(error, server, patience);
     });
   return `${server.name} ${server.user ? `accepts the login of ${server.user}` : "answers"}, nothing was sent`;
-}
-
-async function deliver(
-  message: Message & { to: string[] },
-  settings: MailSettings,
-  server: MailServer,
-  patience: number,
-) {
-  const open = await opener(settings, server, patience);
-  const signal = AbortSignal.timeout(patience);
-  const transport = await open();
-  return transport.sendMail({
-    ...message,
-    from: settings.EMAIL_FROM,
-    // no out-of-office reply to a machine (RFC 3834)
-    headers: { "Auto-Submitted": "auto-generated" },
-    disableFileAccess: true,
-    disableUrlAccess: true,
-    signal,
-  });
 }
 
 /** Loads nodemailer before the server's time begins to count; the returned function connects. */

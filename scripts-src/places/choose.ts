@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Identity } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { parseBackupName } from "../archive/name.ts";
-import { exitStatus, Failure } from "../base/errors.ts";
+import { exitStatus, Failure, noSuchBackup } from "../base/errors.ts";
 import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
@@ -129,11 +129,7 @@ async function noneOfOurs(
   [newest]: readonly Stored[],
   other: Owned | undefined,
 ): Promise<Failure> {
-  const none = (what: string, hint: string) =>
-    new Failure(`no backup of ${database} in ${place.where} ${what}`, {
-      status: exitStatus.noSuchBackup,
-      hints: [hint],
-    });
+  const none = (what: string, hint: string) => noSuchBackup(`no backup of ${database} in ${place.where} ${what}`, hint);
   if (other?.identity)
     return none(
       `is of this server: ${other.name} is of ${originText(other.identity)}`,
@@ -143,10 +139,8 @@ async function noneOfOurs(
   if (named) return none("can be restored unless you name it", `name the one to restore, for example ${named.name}`);
   const [oldest] = before ? await listBackups(place, database) : [];
   if (oldest) return none("was made before that time", `the oldest is ${oldest.name}`);
-  return new Failure(`no backups of ${database} are available in ${place.where}`, {
-    status: exitStatus.noSuchBackup,
-    hints: await hintsFor(place, database),
-  });
+  const hints = await hintsFor(place, database);
+  return noSuchBackup(`no backups of ${database} are available in ${place.where}`, ...hints);
 }
 
 const hintsFor = async (place: Place, database: string | undefined): Promise<string[]> =>
@@ -164,10 +158,8 @@ export const originText = ({ server, site }: Identity): string => `another serve
 export async function chooseNamed(place: Place, name: string): Promise<Stored> {
   const found = findBackups(await place.list()).find((backup) => backup.name === name);
   if (found) return found;
-  throw new Failure(`no backup ${name} in ${place.where}`, {
-    status: exitStatus.noSuchBackup,
-    hints: await hintsFor(place, parseBackupName(name)?.database),
-  });
+  const hints = await hintsFor(place, parseBackupName(name)?.database);
+  throw noSuchBackup(`no backup ${name} in ${place.where}`, ...hints);
 }
 
 /**
@@ -182,8 +174,8 @@ export async function chooseFile(folder: string, wanted: string): Promise<string
       if (why) scriptLog().warn(`${path} is restored because it was named, though ${why.cause}`);
       return path;
     }
-  throw new Failure(`backup file not found: ${paths.join(", and no ")}`, {
-    status: exitStatus.noSuchBackup,
-    hints: [`ls ${folder} shows the backups there; restore --from-s3 takes one from S3`],
-  });
+  throw noSuchBackup(
+    `backup file not found: ${paths.join(", and no ")}`,
+    `ls ${folder} shows the backups there; restore --from-s3 takes one from S3`,
+  );
 }

@@ -1,6 +1,6 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
 import { resolve } from "node:path";
-import { exitStatus, Failure } from "../base/errors.ts";
+import { noSuchBackup } from "../base/errors.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
@@ -64,10 +64,10 @@ const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && proce
 async function showOne(job: Job<Options>, found: Parameters<typeof readBackups>[1]): Promise<Result> {
   const [one] = await readBackups(job, found);
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
-  throw new Failure(`there is no backup ${job.options.name}`, {
-    status: exitStatus.noSuchBackup,
-    hints: ["list shows those that exist, list --database NAME those of one database"],
-  });
+  throw noSuchBackup(
+    `there is no backup ${job.options.name}`,
+    "list shows those that exist, list --database NAME those of one database",
+  );
 }
 
 /** Where else backups lie, when nothing was found. */

@@ -1,8 +1,11 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
-import { ageText, bytesText, counted, durationText, visibleName, wrap } from "../base/text.ts";
-import type { Found, ReadBackup } from "./find-all-backups.ts";
+import { ageText, bytesText, counted, durationText, listOf, visibleName, wrap } from "../base/text.ts";
+import type { Manifest } from "../archive/manifest.ts";
+import type { Proof } from "../archive/proof.ts";
+import { isAhead } from "../places/place.ts";
+import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
 import { openJson } from "../archive/unseal.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { messageOf } from "../base/errors.ts";
@@ -34,53 +37,46 @@ export function describeBackups(shown: readonly ReadBackup[], { backups, trouble
   ].join("\n");
 }
 
-function factsOf(one: ReadBackup, now: Date): string[] {
-  const { stored, manifest, proof, copies, owner, trouble } = one;
-  const age = now.getTime() - stored.backup.time.getTime();
-  const other = manifest?.identity && `of another server (${manifest.identity.server}, site ${manifest.identity.site})`;
-  return [
-    age < -600_000 ? "named in the future" : ageText(Math.max(0, age)).replace(/ ago$/, " old"),
+function factsOf({ stored, manifest, proof, copies, owner, trouble }: ReadBackup, now: Date): string[] {
+  const { backup } = stored;
+  const { rows, suspicious, identity } = manifest ?? {};
+  return listOf(
+    isAhead(backup, now) ? "named in the future" : oldText(backup.time, now),
     bytesText(stored.bytes),
-    ...(manifest?.rows === undefined || stored.backup.database === serverRoles
-      ? []
-      : [counted(manifest.rows, "row").replace(/^\d+/, (n) => Number(n).toLocaleString("en"))]),
-    copies.map(({ place }) => (place.shared ? "S3" : "local")).join(" and "),
-    ...(proof
-      ? [
-          `proved ${ageText(now.getTime() - Date.parse(proof.provedAt))}, restores in ${durationText(round(proof.restoreMs))}`,
-        ]
-      : []),
-    ...(stored.committed ? [] : ["no manifest: not a finished backup"]),
-    ...(manifest?.suspicious ? [`suspicious: ${manifest.suspicious.map(visibleName).join("; ")}`] : []),
-    ...(stored.backup.encrypted ? ["encrypted"] : []),
-    ...(owner === "other" && other ? [other] : []),
-    ...(trouble === undefined ? [] : [visibleName(trouble)]),
-  ];
+    rows !== undefined && backup.database !== serverRoles && counted(rows, "row"),
+    copies.map(whereOf).join(" and "),
+    proof && provedText(proof, now),
+    !stored.committed && "no manifest: not a finished backup",
+    suspicious && `suspicious: ${suspicious.map(visibleName).join("; ")}`,
+    backup.encrypted && "encrypted",
+    owner === "other" && identity && `of another server (${identity.server}, site ${identity.site})`,
+    trouble !== undefined && visibleName(trouble),
+  );
 }
 
-/** Whole seconds above ten. */
-const round = (ms: number) => (ms < 10_000 ? ms : Math.round(ms / 1000) * 1000);
+const oldText = (time: Date, now: Date) =>
+  ageText(Math.max(0, now.getTime() - time.getTime())).replace(/ ago$/, " old");
+
+function provedText({ provedAt, restoreMs }: Proof, now: Date): string {
+  const wholeSeconds = restoreMs < 10_000 ? restoreMs : Math.round(restoreMs / 1000) * 1000;
+  return `proved ${ageText(now.getTime() - Date.parse(provedAt))}, restores in ${durationText(wholeSeconds)}`;
+}
+
+const whereOf = ({ place }: Copy) => (place.shared ? "S3" : "local");
+const fateOf = ({ fate }: Copy) => `${fate.deleted ? "will be deleted" : "kept"}: ${fate.why}`;
 
 /** What retention will do with each copy; one line where all say the same. */
 function fatesOf({ copies }: ReadBackup): string[] {
-  const texts = copies.map(({ place, fate }) => ({
-    where: place.shared ? "S3" : "local",
-    text: `${fate.deleted ? "will be deleted" : "kept"}: ${fate.why}`,
-  }));
-  const [first] = texts;
-  if (first && texts.every(({ text }) => text === first.text)) return [first.text];
-  return texts.map(({ where, text }) => `${where}: ${text}`);
+  const fates = [...new Set(copies.map(fateOf))];
+  return fates.length === 1 ? fates : copies.map((copy) => `${whereOf(copy)}: ${fateOf(copy)}`);
 }
 
 function summaryOf(shown: readonly ReadBackup[], count: number, now: Date): string {
   const newest = shown.find(({ stored }) => stored.committed && stored.backup.time <= now);
   if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them complete`;
   const proved = shown.find(({ proof }) => proof)?.proof;
-  const age = ageText(now.getTime() - newest.stored.backup.time.getTime()).replace(/ ago$/, " old");
-  const proof = proved
-    ? `last proved ${ageText(now.getTime() - Date.parse(proved.provedAt))}, restores in ${durationText(round(proved.restoreMs))}`
-    : "none proved yet: verify proves one";
-  return `${counted(count, "backup")}, the newest ${age}; ${proof}`;
+  const proof = proved ? `last ${provedText(proved, now)}` : "none proved yet: verify proves one";
+  return `${counted(count, "backup")}, the newest ${oldText(newest.stored.backup.time, now)}; ${proof}`;
 }
 
 /** The documented shape: `formatVersion` rises only when a field changes its meaning or disappears. */
@@ -119,37 +115,36 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
 /** A table a line with its rows, the versions, and the commands that restore it. */
 export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
   const { manifest, proof, stored } = one;
-  const lines: [string, string][] = [
+  const lines: [string, string | undefined][] = [
     ["name", visibleName(one.name)],
     ["database", visibleName(databaseLabel(stored.backup.database))],
     ["started", stored.backup.time.toISOString()],
     ["size", `${bytesText(stored.bytes)}${manifest ? `, ${bytesText(manifest.uncompressedBytes)} of SQL` : ""}`],
-    ...one.copies.map(({ place, fate }): [string, string] => [
-      "lies in",
-      `${place.locate(one.name)} (${fate.deleted ? "will be deleted" : "kept"}: ${fate.why})`,
-    ]),
-    ...(manifest
-      ? ([
-          ["server", `${manifest.serverVersion}${manifest.identity ? `, ${manifest.identity.server}` : ""}`],
-          ["made with", `${manifest.clientVersion}, backup_scripts ${manifest.programVersion}, on ${manifest.host}`],
-          ["site", visibleName(manifest.site)],
-          ["sha256", manifest.sha256],
-          ...(manifest.encryptedTo ? [["encrypted to", manifest.encryptedTo.join(", ")]] : []),
-          ["signed", manifest.signature === undefined ? "no" : "yes"],
-        ] as [string, string][])
-      : [["manifest", one.trouble ?? "none: not a finished backup, or a file made elsewhere"] as [string, string]]),
-    ...(manifest?.suspicious ?? []).map((text): [string, string] => ["suspicious", visibleName(text)]),
+    ...one.copies.map((copy): [string, string] => ["lies in", `${copy.place.locate(one.name)} (${fateOf(copy)})`]),
+    ...(manifest ? factsOfManifest(manifest) : []),
+    ["manifest", manifest ? undefined : (one.trouble ?? "none: not a finished backup, or a file made elsewhere")],
     ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
   ];
-  const width = Math.max(...lines.map(([what]) => what.length));
+  const known = lines.flatMap(([what, text]) => (text === undefined ? [] : [{ what, text }]));
+  const width = Math.max(...known.map(({ what }) => what.length));
   return [
-    ...lines.map(([what, text]) => `${what.padEnd(width)}  ${text}`),
+    ...known.map(({ what, text }) => `${what.padEnd(width)}  ${text}`),
     "",
     ...(await tablesOf(job, one)),
     "",
     ...restoreCommands(one),
   ].join("\n");
 }
+
+const factsOfManifest = (manifest: Manifest): [string, string | undefined][] => [
+  ["server", [manifest.serverVersion, manifest.identity?.server].filter(Boolean).join(", ")],
+  ["made with", `${manifest.clientVersion}, backup_scripts ${manifest.programVersion}, on ${manifest.host}`],
+  ["site", visibleName(manifest.site)],
+  ["sha256", manifest.sha256],
+  ["encrypted to", manifest.encryptedTo?.join(", ")],
+  ["signed", manifest.signature === undefined ? "no" : "yes"],
+  ...(manifest.suspicious ?? []).map((text): [string, string] => ["suspicious", visibleName(text)]),
+];
 
 async function tablesOf(job: Job, { name, manifest }: ReadBackup): Promise<string[]> {
   const { tables } = manifest ?? {};

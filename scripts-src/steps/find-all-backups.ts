@@ -26,7 +26,7 @@ import { identityWithoutServer } from "./identity.ts";
 import { rulesFrom } from "./prune.ts";
 
 /** A backup in one place. */
-interface Copy {
+export interface Copy {
   place: Place;
   stored: Stored;
   /** What retention will do with it there, and by which rule. */

@@ -2,7 +2,7 @@
 import { join, dirname } from "node:path";
 import { ownerOf } from "../archive/identity.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
-import { exitStatus, Failure, codeOf } from "../base/errors.ts";
+import { noSuchBackup, Failure, codeOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
 import { inFolder } from "../places/folder.ts";
@@ -98,10 +98,10 @@ async function findRemote(
   const { settings } = job;
   const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
   if (bucket !== settings.S3_BUCKET)
-    throw new Failure(`${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`, {
-      status: exitStatus.noSuchBackup,
-      hints: [`set S3_BUCKET=${bucket}, and the keys that can read it`],
-    });
+    throw noSuchBackup(
+      `${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`,
+      `set S3_BUCKET=${bucket}, and the keys that can read it`,
+    );
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
   const backup =
     name === undefined

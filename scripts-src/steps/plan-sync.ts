@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { faultOf } from "../archive/manifest.ts";
 import { manifestName, proofName, backupNameOf, parseBackupName } from "../archive/name.ts";
 import { counted } from "../base/text.ts";
-import { exitStatus, Failure } from "../base/errors.ts";
+import { noSuchBackup, Failure } from "../base/errors.ts";
 import type { Distrust } from "../base/trust.ts";
 import { checkFolder, survey, inFolder } from "../places/folder.ts";
 import { findBackups, type Place, type StoredFile } from "../places/place.ts";
@@ -24,10 +24,7 @@ export type Unfit = ReadonlyMap<string, Failure>;
 export async function requireFolder(folder: string): Promise<void> {
   await checkFolder(folder);
   if (!existsSync(folder))
-    throw new Failure(`there is no backup folder ${folder}`, {
-      status: exitStatus.noSuchBackup,
-      hints: ["check BACKUP_DIR; backup creates it"],
-    });
+    throw noSuchBackup(`there is no backup folder ${folder}`, "check BACKUP_DIR; backup creates it");
 }
 
 /** The backups of the folder with their manifests and proofs. */
@@ -75,22 +72,34 @@ export const refusal = (message: string) =>
 
 export type RemoteFile = Entry & RemoteObject;
 
-/** Lists S3 and plans; of what could be deleted only backups of ours are. */
+export type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
+
+/** Lists both sides at once. Only backups of ours are deleted, and none while one cannot be sent. Throws a `Failure` when nothing may be done. */
 export async function planFor(
   settings: Settings,
   folder: string,
   storage: Storage,
   files: LocalFile[] | Promise<LocalFile[]>,
-): Promise<SyncPlan<LocalFile, RemoteFile>> {
+): Promise<Plan> {
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
+  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
   const foreign = await findForeign(settings, inFolder(folder), inBucket(storage), { deletes: plan.deletes, remote });
   const kept = plan.deletes.flatMap((entry) => {
     const why = foreign.get(backupNameOf(entry.name));
     return why === undefined ? [] : [{ entry, why }];
   });
   const deletes = plan.deletes.filter(({ name }) => !foreign.has(backupNameOf(name)));
-  return { ...plan, deletes, kept: [...plan.kept, ...kept] };
+  // what is not sent matters too when something is to go: it may be what outdates that
+  const unfit = await findUnfit(folder, deletes.length > 0 ? local : plan.uploads.flat());
+  return {
+    ...plan,
+    uploads: plan.uploads.filter(([file]) => file && !unfit.has(file.named.backup)),
+    // a backup that cannot be sent outdates no other
+    deletes: unfit.size > 0 ? [] : deletes,
+    kept: [...plan.kept, ...kept],
+    unfit,
+  };
 }
 
 /** Which backups in S3 are not ours, or may be another server's, and why they stay. */

@@ -1,7 +1,7 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
 import { keysFrom } from "../archive/keys.ts";
 import { serverRoles } from "../archive/name.ts";
-import { exitStatus, Failure, messageOf } from "../base/errors.ts";
+import { noSuchBackup, Failure, messageOf } from "../base/errors.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
@@ -40,10 +40,10 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
     .toSorted();
   const wanted = chooseNames(parsePatterns(settings.DB_NAMES ?? "*"), names).map(({ name }) => name);
   if (wanted.length === 0)
-    throw new Failure(`no backups are available in ${place.where}`, {
-      status: exitStatus.noSuchBackup,
-      hints: ["check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3"],
-    });
+    throw noSuchBackup(
+      `no backups are available in ${place.where}`,
+      "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
+    );
   const full = await holdingData(job, wanted, await connected.databases());
   const kept = options.replace ? [] : full;
   const databases = wanted.filter((name) => !kept.includes(name));

@@ -6,24 +6,10 @@ import { Failure } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { staleAge } from "../places/bucket.ts";
 import type { Job, Result } from "../run/script.ts";
-import type { Settings } from "../settings/settings.ts";
-import type { SyncPlan } from "../storage/plan.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
-import {
-  completeOrFail,
-  type Unfit,
-  findUnfit,
-  listLocal,
-  type LocalFile,
-  refusal,
-  listRemote,
-  planFor,
-  type RemoteFile,
-} from "./plan-sync.ts";
-
-type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
+import { completeOrFail, listLocal, listRemote, type LocalFile, type Plan, planFor } from "./plan-sync.ts";
 
 /** Brings S3 up to date with `folder`. Throws `Failure`. */
 export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
@@ -31,7 +17,7 @@ export async function sendWithSdk(job: Job, folder: string): Promise<Result> {
   const started = Date.now();
   const storage = await openStorage(settings, job);
   facts.remoteLocation = storage.location("");
-  const plan = await makePlan(settings, folder, storage, listLocal(folder));
+  const plan = await planFor(settings, folder, storage, listLocal(folder));
   if (plan.uploads.length + plan.present.length === 0) log.warn(`there is no backup in ${folder}`);
 
   const uploads = await upload(job, storage, plan);
@@ -68,25 +54,8 @@ function logKept({ log }: Job, plan: Plan): void {
 /** What `sendWithSdk` would do, for a dry run. Throws a `Failure` that says it too when a backup is left out. */
 export async function planWithSdk({ settings, ...run }: Job, folder: string, local: LocalFile[]): Promise<string> {
   const storage = await openStorage(settings, run);
-  const plan = await makePlan(settings, folder, storage, local);
+  const plan = await planFor(settings, folder, storage, local);
   return completeOrFail(describePlan(plan, storage), plan.unfit);
-}
-
-/** Lists both sides at once. Throws a `Failure` when nothing may be done. */
-async function makePlan(
-  settings: Settings,
-  folder: string,
-  storage: Storage,
-  files: LocalFile[] | Promise<LocalFile[]>,
-): Promise<Plan> {
-  const plan = await planFor(settings, folder, storage, files);
-  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
-  // what is not sent matters too when something is to go: it may be what outdates that
-  const concerned = plan.deletes.length > 0 ? await files : plan.uploads.flat();
-  const unfit = await findUnfit(folder, concerned);
-  const uploads = plan.uploads.filter(([file]) => file && !unfit.has(file.named.backup));
-  // a backup that cannot be sent outdates no other
-  return { ...plan, uploads, deletes: unfit.size > 0 ? [] : plan.deletes, unfit };
 }
 
 /** As many at once as fit in memory: a large file needs five parts, a small one itself. */
