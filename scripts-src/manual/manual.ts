@@ -69,12 +69,12 @@ function mailChapter(page: Page): string {
     ["SUCCESS_AND_FAILURE", "a mail after every run"],
     ["WARNING_AND_FAILURE", "a mail when a run failed or had warnings: recommended"],
     ["FAILURE_ONLY", "a mail only when a run failed"],
-    ["NEVER", "no mail; this holds when nothing is set"],
+    ["NEVER", "no mail; this is the default"],
   ] as const;
   const notes =
     "Mail needs EMAIL_FROM, EMAIL_TO and SMTP_HOST. A mail that cannot be sent is logged and changes nothing about the " +
     "run. NOTIFY_WEBHOOK_URL obeys the same mode; HEALTHCHECK_URL is pinged in every mode, so that a run that never " +
-    "took place is noticed too. help --test-notice tries whatever of them is set.";
+    "took place is noticed too. help --test-notice tries all of them that are set.";
   return chapter(
     page,
     "Notification modes",

@@ -2,6 +2,7 @@
 import { databaseSection } from "./database.ts";
 import type { ReportFacts } from "./facts.ts";
 import { html, Html } from "../base/html.ts";
+import { timeText } from "../base/text.ts";
 import { style } from "./style.ts";
 
 const tones = { success: "good", warning: "warning", failure: "missing" } as const;
@@ -27,7 +28,7 @@ export function reportPage({ site, now, version, run, troubles, databases }: Rep
       <body>
         <main>
           <h1>Backups of ${site}</h1>
-          <p><time datetime="${now.toISOString()}">${now.toISOString().slice(0, 16).replace("T", " ")} UTC</time></p>
+          <p><time datetime="${now.toISOString()}">${timeText(now)}</time></p>
           ${run ? html`<div class="box ${tones[run.status]}">Last run: ${run.script} ${words[run.status]}${run.text.map((line) => html`<br />${line}`)}</div>` : html``}
           ${troubles.map((text) => html`<div class="box missing">could not be listed: ${text}</div>`)}
           <p class="legend" aria-hidden="true">

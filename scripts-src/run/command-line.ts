@@ -38,6 +38,7 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
     .recommendCommands()
     .exitProcess(false)
     .locale("en")
+    .updateStrings({ "Positionals:": "Arguments:" })
     .group(["env-file", "help", "version"], "Common options:")
     .wrap(width)
     .parserConfiguration({

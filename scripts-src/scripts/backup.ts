@@ -13,7 +13,7 @@ export const backup: Script<BackupOptions> = {
     ["backup", "take a backup"],
     ["backup --upload", "take a backup and send it to S3 in the same pass"],
     ["backup --database shop crm", "take backups of these databases of the server alone"],
-    ["backup --accept", "take one that lost much as it should, as the new normal: retention goes on"],
+    ["backup --accept", "take one that lost much on purpose, as the new normal; retention continues"],
     ["backup --dry-run", "check settings, database, programs, disk and mail; change nothing"],
     ["backup --upload --dry-run", "and S3"],
   ],

@@ -12,7 +12,7 @@ const newest = 50;
 
 const argument = { name: value("Name of a backup") };
 const options = {
-  database: value("Backups of this database alone"),
+  database: value("Only the backups of this database"),
   all: flag(`All backups, not only the newest ${newest}`),
   json: flag("As JSON; its fields are described in the documentation"),
   html: value("Write a page with charts into FILE"),

@@ -20,8 +20,8 @@ export const sync: Script<Options> = {
   name: "sync",
   summary:
     "Uploads every local backup that is missing in S3 or differs in size, with its manifest. With REMOTE_S3_DELETE=true\n" +
-    "it also deletes backups from S3 that no longer exist locally, but never anything else, and nothing that is not older than\n" +
-    "the newest local backup of the same database.",
+    "it also deletes backups from S3 that no longer exist locally and are older than the newest local backup of the same database.\n" +
+    "It deletes nothing else.",
   usage: "[--dry-run]",
   examples: [
     ["sync", "send what is missing in S3"],

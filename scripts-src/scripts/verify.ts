@@ -10,7 +10,7 @@ export const verify: Script<VerifyOptions> = {
   summary:
     "Proves a backup: restores it into a new database, compares every row and every statement with the backup, drops the copy,\n" +
     "and writes a proof beside the backup. Takes the newest backup that is not proved yet, or the one that is named. The present\n" +
-    "database is not touched, and nothing of the copy acts on the world.",
+    "database is not touched, and nothing in the copy runs by itself (events, jobs, subscriptions).",
   usage: "[FILE] [--from-s3] [--database NAME | --all] [--dry-run]",
   examples: [
     ["verify", "prove the newest backup that is not proved yet"],

@@ -1,18 +1,16 @@
 /** What a restore is going to do, in words: the question on a terminal, a line of the log, the dry run. */
-import { ageText, bytesText, counted } from "../base/text.ts";
+import { ageText, bytesText, counted, timeText } from "../base/text.ts";
 import type { Planned, Way } from "./plan-restore.ts";
 import type { RestoreOptions } from "./options.ts";
 
 /** One statement a line, each ends without a full stop. */
 export function describeRestore(planned: Planned, options: RestoreOptions): string {
   const { database, file } = planned;
-  const made = file.manifest ? ` of ${timeText(new Date(file.manifest.startedAt))}` : "";
+  const time = file.manifest && new Date(file.manifest.startedAt);
+  const made = time ? ` of ${timeText(time)} (${ageText(Date.now() - time.getTime())})` : "";
   const [first = "", ...more] = how[planned.way](planned, options);
   return [`restore of ${database.where} from ${file.name}${made}: ${first}`, ...more, ...notes(planned)].join("\n");
 }
-
-const timeText = (time: Date) =>
-  `${time.toISOString().slice(0, 16).replace("T", " ")} UTC (${ageText(Date.now() - time.getTime())})`;
 
 type Words = Record<Way, (planned: Planned, options: RestoreOptions) => string[]>;
 

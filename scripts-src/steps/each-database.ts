@@ -1,7 +1,7 @@
 /** Does the work of a run for several databases, one after the other, and sums up how each ended. */
 import { Failure, messageOf } from "../base/errors.ts";
 import { counted } from "../base/text.ts";
-import type { DatabaseOutcome } from "../notify/outcome.ts";
+import type { DatabaseOutcome, Status } from "../notify/outcome.ts";
 import type { Job, Result } from "../run/script.ts";
 import { type ChosenDatabase, inDatabase } from "./choose-databases.ts";
 
@@ -74,26 +74,24 @@ async function attemptOne<O extends object>(
     job.warn(message.includes(name) ? message : `${name}: ${message}`);
   };
   const one: Job<O> = { ...job, settings: inDatabase(job.settings, name), facts: {}, warn };
-  const outcome: DatabaseOutcome = { database: name, status: "success" };
   const started = Date.now();
-  const end = () => {
+  const end = (status: Status, message = warnings.join("; ")): DatabaseOutcome => {
     const { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation } = one.facts;
     const known = { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation };
-    const set = Object.fromEntries(Object.entries(known).filter(([, value]) => value !== undefined));
-    return { durationMs: Date.now() - started, ...(warnings.length > 0 && { message: warnings.join("; ") }), ...set };
+    return { database: name, status, ...known, durationMs: Date.now() - started, ...(message && { message }) };
   };
   try {
     if (refuses !== undefined && !named) throw new Unreachable(`cannot connect to the database: ${refuses}`);
     const result = await act(one);
     job.log.info(result.summary);
-    return { result, outcome: { ...outcome, ...end(), status: warnings.length > 0 ? "warning" : "success" } };
+    return { result, outcome: end(warnings.length > 0 ? "warning" : "success") };
   } catch (error) {
     job.signal.throwIfAborted();
     if (error instanceof Unreachable && !named) {
       warn(error.message);
-      return { outcome: { ...outcome, ...end(), status: "warning" } };
+      return { outcome: end("warning") };
     }
     const failure = error instanceof Failure ? error : new Failure(messageOf(error), { cause: error });
-    return { failure, outcome: { ...outcome, ...end(), status: "failure", message: failure.message } };
+    return { failure, outcome: end("failure", failure.message) };
   }
 }
