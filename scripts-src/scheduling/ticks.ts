@@ -23,7 +23,7 @@ export interface Ticks {
   /** The first tick after `time`. */
   next(time: Date): Date;
   /** A point in time for people: UTC, and BACKUP_TIMEZONE where that is another zone. */
-  text(time: Date): string;
+  text: (time: Date) => string;
 }
 
 /**

@@ -17,7 +17,7 @@ const yearly = "@yearly";
 const often = "*/2 * * * * *";
 const databases = () => world.postgres.sql("postgres", "SELECT string_agg(datname, ',') FROM pg_database");
 
-test("a scheduled proof is of a backup in S3; health check, metrics and webhook know it, until one fails", async () => {
+test("a scheduled proof is of a backup in S3; health check, metrics, webhook and report know it, until one fails", async () => {
   const { bucket, settings } = await scheduled.schedulerSettings(world);
   const [health, hook] = [startHttpServer(), startHttpServer()];
   const scripts = installScripts();
@@ -27,6 +27,7 @@ test("a scheduled proof is of a backup in S3; health check, metrics and webhook 
     VERIFY_INTERVAL: often,
     HEALTHCHECK_URL: `${health.url}/uuid`,
     METRICS_FILE: join(scripts.dir, "metrics.prom"),
+    REPORT_FILE: join(scripts.dir, "report.html"),
     EMAIL_NOTIFY_MODE: "SUCCESS_AND_FAILURE",
     NOTIFY_WEBHOOK_URL: `${hook.url}/hook`,
   };
@@ -44,6 +45,7 @@ test("a scheduled proof is of a backup in S3; health check, metrics and webhook 
   // a good proof must not stand for a backup that never ran
   expect(health.asked).toEqual([]);
   expect(readFileSync(env.METRICS_FILE, "utf8")).toMatch(/last_verify_duration_seconds\{script="verify".*\} [\d.]+\n/);
+  expect(readFileSync(env.REPORT_FILE, "utf8")).toContain("Last run: verify done");
   expect(hook.asked.map(({ body }) => JSON.parse(body) as object)).toContainEqual(
     expect.objectContaining({ script: "verify", status: "success", rows: 1000, restoreSeconds: expect.any(Number) }),
   );
