@@ -1,5 +1,6 @@
 /** Opens the backup that was asked for: the named one or the newest, from BACKUP_DIR or as a copy from S3. */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
+import { Damaged } from "../archive/damaged.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
 import { formatBackupName, parseBackupName } from "../archive/name.ts";
@@ -30,18 +31,32 @@ interface Copy {
   place: Place;
 }
 
-/** The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws `Failure`. */
-export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<ChosenBackup> {
+/**
+ * The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws a `Failure`; of one that is
+ * damaged `onDamaged` hears before.
+ */
+export async function openChosen(
+  job: Job<Choice & object>,
+  target: Target,
+  folder: string,
+  onDamaged: (backup: Pick<ChosenBackup, "place" | "name">) => Promise<void> = async () => {},
+): Promise<ChosenBackup> {
   const { options, facts } = job;
   const opening = { keys: keysFrom(job), unsigned: options.unsigned };
+  const tell = (place: Place, name: string) => async (error: unknown) => {
+    if (error instanceof Damaged) await onDamaged({ place, name });
+    throw error;
+  };
   if (!options.fromS3) {
-    const file = await openBackup(await findLocal(job, target, folder, options), opening);
+    const path = await findLocal(job, target, folder, options);
+    const file = await openBackup(path, opening).catch(tell(inFolder(dirname(path)), basename(path)));
     Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
     return { ...file, place: inFolder(dirname(file.path)) };
   }
-  const copy = await fetchBackup(job, target, folder);
+  const { place, backup } = await findRemote(job, target, options);
+  const copy = await fetchBackup(job, target, folder, { place, backup }).catch(tell(place, backup.name));
   try {
-    const file = await openBackup(copy.path, { ...opening, origin: copy });
+    const file = await openBackup(copy.path, { ...opening, origin: copy }).catch(tell(place, backup.name));
     Object.assign(facts, { file: file.name, bytes: file.bytes });
     return {
       ...file,
@@ -64,10 +79,14 @@ export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job
   return new Failure(message.replaceAll(path, remoteLocation), { status, hints, cause });
 }
 
-/** The backup in S3 as a copy in `folder`. */
-async function fetchBackup(job: Job<Choice & object>, target: Target, folder: string): Promise<Copy & AsyncDisposable> {
+/** A backup in S3 as a copy in `folder`. */
+async function fetchBackup(
+  job: Job<Choice & object>,
+  target: Target,
+  folder: string,
+  { place, backup }: Awaited<ReturnType<typeof findRemote>>,
+): Promise<Copy & AsyncDisposable> {
   const { log, options } = job;
-  const { place, backup } = await findRemote(job, target, options);
   const { name } = backup;
   job.facts.remoteLocation = place.locate(name);
   const keys = keysFrom(job);
