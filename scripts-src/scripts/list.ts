@@ -5,7 +5,7 @@ import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups } from "../steps/describe-backups.ts";
 import { describeOneBackup } from "../steps/describe-one-backup.ts";
-import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
+import { findAllBackups, type Found, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
 /** How many backups are shown without --all. */
@@ -35,6 +35,8 @@ export const list: Script<Options> = {
   ],
   argument,
   options,
+  contradiction: ({ name, json, html }) =>
+    html !== undefined && (json || name !== undefined) ? "--html goes with neither --json nor a NAME" : undefined,
   needs: () => [],
   reports: () => false,
 
@@ -46,11 +48,7 @@ export const list: Script<Options> = {
       return { summary: "", output: path };
     }
     const found = await findAllBackups(job, database, all);
-    if (name !== undefined)
-      return showOne(
-        job,
-        found.backups.filter((one) => one.name === name.split("/").at(-1)),
-      );
+    if (name !== undefined) return showOne(job, found);
     const shown = await readBackups(job, all ? found.backups : found.backups.slice(0, newest));
     const now = new Date();
     if (json) return { summary: "", output: backupsAsJson(shown, found, now) };
@@ -62,8 +60,10 @@ export const list: Script<Options> = {
 
 const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 
-async function showOne(job: Job<Options>, found: Parameters<typeof readBackups>[1]): Promise<Result> {
-  const [one] = await readBackups(job, found);
+async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
+  const named = backups.filter(({ name }) => name === job.options.name?.split("/").at(-1));
+  const [one] = await readBackups(job, named);
+  if (one && job.options.json) return { summary: "", output: backupsAsJson([one], { backups, ...found }, new Date()) };
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
   throw new Failure(`there is no backup ${job.options.name}`, {
     status: exitStatus.noSuchBackup,

@@ -17,14 +17,14 @@ export function describeBackups(shown: readonly ReadBackup[], { backups, trouble
     look.styled ? styleText(style, text, { validateStream: false }) : text;
   const blocks = shown.flatMap((one) => [
     paint("bold", visibleName(one.name)),
-    ...wrap(factsOf(one, look.now).join(" · "), look.width - 4).map((line) => `    ${line}`),
+    ...wrap(visibleName(factsOf(one, look.now).join(" · ")), look.width - 4).map((line) => `    ${line}`),
     ...fatesOf(one).flatMap((text) => wrap(text, look.width - 4).map((line) => `    ${paint("dim", line)}`)),
   ]);
   const more = backups.length - shown.length;
   return [
     ...blocks,
     ...(more > 0 ? [`and ${counted(more, "older backup")}: list --all shows them`] : []),
-    ...troubles.map((text) => paint("red", `could not be listed: ${text}`)),
+    ...troubles.map((text) => paint("red", `could not be listed: ${visibleName(text)}`)),
     ...wrap(summaryOf(shown, backups.length, look.now), look.width),
   ].join("\n");
 }
@@ -46,10 +46,10 @@ function factsOf(one: ReadBackup, now: Date): string[] {
         ]
       : []),
     ...(stored.committed ? [] : ["no manifest: not a finished backup"]),
-    ...(manifest?.suspicious ? [`suspicious: ${manifest.suspicious.map(visibleName).join("; ")}`] : []),
+    ...(manifest?.suspicious ? [`suspicious: ${manifest.suspicious.join("; ")}`] : []),
     ...(stored.backup.encrypted ? ["encrypted"] : []),
     ...(owner === "other" && other ? [other] : []),
-    ...(trouble === undefined ? [] : [visibleName(trouble)]),
+    ...(trouble === undefined ? [] : [trouble]),
   ];
 }
 
@@ -68,14 +68,14 @@ function fatesOf({ copies }: ReadBackup): string[] {
 }
 
 function summaryOf(shown: readonly ReadBackup[], count: number, now: Date): string {
-  const newest = shown.find(({ stored }) => stored.committed && stored.backup.time <= now);
-  if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them complete`;
+  const newest = shown.find((one) => one.stored.committed && !one.trouble && one.stored.backup.time <= now);
+  if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them good`;
   const proved = shown.find(({ proof }) => proof)?.proof;
   const age = ageText(now.getTime() - newest.stored.backup.time.getTime()).replace(/ ago$/, " old");
   const proof = proved
     ? `last proved ${ageText(now.getTime() - Date.parse(proved.provedAt))}, restores in ${durationText(round(proved.restoreMs))}`
     : "none proved yet: verify proves one";
-  return `${counted(count, "backup")}, the newest ${age}; ${proof}`;
+  return `${counted(count, "backup")}, the newest good one ${age}; ${proof}`;
 }
 
 /** The documented shape: `formatVersion` rises only when a field changes its meaning or disappears. */

@@ -37,6 +37,7 @@ async function describe(job: Job, name: string, all: readonly FoundBackup[], now
   const proved = finished.find(({ copies }) => copies.some(({ stored }) => stored.proved));
   const read = await readBackups(job, [...new Set([...lastOfDays, ...(proved ? [proved] : [])])]);
   const ours = read.filter(({ owner }) => owner !== "other");
+  const troubled = new Set(read.filter(({ trouble }) => trouble !== undefined).map((one) => one.name));
   if (read.length > 0 && ours.length === 0) return [];
   const proof = ours.flatMap((one) => one.proof ?? []).toSorted((a, b) => (a.provedAt < b.provedAt ? 1 : -1))[0];
   const oldest = finished.at(-1)?.stored.backup.time;
@@ -51,7 +52,7 @@ async function describe(job: Job, name: string, all: readonly FoundBackup[], now
         return last ? dayWith(last, day, isProved) : { day, proved: false, ...without(day, shownDays - 1 - at, due) };
       }),
       count: all.length,
-      newest: newestGood(finished.map(({ stored }) => stored))?.backup.time,
+      newest: newestGood(finished.map(({ stored }) => stored).filter((one) => !troubled.has(one.name)))?.backup.time,
       proof: proof && { provedAt: new Date(proof.provedAt), restoreMs: proof.restoreMs },
       deleted: all.flatMap(({ name: file, copies }) =>
         copies.flatMap(({ place, fate }) =>

@@ -1,6 +1,7 @@
 /** Writes the report: `list --html FILE`, and REPORT_FILE after every run. */
 import { resolve } from "node:path";
-import { exitStatus, Failure, messageOf } from "../base/errors.ts";
+import { diskFailure } from "../base/disk.ts";
+import { exitStatus, messageOf } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import type { Outcome } from "../notify/outcome.ts";
 import { reportPage } from "../report/page.ts";
@@ -17,7 +18,7 @@ export async function writePage(job: Job, path: string, database: string | undef
   try {
     writeFile(path, page);
   } catch (error) {
-    throw new Failure(`cannot write the report ${path}: ${messageOf(error)}`, { cause: error });
+    throw diskFailure(`cannot write the report ${path}`, error);
   }
 }
 
