@@ -1,5 +1,5 @@
 /** Small files that are replaced in one go. */
-import { closeSync, fchmodSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf } from "./errors.ts";
 
 /**
@@ -30,7 +30,8 @@ function remove(path: string): void {
 function write(path: string, text: string, mode: number): void {
   const handle = openSync(path, "wx", mode);
   try {
-    writeSync(handle, text);
+    // not `writeSync`: on a disk that is almost full that writes a part, without an error
+    writeFileSync(handle, text);
     // whatever the umask is
     fchmodSync(handle, mode);
   } finally {
