@@ -185,6 +185,12 @@ test("F: words behind the dump's last line; a dump made with --create", async ()
   );
 });
 
+test("plain SQL that ends in the error of pg_dump", () =>
+  expectFailedRestore(
+    [plant(`${sql.slice(0, sql.length - 300)}pg_dump: error: query failed: server closed the connection\n`, "cut.sql")],
+    /its program failed while it was made: pg_dump: error: query failed: server closed the connection/,
+  ));
+
 test("plain SQL that is no dump", () =>
   expectFailedRestore([plant("DROP TABLE account;\n", "evil.sql")], /no plain dump/));
 
