@@ -4,5 +4,7 @@ import { Failure } from "../base/errors.ts";
 const another = "restore another backup, or fetch this one again from where it was copied";
 
 /** `what` names the file, `why` is a clause ("it is cut short"). */
-export const damaged = (what: string, why: string, hint = another): Failure =>
-  new Failure(`${what} is damaged: ${why}`, { hints: [hint] });
+export const damaged = (what: string, why: string, hint = another): Damaged =>
+  new Damaged(`${what} is damaged: ${why}`, { hints: [hint] });
+
+export class Damaged extends Failure {}

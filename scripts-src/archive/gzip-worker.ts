@@ -1,4 +1,6 @@
-/** A thread that turns blocks into gzip members. libdeflate needs half the time of zlib, but Bun has it only synchronous. */
+/** A thread that turns blocks into gzip members. */
+import { gzip } from "./gzip.ts";
+
 declare const self: Worker;
 
 export interface GzipOrder {
@@ -13,7 +15,7 @@ export interface GzipAnswer {
 }
 
 self.addEventListener("message", ({ data: { block, level } }: MessageEvent<GzipOrder>) => {
-  const packed = Bun.gzipSync(block, { library: "libdeflate", level: level as 6 }); // typed for zlib's levels only
+  const packed = gzip(block, level);
   const answer: GzipAnswer = { packed, block };
   self.postMessage(answer, [packed.buffer, block.buffer]);
 });

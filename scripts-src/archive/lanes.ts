@@ -1,6 +1,7 @@
 /** Lanes compress blocks one after the other, away from the main thread; several work side by side. */
 import { Failure } from "../base/errors.ts";
 import type { Block } from "./blocks.ts";
+import { gzip } from "./gzip.ts";
 import type { GzipAnswer, GzipOrder } from "./gzip-worker.ts";
 
 export interface Lane {
@@ -16,8 +17,27 @@ interface Waiting {
   giveBack(block: Block): void;
 }
 
-/** gzip in a worker thread: libdeflate needs half the time of zlib, but Bun offers it only synchronously. */
+/** Bytes that are packed in less time (a few ms) than a thread takes to start. */
+const smallBlock = 262_144;
+
+/**
+ * gzip in a worker thread: libdeflate needs half the time of zlib, but Bun offers it only synchronously. The thread starts with the
+ * first block that is worth it: a run over many small databases needs none.
+ */
 export function gzipLane(level: number): Lane {
+  let lane: Lane | undefined;
+  return {
+    async pack(block, giveBack) {
+      if (lane || block.byteLength > smallBlock) return (lane ??= gzipThread(level)).pack(block, giveBack);
+      const packed = gzip(block, level);
+      giveBack(block);
+      return packed;
+    },
+    end: () => lane?.end(),
+  };
+}
+
+function gzipThread(level: number): Lane {
   const worker = new Worker(new URL("./gzip-worker.ts", import.meta.url));
   const queue: Waiting[] = [];
   let failure: Failure | undefined;

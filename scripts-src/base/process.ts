@@ -4,6 +4,7 @@ import type { Shell } from "zx";
 import { constants as system } from "node:os";
 import { killGroup, running } from "./children.ts";
 import { childEnvironment } from "./environment.ts";
+import { exitStatus, Failure, messageOf } from "./errors.ts";
 import { scriptLog } from "./log.ts";
 
 /** One word for /bin/sh, whatever it holds. */
@@ -63,19 +64,12 @@ export interface Program {
 
 /**
  * Starts a program with an argument array (no shell) in a process group of its own. Abort of `signal` ends it: SIGTERM,
- * and SIGKILL 5 seconds later. Throws what `Bun.spawn` throws (ENOENT when there is no such program).
+ * and SIGKILL 5 seconds later. Throws a `Failure` with status 3 when the program cannot be started.
  */
 export function start(argv: string[], options: { env?: Record<string, string>; signal: AbortSignal }): Program {
   options.signal.throwIfAborted();
   runs(argv.map(quote).join(" "));
-  const child = Bun.spawn(argv, {
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
-    cwd: childFolder(),
-    env: childEnvironment(options.env),
-    detached: true,
-  });
+  const child = spawn(argv, childEnvironment(options.env));
   running.add(child);
   let killer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
@@ -90,6 +84,25 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
     return child.signalCode ? 128 + system.signals[child.signalCode as NodeJS.Signals] : status;
   });
   return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
+}
+
+function spawn(argv: string[], env: Record<string, string>) {
+  try {
+    return Bun.spawn(argv, {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      cwd: childFolder(),
+      env,
+      detached: true,
+    });
+  } catch (error) {
+    throw new Failure(`cannot start ${argv[0]}: ${messageOf(error)}`, {
+      status: exitStatus.missingProgram,
+      hints: [`look at ${argv[0]}: it is not what it should be`],
+      cause: error,
+    });
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Small files that are replaced in one go, and what a run keeps in such for the next. */
-import { closeSync, fchmodSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { codeOf, messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
 
@@ -31,7 +31,8 @@ function remove(path: string): void {
 function write(path: string, text: string, mode: number): void {
   const handle = openSync(path, "wx", mode);
   try {
-    writeSync(handle, text);
+    // not `writeSync`: on a disk that is almost full that writes a part, without an error
+    writeFileSync(handle, text);
     // whatever the umask is
     fchmodSync(handle, mode);
   } finally {

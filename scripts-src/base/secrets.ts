@@ -1,19 +1,23 @@
 /** What must never be printed, in whatever coding it comes back to us. */
 
 /** Every known secret and the patterns of its codings. */
-const known = new Map<string, RegExp[]>();
+const known = new Map<string, (string | RegExp)[]>();
+
+/** Characters: of a longer secret (a file that was named by mistake) a pattern would take seconds, or be refused. */
+const longestPattern = 5_000;
 
 /** Values that must never be printed; shorter than 6 characters they would only garble the log. */
 export function hideSecrets(values: Iterable<string>): void {
   for (const value of values)
-    if (value.length >= 6 && !known.has(value)) known.set(value, [inAnyCoding(value), ...inBase64(value)]);
+    if (value.length >= 6 && !known.has(value))
+      known.set(value, value.length > longestPattern ? [value] : [inAnyCoding(value), ...inBase64(value)]);
 }
 
 /** The text with every known secret replaced, also where it is encoded. */
 export function redact(text: string): string {
   // longest first: a secret may begin another
   for (const [, patterns] of [...known].toSorted(([a], [b]) => b.length - a.length))
-    for (const pattern of patterns) text = text.replace(pattern, "***");
+    for (const pattern of patterns) text = text.replaceAll(pattern, "***");
   return text;
 }
 

@@ -96,7 +96,7 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
   readonly roles: ServerRoles;
 
   /** The database's own properties, for the manifest (`create`). */
-  properties(): Promise<DatabaseProperties>;
+  readonly properties: DatabaseProperties;
 
   /** All databases of the server. */
   databases(): Promise<ServerDatabase[]>;

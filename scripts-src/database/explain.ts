@@ -1,6 +1,4 @@
 /** What client programs say when something is wrong, and what to do about it. Exit statuses: a signal n is 128 + n. */
-import { getSystemErrorName } from "node:util";
-import { systemHint } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
 
@@ -38,16 +36,10 @@ const firstLines = (said: string): string =>
     .map((line) => redact(line).slice(0, 500))
     .join("\n");
 
-/** The name of the error with which the system refused to start the program: zx reports it as a negative status. */
-const refusal = (status: number): string | undefined => (status < 0 ? getSystemErrorName(status) : undefined);
-
-function endWithoutWords(status: number): string {
-  const error = refusal(status);
-  if (error !== undefined) return `cannot be started (${error})`;
-  return status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`;
-}
+const endWithoutWords = (status: number): string =>
+  status > 128 ? `killed by signal ${status - 128}` : `exit status ${status}, no message`;
 
 function unexplainedHint(status: number): string {
   if (status > 128) return "it was killed, perhaps by the kernel for lack of memory (see dmesg); run it again";
-  return systemHint({ code: refusal(status) }) ?? "the server's log may say more";
+  return "the server's log may say more";
 }

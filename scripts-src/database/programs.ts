@@ -30,15 +30,20 @@ function isProgram(path: string): boolean {
   }
 }
 
+const programs = new Memory<string[]>(60_000);
+
 /**
  * Paths of every program of one of these names: in `folder` alone when it is given (DB_CLIENT_DIR), else in `places`
  * (folders, one `*` each) and then on PATH.
  */
-export function findPrograms(
+export const findPrograms = (
   names: readonly string[],
   folder: string | undefined,
   places: readonly string[],
-): string[] {
+): Promise<string[]> =>
+  programs.get(JSON.stringify([names, folder]), () => Promise.resolve(lookFor(names, folder, places)));
+
+function lookFor(names: readonly string[], folder: string | undefined, places: readonly string[]): string[] {
   if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
   const folders = folder ? [folder] : differentFolders([...places.flatMap(foldersLike), ...onPath]);

@@ -1,4 +1,5 @@
 /** Reading a dump to its end. */
+import { Failure } from "../base/errors.ts";
 import type { Contents, DumpReader } from "./database.ts";
 
 /** Feeds `reader` with all of `sql`; what the dump holds. Throws what either of them throws. */
@@ -55,3 +56,16 @@ const tailLength = 512;
 /** The last bytes of a dump, where its program says that it came to its end: those before `chunk`, and `chunk`. */
 export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
   Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);
+
+/** Anywhere in a line: what is dumped is written in blocks. */
+const programError = /(?:pg_dump|mysqldump|mariadb-dump): (?:error|got error|couldn't).*/i;
+
+/** Throws a `Failure` when a dump without its last line ends in what its program said of that: somebody wrote both into the file. */
+export function refuseProgramError(tail: Buffer): void {
+  const text = tail.toString();
+  const [said] = programError.exec(text) ?? [];
+  if (said === undefined || /^-- .*dump complete/im.test(text)) return;
+  throw new Failure(`the dump is incomplete: its program failed while it was made: ${said.trim()}`, {
+    hints: ["choose another backup; do not write errors into a dump (2>&1), and look at the program's exit status"],
+  });
+}

@@ -9,6 +9,8 @@ export interface TargetState {
   empty: boolean;
   /** Its tables by the names that `Contents.tables` uses, each with the rows that the server estimates. */
   tables: ReadonlyMap<string, number>;
+  /** How many objects other than tables it has, where that can be told. */
+  others?: number;
   /** Other sessions in it. */
   sessions: number;
   /** Bytes of its data. */

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import type { Identity } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { parseBackupName } from "../archive/name.ts";
-import { exitStatus, Failure, noSuchBackup } from "../base/errors.ts";
+import { exitStatus, Failure, messageOf, noSuchBackup } from "../base/errors.ts";
 import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
@@ -23,7 +23,8 @@ interface Wanted {
   keys?: ManifestKeys;
   /** Only backups that were made before this time. */
   before?: Date | undefined;
-  log: Logger;
+  /** Absent: what is passed over is not logged. */
+  log?: Logger;
 }
 
 /**
@@ -33,8 +34,7 @@ interface Wanted {
 export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
   const { database, before, unproved } = wanted;
   const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
-  // a proof needs a manifest: it says of which file it is
-  const first = unproved ? found.filter(({ committed, proved }) => committed && !proved) : [];
+  const first = unproved ? await unprovedOf(place, found, wanted) : [];
   try {
     if (first.length > 0) return await chooseOf(place, first, wanted);
   } catch (error) {
@@ -42,6 +42,18 @@ export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored
     if (!(error instanceof Failure && error.status === exitStatus.noSuchBackup)) throw error;
   }
   return chooseOf(place, found, wanted);
+}
+
+/** The proofs of so many backups are read: one that is of another file, or not signed with the key, proves nothing. */
+const proofsRead = 32;
+
+/** A proof needs a manifest, which says of which file it is. */
+async function unprovedOf(place: Place, found: readonly Stored[], { present, keys }: Wanted): Promise<Stored[]> {
+  const finished = found.filter(({ committed }) => committed);
+  const newest = finished.filter(({ proved }) => proved).slice(-proofsRead);
+  const read = await readOwners(place, newest, present, keys);
+  const disproved = new Set(read.filter(({ proved, error }) => !proved || error !== undefined).map(({ name }) => name));
+  return finished.filter(({ name, proved }) => !proved || disproved.has(name));
 }
 
 async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Stored> {
@@ -54,13 +66,12 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
   const passed = newestFirst.slice(0, chosen && newestFirst.indexOf(chosen));
   for (const one of passed) {
     const flaw = flawOf(place, one);
-    if (flaw !== undefined) log.warn(`passed over ${one.name}: ${flaw}; name it to restore it`);
+    if (flaw !== undefined) log?.warn(`passed over ${one.name}: ${flaw}; name it to restore it`);
   }
   const others = passed.filter((one) => flawOf(place, one) === undefined);
   if (!chosen) throw await noneOfOurs(place, wanted, newestFirst, known.get(others[0]?.name ?? ""));
   if (others.length > 0)
-    log.info(`passed over ${counted(others.length, "newer backup")} not known to be of this server`);
-  if (chosen.error) throw chosen.error;
+    log?.info(`passed over ${counted(others.length, "newer backup")} not known to be of this server`);
   return chosen;
 }
 
@@ -68,26 +79,35 @@ async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted):
 function flawOf({ shared }: Place, one: Stored & Partial<Owned>): string | undefined {
   if (isAhead(one.backup)) return "its name lies in the future";
   // in a bucket it may never have been finished
-  return shared && !one.committed ? "it has no manifest, so it may be incomplete" : one.renamed;
+  if (shared && !one.committed) return "it has no manifest, so it may be incomplete";
+  return one.renamed ?? (one.error && one.owner === "unknown" ? messageOf(one.error) : undefined);
 }
 
 /** The newest good backup that is not another server's; undefined when there is none. Does not throw. */
-export const newestOfOurs = async (
+export const newestOfOurs = (
   place: Place,
   backups: readonly Stored[],
   present: Identity | undefined,
-): Promise<Owned | undefined> => (await search(place, goodOnes(backups), present)).chosen;
+): Promise<Owned | undefined> => newestWith(place, backups, present, () => true);
 
 /** The newest of them that is not suspicious. Does not throw. */
-export async function newestNormal(
+export const newestNormal = (
   place: Place,
   backups: readonly Stored[],
   present: Identity | undefined,
+): Promise<Owned | undefined> => newestWith(place, backups, present, ({ suspicious }) => !suspicious);
+
+async function newestWith(
+  place: Place,
+  backups: readonly Stored[],
+  present: Identity | undefined,
+  fits: (backup: Owned) => boolean,
 ): Promise<Owned | undefined> {
-  const newest = await newestOfOurs(place, backups, present);
-  if (!newest?.suspicious) return newest;
-  const older = backups.filter((one) => oldestFirst(one, newest) < 0);
-  return newestNormal(place, older, present);
+  const { chosen } = await search(place, goodOnes(backups), present);
+  // a damaged one is no good backup
+  if (!chosen || (chosen.error === undefined && fits(chosen))) return chosen;
+  const older = backups.filter((one) => oldestFirst(one, chosen) < 0);
+  return newestWith(place, older, present, fits);
 }
 
 /** Reads manifests from the newest backup on, until one can be chosen. */
@@ -115,17 +135,18 @@ export function pick<T extends Owned>(
   isNew: boolean,
 ): T | undefined {
   const read = all.filter(({ renamed }) => renamed === undefined);
-  const ours = read.findIndex(({ owner }) => owner === "ours");
-  if (place.shared && ours < 0 && !isComplete) return undefined;
-  const concerned = ours < 0 ? read : read.slice(0, ours + 1);
-  const chosen = unknownIsOurs(place, concerned) ? concerned.find(({ owner }) => owner !== "other") : read[ours];
+  const first = read.find(({ owner }) => owner !== "other");
+  if (first?.owner === "ours") return first;
+  // in a bucket one backup of another server, however old, protects those that do not say whose they are
+  if (place.shared && !isComplete) return undefined;
+  const chosen = unknownIsOurs(place, read) ? first : read.find(({ owner }) => owner === "ours");
   return chosen ?? (isComplete && isNew && haveOneOrigin(read) ? read[0] : undefined);
 }
 
 /** `other` is the newest that is another server's, or may be. */
 async function noneOfOurs(
   place: Place,
-  { database, before }: Wanted,
+  { database, before, keys }: Wanted,
   [newest]: readonly Stored[],
   other: Owned | undefined,
 ): Promise<Failure> {
@@ -136,7 +157,13 @@ async function noneOfOurs(
       `to restore that one all the same, name it: restore ${place.shared ? "--from-s3 " : ""}${other.name}`,
     );
   const named = other ?? newest;
-  if (named) return none("can be restored unless you name it", `name the one to restore, for example ${named.name}`);
+  if (named) {
+    const origin = `it ${keys ? "is not signed with MANIFEST_KEY, or " : ""}does not say whose it is`;
+    return none(
+      `can be restored unless you name it; ${named.name}: ${other ? origin : (flawOf(place, named) ?? origin)}`,
+      `name the one to restore, for example ${named.name}`,
+    );
+  }
   const [oldest] = before ? await listBackups(place, database) : [];
   if (oldest) return none("was made before that time", `the oldest is ${oldest.name}`);
   const hints = await hintsFor(place, database);

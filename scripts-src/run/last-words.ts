@@ -30,12 +30,20 @@ export function lastWords(log: Logger, failure: Failure, level: Settings["LOG_LE
   for (const hint of failure.hints) log.error(`hint: ${hint}`);
 }
 
+/** How long (ms) to wait for a reader of stdout that takes nothing now. */
+const readersPause = 10;
+
 /** Writes a result to stdout, where nothing else is ever written. */
 export function print(text: string): number {
-  try {
-    writeSync(1, `${text}\n`);
-  } catch (error) {
-    if (codeOf(error) !== "EPIPE") throw error;
-  }
+  let rest = Buffer.from(`${text}\n`);
+  while (rest.length > 0)
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (codeOf(error) === "EPIPE") break;
+      // another program has made this pipe or terminal non-blocking
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Bun.sleepSync(readersPause);
+    }
   return exitStatus.done;
 }

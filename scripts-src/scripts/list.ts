@@ -4,7 +4,7 @@ import { noSuchBackup } from "../base/errors.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
-import { findAllBackups, readBackups } from "../steps/find-all-backups.ts";
+import { findAllBackups, type Found, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
 /** How many backups are shown without --all. */
@@ -34,6 +34,8 @@ export const list: Script<Options> = {
   ],
   argument,
   options,
+  contradiction: ({ name, json, html }) =>
+    html !== undefined && (json || name !== undefined) ? "--html: leave out --json and NAME" : undefined,
   needs: () => [],
   reports: () => false,
 
@@ -45,11 +47,7 @@ export const list: Script<Options> = {
       return { summary: "", output: path };
     }
     const found = await findAllBackups(job, database, all);
-    if (name !== undefined)
-      return showOne(
-        job,
-        found.backups.filter((one) => one.name === name.split("/").at(-1)),
-      );
+    if (name !== undefined) return showOne(job, found);
     const shown = await readBackups(job, all ? found.backups : found.backups.slice(0, newest));
     const now = new Date();
     if (json) return { summary: "", output: backupsAsJson(shown, found, now) };
@@ -61,8 +59,10 @@ export const list: Script<Options> = {
 
 const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 
-async function showOne(job: Job<Options>, found: Parameters<typeof readBackups>[1]): Promise<Result> {
-  const [one] = await readBackups(job, found);
+async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
+  const named = backups.filter(({ name }) => name === job.options.name?.split("/").at(-1));
+  const [one] = await readBackups(job, named);
+  if (one && job.options.json) return { summary: "", output: backupsAsJson([one], { backups, ...found }, new Date()) };
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
   throw noSuchBackup(
     `there is no backup ${job.options.name}`,

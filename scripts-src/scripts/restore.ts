@@ -1,4 +1,5 @@
 /** restore: check a backup to its last byte, decide how it can be restored, say so, then do it. */
+import { Failure } from "../base/errors.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
@@ -89,6 +90,13 @@ async function checkChosen(job: Job<RestoreOptions>, target: Target, folder: str
 }
 
 const serverChecks = (job: Job<RestoreOptions>): Check[] => [
-  { what: "plan", look: async () => (await planServer(job)).description },
+  {
+    what: "plan",
+    async look() {
+      const { description, hints } = await planServer(job);
+      if (hints) throw new Failure(description, { hints });
+      return description;
+    },
+  },
   ...checkNotices(job.settings),
 ];

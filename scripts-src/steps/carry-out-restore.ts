@@ -25,7 +25,8 @@ async function withState({ database, target }: Planned, error: unknown): Promise
   if (!(error instanceof Failure) || error instanceof Stopped) return error;
   const now = await database.target().catch(() => undefined);
   const names = (tables: ReadonlyMap<string, number>) => [...tables.keys()].join("\n");
-  if (!now || now.exists !== target.exists || names(now.tables) !== names(target.tables)) return error;
+  const isSame = now?.exists === target.exists && now.others === target.others;
+  if (!isSame || names(now.tables) !== names(target.tables)) return error;
   const state = target.exists ? `nothing was changed in ${database.where}` : `${database.where} was not created`;
   return error.reworded(`${error.message}\n${state}`);
 }

@@ -44,7 +44,7 @@ export async function chooseDatabases(
   if (chosen.length > 0)
     return chosen.map((one) => ({ ...one, ...all.find(({ name, refuses }) => refuses && name === one.name) }));
   throw new Failure(`DB_NAMES ${DB_NAMES} matches no database of ${connected.where}`, {
-    hints: [`the server has ${all.map(({ name }) => name).join(", ")}`],
+    hints: [`the server has ${matchable(all).join(", ") || "no databases but its own"}`],
   });
 }
 

@@ -2,12 +2,13 @@
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
 import { ageText, bytesText, counted, durationText, listOf, visibleName, wrap } from "../base/text.ts";
-import type { Manifest } from "../archive/manifest.ts";
+import { isSigned, type Manifest } from "../archive/manifest.ts";
+import { doubtOf } from "../archive/trust.ts";
 import type { Proof } from "../archive/proof.ts";
 import { isAhead } from "../places/place.ts";
 import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
 import { openJson } from "../archive/unseal.ts";
-import { keysFrom } from "../archive/keys.ts";
+import { type Keys, keysFrom } from "../archive/keys.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import type { Job } from "../run/script.ts";
@@ -25,14 +26,14 @@ export function describeBackups(shown: readonly ReadBackup[], { backups, trouble
     look.styled ? styleText(style, text, { validateStream: false }) : text;
   const blocks = shown.flatMap((one) => [
     paint("bold", visibleName(one.name)),
-    ...wrap(factsOf(one, look.now).join(" · "), look.width - 4).map((line) => `    ${line}`),
+    ...wrap(visibleName(factsOf(one, look.now).join(" · ")), look.width - 4).map((line) => `    ${line}`),
     ...fatesOf(one).flatMap((text) => wrap(text, look.width - 4).map((line) => `    ${paint("dim", line)}`)),
   ]);
   const more = backups.length - shown.length;
   return [
     ...blocks,
     ...(more > 0 ? [`and ${counted(more, "older backup")}: list --all shows them`] : []),
-    ...troubles.map((text) => paint("red", `could not be listed: ${text}`)),
+    ...troubles.map((text) => paint("red", `could not be listed: ${visibleName(text)}`)),
     ...wrap(summaryOf(shown, backups.length, look.now), look.width),
   ].join("\n");
 }
@@ -47,10 +48,10 @@ function factsOf({ stored, manifest, proof, copies, owner, trouble }: ReadBackup
     copies.map(whereOf).join(" and "),
     proof && provedText(proof, now),
     !stored.committed && "no manifest: not a finished backup",
-    suspicious && `suspicious: ${suspicious.map(visibleName).join("; ")}`,
+    suspicious && `suspicious: ${suspicious.join("; ")}`,
     backup.encrypted && "encrypted",
     owner === "other" && identity && `of another server (${identity.server}, site ${identity.site})`,
-    trouble !== undefined && visibleName(trouble),
+    trouble,
   );
 }
 
@@ -72,11 +73,11 @@ function fatesOf({ copies }: ReadBackup): string[] {
 }
 
 function summaryOf(shown: readonly ReadBackup[], count: number, now: Date): string {
-  const newest = shown.find(({ stored }) => stored.committed && stored.backup.time <= now);
-  if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them complete`;
+  const newest = shown.find((one) => one.stored.committed && !one.trouble && one.stored.backup.time <= now);
+  if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them good`;
   const proved = shown.find(({ proof }) => proof)?.proof;
   const proof = proved ? `last ${provedText(proved, now)}` : "none proved yet: verify proves one";
-  return `${counted(count, "backup")}, the newest ${oldText(newest.stored.backup.time, now)}; ${proof}`;
+  return `${counted(count, "backup")}, the newest good one ${oldText(newest.stored.backup.time, now)}; ${proof}`;
 }
 
 /** The documented shape: `formatVersion` rises only when a field changes its meaning or disappears. */
@@ -116,19 +117,20 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
 export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
   const { manifest, proof, stored } = one;
   const lines: [string, string | undefined][] = [
-    ["name", visibleName(one.name)],
-    ["database", visibleName(databaseLabel(stored.backup.database))],
+    ["name", one.name],
+    ["database", databaseLabel(stored.backup.database)],
     ["started", stored.backup.time.toISOString()],
     ["size", `${bytesText(stored.bytes)}${manifest ? `, ${bytesText(manifest.uncompressedBytes)} of SQL` : ""}`],
     ...one.copies.map((copy): [string, string] => ["lies in", `${copy.place.locate(one.name)} (${fateOf(copy)})`]),
-    ...(manifest ? factsOfManifest(manifest) : []),
-    ["manifest", manifest ? undefined : (one.trouble ?? "none: not a finished backup, or a file made elsewhere")],
+    ...(manifest ? factsOfManifest(job, one.name, manifest) : []),
+    ["manifest", manifest ? undefined : "none that can be read: not a finished backup, or a file made elsewhere"],
+    ["trouble", one.trouble],
     ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
   ];
   const known = lines.flatMap(([what, text]) => (text === undefined ? [] : [{ what, text }]));
   const width = Math.max(...known.map(({ what }) => what.length));
   return [
-    ...known.map(({ what, text }) => `${what.padEnd(width)}  ${text}`),
+    ...known.map(({ what, text }) => `${what.padEnd(width)}  ${visibleName(text)}`),
     "",
     ...(await tablesOf(job, one)),
     "",
@@ -136,17 +138,26 @@ export async function describeOneBackup(job: Job, one: ReadBackup): Promise<stri
   ].join("\n");
 }
 
-const factsOfManifest = (manifest: Manifest): [string, string | undefined][] => [
+const factsOfManifest = (job: Job, name: string, manifest: Manifest): [string, string | undefined][] => [
   ["server", [manifest.serverVersion, manifest.identity?.server].filter(Boolean).join(", ")],
   ["made with", `${manifest.clientVersion}, backup_scripts ${manifest.programVersion}, on ${manifest.host}`],
-  ["site", visibleName(manifest.site)],
+  ["site", manifest.site],
   ["sha256", manifest.sha256],
   ["encrypted to", manifest.encryptedTo?.join(", ")],
-  ["signed", manifest.signature === undefined ? "no" : "yes"],
-  ...(manifest.suspicious ?? []).map((text): [string, string] => ["suspicious", visibleName(text)]),
+  ["signed", signatureText(name, manifest, keysFrom(job))],
+  ...(manifest.suspicious ?? []).map((text): [string, string] => ["suspicious", text]),
 ];
 
-async function tablesOf(job: Job, { name, manifest }: ReadBackup): Promise<string[]> {
+/** Nobody can check a signature without the key. */
+function signatureText(name: string, manifest: Manifest, keys: Keys): string {
+  if (keys.manifestKeys === undefined)
+    return manifest.signature === undefined ? "no" : "yes (not checked: MANIFEST_KEY is not set)";
+  const doubt = doubtOf(name, manifest, keys);
+  return doubt ? `no, so it is not restored by itself: ${doubt.why}` : "yes";
+}
+
+async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup): Promise<string[]> {
+  if (stored.backup.database === serverRoles) return ["tables: none, these are the server's roles"];
   const { tables } = manifest ?? {};
   if (tables === undefined) return ["tables: the manifest does not list them"];
   try {
@@ -167,6 +178,9 @@ function restoreCommands({ name, copies, manifest }: ReadBackup): string[] {
   const s3 = copies.every(({ place }) => place.shared) ? " --from-s3" : "";
   return [
     `restore it:                    restore${s3} ${quote(name)}`,
-    ...(manifest ? [`without this program, in its folder: ${manifest.restoreCommand}`] : []),
+    ...(manifest ? [`without this program, in its folder: ${visibleName(manifest.restoreCommand)}`] : []),
+    ...(manifest && s3 && !isSigned(manifest)
+      ? ["(read that command before you run it: whoever can write to the bucket can have written it)"]
+      : []),
   ];
 }

@@ -1,9 +1,10 @@
 /** Everything there is: the backups in BACKUP_DIR and in S3, each once, with what their manifests and proofs say. */
 import { type Identity, type Owner, ownerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
-import type { Manifest, ManifestKeys } from "../archive/manifest.ts";
+import { type Manifest, type ManifestKeys, sizeFault } from "../archive/manifest.ts";
 import { backupNameOf, parseBackupName } from "../archive/name.ts";
 import type { Proof } from "../archive/proof.ts";
+import { doubtOf } from "../archive/trust.ts";
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
@@ -46,7 +47,7 @@ export interface ReadBackup extends FoundBackup {
   manifest: Manifest | undefined;
   proof: Proof | undefined;
   owner: Owner;
-  /** Why its manifest could not be read. */
+  /** Why it, or a copy of it, cannot be restored, as far as listings and manifests show that. */
   trouble: string | undefined;
 }
 
@@ -177,15 +178,20 @@ export async function readBackups(job: Job, found: readonly FoundBackup[]): Prom
 }
 
 async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup> {
-  const keys = keysFrom(job).manifestKeys;
+  const keys = keysFrom(job);
   const copy = one.copies.find(({ stored }) => stored.committed);
   const proved = one.copies.find(({ stored }) => stored.proved);
   try {
-    const manifest = copy && (await manifestOf(copy.place, one.name, keys));
-    const proof = proved && (await proofOf(proved.place, one.name, keys));
-    const fits = proof && (manifest === undefined || proof.sha256 === manifest.sha256);
+    const manifest = copy && (await manifestOf(copy.place, one.name, keys.manifestKeys));
+    const proof = proved && (await proofOf(proved.place, one.name, keys.manifestKeys));
+    const faults = one.copies.flatMap(
+      ({ place, stored }) => sizeFault(place.locate(one.name), stored.bytes, manifest)?.message ?? [],
+    );
+    const doubt = manifest && doubtOf(one.name, manifest, keys);
+    const trouble = doubt ? `restore refuses it: ${doubt.why}` : faults[0];
+    const isProved = proof && proof.sha256 === manifest?.sha256 && !doubt && faults.length < one.copies.length;
     const owner = ownerOf(manifest?.identity, one.present);
-    return { ...one, manifest, owner, proof: fits ? proof : undefined, trouble: undefined };
+    return { ...one, manifest, owner, proof: isProved ? proof : undefined, trouble };
   } catch (error) {
     job.signal.throwIfAborted();
     return { ...one, manifest: undefined, owner: "unknown", proof: undefined, trouble: messageOf(error) };

@@ -1,8 +1,10 @@
 /** Who we are: what manifests say of their origin, and what other manifests are compared with. */
 import { hostname } from "node:os";
 import type { Identity } from "../archive/identity.ts";
+import { scriptLog } from "../base/log.ts";
 import type { Connected } from "../database/database.ts";
-import { readOwners } from "../places/owners.ts";
+import { openDatabase } from "../database/open.ts";
+import { haveOneOrigin, readOwners } from "../places/owners.ts";
 import { listBackups, type Place } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { siteOf } from "../settings/site.ts";
@@ -10,24 +12,44 @@ import { siteOf } from "../settings/site.ts";
 /** The identity of the server that a run works with. */
 export const identityOf = (settings: Settings, { where, server }: Pick<Connected, "where" | "server">): Identity => ({
   ...(server.system !== undefined && { system: server.system }),
-  // "postgresql:///app?host=/run/postgresql" is a server on this machine
-  server: /^\w+:\/\/([^/]+)\//.exec(where)?.[1] ?? hostname(),
+  server: addressIn(where),
   site: siteOf(settings),
   siteIsSet: settings.SITE_NAME !== undefined,
 });
 
+/** "postgresql:///app?host=/run/postgresql" is a server on this machine. */
+const addressIn = (where: string): string => /^\w+:\/\/([^/]+)\//.exec(where)?.[1] ?? hostname();
+
 /** How many local manifests are read for the last one that says whose it is. */
 const manifestsRead = 100;
 
-/** The same where no server is asked: as the newest local manifests say; undefined when nothing is known. */
+/**
+ * The same where no server is asked: as the newest local manifests say, those first that name the server of the settings; undefined
+ * when nothing is known. With `surely`, also what tells the servers apart is left out when those manifests are of several: somebody
+ * may have put another server's backup into the folder to restore it.
+ */
 export async function identityWithoutServer(
   settings: Settings,
   local: Place,
   database: string | undefined,
+  { surely = false } = {},
 ): Promise<Identity | undefined> {
   const newest = (await listBackups(local, database)).slice(-manifestsRead).toReversed();
-  const known = (await readOwners(local, newest, undefined)).find(({ identity }) => identity)?.identity;
+  const all = (await readOwners(local, newest, undefined)).filter(({ identity }) => identity);
+  const address = addressOf(settings);
+  const fitting = all.filter(({ identity }) => identity?.server === address);
+  const origins = fitting.length > 0 ? fitting : all;
+  const known = surely && !haveOneOrigin(origins) ? undefined : origins[0]?.identity;
   const siteIsSet = settings.SITE_NAME !== undefined;
   if (!known && !siteIsSet) return undefined;
   return { server: hostname(), ...known, site: siteOf(settings), siteIsSet };
+}
+
+/** Host and port of the server that the settings name; undefined when they name none. */
+function addressOf(settings: Settings): string | undefined {
+  try {
+    return addressIn(openDatabase(settings, { log: scriptLog(), signal: new AbortController().signal }).where);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
 /** Finds and opens the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
-import { join, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { Damaged } from "../archive/damaged.ts";
 import { ownerOf } from "../archive/identity.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
 import { noSuchBackup, Failure, codeOf } from "../base/errors.ts";
@@ -28,19 +29,34 @@ type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & 
 /** A backup with the place where it lies. */
 export type ChosenBackup = OpenBackup & { place: Place };
 
-/** The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws `Failure`. */
-export async function openChosen(job: Job<Choice & object>, target: Target, folder: string): Promise<ChosenBackup> {
+/**
+ * The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws a `Failure`; of one that is
+ * damaged `onDamaged` hears before.
+ */
+export async function openChosen(
+  job: Job<Choice & object>,
+  target: Target,
+  folder: string,
+  onDamaged: (backup: Pick<ChosenBackup, "place" | "name">) => Promise<void> = async () => {},
+): Promise<ChosenBackup> {
   const { options, facts } = job;
   const opening = { keys: keysFrom(job), unsigned: options.unsigned };
+  const tell = (place: Place, name: string) => async (error: unknown) => {
+    if (error instanceof Damaged) await onDamaged({ place, name });
+    throw error;
+  };
   if (!options.fromS3) {
-    const file = await openBackup(await findLocal(job, target, folder, options), opening);
+    const path = await findLocal(job, target, folder, options);
+    const file = await openBackup(path, opening).catch(tell(inFolder(dirname(path)), basename(path)));
     Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
     return { ...file, place: inFolder(dirname(file.path)) };
   }
+  const found = await findRemote(job, target, options);
+  const { place, backup } = found;
   await using opened = new AsyncDisposableStack();
-  const copy = opened.use(await fetchBackup(job, target, folder));
+  const copy = opened.use(await fetchBackup(job, target, folder, found).catch(tell(place, backup.name)));
   try {
-    const file = opened.use(await openBackup(copy.path, { ...opening, origin: copy }));
+    const file = opened.use(await openBackup(copy.path, { ...opening, origin: copy }).catch(tell(place, backup.name)));
     Object.assign(facts, { file: file.name, bytes: file.bytes });
     const all = opened.move();
     return { ...file, place: copy.place, [Symbol.asyncDispose]: () => all.disposeAsync() };
@@ -55,10 +71,14 @@ export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job
   return error.reworded(error.message.replaceAll(path, remoteLocation));
 }
 
-/** The backup in S3 as a copy in `folder`. */
-async function fetchBackup(job: Job<Choice & object>, target: Target, folder: string) {
+/** A backup in S3 as a copy in `folder`. */
+async function fetchBackup(
+  job: Job<Choice & object>,
+  target: Target,
+  folder: string,
+  { place, backup }: Awaited<ReturnType<typeof findRemote>>,
+) {
   const { log, options } = job;
-  const { place, backup } = await findRemote(job, target, options);
   const { name } = backup;
   const location = (job.facts.remoteLocation = place.locate(name));
   const keys = keysFrom(job);

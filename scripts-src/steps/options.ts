@@ -55,8 +55,11 @@ export const fileArgument = file;
 /** `2026-01-31` or `2026-01-31T18:00`, in UTC or with an offset. Throws an `Error` that yargs reports as wrong usage. */
 export function parseTime(text: string): Date {
   const found = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?(Z|[+-]\d\d:?\d\d)?$/.exec(text);
-  const time = new Date(found ? `${found[1]}T${found[2] ?? "00:00"}${found[3] ?? "Z"}` : text);
-  if (found && !Number.isNaN(time.getTime())) return time;
+  const [, day = "", clock = "00:00", offset = "Z"] = found ?? [];
+  const time = new Date(`${day}T${clock}${offset}`);
+  // the 30th of February would be taken for the 2nd of March
+  const isDay = !Number.isNaN(Date.parse(day)) && new Date(day).toISOString().startsWith(day);
+  if (isDay && !Number.isNaN(time.getTime())) return time;
   throw new Error(`${text} is not a time: write 2026-01-31 or 2026-01-31T18:00, in UTC or with an offset (+02:00)`);
 }
 

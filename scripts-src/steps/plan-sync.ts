@@ -114,14 +114,15 @@ export async function findForeign(
   for (const [database, all] of Map.groupBy(findBackups(remote), ({ backup }) => backup.database)) {
     const some = all.filter(({ name }) => concerned.has(name));
     if (some.length === 0) continue;
-    const present = await identityWithoutServer(settings, local, database);
+    const present = await identityWithoutServer(settings, local, database, { surely: true });
     const owned = await readOwners(place, some, present);
     // one backup of another server protects those that do not say whose they are
     const isDoubtful = owned.some(({ owner }) => owner === "unknown");
     const mayBeOurs = unknownIsOurs(place, isDoubtful ? await readOwners(place, all, present) : owned);
     for (const { name, owner, identity, error } of owned) {
       if (error) reasons.set(name, "it is damaged, or its manifest cannot be read");
-      else if (owner === "other" || (identity && !present)) reasons.set(name, "a backup of another server");
+      else if (owner === "other") reasons.set(name, "a backup of another server");
+      else if (identity && !present) reasons.set(name, "nothing here says that it is of this server");
       else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
     }
   }
@@ -131,7 +132,7 @@ export async function findForeign(
     if (database === undefined || names.has(name) || !names.has(manifestName(name))) continue;
     // a manifest whose backup is missing: somebody's run has died between two deletions
     const identity = originIn(String(await place.load(manifestName(name))))?.identity;
-    const present = await identityWithoutServer(settings, local, database);
+    const present = await identityWithoutServer(settings, local, database, { surely: true });
     if (identity && ownerOf(identity, present) !== "ours") reasons.set(name, "of a backup of another server");
   }
   return reasons;

@@ -1,5 +1,5 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
-import { keysFrom } from "../archive/keys.ts";
+import type { Identity } from "../archive/identity.ts";
 import { serverRoles } from "../archive/name.ts";
 import { noSuchBackup, Failure, messageOf } from "../base/errors.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
@@ -8,14 +8,16 @@ import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
 import { inBucket } from "../places/bucket.ts";
+import { chooseNewest } from "../places/choose.ts";
 import { inFolder } from "../places/folder.ts";
-import { listBackups, newestGood, type Place, proofOf, type Stored } from "../places/place.ts";
+import { findBackups, listBackups, newestGood, type Place, proofOf } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { inDatabase } from "./choose-databases.ts";
 import { eachDatabase } from "./each-database.ts";
+import { identityOf } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./roles.ts";
@@ -26,6 +28,8 @@ interface ServerPlan {
   databases: string[];
   kept: string[];
   description: string;
+  /** What to do about the databases whose backup cannot be chosen; undefined when there are none. The description says why. */
+  hints: string[] | undefined;
 }
 
 /** What `restore --all` will do. Throws `Failure`. */
@@ -34,7 +38,8 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   const connected = await openDatabase(settings, job).connect();
   job.facts.server = connected.where;
   const place = options.fromS3 ? inBucket(await openStorage(settings, job)) : inFolder(backupFolder(job));
-  const all = await listBackups(place);
+  const files = await place.list();
+  const all = findBackups(files);
   const names = [...new Set(all.map(({ backup }) => backup.database))]
     .filter((name) => name !== serverRoles)
     .toSorted();
@@ -48,19 +53,26 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   const kept = options.replace ? [] : full;
   const databases = wanted.filter((name) => !kept.includes(name));
   const roles = all.some(({ backup }) => backup.database === serverRoles) ? await planRoles(job, connected) : undefined;
-  const lines = await Promise.all(databases.map(async (name) => describeOne(job, place, name, all)));
+  const listed = { ...place, list: async () => files };
+  const present = identityOf(settings, connected);
+  const lines = await Promise.all(
+    databases.map((database) =>
+      describeOne(job, listed, { database, present, isNew: async () => !full.includes(database) }),
+    ),
+  );
   const description = [
     `restore of ${counted(databases.length, "database")} into the server of ${connected.where} from ${place.where}:`,
     roles?.description ?? "there is no backup of the server's roles",
-    ...lines.map(({ text }, at) =>
-      full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
+    ...lines.map(({ chosen, text }, at) =>
+      chosen && full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
     ),
     ...kept.map(
       (name) => `${name}: holds data and stays as it is; to replace it: --replace, or restore --database ${name}`,
     ),
     ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
-  return { roles, databases, kept, description };
+  const hints = lines.flatMap((line) => line.hints ?? []);
+  return { roles, databases, kept, description, hints: lines.every(({ chosen }) => chosen) ? undefined : hints };
 }
 
 /** What becomes of a database that holds data, with `--replace`. */
@@ -82,19 +94,23 @@ async function holdingData(
   return found;
 }
 
-/** The newest backup before the time that is wanted, with the time that its proof took. */
-async function describeOne(job: Job<RestoreOptions>, place: Place, name: string, all: readonly Stored[]) {
-  const { before } = job.options;
-  const backups = all.filter(({ backup }) => backup.database === name && (!before || backup.time < before));
-  const newest = newestGood(backups);
-  const proved = newestGood(backups.filter((one) => one.proved));
-  const proof = proved && (await proofOf(place, proved.name, keysFrom(job).manifestKeys).catch(() => undefined));
-  return {
-    restoreMs: proof?.restoreMs,
-    text: newest
-      ? `${name}: ${newest.name}, ${bytesText(newest.bytes)}${proof ? `, proved on ${proof.provedAt.slice(0, 10)}` : ""}`
-      : `${name}: no complete backup`,
-  };
+/** The backup that will be chosen, or why there is none, with the time that the last proof took. */
+async function describeOne(
+  { options: { before }, settings: { MANIFEST_KEY: keys } }: Job<RestoreOptions>,
+  place: Place,
+  wanted: { database: string; present: Identity; isNew: () => Promise<boolean> },
+) {
+  const { database } = wanted;
+  try {
+    const chosen = await chooseNewest(place, { ...wanted, before, keys });
+    const proved = newestGood((await listBackups(place, database)).filter((one) => one.proved));
+    const proof = proved && (await proofOf(place, proved.name, keys).catch(() => undefined));
+    const note = proof && proved.name === chosen.name ? `, proved on ${proof.provedAt.slice(0, 10)}` : "";
+    const text = `${database}: ${chosen.name}, ${bytesText(chosen.bytes)}${note}`;
+    return { chosen, restoreMs: proof?.restoreMs, text };
+  } catch (error) {
+    return { text: `${database}: ${messageOf(error)}`, hints: error instanceof Failure ? error.hints : [] };
+  }
 }
 
 function estimate(times: readonly (number | undefined)[]): string[] {

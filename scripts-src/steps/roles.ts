@@ -43,7 +43,7 @@ export async function backUpRoles(
       dump: () => writeRoles(read.statements),
       reader: () => rolesReader(connected.roles.isOurs),
       checkDumped: () => Promise.resolve(),
-      properties: () => Promise.resolve({}),
+      properties: {},
     };
     const one: Job = { ...job, facts: { database: "@roles" } };
     await takeBackup(one, roles, places, job.options.accept);

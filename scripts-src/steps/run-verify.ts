@@ -49,7 +49,7 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const prover = proverOf(job, database);
   const connected = await prover.connect({ mayBeMissing: true });
   const target = { database, connected: prover === database ? connected : undefined };
-  await using file = await openChosen(chooses(job), target, folder);
+  await using file = await openChosen(chooses(job), target, folder, (backup) => withdrawProof(job, backup));
   await using _serverLock = await connected.lock("verify");
   try {
     const contents = await checkBackup(chooses(job), target, file);
@@ -67,7 +67,7 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
 }
 
 /** A backup that failed is no longer proved. */
-async function withdrawProof({ log }: Job, { place, name }: ChosenBackup): Promise<void> {
+async function withdrawProof({ log }: Job, { place, name }: Pick<ChosenBackup, "place" | "name">): Promise<void> {
   await place.remove(proofName(name)).catch((error: unknown) => {
     log.warn(`cannot remove ${place.locate(proofName(name))}, which is no longer true: ${messageOf(error)}`);
   });

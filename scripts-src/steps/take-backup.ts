@@ -65,7 +65,6 @@ export async function takeBackup(
   });
   const progress = showProgress("backup", server.dataBytes, { estimated: true });
   try {
-    const create = await database.properties();
     let sqlBytes = 0;
     const reader = database.reader();
     const sql = watched(database.dump(), (chunk) => {
@@ -102,7 +101,7 @@ export async function takeBackup(
       restoreCommand: database.stockRestore(destination.name, compression),
       ...(tables && (await describeRows(tables, recipients))),
       ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
-      create: recipients ? await sealJson(create, recipients) : create,
+      create: recipients ? await sealJson(database.properties, recipients) : database.properties,
       ...(recipients && { encryptedTo: recipients }),
     };
     if (suspicions.length > 0) warnOf(job, suspicions);

@@ -8,7 +8,8 @@ import { siteOf } from "../settings/site.ts";
 import { findAllBackups, type FoundBackup, type ReadBackup, readBackups } from "./find-all-backups.ts";
 import { rulesFrom } from "./prune.ts";
 import { resolve } from "node:path";
-import { exitStatus, Failure, messageOf } from "../base/errors.ts";
+import { diskFailure } from "../base/disk.ts";
+import { exitStatus, messageOf } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import type { Outcome } from "../notify/outcome.ts";
 import { reportPage } from "../report/page.ts";
@@ -43,6 +44,7 @@ async function describe(job: Job, name: string, all: readonly FoundBackup[], now
   const proved = finished.find(({ copies }) => copies.some(({ stored }) => stored.proved));
   const read = await readBackups(job, [...new Set([...lastOfDays, ...(proved ? [proved] : [])])]);
   const ours = read.filter(({ owner }) => owner !== "other");
+  const troubled = new Set(read.filter(({ trouble }) => trouble !== undefined).map((one) => one.name));
   if (read.length > 0 && ours.length === 0) return [];
   const proof = ours.flatMap((one) => one.proof ?? []).toSorted((a, b) => (a.provedAt < b.provedAt ? 1 : -1))[0];
   const oldest = finished.at(-1)?.stored.backup.time;
@@ -57,7 +59,7 @@ async function describe(job: Job, name: string, all: readonly FoundBackup[], now
         return last ? dayWith(last, day, isProved) : { day, proved: false, ...without(day, shownDays - 1 - at, due) };
       }),
       count: all.length,
-      newest: newestGood(finished.map(({ stored }) => stored))?.backup.time,
+      newest: newestGood(finished.map(({ stored }) => stored).filter((one) => !troubled.has(one.name)))?.backup.time,
       proof: proof && { provedAt: new Date(proof.provedAt), restoreMs: proof.restoreMs },
       deleted: all.flatMap(({ name: file, copies }) =>
         copies.flatMap(({ place, fate }) =>
@@ -114,7 +116,7 @@ export async function writePage(job: Job, path: string, database: string | undef
   try {
     writeFile(path, page);
   } catch (error) {
-    throw new Failure(`cannot write the report ${path}: ${messageOf(error)}`, { cause: error });
+    throw diskFailure(`cannot write the report ${path}`, error);
   }
 }
 

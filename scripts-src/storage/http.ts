@@ -6,8 +6,11 @@ import { FetchHttpHandler } from "@smithy/fetch-http-handler";
 import { trusted } from "../base/authorities.ts";
 import { notS3 } from "./explain.ts";
 
-/** How long (ms) an answer may take; CompleteMultipartUpload of a large object takes the server minutes. Tests make it shorter. */
-export const answerTime = { POST: 900_000, other: 120_000 };
+/**
+ * How long (ms) an answer may take; CompleteMultipartUpload of a large object takes the server minutes, the begin of an upload does
+ * not. Tests make it shorter.
+ */
+export const answerTime = { POST: 900_000, other: 120_000, begin: 30_000 };
 
 export const fetchHandler = new FetchHttpHandler({ keepAlive: true, customFetch: send as typeof fetch });
 

@@ -131,7 +131,9 @@ export async function sweepStaleUploads(
   let swept = 0;
   try {
     for await (const { Key = "", UploadId, Initiated } of listUploads(bucket)) {
-      const age = Date.now() - Number(Initiated ?? Date.now());
+      // by the server's clock: were ours days ahead, uploads of other runs would be taken for old ones
+      const now = Date.now() + bucket.client.config.systemClockOffset;
+      const age = now - Number(Initiated ?? now);
       if (age < olderThanMs || !isOurs(Key.slice(bucket.prefix.length))) continue;
       const command = new AbortMultipartUploadCommand({ Bucket: bucket.name, Key, UploadId });
       await bucket.tried(`abort of an old upload of ${Key}`, (signal) =>

@@ -9,6 +9,7 @@ import {
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, statusOf } from "./explain.ts";
+import { answerTime } from "./http.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";
 import { partSize, partsAtOnce } from "./parts.ts";
 import type { UploadOptions, UploadSink } from "./storage.ts";
@@ -140,7 +141,11 @@ export class Upload implements UploadSink {
     const begun = this.#bucket.tried(
       `begin of the upload of ${this.#target.name}`,
       async () => {
-        const { UploadId } = await this.#bucket.client.send(command, { abortSignal: AbortSignal.timeout(30_000) });
+        const late = AbortSignal.timeout(answerTime.begin);
+        const { UploadId } = await this.#bucket.client.send(command, { abortSignal: late }).catch((error: unknown) => {
+          // the SDK's own error does not say why it was aborted
+          throw late.aborted ? late.reason : error;
+        });
         if (!UploadId) throw new Failure(`${this.#bucket.location("")} gave no upload id`);
         return UploadId;
       },

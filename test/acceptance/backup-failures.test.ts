@@ -17,6 +17,7 @@ import {
 import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { tempDir } from "../support/machine/temp.ts";
 import { testWhere } from "../support/machine/where.ts";
+import { canMount, withDisk } from "../support/machine/small-disk.ts";
 
 let server: PostgresServer;
 
@@ -175,25 +176,14 @@ test("folder that everybody may write to", async () => {
   expect(folderState(scripts.backups)).toEqual(earlier);
 });
 
-const canMount = mountTmpfs(tempDir("mount"), (dir) => Bun.spawnSync(["umount", dir]));
-/** A file system of 3 MB at `dir`; calls `then` when the machine lets us mount. */
-function mountTmpfs(dir: string, then: (dir: string) => unknown): boolean {
-  const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", dir]).success;
-  if (mounted) then(dir);
-  return mounted;
-}
-
 testWhere(canMount, "mounts")("disk full", async () => {
   const scripts = installScripts(server.settings("app"));
   mkdirSync(scripts.backups);
-  mountTmpfs(scripts.backups, () => {});
-  try {
+  await withDisk("size=3m", scripts.backups, async () => {
     const earlier = placeEarlierBackup(scripts, "app");
     expectFailure(await scripts.run("backup"), /no space left on device/i);
     expect(folderState(scripts.backups)).toEqual(earlier);
-  } finally {
-    Bun.spawnSync(["umount", scripts.backups]);
-  }
+  });
 });
 
 test("file size limit", async () => {

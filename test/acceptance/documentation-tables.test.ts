@@ -11,6 +11,7 @@ import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { aboutSetting } from "../../scripts-src/settings/settings.ts";
 import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
 import { documentation, tableAfter } from "../support/expect/documentation.ts";
+import { lostTests } from "../support/expect/registered.ts";
 import { tempDir } from "../support/machine/temp.ts";
 
 const root = resolve(import.meta.dir, "../..");
@@ -56,6 +57,22 @@ test("7: retention deletes what the table says, and nothing else", async () => {
   expect(tableAfter("<!-- a table that the tests check: retention -->")).toEqual(await Promise.all(goes));
 });
 
+test("12: each promise names its tests, which bun registers, and every file that tries to break one is named", async () => {
+  const [, chapter = ""] = documentation.split("\n## 12. Guarantees and their limits\n");
+  const promises = [...(chapter.split("\nNot guaranteed:")[0] ?? "").matchAll(/^- \*\*(.*?)\*\*/gm)].map(
+    ([, text]) => text,
+  );
+  const rows = tableAfter("<!-- a table that the tests check: promises -->");
+  expect(rows.map(([promise]) => promise)).toEqual(promises);
+  const tests = rows.flatMap(([, cell = ""]) =>
+    cell.split("<br>").map((one) => /^`(.*)\.test\.ts`: (.*)$/.exec(one)?.slice(1) as [string, string]),
+  );
+  expect(await lostTests(tests)).toEqual([]);
+  const breaking = [...new Bun.Glob("*.test.ts").scanSync({ cwd: resolve(root, "test/faults") })];
+  const named = new Set(tests.map(([file]) => file).filter((file) => file.startsWith("faults/")));
+  expect([...named].toSorted()).toEqual(breaking.map((file) => `faults/${file.replace(".test.ts", "")}`).toSorted());
+});
+
 test("7: sync deletes what the table says, and nothing else", () => {
   const entry = (name: string) => {
     const backup = name.replace(/\.json$/, "");
@@ -99,12 +116,6 @@ test("6: the modes and the webhook's keys", () => {
   });
   const [, keys = ""] = /a POST of JSON with the keys ([\s\S]*?)\. Slack/.exec(documentation) ?? [];
   expect([...keys.matchAll(/`(\w+)`/g)].map(([, key]) => key)).toEqual(Object.keys(body));
-});
-
-test("12: the promises name every file of tests that tries to break them, and no other", () => {
-  const table = tableAfter("The tests that try to break these promises").join("\n");
-  const named = new Set(Array.from(table.matchAll(/`([\w-]+\.test\.ts)`/g), ([, file]) => file));
-  expect(named).toEqual(new Set(new Bun.Glob("*.test.ts").scanSync({ cwd: resolve(root, "test/faults") })));
 });
 
 /** All texts of the program, as they stand in the sources: `${…}` where something is filled in. */

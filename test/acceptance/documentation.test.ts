@@ -8,6 +8,8 @@ import { settingNames, secretNames, aboutSetting } from "../../scripts-src/setti
 import { providers } from "../../scripts-src/manual/providers.ts";
 import { type Block, blocks, documentation, tableAfter } from "../support/expect/documentation.ts";
 import type { Ran } from "../support/machine/executables.ts";
+import { type Family, families } from "../support/servers/mysql.ts";
+import { mysqlDir, mysqlRoot } from "../support/servers/mysql-programs.ts";
 import { canHaveMachine, type Machine, openMachine } from "./machine.ts";
 import { describeWhere } from "../support/machine/where.ts";
 
@@ -117,9 +119,28 @@ test("every cron line is a time that comes, and a script; N4: none hides a progr
   }
 });
 
+/** Hosts of the server that is lost and of the new one, and how they are reached. */
+const servers = {
+  mariadb: { lost: "db.example.com", fresh: "new.example.com", client: "mariadb", clientDir: "" },
+  mysql: {
+    lost: "mysql.example.com",
+    fresh: "new-mysql.example.com",
+    client: "/opt/mysql/mysql",
+    clientDir: "\nDB_CLIENT_DIR='/opt/mysql'",
+  },
+};
+/** Where every user of the machine can run MySQL's programs, whatever folder this project lies in. */
+const mountMysql = [
+  [mysqlDir, "/opt/mysql"],
+  [mysqlRoot, "/opt/mysql-root"],
+]
+  .map(([from, to]) => `mkdir ${to} && mount --bind '${from}' ${to}`)
+  .join("\n");
+
 describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its own", () => {
   let machine: Machine;
-  let facts: { passwords: string[]; key: string; secret: string };
+  /** The administrators' passwords on the servers that are lost, and on the new ones. */
+  let facts: { passwords: Record<"postgresql" | Family, [lost: string, fresh: string]>; key: string; secret: string };
   let walk: Ran;
   /** What each block printed, by its line. */
   let printed: Map<number, string>;
@@ -128,12 +149,14 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
     machine = await openMachine({
       "127.0.0.1": ["db.example.com", "s3.example.com", "smtp.example.com"],
       "127.0.0.2": ["new.example.com"],
+      "127.0.0.3": ["mysql.example.com"],
+      "127.0.0.4": ["new-mysql.example.com"],
     });
     const world = machine.serve([process.execPath, resolve(import.meta.dir, "documentation-world.ts")]);
     facts = JSON.parse((await world.next()).value as string) as typeof facts;
     walk = await machine.shell(wholeWalk(), environment());
     printed = byBlock(walk.stdout);
-  }, 300_000);
+  }, 600_000);
   afterAll(() => machine.close());
 
   /** What a person would type when asked, or has from elsewhere. */
@@ -148,7 +171,7 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
 
   // the AWS CLI knows AWS_ENDPOINT_URL only since 2.13
   const prepare = () => `
-    printf '%s:*:*:postgres:%s\n' db.example.com '${facts.passwords[0]}' new.example.com '${facts.passwords[1]}' > /opt/pgpass
+    printf '%s:*:*:postgres:%s\n' db.example.com '${facts.passwords.postgresql[0]}' new.example.com '${facts.passwords.postgresql[1]}' > /opt/pgpass
     printf '*:*:*:app:the-password-of-app\n' >> /opt/pgpass
     chmod 600 /opt/pgpass
     aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }`;
@@ -168,19 +191,26 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
     const chapter4 = run.filter(({ chapter }) => chapter === 4);
     const without = chapter4.filter(({ text }) => /PGHOST|restoreCommand/.test(text));
     const withProgram = chapter4.filter((block) => !without.includes(block));
-    const administrator = (number: number) => (text: string) =>
-      text.replace("the-password-of-the-administrator", facts.passwords[number] ?? "");
+    const administrator = (engine: "postgresql" | Family) => (text: string) =>
+      text.replace("the-password-of-the-administrator", facts.passwords[engine][1]);
+    const others = families.flatMap((family) => [
+      "rm /opt/backup_scripts/*.env.sh",
+      ...withProgram
+        .map(asShell)
+        .map(administrator(family))
+        .map((commands) => forFamily(family, commands)),
+      `${servers[family].client} -h ${servers[family].fresh} -u app app -Ne "SELECT concat('restored into ${family}: ', count(*)) FROM orders"`,
+    ]);
     return [
       prepare(),
+      families.includes("mysql") ? mountMysql : "",
       ...run.filter(({ chapter, mark }) => chapter !== 4 && mark !== "settings of a provider").map(asShell),
       asCron,
-      backUpMariadb(),
+      ...families.map(backUp),
       "rm -r /var/backups/app/* /opt/backup_scripts/*.env.sh",
-      ...withProgram.map(asShell).map(administrator(1)),
+      ...withProgram.map(asShell).map(administrator("postgresql")),
       "psql -h new.example.com -U app -d app -Atc \"SELECT 'restored with it: ' || count(*) FROM orders\"",
-      "rm /opt/backup_scripts/*.env.sh",
-      ...withProgram.map(asShell).map(administrator(3)).map(forMariadb),
-      "mariadb -h new.example.com -u app app -Ne \"SELECT concat('restored into MariaDB: ', count(*)) FROM orders\"",
+      ...others,
       "psql -q -h new.example.com -U postgres -c 'DROP DATABASE app' -c 'DROP ROLE app'",
       "cd $(mktemp -d)",
       ...without.map(asShell),
@@ -188,15 +218,20 @@ describeWhere(canHaveMachine, "name spaces")("word for word, on a machine of its
     ].join("\n");
   }
 
-  /** The MariaDB server of the example has a user that may only read, and a backup in S3. */
-  function backUpMariadb(): string {
-    const grants = blocks.find(({ mark }) => mark === "MariaDB")?.text ?? "";
+  /** The other servers of the example have a user that may only read, and a backup in S3. */
+  function backUp(family: Family): string {
+    const { lost, client, clientDir } = servers[family];
+    const grants = blocks.find(({ mark }) => mark === { mariadb: "MariaDB", mysql: "MySQL" }[family])?.text ?? "";
+    const asHere = grants
+      .replace(/^\w+/, client)
+      .replace("db.example.com", lost)
+      .replace(" -p ", ` -p'${facts.passwords[family][0]}' `);
     return `
-      ${grants.replace(" -p ", ` -p'${facts.passwords[2]}' `)}
-      install -m 640 -g backup_scripts /dev/null /opt/backup_scripts/mariadb.env.sh
-      cat > /opt/backup_scripts/mariadb.env.sh <<EOF
-DB_TYPE='mariadb'
-DB_HOST='db.example.com'
+      ${asHere}
+      install -m 640 -g backup_scripts /dev/null /opt/backup_scripts/${family}.env.sh
+      cat > /opt/backup_scripts/${family}.env.sh <<EOF
+DB_TYPE='${family}'${clientDir}
+DB_HOST='${lost}'
 DB_NAME='app'
 DB_USER='backup_reader'
 DB_PASSWORD='a-long-random-password'
@@ -204,20 +239,24 @@ BACKUP_ROLES='true'
 BACKUP_DIR='/var/backups/app'
 S3_URL='http://s3.example.com:9000'
 S3_BUCKET='my-backups'
-S3_PATH='mariadb'
+S3_PATH='${family}'
 S3_ACCESS_KEY='${facts.key}'
 S3_SECRET_KEY='${facts.secret}'
 EOF
-      sudo -u backup_scripts /opt/backup_scripts/backup --env-file /opt/backup_scripts/mariadb.env.sh --upload`;
+      sudo -u backup_scripts /opt/backup_scripts/backup --env-file /opt/backup_scripts/${family}.env.sh --upload`;
   }
 
   /** What a person changes on the page for the worst day, as it says. */
-  const forMariadb = (commands: string) =>
+  const forFamily = (family: Family, commands: string) =>
     commands
-      .replace("DB_TYPE='postgresql'", "DB_TYPE='mariadb'")
+      .replace("DB_TYPE='postgresql'", `DB_TYPE='${family}'${servers[family].clientDir}`)
+      .replace("DB_HOST='new.example.com'", `DB_HOST='${servers[family].fresh}'`)
       .replace("DB_USER='postgres'", "DB_USER='root'")
-      .replace("S3_PATH='app'", "S3_PATH='mariadb'")
-      .replace(/^psql.*$/m, "mariadb -h new.example.com -u app app -e 'SELECT count(*) FROM orders'");
+      .replace("S3_PATH='app'", `S3_PATH='${family}'`)
+      .replace(
+        /^psql.*$/m,
+        `${servers[family].client} -h ${servers[family].fresh} -u app app -e 'SELECT count(*) FROM orders'`,
+      );
 
   function asShell({ mark, text, line }: Block): string {
     const files = /^settings of (.*)$/.exec(mark)?.[1]?.split(" ") ?? [];
@@ -283,7 +322,7 @@ EOF
     expect(backups).not.toBeEmpty();
     for (const key of backups)
       expect(key).toMatch(
-        /^(app|mariadb)\/(app|@roles)_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz((\.proof)?\.json)?$/,
+        /^(app|mariadb|mysql)\/(app|@roles)_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d)?\.sql\.gz((\.proof)?\.json)?$/,
       );
   });
 
@@ -292,9 +331,9 @@ EOF
     expect(checked).toEqual({ status: 0, stdout: "", stderr: "" });
   });
 
-  test("4: the databases are back on new servers of both engines, with this program and without it", () => {
+  test("4: the databases are back on new servers of every engine, with this program and without it", () => {
     expect(walk.stdout).toContain("\nrestored with it: 1000\n");
-    expect(walk.stdout).toContain("\nrestored into MariaDB: 1000\n");
+    for (const family of families) expect(walk.stdout).toContain(`\nrestored into ${family}: 1000\n`);
     expect(walk.stdout).toContain("\nrestored without it: 1000\n");
   });
 

@@ -1,6 +1,6 @@
 /** Shell requirement 6, on the built executable. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { scripts } from "../../scripts-src/scripts/scripts.ts";
 import { aboutSetting, secretNames, settingNames } from "../../scripts-src/settings/settings.ts";
@@ -25,6 +25,33 @@ test("shell 6.1: usage of every script, with its options and the exit status", a
   for (const option of ["--upload", "--dry-run", "--no-owner", "--from-s3", "--yes", "--check", "--env-file"])
     expect(all).toContain(option);
   expect(all).toMatch(/^Exit status:\n  0  done\n  1  /m);
+});
+
+test("all of it arrives in a pipe that another program has made non-blocking, and that is read slowly", async () => {
+  const path = join(place.dir, "pipe");
+  expect(Bun.spawnSync(["mkfifo", path]).success).toBe(true);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  // so that little more fits in
+  const before = writeSync(writer, Buffer.alloc(60_000));
+  const child = Bun.spawn([join(place.dir, "help")], { stdout: writer, stderr: "ignore" });
+  closeSync(writer);
+  await Bun.sleep(1_000);
+  const parts: Buffer[] = [];
+  for (let ended = false; !ended;) {
+    const buffer = Buffer.alloc(65_536);
+    try {
+      const bytes = readSync(reader, buffer);
+      parts.push(buffer.subarray(0, bytes));
+      ended = bytes === 0;
+    } catch (error) {
+      expect((error as { code?: string }).code).toBe("EAGAIN");
+      await Bun.sleep(10);
+    }
+  }
+  closeSync(reader);
+  expect(await child.exited).toBe(0);
+  expect(Buffer.concat(parts).subarray(before).toString()).toBe(all);
 });
 
 test("shell 6.2: command lines with what they do, for each script", async () => {

@@ -1,6 +1,6 @@
 /** list: what there is, locally and in S3; works without a database. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -50,7 +50,7 @@ describe("list", () => {
     );
     expect(stdout).toContain("not older than 14 days (LOCAL_RETENTION_DAYS)");
     expect(lines.slice(-2).join(" ")).toMatch(
-      /^2 backups, the newest less than a minute old; last proved less than a minute/,
+      /^2 backups, the newest good one less than a minute old; last proved less than a minute/,
     );
   });
 
@@ -79,6 +79,49 @@ describe("list", () => {
     expect(missing.stderr).toContain("there is no backup shop_2020-01-01_00-00-00.sql.gz");
   });
 
+  test("S9: control characters of a manifest are shown as text, whatever field they stand in", async () => {
+    const hostile = "\u001b[31mred\u202e\u0007\nline";
+    const o = s3.objects(bucket);
+    const key = `prod/shop/${names[0]}`;
+    const honest = JSON.parse(o.get(`${key}.json`)!.body.toString()) as Record<string, unknown>;
+    const texts = Object.entries(honest).flatMap(([field, value]) =>
+      typeof value !== "string" || /database|engine|At$|sha256|compression/.test(field) ? [] : [[field, hostile]],
+    );
+    const identity = { system: "other", server: hostile, site: hostile, siteIsSet: false };
+    const lists = { tables: { [hostile]: 1 }, suspicious: [hostile], encryptedTo: [hostile], identity };
+    const manifest = JSON.stringify({ ...honest, ...Object.fromEntries(texts), ...lists });
+    const name = "shop_2026-01-01_03-00-00.sql.gz";
+    o.set(`prod/shop/${name}`, o.get(key)!);
+    o.set(`prod/shop/${name}.json`, { ...o.get(key)!, body: Buffer.from(manifest) });
+    const all = await scripts.run("list");
+    const one = await scripts.run("list", [name]);
+    for (const end of ["", ".json"]) o.delete(`prod/shop/${name}${end}`);
+    for (const { stdout, status } of [all, one]) {
+      expect([status, stdout.replaceAll("\n", "").match(/[\p{Cc}\p{Cf}]/u)]).toEqual([0, null]);
+      expect(stdout).not.toMatch(/^line/m);
+    }
+    expect(one.stdout).toContain("(read that command before you run it:");
+  });
+
+  test("a backup that cannot be restored is not shown as good", async () => {
+    const own = installScripts({ ...server.settings("shop"), BACKUP_DIR: scripts.backups });
+    const [older = "", newer = ""] = names;
+    const path = join(scripts.backups, older);
+    const intact = readFileSync(path);
+    truncateSync(path, 100);
+    const { stdout } = await own.run("list");
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain(`${older} is damaged: it has 100 bytes, its manifest says`);
+    expect(stdout).toContain("none proved yet");
+    writeFileSync(path, intact);
+    const signing = { env: { MANIFEST_KEY: "5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2" } };
+    expect((await own.run("list", [], signing)).stdout.replaceAll(/\s+/g, " ")).toMatch(
+      /restore refuses it: its manifest is not signed.*2 backups, none of them good/,
+    );
+    expect((await own.run("list", [newer], signing)).stdout).toContain(
+      "no, so it is not restored by itself: its manifest is not signed",
+    );
+  });
+
   test("--json has the documented shape", async () => {
     const { stdout } = await scripts.run("list", ["--json", "--database", "shop"]);
     const { formatVersion, troubles, backups } = JSON.parse(stdout) as Record<string, unknown>;
@@ -100,6 +143,23 @@ describe("list", () => {
         ],
       }),
     ]);
+  });
+
+  test("NAME --json is the same for one backup; --html goes with neither", async () => {
+    const { stdout } = await scripts.run("list", [names[0] ?? "", "--json"]);
+    const { backups } = JSON.parse(stdout) as { backups: { name: string }[] };
+    expect(backups.map(({ name }) => name)).toEqual([names[0] ?? ""]);
+    for (const words of [["--json"], [names[0] ?? ""]]) {
+      const { status, stderr } = await scripts.run("list", ["--html", join(scripts.dir, "page.html"), ...words]);
+      expect([status, stderr]).toEqual([2, expect.stringContaining("--html: leave out --json and NAME")]);
+    }
+  });
+
+  test("a page that cannot be written is said in words", async () => {
+    const { status, stderr } = await scripts.run("list", ["--html", join(scripts.dir, "nowhere", "page.html")]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/cannot write the report \S+: no such file or folder\n.*hint: check the path/);
+    expect(stderr).not.toContain(" at ");
   });
 
   test("I4: nothing found is no failure; it says where in the bucket backups lie", async () => {

@@ -55,7 +55,7 @@ export async function openMachine(hosts: Readonly<Record<string, readonly string
   const base = { PATH: `${join(home, "bin")}:${path()}`, HOME: "/root" };
   return {
     shell: (script, env = {}) =>
-      startProgram([...into, "sh", "-euc", script], { env: { ...base, ...env }, limitMs: 280_000 }).done,
+      startProgram([...into, "sh", "-euc", script], { env: { ...base, ...env }, limitMs: 560_000 }).done,
     async *serve(argv) {
       // its temporary files end with the machine, as it does: nobody asks it to tidy up
       const env = { ...base, TMPDIR: join(home, "tmp") };

@@ -1,6 +1,6 @@
 /** Notices that arrive: chat services, Uptime Kuma, the last good backup, own certificate authorities, proxies. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { selfSigned } from "../support/servers/certificates.ts";
 import { startChatServices } from "../support/servers/chat-services.ts";
@@ -136,6 +136,12 @@ describe("N13: the notice of a failure says when and where the last good backup 
     expect(both).toEndWith(`${join(scripts.backups, name)} and s3://${bucket}/x/${name}`);
     const alone = await told({ S3_SECRET_KEY: "not-this-one" });
     expect(alone).toMatch(/: \/\S+app_\S+\.sql\.gz; s3:\/\/\S+ could not be listed: the secret key/);
+    // a damaged one is not good
+    await Bun.sleep(1_000); // names have seconds
+    expect((await scripts.run("backup")).status).toBe(0);
+    const [good = "", damaged = ""] = scripts.list().slice(-2);
+    truncateSync(join(scripts.backups, `${damaged}.json`), 100);
+    expect(await told(broken)).toContain(`: ${join(scripts.backups, good)}; `);
     await mail.stop();
   });
 });

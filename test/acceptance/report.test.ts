@@ -1,4 +1,4 @@
-/** The report: `list --html` and REPORT_FILE. Its looks were checked in Chromium by hand, at 390 and 1280 px. */
+/** The report: `list --html` and REPORT_FILE. report-browser.test.ts looks at it in a browser. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

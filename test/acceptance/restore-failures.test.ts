@@ -173,6 +173,24 @@ test("a folder", () => expectFailedRestore([tempDir("folder.sql")], /folder|dire
 test("plain SQL that was cut short", () =>
   expectFailedRestore([plant(sql.slice(0, sql.length - 300), "cut.sql")], /whole|last line|breaks off/));
 
+test("F: words behind the dump's last line; a dump made with --create", async () => {
+  await expectFailedRestore(
+    [plant(`${sql}pg_dump: error: the disk is full\n`, "words.sql")],
+    /goes on behind the dump's last line/,
+  );
+  const created = sql.replace("\nSET ", "\nCREATE DATABASE app;\nSET ");
+  await expectFailedRestore(
+    [plant(created, "created.sql")],
+    /CREATE DATABASE app;.*\n.*hint: a dump made with pg_dump --create/,
+  );
+});
+
+test("plain SQL that ends in the error of pg_dump", () =>
+  expectFailedRestore(
+    [plant(`${sql.slice(0, sql.length - 300)}pg_dump: error: query failed: server closed the connection\n`, "cut.sql")],
+    /its program failed while it was made: pg_dump: error: query failed: server closed the connection/,
+  ));
+
 test("plain SQL that is no dump", () =>
   expectFailedRestore([plant("DROP TABLE account;\n", "evil.sql")], /no plain dump/));
 

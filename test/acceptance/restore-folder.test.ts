@@ -6,8 +6,8 @@ import { takeLock } from "../../scripts-src/base/lock.ts";
 import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
-import { tempDir } from "../support/machine/temp.ts";
 import { describeWhere, testWhere } from "../support/machine/where.ts";
+import { canMount, withDisk } from "../support/machine/small-disk.ts";
 
 let server: PostgresServer;
 let scripts: Installation;
@@ -34,38 +34,29 @@ afterEach(() => scripts.remove());
 const fill = () => names.forEach((name) => copyFileSync(join(source, name), join(scripts.backups, name)));
 const state = () => server.sql("app", "SELECT word FROM state");
 
-const isRoot = process.geteuid?.() === 0;
-const mount = (options: string, dir: string) =>
-  Bun.spawnSync(["mount", "-t", "tmpfs", "-o", `${options},mode=700`, "tmpfs", dir]).success;
-const unmount = (dir: string) => Bun.spawnSync(["umount", "-l", dir]);
-const trial = tempDir("mount");
-const canMount = isRoot && mount("size=64k", trial) && unmount(trial).success;
-
 describeWhere(canMount, "mounts")("a full disk", () => {
-  afterEach(() => unmount(scripts.backups));
+  test("without room for a byte: locked and restored all the same", () =>
+    withDisk("size=1m", scripts.backups, async () => {
+      fill();
+      const filler = join(scripts.backups, "filler");
+      Bun.spawnSync(["sh", "-c", 'cat /dev/zero > "$0"', filler], { stderr: "ignore" });
+      const ran = await scripts.run("restore");
+      expectSuccess(ran);
+      expect([await state(), ran.stderr.includes("cannot lock")]).toEqual(["good", false]);
+    }));
 
-  test("without room for a byte: locked and restored all the same", async () => {
-    expect(mount("size=1m", scripts.backups)).toBe(true);
-    fill();
-    const filler = join(scripts.backups, "filler");
-    Bun.spawnSync(["sh", "-c", 'cat /dev/zero > "$0"', filler], { stderr: "ignore" });
-    const ran = await scripts.run("restore");
-    expectSuccess(ran);
-    expect([await state(), ran.stderr.includes("cannot lock")]).toEqual(["good", false]);
-  });
-
-  test("without room for a lock file: a warning, and restored without it; a backup names the disk", async () => {
+  test("without room for a lock file: a warning, and restored without it; a backup names the disk", () =>
     // the folder itself is one of them
-    expect(mount(`nr_inodes=${names.length + 1}`, scripts.backups)).toBe(true);
-    fill();
-    const ran = await scripts.run("restore");
-    expectSuccess(ran);
-    expect(ran.stderr).toMatch(/WARN .*cannot lock .*: no space left on device; restoring without the lock/);
-    expect(await state()).toBe("good");
-    const backup = await scripts.run("backup");
-    expectFailure(backup, /cannot lock .*: no space left on device/);
-    expect(backup.stderr).toContain("hint: free some space");
-  });
+    withDisk(`nr_inodes=${names.length + 1}`, scripts.backups, async () => {
+      fill();
+      const ran = await scripts.run("restore");
+      expectSuccess(ran);
+      expect(ran.stderr).toMatch(/WARN .*cannot lock .*: no space left on device; restoring without the lock/);
+      expect(await state()).toBe("good");
+      const backup = await scripts.run("backup");
+      expectFailure(backup, /cannot lock .*: no space left on device/);
+      expect(backup.stderr).toContain("hint: free some space");
+    }));
 });
 
 /** The dry run's cross and the real run's error are of one mind. */
@@ -89,7 +80,7 @@ test("a folder that everybody may write to is a cross as well", async () => {
   await expectForeseen((script, args) => scripts.run(script, args), /every user can write to/, "run: chmod o-w");
 });
 
-testWhere(isRoot && Bun.which("setpriv") !== null, "root and setpriv")(
+testWhere(process.geteuid?.() === 0 && Bun.which("setpriv") !== null, "root and setpriv")(
   "a lock file of another user is told with its owner",
   async () => {
     const nobody = 65_534;

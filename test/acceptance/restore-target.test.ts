@@ -48,6 +48,16 @@ test("M8: a file that lacks tables which are there is refused with the numbers; 
   await server.dropDatabase("look");
 });
 
+test("a dump whose last newline an editor has taken away is loaded, its rows counted once", async () => {
+  const words = [join(server.clientDir, "pg_dump"), "--table=public.plain"];
+  const text = await new Response(Bun.spawn(words, { env: server.env("app") }).stdout).text();
+  const file = join(tempDir("edited"), "edited.sql");
+  await Bun.write(file, text.trimEnd());
+  expectSuccess(await scripts.run("restore", ["--into", "edited", file]));
+  expect(await server.sql("edited", "SELECT word FROM plain")).toBe("from the backup");
+  await server.dropDatabase("edited");
+});
+
 test("a copy sleeps: its event triggers are disabled, its subscriptions left out", async () => {
   await server.createDatabase(
     "awake",

@@ -18,6 +18,7 @@ import {
 import { tempDir } from "../support/machine/temp.ts";
 import { until } from "../support/machine/until.ts";
 import { testWhere } from "../support/machine/where.ts";
+import { withDisk } from "../support/machine/small-disk.ts";
 
 setDefaultTimeout(180_000);
 const certificate = selfSigned();
@@ -324,18 +325,13 @@ describe("it reports its own misery:", () => {
     const mail = await mailServer();
     const scripts = install(mail, { BACKUP_COMPRESSION: "none" });
     mkdirSync(scripts.backups, { mode: 0o700 });
-    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", scripts.backups]);
-    expect(mounted.exitCode).toBe(0);
-    try {
-      await postgres.createDatabase(
-        "large",
-        "CREATE TABLE t AS SELECT repeat(md5(i::text), 30) FROM generate_series(1, 1000) i",
-      );
-      const ran = await scripts.run("backup", [], { env: { DB_NAME: "large" } });
-      expect(ran.status).toBe(1);
-    } finally {
-      Bun.spawnSync(["umount", scripts.backups]);
-    }
+    await postgres.createDatabase(
+      "large",
+      "CREATE TABLE t AS SELECT repeat(md5(i::text), 30) FROM generate_series(1, 1000) i",
+    );
+    await withDisk("size=64k", scripts.backups, async () => {
+      expect((await scripts.run("backup", [], { env: { DB_NAME: "large" } })).status).toBe(1);
+    });
     expect(mail.only().parsed.text).toMatch(/no space left|disk is full/i);
   });
 

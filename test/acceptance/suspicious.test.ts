@@ -1,6 +1,6 @@
 /** DESIGN 8: a backup that lost much is kept and warned of, and retention waits for a person or for a backup as usual. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { newAgeKey } from "../support/expect/age.ts";
 import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
@@ -85,6 +85,15 @@ test("shrunken: a warning and status 0; retention, local and in S3, waits until 
   const next = await backUp();
   expect(next.suspicious).toEqual([]);
   expect(next.stderr).not.toContain("WARN");
+});
+
+test("where the newest backup is damaged, the next one is compared with the last that is not", async () => {
+  await server.createDatabase("rotten", `CREATE TABLE t AS ${rows(5000)}`);
+  scripts = installScripts(server.settings("rotten"));
+  await backUp();
+  truncateSync(join(scripts.backups, `${(await backUp()).name}.json`), 100);
+  await server.sql("rotten", "TRUNCATE t");
+  expect((await backUp()).suspicious).toContain("table public.t has 0 rows (it had 5,000 rows)");
 });
 
 test("it settles itself when the next backup is as usual again", async () => {

@@ -1,6 +1,6 @@
 /** verify: a backup is restored, compared to the last row, and proved; whatever is not equal is found and named. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
@@ -95,6 +95,21 @@ describe("verify, PostgreSQL", () => {
       made.push((await own.run("backup")).stdout.trim());
     }
     expect(made.map((path) => existsSync(path))).toEqual([true, false, false, true]);
+    own.remove();
+  });
+
+  test("a proof of another file keeps no backup from being proved, and that of a damaged one is removed", async () => {
+    const own = installScripts(server.settings("shop"));
+    const first = (await own.run("backup")).stdout.trim();
+    expect((await own.run("verify")).status).toBe(0);
+    await Bun.sleep(1_000); // names have seconds
+    const second = (await own.run("backup")).stdout.trim();
+    writeFileSync(`${second}.proof.json`, readFileSync(`${first}.proof.json`), { mode: 0o600 });
+    expect((await own.run("verify")).stdout.trim()).toBe(`${second}.proof.json`);
+    truncateSync(second, 100);
+    const ran = await own.run("verify");
+    expect([ran.status, ran.stderr]).toEqual([1, expect.stringContaining(`${second} is damaged: it has 100 bytes`)]);
+    expect([first, second].map((path) => existsSync(`${path}.proof.json`))).toEqual([true, false]);
     own.remove();
   });
 

@@ -1,6 +1,6 @@
 /** I1, I2, I4: two servers with a database of one name and one bucket: each keeps to its own backups. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
@@ -78,10 +78,18 @@ function plant(days: number, identity: Identity | undefined, path = "prod/"): st
 }
 
 test("I1: restore --from-s3 takes the newest of this server, and says that newer ones were passed over", async () => {
-  await backUp(onA);
+  const ofA = await backUp(onA);
   await Bun.sleep(1_000); // names have seconds
   const ofB = await backUp(onB);
   await spoil(a);
+  // the plan for all databases names the same one
+  const planned = await onA.run("restore", ["--all", "--from-s3", "--replace", "--dry-run"]);
+  expect([planned.status, planned.stdout]).toEqual([
+    0,
+    expect.stringMatching(
+      new RegExp(`shop: ${ofA}, \\d+ B; replaces the present database, which is kept as shop_before_TIME$`, "m"),
+    ),
+  ]);
   const ran = await onA.run("restore", ["--from-s3"]);
   expectSuccess(ran);
   expect(await state(a)).toBe("A");
@@ -105,6 +113,8 @@ test("I1: where only another server's backups lie, it says so and asks for the n
     4,
   );
   expect(ran.stderr).toContain(`name it: restore --from-s3 ${ofB}`);
+  const planned = await onA.run("restore", ["--all", "--from-s3", "--replace", "--dry-run"]);
+  expect([planned.status, planned.stdout]).toEqual([1, expect.stringContaining("shop: no backup of shop in ")]);
   expect(await state(a)).toBe("spoilt");
 
   await a.sql("shop", "DROP TABLE mine");
@@ -176,6 +186,30 @@ test("I2: retention in S3 deletes only this server's; what version 0.1 made as l
   remove(young);
   expectSuccess(await onA.run("backup", ["--upload"], { env }));
   expect(names()).not.toContain(old);
+});
+
+test("I2: another server's backup in BACKUP_DIR does not make its backups in S3 ours: sync deletes none", async () => {
+  const ofB = [];
+  for (const _ of [1, 2]) {
+    ofB.push(await backUp(onB));
+    await Bun.sleep(1_000); // names have seconds
+  }
+  const env = { REMOTE_S3_DELETE: "true", BACKUP_KEEP_LOCAL: "true", BACKUP_DIR: join(onA.dir, "restored-from-b") };
+  expectSuccess(await onA.run("backup", [], { env }));
+  // as somebody does who wants to restore it here
+  const newest = await backUp(onB);
+  for (const end of ["", ".json"])
+    writeFileSync(join(env.BACKUP_DIR, newest + end), s3.objects(bucket).get(`prod/${newest}${end}`)!.body);
+  expectSuccess(await onA.run("sync", [], { env }));
+  expect(names()).toEqual(expect.arrayContaining(ofB.map((name) => `prod/${name}`)));
+  // nor where the settings name no server, and the folder holds backups of two
+  const two = { ...env, DB_HOST: "db.example.com" };
+  expect((await onA.run("sync", ["--dry-run"], { env: two })).stdout).toContain(
+    `keep ${ofB[0]}: nothing here says that it is of this server`,
+  );
+  expect((await onA.run("list", [], { env })).stdout.replaceAll(/\s+/g, " ")).toContain(
+    `of another server (127.0.0.1:${b.port}`,
+  );
 });
 
 test("I2: retention by number counts only this server's backups", async () => {

@@ -1,8 +1,10 @@
 /** Faults of the network and of servers: no upload is reported done that is not, and none that succeeded is lost. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { CreateMultipartUploadCommand } from "@aws-sdk/client-s3";
+import { inBucket } from "../../scripts-src/places/bucket.ts";
 import { answerTime } from "../../scripts-src/storage/http.ts";
 import { type Fault, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
-import { fetchAll, namesOf, noise, open, sendAll, sha256 } from "../support/servers/storage.ts";
+import { fetchAll, namesOf, noise, open, plainClient, sendAll, sha256 } from "../support/servers/storage.ts";
 import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";
 import { until } from "../support/machine/until.ts";
 
@@ -34,9 +36,9 @@ function expectNothing(): void {
   expect(server.uploads(bucket)).toEqual([]);
 }
 
-describe("a server that never answers", () => {
+describe("a server that does not answer", () => {
   const usual = { ...answerTime };
-  beforeEach(() => void Object.assign(answerTime, { POST: 200, other: 200 }));
+  beforeEach(() => void Object.assign(answerTime, { POST: 200, other: 200, begin: 100 }));
   afterEach(() => void Object.assign(answerTime, usual));
 
   test.each([
@@ -55,6 +57,15 @@ describe("a server that never answers", () => {
     const listing = Array.fromAsync(storage.list());
     await expect(listing).rejects.toThrow(/^cannot list s3:.*no answer in time/);
     expect(lines.filter((line) => line.includes("no answer in time")).length).toBeGreaterThanOrEqual(2);
+  });
+
+  test("the begin of an upload is tried again", async () => {
+    const { storage, lines } = await opened({ operation: "CreateMultipartUpload", times: 1, delay: 60_000 });
+    Object.assign(answerTime, usual, { begin: 500 });
+    const data = noise(2 * part);
+    await sendAll(storage, "x", data);
+    expect(sha256(server.objects(bucket).get("x")!.body)).toBe(sha256(data));
+    expect(lines.filter((line) => line.includes("begin of the upload of x")).length).toBeGreaterThanOrEqual(1);
   });
 });
 
@@ -133,6 +144,24 @@ describe("a server that errs for good", () => {
     expect(server.uploads(bucket)).toHaveLength(1);
     expect(await storage.sweepStaleUploads(-1, () => true)).toBe(1);
     expectNothing();
+  });
+
+  test("uploads count as left behind after seven days by the server's clock, not by this machine's", async () => {
+    const { storage } = await opened();
+    const name = "app_2026-01-01_03-00-00.sql.gz";
+    await plainClient(server).send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: name }));
+    const [upload] = server.uploads(bucket);
+    const day = 86_400_000;
+    const sweep = async (age: number) => {
+      upload!.initiated = new Date(Date.now() + server.behaviour.clockAhead - age);
+      await inBucket(storage).sweep("app");
+      return server.uploads(bucket).length;
+    };
+    server.behaviour.clockAhead = -30 * day;
+    expect(await sweep(6 * day)).toBe(1);
+    server.behaviour.clockAhead = 0;
+    expect(await sweep(6 * day)).toBe(1);
+    expect(await sweep(8 * day)).toBe(0);
   });
 
   test("a key that may not list unfinished uploads only loses the sweep", async () => {

@@ -1,6 +1,7 @@
 /** `bun test/support/setup.ts`: installs what the tests need and the machine lacks. Quick when nothing is missing. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { hasChromium } from "./machine/chromium.ts";
 import { keyring } from "./servers/debian.ts";
 import { canPodman, containerEngine, missingForPodman, podmanPackages } from "./servers/engine.ts";
 import { fetchMysql } from "./servers/mysql-programs.ts";
@@ -58,6 +59,17 @@ const apt = (prefix: string[], command: string[], stderr: "ignore" | "inherit" =
     stderr,
   }).success;
 
+/** Debian's Chromium without a desktop (85 MB), and letters to draw. False where that cannot be had. */
+function installChromium(): boolean {
+  const prefix = rootPrefix();
+  if (!prefix || !Bun.which("apt-get")) return false;
+  console.error("installing chromium-headless-shell …");
+  const command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"];
+  const packages = ["chromium-headless-shell", "fonts-dejavu-core"];
+  const install = () => apt(prefix, [...command, ...packages]);
+  return install() || (apt(prefix, ["apt-get", "update", "-q"]) && install());
+}
+
 /** What to put before a command that needs root: nothing for root, sudo where it asks no password, else undefined. */
 export function rootPrefix(): string[] | undefined {
   if (process.getuid?.() === 0) return [];
@@ -77,6 +89,8 @@ if (import.meta.main) {
   const problem = fetchPostgresClients();
   if (problem) stop(problem.message, problem.remedy);
   fetchPgbouncer();
+  if (!hasChromium && !installChromium())
+    console.error("setup: no Chromium; the tests of the report in a browser are left out");
   const mysql = fetchMysql();
   if (mysql) console.error(`setup: ${mysql}; the tests with MySQL are left out, those with MariaDB are not`);
 }

@@ -88,6 +88,23 @@ describe.each(packs)("compress with %s", (compression) => {
     expect(await unpacked(packed, compression)).toHaveLength(0);
   });
 
+  test("a thread that ends by itself is an error, and nothing waits for it", async () => {
+    const { Worker: real } = globalThis;
+    const program = URL.createObjectURL(new Blob(["self.onmessage = () => process.exit(1)"]));
+    globalThis.Worker = class extends real {
+      constructor() {
+        super(program);
+      }
+    };
+    try {
+      await expect(collect(compress(inChunks(sql, 65_536), { compression: "gzip" }))).rejects.toThrow(
+        "cannot compress: the thread has ended",
+      );
+    } finally {
+      globalThis.Worker = real;
+    }
+  });
+
   test("an error of the source arrives as it is", async () => {
     await expect(collect(compress(failingSource(), { compression }))).rejects.toThrow("pg_dump was killed");
   });

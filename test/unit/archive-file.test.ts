@@ -16,6 +16,8 @@ import { cleanUp } from "../../scripts-src/base/cleanup.ts";
 import { freeBytes, inFolder, prepareFolder } from "../../scripts-src/places/folder.ts";
 import { freeName, listBackups, newestGood, type Sink } from "../../scripts-src/places/place.ts";
 import { formatManifest, parseManifest, readManifest, type ManifestFacts } from "../../scripts-src/archive/manifest.ts";
+import { canMount, withDisk } from "../support/machine/small-disk.ts";
+import { testWhere } from "../support/machine/where.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -131,23 +133,17 @@ describe("a backup file", () => {
     expect(readdirSync(dir)).toEqual([]);
   });
 
-  test("a full disk is an error that says so and leaves nothing", async () => {
-    const mounted = Bun.spawnSync(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", dir]);
-    if (!mounted.success) return console.warn("not root: the full disk is tested in test/acceptance only");
-    try {
+  testWhere(canMount, "mounts")("a full disk is an error that says so and leaves nothing", () =>
+    withDisk("size=64k", dir, async () => {
       const file = await begin();
       const fill = async () => {
         for (let i = 0; i < 100; i++) await file.write(new Uint8Array(10_000));
       };
-      const filled = fill();
-      await expect(filled).rejects.toThrow(`cannot write ${path()}: no space left on device`);
-      await filled.catch(() => {});
+      await expect(fill()).rejects.toThrow(`cannot write ${path()}: no space left on device`);
       await file.discard();
       expect(readdirSync(dir)).toEqual([]);
-    } finally {
-      Bun.spawnSync(["umount", dir]);
-    }
-  });
+    }),
+  );
 });
 
 describe("the backup folder", () => {

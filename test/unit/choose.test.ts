@@ -27,6 +27,7 @@ const cases: Case[] = [
   ["bucket", "BCA", 2, "the newest of ours"],
   ["bucket", "?A", 0, "unknown counts as ours while nobody else's are known"],
   ["bucket", "?BA", 2, "unknown does not count where another's are"],
+  ["bucket", "?AB", 1, "unknown does not count where another's are, however old"],
   ["bucket", "B?", undefined, "unknown does not count where another's are, and there is none of ours"],
   ["bucket", "??", 0, "all of version 0.1"],
   ["bucket", "xx", 0, "all of a server that may have been ours"],
@@ -44,7 +45,8 @@ test.each(cases)("in a %s, of %p from the newest on, %p is chosen: %s", (place, 
   expect(found && all.indexOf(found)).toBe(chosen);
 });
 
-test("in a bucket it is read on until one is ours", () => {
+test("in a bucket it is read on until one is ours, and to the end when one before it does not say whose it is", () => {
   expect(pick({ shared: true }, Array.from("??", owned), false, true)).toBeUndefined();
-  expect(pick({ shared: true }, Array.from("?A", owned), false, true)?.name).toBe("?");
+  expect(pick({ shared: true }, Array.from("?A", owned), false, true)).toBeUndefined();
+  expect(pick({ shared: true }, Array.from("BA", owned), false, true)?.name).toBe("A");
 });

@@ -202,7 +202,9 @@ describe("what a load leaves out or changes", () => {
   });
 
   test("a table takes its numbers from the sequence beside it, whatever the database is called", async () => {
-    const table = (name: string) => `CREATE TABLE \`t\` (\`a\` int DEFAULT nextval(${name}.\`seq\`));`;
+    const text = "concat('it''s nextval(`old``app`.`seq`)')";
+    const table = (name: string) =>
+      `CREATE TABLE \`t\` (\`a\` int DEFAULT (nextval(${name}.\`seq\`) * 2), \`b\` text DEFAULT ${text});`;
     expect(await load(table("`old``app`"))).toBe(table("`app`"));
     expect(await load(table("`another`"))).toBe(table("`another`"));
   });
@@ -473,7 +475,7 @@ describe("a dump and its target", () => {
     const contents = await readDump(dumpReader(), stream(dumpOf("10.11.1-MariaDB", sql)));
     const warned = (database: string) => warnings(contents, serverInfo(maria), database).join();
     expect(warned("app")).toContain("read other databases and will keep reading them: away (prod), calls (prod)");
-    expect(warned("new")).toContain("away (app, prod), calls (prod)");
+    expect(warned("new")).toContain("them: away (prod), calls (prod)");
   });
 
   test("M11: a definer that is a role is created as one", async () => {

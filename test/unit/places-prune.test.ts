@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import { formatBackupName, manifestName, parseBackupName, proofName } from "../../scripts-src/archive/name.ts";
+import { formatProof } from "../../scripts-src/archive/proof.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { inBucket } from "../../scripts-src/places/bucket.ts";
 import { chooseNewest } from "../../scripts-src/places/choose.ts";
@@ -34,6 +35,18 @@ function manifestOf(name: string, identity?: Identity): string {
   return formatManifest({ ...facts, ...(identity && { identity }) });
 }
 
+const proofFacts = {
+  provedAt: now.toISOString(),
+  restoreMs: 1,
+  durationMs: 1,
+  serverVersion: "PostgreSQL 15.18",
+  server: "a:5432",
+  tables: 1,
+  rows: 1,
+  compared: [],
+  leftOut: [],
+  programVersion: "0.2.0",
+};
 const log = { info() {}, warn() {}, error() {} } as unknown as Logger;
 const daily: Rule[] = [{ kind: "daily", count: 2, setting: "LOCAL_KEEP_DAILY" }];
 const aWeek: Rule[] = [{ kind: "days", count: 7, setting: "BACKUP_RETENTION_DAYS" }];
@@ -73,18 +86,29 @@ describe("a damaged backup in a folder neither stands for a good one nor is dele
   });
 });
 
-test("the newest backup without a proof is chosen to be proved; that it is damaged is said, though a newer one is good", async () => {
+test("the newest backup without a proof of its own is chosen to be proved, though a newer one is proved; a damaged one too", async () => {
   const folder = tempDir("unproved");
   for (const days of [0, 1, 2]) {
     writeFileSync(join(folder, nameOf(days)), "12345");
     writeFileSync(join(folder, manifestName(nameOf(days))), manifestOf(nameOf(days)));
   }
-  writeFileSync(join(folder, proofName(nameOf(0))), "{}");
   const isNew = () => Promise.resolve(false);
   const wanted = { database: "app", present: undefined, isNew, unproved: true, log };
-  expect((await chooseNewest(inFolder(folder), wanted)).name).toBe(nameOf(1));
-  truncateSync(join(folder, nameOf(1)), 2);
-  await expect(chooseNewest(inFolder(folder), wanted)).rejects.toThrow(`${nameOf(1)} is damaged: it has 2 bytes`);
+  const chosen = async () => (await chooseNewest(inFolder(folder), wanted)).name;
+  const prove = (days: number, sha256: string) => {
+    const facts = { ...proofFacts, backup: nameOf(days), sha256 };
+    writeFileSync(join(folder, proofName(nameOf(days))), formatProof(facts, undefined));
+  };
+  for (const days of [0, 1, 2]) prove(days, "0".repeat(64));
+  expect(await chosen()).toBe(nameOf(0));
+  // a proof of another file, and one that is none
+  prove(1, "1".repeat(64));
+  expect(await chosen()).toBe(nameOf(1));
+  writeFileSync(join(folder, proofName(nameOf(1))), "{}");
+  expect(await chosen()).toBe(nameOf(1));
+  prove(1, "0".repeat(64));
+  truncateSync(join(folder, nameOf(2)), 2);
+  expect(await chosen()).toBe(nameOf(2));
   removeDir(folder);
 });
 

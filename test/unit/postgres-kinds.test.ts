@@ -38,10 +38,10 @@ describe("S3: a statement that begins or ends a transaction is refused, in any s
   ])("%p", (sql) => expect(() => read(sql)).toThrow(/begin or end a transaction/));
 
   test("but not pg_dump's own around large objects", () => {
-    read(
+    const object =
       "BEGIN;\n\nSELECT pg_catalog.lo_open('42', 131072);\nSELECT pg_catalog.lowrite(0, '\\x00ff');\n" +
-        "SELECT pg_catalog.lo_close(0);\n\nCOMMIT;\n",
-    );
+      "SELECT pg_catalog.lo_close(0);\n\nCOMMIT;\n";
+    expect(() => read(object)).not.toThrow();
   });
 });
 

@@ -68,3 +68,9 @@ test("a secret that begins another leaves nothing of the longer one", () => {
   hideSecrets(["abcdef", "abcdefghij"]);
   expect(redact("abcdefghij abcdef")).toBe("*** ***");
 });
+
+test("a file of 200 KB that was named by mistake is hidden too, as it is", () => {
+  const content = "0123456789abcdef".repeat(12_500);
+  hideSecrets([content]);
+  expect(redact(`password ${content} is wrong`)).toBe("password *** is wrong");
+});

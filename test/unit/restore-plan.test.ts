@@ -51,3 +51,8 @@ test.each([
   ["2026-01-31T18:00", "2026-01-31T18:00:00.000Z"],
   ["2026-01-31T18:00+02:00", "2026-01-31T16:00:00.000Z"],
 ])("--before %s is %s", (text, time) => expect(parseTime(text).toISOString()).toBe(time));
+
+test.each(["2026-02-30", "2025-02-29T03:00", "2026-13-01", "2026-01-31T25:00", "26-01-31", "yesterday", ""])(
+  "--before %s is refused",
+  (text) => expect(() => parseTime(text)).toThrow("is not a time"),
+);

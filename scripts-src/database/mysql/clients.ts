@@ -38,7 +38,7 @@ const places = [
 
 /** Every installed program of that kind; with `folder`, only those in it. */
 export async function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
-  const found = findPrograms(programNames[kind], folder, places);
+  const found = await findPrograms(programNames[kind], folder, places);
   // Debian's mysqldump is a link to mariadb-dump
   const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
   return Promise.all(

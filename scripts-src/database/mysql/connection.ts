@@ -1,6 +1,6 @@
 /** How MySQL's and MariaDB's client programs reach the database, and short questions to it. */
 import { Failure } from "../../base/errors.ts";
-import { shell, start, type Program } from "../../base/process.ts";
+import { start, type Program } from "../../base/process.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 import type { Client } from "./clients.ts";
@@ -58,15 +58,16 @@ export function startClient(
 const end = "end of the answer";
 
 /** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
-export async function query({ target, signal }: Connection, client: Client, sql: string): Promise<string[][]> {
-  using file = writeOptionFile(target, client);
-  const $ = await shell(file.env, signal);
+export async function query(connection: Connection, client: Client, sql: string): Promise<string[][]> {
+  const { target, signal } = connection;
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
-  const result = await $`${client.path} ${file.argument} ${words} --execute=${`${sql};\nSELECT '${end}'`} < /dev/null`;
+  const program = startClient(connection, client, [...words, `--execute=${sql};\nSELECT '${end}'`]);
+  const answer = new Response(program.stdout).text();
+  await program.stdin.end();
+  const [status, stderr] = [await program.exited, await program.stderr];
   signal.throwIfAborted();
-  if (result.exitCode !== 0)
-    throw clientFailure(`cannot query ${target.where}`, client, result.exitCode ?? 1, result.stderr);
-  const lines = result.stdout.split("\n").slice(0, -1);
+  if (status !== 0) throw clientFailure(`cannot query ${target.where}`, client, status, stderr);
+  const lines = (await answer).split("\n").slice(0, -1);
   if (lines.pop() !== end)
     throw new Failure(
       `cannot query ${target.where}: ${client.name} exited with status 0, but its answer is incomplete`,

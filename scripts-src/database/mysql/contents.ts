@@ -80,6 +80,10 @@ const finalView = new RegExp(String.raw`\bVIEW ${name}(?: \([^)]*\))? AS `, "i")
 /** A table or function of a named database. */
 const elsewhereInView = new RegExp(String.raw`\b(?:from|join)\s*\(*${name}\.${name}|${name}\.${name}\(`, "gi");
 
+/** FROM in a view that no table follows. */
+export const otherFrom = String.raw`\b(?:extract\(\w+|trim\(\w+ \S+) from `;
+const notTables = new RegExp(String.raw`'(?:[^'\\]|\\[\s\S]|'')*'|${otherFrom}`, "gi");
+
 const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
 
 /** Adds what a statement says. */
@@ -135,7 +139,7 @@ export function readComment({ filled }: Omit<DumpContents, "family">, bytes: Buf
 function readView({ viewDatabases }: Omit<DumpContents, "family">, text: string): void {
   const view = finalView.exec(text)?.[1];
   if (view === undefined) return;
-  const named = [...text.replaceAll(strings, "").matchAll(elsewhereInView)].map((found) =>
+  const named = [...text.replaceAll(notTables, "").matchAll(elsewhereInView)].map((found) =>
     unquote(found[1] ?? found[3] ?? ""),
   );
   if (named.length > 0) viewDatabases.set(unquote(view), new Set(named));

@@ -1,23 +1,14 @@
-/** Which databases the server has, and with what properties. */
+/** Which databases the server has. */
 import type { ServerDatabase } from "../database.ts";
-import type { DatabaseProperties } from "../restoring.ts";
 import type { Client } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";
 
-const systems = ["information_schema", "performance_schema", "mysql", "sys"];
+/** Whether every server has that database. */
+export const isSystem = (name: string): boolean =>
+  ["information_schema", "performance_schema", "mysql", "sys"].includes(name);
 
 /** Those that the user may see. A folder in the data directory that is no database (`lost+found`) is listed as `#mysql50#…`. */
 export async function listDatabases(connection: Connection, client: Client): Promise<ServerDatabase[]> {
   const rows = await query(connection, client, "SELECT schema_name FROM information_schema.schemata ORDER BY 1");
-  return rows.map(([name = ""]) => ({ name, isSystem: systems.includes(name) || name.startsWith("#mysql50#") }));
-}
-
-/** The character set and collation of tables that name none. */
-export async function propertiesOf(connection: Connection, client: Client): Promise<DatabaseProperties> {
-  const [[charset, collation] = []] = await query(
-    connection,
-    client,
-    "SELECT @@character_set_database, @@collation_database",
-  );
-  return { charset, collation };
+  return rows.map(([name = ""]) => ({ name, isSystem: isSystem(name) || name.startsWith("#mysql50#") }));
 }

@@ -9,7 +9,7 @@ import type { DumpContents } from "./contents.ts";
 import { dumpWords } from "./dump-options.ts";
 import { isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
-import { checkListed, type Listed } from "./listed.ts";
+import { checkListed } from "./listed.ts";
 import type { ServerInfo } from "./probe.ts";
 import { watchLocks } from "./waiting.ts";
 
@@ -52,12 +52,11 @@ export async function* dump(
   if (stderr) log.warn(`${client.name} says: ${stderr}`);
 }
 
-/** Throws a `Failure` when the dump lacks what the server lists; warns of a row that a restore could not load today. */
+/** Throws a `Failure` when the dump lacks what the server has listed; warns of a row that a restore could not load today. */
 export async function checkDumped(
   connection: Connection,
-  { client, maxPacket }: ServerInfo,
+  { client, maxPacket, listed }: ServerInfo,
   contents: DumpContents,
-  listed: Listed,
   options: readonly string[],
 ): Promise<void> {
   await checkListed(connection, client, contents, listed, options);

@@ -2,7 +2,7 @@
 import { Failure } from "../../base/errors.ts";
 import { refuseForeign } from "../../base/foreign-files.ts";
 import type { DumpReader } from "../database.ts";
-import { afterHead, endOf, headLength } from "../read-dump.ts";
+import { afterHead, endOf, headLength, refuseProgramError } from "../read-dump.ts";
 import { type DumpContents, emptyContents, readComment, readStatement } from "./contents.ts";
 import { Scanner } from "./statements.ts";
 
@@ -41,6 +41,7 @@ export function dumpReader(): DumpReader<DumpContents> {
       text.add(chunk);
     },
     end() {
+      if (!isComplete(tail)) refuseProgramError(tail);
       text.end();
       if (!isComplete(tail)) {
         throw new Failure("the dump is incomplete: it does not end in the last line of mysqldump or mariadb-dump", {

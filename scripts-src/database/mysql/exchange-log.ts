@@ -3,6 +3,7 @@
  * far the exchange is, and changes in the same statement as that.
  */
 import { quoteName } from "./names.ts";
+import type { Remade } from "./objects.ts";
 import type { Session } from "./session.ts";
 
 const stages = [
@@ -31,12 +32,12 @@ export interface ExchangeLog {
   fresh: string[];
   /** Names among both of tables that MySQL does not rename atomically. */
   loose: string[];
-  /** Present triggers that are dropped before the tables are exchanged, and the SQL that makes them, a letter for each byte. */
+  /** Present triggers that are dropped before the tables are exchanged. */
   dropped: string[];
-  droppedTriggers: string;
-  /** SQL that makes triggers, and all else but tables, of the present database and of the new one. */
-  oldTriggers: string;
-  oldObjects: string;
+  /** Triggers, and all else but tables, of the present database. */
+  oldTriggers: Remade[];
+  oldObjects: Remade[];
+  /** SQL that makes those of the new one, a letter for each byte. */
   freshTriggers: string;
   freshObjects: string;
   /** Statements that give rights on single routines again. */

@@ -20,8 +20,9 @@ import { orphanKeys } from "./orphan-keys.ts";
 import { readGrants } from "./routine-grants.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, listObjects, type Objects, recreate } from "./objects.ts";
+import { dropObjects, listObjects, type Objects, recreate, type Remade, sqlOf } from "./objects.ts";
 import { ties, tiesQuestion } from "./restore-target.ts";
+import { sequenceDefaults } from "./sequence-defaults.ts";
 import { Session } from "./session.ts";
 
 export interface Place {
@@ -73,8 +74,9 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
   try {
     return await finish(steady, job.before);
   } catch (error) {
-    await takeBack(steady, job.before);
-    throw new Failure(`${messageOf(error)}\nthe tables were put back: nothing was changed`, {
+    const lost = await takeBack(steady, job.before);
+    const state = lost.length > 0 ? `, but these could not be made again: ${lost.join(", ")}` : ": nothing was changed";
+    throw new Failure(`${messageOf(error)}\nthe tables were put back${state}`, {
       hints: error instanceof Failure ? error.hints : [],
       cause: error,
     });
@@ -102,11 +104,9 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     });
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
   const old = await recreate(session, database, { ...live, triggers: [] });
-  const { sql: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
+  const { objects: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
   for (const warning of old.warnings) connection.log.warn(warning);
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks: place.locks });
-  const dropped = live.triggers.filter(({ name }) => tables.dropped.includes(name));
-  const { sql: droppedTriggers } = await recreate(session, database, { ...nothing, triggers: dropped });
   const { grants, hidden } = await readGrants(session, database, live.routines);
   if (hidden) connection.log.warn(hidden);
   const collations = await collationsOf(session, database, source);
@@ -119,10 +119,9 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     source,
     wasEmpty: isEmpty,
     ...tables,
-    droppedTriggers,
     oldTriggers,
-    oldObjects: old.sql,
-    freshTriggers: triggers,
+    oldObjects: old.objects,
+    freshTriggers: (await sequenceDefaults(session, source, database)) + triggers,
     freshObjects: objects + orphans.add,
     grants,
     ...collations,
@@ -184,13 +183,16 @@ async function renameOnce(place: Place, before: string): Promise<void> {
 const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
   dropped.map((name) => `DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`).join("");
 
+const droppedTriggers = ({ dropped, oldTriggers }: ExchangeLog): string =>
+  sqlOf(oldTriggers.filter(({ name }) => dropped.includes(name)));
+
 /** Where the tables were not exchanged, triggers that were dropped for that are made again. */
 async function restoreTriggers(place: Place, before: string): Promise<void> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
   const found = await readLog(session, before);
   if (found?.stage !== "prepared" || found.log.dropped.length === 0) return;
   session.write(dropTriggers(found.log));
-  runObjects(place, session, found.log.droppedTriggers);
+  runObjects(place, session, droppedTriggers(found.log));
   await session.settled();
 }
 
@@ -249,28 +251,67 @@ async function dropEmpty({ connection }: Place, session: Session, database: stri
   }
 }
 
-/** Puts the tables back that were exchanged, and makes all else again. Throws `Failure`. */
-export async function takeBack(place: Place, before: string): Promise<void> {
+/** Puts the tables back that were exchanged, and makes all else again; returns what could not be made. Throws `Failure`. */
+export async function takeBack(place: Place, before: string): Promise<string[]> {
   await using session = await changing(place, `cannot take the exchange of ${place.database} back`);
   const found = await readLog(session, before);
-  if (!found || found.stage === "undo") return;
+  if (!found || found.stage === "undo") return [];
   const { log, stage } = found;
+  let lost: string[] = [];
   const { database, source, oldTriggers, oldObjects, oldCollation } = log;
   if (stage === "prepared") {
     session.write(dropTriggers(log));
-    runObjects(place, session, log.droppedTriggers);
+    runObjects(place, session, droppedTriggers(log));
   } else {
     await session.ask(`${dropObjects(database, await listObjects(session, database))}DO 0`);
     if (stage === "exchanged")
       await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
     await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
-    runObjects(place, session, oldTriggers + oldObjects);
-    await session.settled();
+    lost = await remake(place, session, [...oldTriggers, ...oldObjects]);
     await grantAgain(place, session, log);
   }
   await session.ask(`DROP DATABASE ${quoteName(before)}`);
   // what is taken back may be an undo: then the source is the state before a restore
   if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+  return lost;
+}
+
+/** Errors of a server that will not carry out the statement later either: no lost connection, no lock. */
+const refusal = /ERROR (?!1053|1205|1213|1927)[134]\d{3} /;
+
+/**
+ * Makes again what was dropped. What the server refuses keeps nothing else from coming back: a warning holds its definition. Returns the
+ * names of that. Throws `Failure`.
+ */
+async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
+  const { connection, client, settings, database } = place;
+  const make = async (sql: string): Promise<string | undefined> => {
+    await using alone = new Session(connection, client, "refused");
+    try {
+      alone.write(settings);
+      runObjects(place, alone, sql);
+      await alone.settled();
+      return undefined;
+    } catch (error) {
+      if (!refusal.test(messageOf(error))) throw error;
+      return messageOf(error).replace("refused: ", "");
+    }
+  };
+  if ((await make(sqlOf(objects))) === undefined) return [];
+  await session.ask(`${dropObjects(database, await listObjects(session, database))}DO 0`);
+  const lost: string[] = [];
+  for (const { kind, name, sql } of objects) {
+    const why = await make(sql);
+    if (why === undefined) continue;
+    lost.push(`${kind.toLowerCase()} ${name}`);
+    // the one of constants
+    if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
+    const definition = Buffer.from(sql, "latin1").toString();
+    connection.log.warn(
+      `the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`,
+    );
+  }
+  return lost;
 }
 
 /** A name for the present state that no database has: an undo may come in the second of the restore. */
@@ -287,7 +328,7 @@ export async function freeBefore({ connection, client, database }: Place, time: 
 export async function undo(place: Place, kept: string): Promise<string> {
   const found = await findUndo(place, kept);
   const before = await freeBefore(place, new Date());
-  await exchange(place, { source: kept, before, triggers: found.oldTriggers, objects: found.oldObjects });
+  await exchange(place, { source: kept, before, triggers: sqlOf(found.oldTriggers), objects: sqlOf(found.oldObjects) });
   return before;
 }
 

@@ -1,5 +1,5 @@
 /** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
-import { definer } from "./contents.ts";
+import { definer, otherFrom } from "./contents.ts";
 import type { Piece } from "./statements.ts";
 import { withoutDatabase } from "./triggers.ts";
 
@@ -19,10 +19,16 @@ const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 const forgotten =
   /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
-/** MariaDB writes the database's name with the sequence that a column takes its default from. */
-const ownSequence = /\b(?:nextval|lastval|setval)\((`(?:[^`]|``)*`)(?=\.)/gi;
-/** A string, a column with the names of its table and database in front (the database is the first group), or any other quoted name. */
-const inView = /'(?:[^'\\]|\\[\s\S]|'')*'|(`(?:[^`]|``)*`)\.(?=`(?:[^`]|``)*`\.`)|`(?:[^`]|``)*`/g;
+/** Texts and names, of which those that MariaDB writes with the database's name in front are the groups. */
+const text = String.raw`'(?:[^'\\]|\\[\s\S]|'')*'`;
+const quotedName = "`(?:[^`]|``)*`";
+const sequence = String.raw`\b((?:nextval|lastval|setval)\()(${quotedName})\.`;
+const inTable = new RegExp(`${text}|${sequence}|${quotedName}`, "gi");
+/** In a view also: tables behind FROM and JOIN, columns with their table, and functions. An alias can have the database's name. */
+const inView = new RegExp(
+  String.raw`${text}|${sequence}|${otherFrom}|(\b(?:from|join) \(*)(${quotedName})\.(?=${quotedName}(?!\.))|(${quotedName})\.(?=${quotedName}(?:\.${quotedName}|\())|${quotedName}`,
+  "gi",
+);
 const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;
 /** What is longer is data, or changed in its beginning alone. */
 const headLength = 1 << 16;
@@ -59,12 +65,16 @@ const quoted = (name: string): string => Buffer.from(`\`${name.replaceAll("`", "
 function change(head: string, { database, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
   if (alterDatabase.test(head)) return head.replace(alterDatabase, (_, words: string) => words + quoted(database));
   if (dumped !== undefined && head.startsWith("CREATE TABLE"))
-    return head.replaceAll(ownSequence, (call, name: string) =>
-      name === quoted(dumped) ? call.replace(name, () => quoted(database)) : call,
+    return head.replaceAll(inTable, (token, call?: string, name?: string) =>
+      call !== undefined && name === quoted(dumped) ? `${call}${quoted(database)}.` : token,
     );
-  // MariaDB writes the database's name into a view whose definer lacks the rights to its tables
-  if (dumped !== undefined && viewBody.test(head))
-    head = head.replace(inView, (token, named?: string) => (named === quoted(dumped) ? "" : token));
+  // MariaDB writes the database's name into a view that names other databases, too, or whose definer lacks the rights to its tables
+  if (dumped !== undefined && dumped !== database && viewBody.test(head))
+    head = head.replaceAll(
+      inView,
+      (token, call?: string, sequence?: string, from?: string, table?: string, other?: string) =>
+        [sequence, table, other].includes(quoted(dumped)) ? (call ?? from ?? "") : token,
+    );
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
   const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;
   return noOwner ? event.replace(definer, "$1") : event;

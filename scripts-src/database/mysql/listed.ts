@@ -7,18 +7,21 @@ import type { DumpContents } from "./contents.ts";
 /** "table customers", "trigger audit", "procedure work", with the table that it belongs to. */
 export type Listed = ReadonlyMap<string, { name: string; table: string }>;
 
-const question = `
-  SELECT if(table_type LIKE '%VIEW', 'view', 'table'), table_name, table_name FROM information_schema.tables
+export const listedQuestion = `
+  SELECT 'listed', if(table_type LIKE '%VIEW', 'view', 'table'), table_name, table_name FROM information_schema.tables
     WHERE table_schema = database();
-  SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = database();
-  SELECT lower(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = database();
-  SELECT 'event', event_name, '' FROM information_schema.events WHERE event_schema = database()`;
+  SELECT 'listed', 'trigger', trigger_name, event_object_table FROM information_schema.triggers
+    WHERE trigger_schema = database();
+  SELECT 'listed', lower(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = database();
+  SELECT 'listed', 'event', event_name, '' FROM information_schema.events WHERE event_schema = database()`;
 
-/** Asks the server. Throws `Failure`. */
-export async function listObjects(connection: Connection, client: Client): Promise<Listed> {
-  const rows = await query(connection, client, question);
-  return new Map(rows.map(([kind = "", name = "", table = ""]) => [`${kind} ${name}`, { name, table }]));
-}
+/** `rows` are the answers to `listedQuestion`, and others. */
+export const listedFrom = (rows: readonly string[][]): Listed =>
+  new Map(
+    rows.flatMap(([tag, kind = "", name = "", table = ""]) =>
+      tag === "listed" ? [[`${kind} ${name}`, { name, table }]] : [],
+    ),
+  );
 
 /** What is listed and not in the dump; `options` of the dump program may have left it out on purpose. */
 function missingIn(contents: DumpContents, listed: Listed, options: readonly string[], database: string): string[] {
@@ -54,7 +57,7 @@ export async function checkListed(
 ): Promise<void> {
   const missing = missingIn(contents, listed, options, connection.target.database);
   if (missing.length === 0) return;
-  const now = await listObjects(connection, client);
+  const now = listedFrom(await query(connection, client, listedQuestion));
   const there = missing.filter((object) => now.has(object));
   const gone = missing.filter((object) => !now.has(object));
   if (gone.length > 0) connection.log.warn(`dropped while the backup ran, and not in it: ${gone.join(", ")}`);

@@ -12,7 +12,7 @@ import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
 /** An `object` is a view, event or routine. */
-export type ObjectKind = "setting" | "trigger" | "object" | "table";
+export type ObjectKind = "setting" | "trigger" | "object";
 
 interface LoadJob {
   rules: LoadRules;
@@ -20,7 +20,7 @@ interface LoadJob {
   settings: string;
   /** The present database, where a later restore must wait for the end of this load. */
   present: string | undefined;
-  /** Gets the statements that create tables, triggers, views, events and routines, and the settings they need. */
+  /** Gets the statements that create triggers, views, events and routines, and the settings they need. */
   onObject?: (piece: Piece, kind: ObjectKind) => void;
 }
 
@@ -35,8 +35,7 @@ function kindOf(head: string): ObjectKind | undefined {
   if (isSetting(head) || head.startsWith("ALTER DATABASE")) return "setting";
   const unowned = head.replace(definer, "$1");
   if (trigger.test(unowned)) return "trigger";
-  if (objectKind.test(unowned)) return "object";
-  return head.startsWith("CREATE TABLE") ? "table" : undefined;
+  return objectKind.test(unowned) ? "object" : undefined;
 }
 
 /** Throws `Failure` at the first error, or what `sql` throws; then the database may hold any part of the dump. */

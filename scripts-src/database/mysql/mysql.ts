@@ -5,13 +5,12 @@ import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
 import { withoutBroken } from "./broken-views.ts";
 import { connectionFrom } from "./connection.ts";
-import { listDatabases, propertiesOf } from "./databases.ts";
+import { listDatabases } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
 import { dumpReader } from "./examine.ts";
 import { restoringOf } from "./restoring.ts";
-import { type Listed, listObjects } from "./listed.ts";
 import { probe } from "./probe.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
@@ -32,23 +31,19 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
   async function connect(how?: ConnectOptions): Promise<Connected> {
     const serverInfo = await probe(connection, how);
     const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection, serverInfo.client) : [])];
-    let listed: Listed = new Map();
     return {
       ...database,
       engine: serverInfo.kind.family,
       server: serverInfo.server,
       roles: serverAccounts(connection, serverInfo),
-      properties: () => propertiesOf(connection, serverInfo.client),
+      properties: serverInfo.properties,
       databases: () => listDatabases(connection, serverInfo.client),
       async checkReading() {
         checkGrants(serverInfo, options, target.database);
         await noteFloats(connection, serverInfo);
       },
-      async *dump() {
-        listed = await listObjects(connection, serverInfo.client);
-        yield* dump(connection, serverInfo, options);
-      },
-      checkDumped: (contents) => checkDumped(connection, serverInfo, contents as DumpContents, listed, options),
+      dump: () => dump(connection, serverInfo, options),
+      checkDumped: (contents) => checkDumped(connection, serverInfo, contents as DumpContents, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, serverInfo),
       exists: serverInfo.exists,
       ...restoringOf(connection, serverInfo, options),

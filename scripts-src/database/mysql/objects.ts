@@ -1,5 +1,6 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
 import { brokenViews } from "./broken-views.ts";
+import { everywhere } from "./connection.ts";
 import { quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
 
@@ -86,23 +87,31 @@ function made(kind: string, row: readonly string[]): Made {
 }
 
 /** Every view as one of constants first: whatever the order, what it selects from is there. */
-const placeholders = async (session: Session, database: string, views: readonly string[]): Promise<string> => {
+const placeholders = async (session: Session, database: string, views: readonly string[]): Promise<Remade[]> => {
   const columns = await session.askBytes(
     `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = ${quoteText(database)} ORDER BY table_name, ordinal_position`,
   );
   const byView = Map.groupBy(columns, ([view = ""]) => view);
-  return views
-    .map((view) => Buffer.from(view).toString("latin1"))
-    .flatMap((view) => {
-      const names = (byView.get(view) ?? []).map(([, column = ""]) => `1 AS ${quoteName(column)}`);
-      return names.length > 0 ? [`CREATE OR REPLACE VIEW ${quoteName(view)} AS SELECT ${names.join(", ")};\n`] : [];
-    })
-    .join("");
+  return views.flatMap((name) => {
+    const view = Buffer.from(name).toString("latin1");
+    const names = (byView.get(view) ?? []).map(([, column = ""]) => `1 AS ${quoteName(column)}`);
+    const sql = `SET NAMES utf8mb4;\nCREATE OR REPLACE VIEW ${quoteName(view)} AS SELECT ${names.join(", ")};\n`;
+    return names.length > 0 ? [{ kind: "VIEW", name, sql }] : [];
+  });
 };
 
-interface Recreating {
-  /** A letter for each byte. */
+/** Anything but a table, and the SQL that makes it in the session's database: a letter for each byte. */
+export interface Remade {
+  kind: string;
+  name: string;
   sql: string;
+}
+
+export const sqlOf = (objects: readonly Remade[]): string => objects.map(({ sql }) => sql).join("");
+
+interface Recreating {
+  /** In an order in which they can be made; every view is first one of constants. */
+  objects: Remade[];
   /** What it cannot make again. */
   warnings: string[];
 }
@@ -121,9 +130,10 @@ export async function recreate(session: Session, database: string, objects: Obje
   const lost = broken.map(
     (name) => `the view ${name} is broken (it names what is not there): a restore cannot be taken back with it`,
   );
-  if (wanted.length === 0) return { sql: "", warnings: lost };
+  if (wanted.length === 0) return { objects: [], warnings: lost };
+  // a view's tables in the session's database are shown without its name
   await session.ask(
-    "SET @results = @@character_set_results, @mode = @@sql_mode, character_set_results = binary, sql_mode = ''",
+    `USE ${quoteName(database)}; SET @results = @@character_set_results, @mode = @@sql_mode, character_set_results = binary, sql_mode = ''`,
   );
   const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
   const rows = await session.askBytes(show.join(";\n"));
@@ -131,7 +141,7 @@ export async function recreate(session: Session, database: string, objects: Obje
   const [[home = ""] = []] = await session.ask(
     `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(database)}`,
   );
-  await session.ask("SET character_set_results = @results, sql_mode = @mode");
+  await session.ask(`USE ${everywhere}; SET character_set_results = @results, sql_mode = @mode`);
   const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
   const readable = shown.filter(({ sql }) => sql !== "NULL");
   const hidden = shown
@@ -140,10 +150,10 @@ export async function recreate(session: Session, database: string, objects: Obje
       ({ kind, name }) =>
         `the user may not read the ${kind.toLowerCase()} ${name}: a restore cannot be taken back with it`,
     );
-  const parts = readable.map((one) => statement(one, home));
+  const remade = readable.map((one) => ({ kind: one.kind, name: one.name, sql: statement(one, home) }));
   const firstView = readable.findIndex(({ kind }) => kind === "VIEW");
-  if (firstView >= 0) parts.splice(firstView, 0, `SET NAMES utf8mb4;\n${standIns}`);
-  return { sql: parts.join(""), warnings: [...lost, ...hidden] };
+  if (firstView >= 0) remade.splice(firstView, 0, ...standIns);
+  return { objects: remade, warnings: [...lost, ...hidden] };
 }
 
 function statement({ sql, modes, zone, client, collation, home }: Made, now: string): string {

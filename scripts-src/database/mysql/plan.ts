@@ -1,6 +1,7 @@
 /** What a load makes of a dump, and what a person should know before. */
 import { release } from "./clients.ts";
 import type { DumpContents } from "./contents.ts";
+import { isSystem } from "./databases.ts";
 import type { LoadRules } from "./filter.ts";
 import { type ServerInfo, familyNames } from "./probe.ts";
 
@@ -32,7 +33,7 @@ export function warnings(contents: DumpContents, { kind, server }: ServerInfo, d
   if (others.length > 0)
     said.push(`tables of the dump name other databases and go on to use them: ${others.join(", ")}`);
   const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
-    const away = [...named].filter((name) => name !== database);
+    const away = [...named].filter((name) => name !== database && name !== contents.database && !isSystem(name));
     return away.length > 0 ? [`${view} (${away.join(", ")})`] : [];
   });
   if (reading.length > 0)

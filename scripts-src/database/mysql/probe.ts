@@ -5,6 +5,7 @@ import { retry } from "../../base/retry.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
+import type { DatabaseProperties } from "../restoring.ts";
 import {
   type Client,
   type Family,
@@ -18,6 +19,7 @@ import {
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
+import { type Listed, listedFrom, listedQuestion } from "./listed.ts";
 import { isBeside } from "./names.ts";
 import { sweepOptionFiles } from "./option-file.ts";
 import type { Target } from "./target.ts";
@@ -35,13 +37,16 @@ export interface ServerInfo {
   dump: Client;
   /** False: the server has no such database, the login was to another one. */
   exists: boolean;
+  /** The character set and collation of tables that name none, in the database that answered. */
+  properties: DatabaseProperties;
+  listed: Listed;
 }
 
 const question = `
   SET SESSION sql_mode = '';
   SELECT 'clock', unix_timestamp(sysdate(6)) * 1000;
   SHOW GLOBAL VARIABLES LIKE 'server_uuid';
-  SELECT 'server', version(), @@global.max_allowed_packet, @@character_set_database,
+  SELECT 'server', version(), @@global.max_allowed_packet, @@character_set_database, @@collation_database,
     (SELECT coalesce(sum(data_length), 0) FROM information_schema.tables WHERE table_schema = database());
   SELECT 'loose', table_name, t.engine FROM information_schema.tables t JOIN information_schema.engines e
     ON e.engine = t.engine WHERE table_schema = database() AND table_type = 'BASE TABLE' AND e.transactions <> 'YES';
@@ -50,6 +55,7 @@ const question = `
   SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_exchanged';
   SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_taken_back';
   SHOW SESSION STATUS LIKE 'Ssl_cipher';
+  ${listedQuestion};
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
@@ -77,7 +83,7 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
   const answered = Date.now();
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
   if (!tagged("Ssl_cipher")[0]?.[0]) refuseClearText(target);
-  const [said = "", packet, encoding = "", bytes] = tagged("server")[0] ?? [];
+  const [said = "", packet, charset = "", collation = "", bytes] = tagged("server")[0] ?? [];
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
   const dump = await fittingDump(place, client, dumps, kind);
@@ -90,13 +96,15 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
     client,
     dump,
     exists: place === connection,
+    properties: { charset, collation },
+    listed: listedFrom(rows),
     server: {
       version: `${familyNames[kind.family]} ${kind.version}`,
       major: Number.parseInt(kind.version, 10),
       system: kind.family === "mysql" ? tagged("server_uuid")[0]?.[0] : addressOf(target),
       clockAhead: clockAhead(Number(tagged("clock")[0]?.[0]), { before: asked, after: answered }),
       client: `${dump.name} ${dump.version || "of unknown version"}`,
-      encoding,
+      encoding: charset,
       dataBytes: Number(bytes),
       warnings: [
         ...exchangeWarnings(tagged("exchanging"), target.database),

@@ -11,6 +11,8 @@ const question = (schema: string) => `
     (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()),
     (SELECT count(*) FROM information_schema.routines WHERE routine_schema = ${schema})
       + (SELECT count(*) FROM information_schema.events WHERE event_schema = ${schema});
+  SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = ${schema})
+      + (SELECT count(*) FROM information_schema.views WHERE table_schema = ${schema});
   SELECT 'table', table_name, coalesce(table_rows, 0), table_type FROM information_schema.tables WHERE table_schema = ${schema};
   SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
     LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name`;
@@ -26,6 +28,7 @@ export async function askPresent({ connection, client, database }: Place): Promi
     exists: there !== "0",
     empty: tables.length + Number(programs) === 0,
     tables: new Map(tables.filter(([, , type]) => type !== "VIEW").map(([name = "", count]) => [name, Number(count)])),
+    others: Number(programs) + Number(tagged("others")[0]?.[0]),
     sessions: Number(sessions),
     dataBytes: databases.get(database) ?? 0,
     earlier: [...databases]

@@ -44,7 +44,7 @@ export async function createScratch(
     });
     const homeRules = { ...rules, noOwner, database: purpose === "restore" ? database : name, asleep };
     const onObject = (piece: Piece, kind: ObjectKind) => {
-      const text = kind === "table" ? numbersFrom(piece, contents.database, database) : loadable(piece, homeRules);
+      const text = loadable(piece, homeRules);
       if (text && (kind === "setting" || kind === "trigger")) objects.triggers.push(text);
       if (text && kind !== "trigger") objects.others.push(text);
     };
@@ -93,20 +93,6 @@ export async function createScratch(
       });
     },
   };
-}
-
-const ownNumbers = /^ +(`(?:[^`]|``)*`) [^\n]*?\bDEFAULT nextval\((`(?:[^`]|``)*`)\.(`(?:[^`]|``)*`)\)/gim;
-
-/** MariaDB writes the database's name with the sequence of a default, and RENAME TABLE leaves it there. */
-function numbersFrom(piece: Piece, dumped: string | undefined, home: string): Buffer | undefined {
-  if (piece.kind !== "statement" || dumped === undefined || !piece.bytes.includes("nextval(")) return undefined;
-  const text = piece.bytes.toString("latin1");
-  const [, table] = /^CREATE TABLE (?:IF NOT EXISTS )?(`(?:[^`]|``)*`)/.exec(text) ?? [];
-  const raw = (name: string) => Buffer.from(quoteName(name)).toString("latin1");
-  const changes = [...text.matchAll(ownNumbers)]
-    .filter(([, , named]) => named === raw(dumped))
-    .map(([, column, , sequence]) => `ALTER COLUMN ${column} SET DEFAULT nextval(${raw(home)}.${sequence})`);
-  return changes.length > 0 ? Buffer.from(`ALTER TABLE ${table} ${changes.join(", ")};\n`, "latin1") : undefined;
 }
 
 const latin1 = (texts: readonly Buffer[]): string => Buffer.concat(texts).toString("latin1");

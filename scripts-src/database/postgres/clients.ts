@@ -21,8 +21,9 @@ export interface Client {
 
 /** Every installed program of that name; with `folder`, only the one in it. */
 export async function findClients(program: "psql" | "pg_dump", folder: string | undefined): Promise<Client[]> {
+  const paths = await findPrograms([program], folder, places);
   return Promise.all(
-    findPrograms([program], folder, places).map(async (path) => {
+    paths.map(async (path) => {
       const said = await askProgram([path, "--version"], 1_000);
       const found = /^\w+ \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*)/.exec(said);
       return { path, version: found?.[1] ?? "", major: Number(found?.[2] ?? 0), minor: Number(found?.[3] ?? 0) };

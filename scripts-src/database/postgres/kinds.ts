@@ -43,6 +43,9 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   [new RegExp(String.raw`^\w+\s+(ON\s+)?(${shared})\b`, "i"), "which changes more than this database"],
 ];
 
+/** As pg_dump --create begins. */
+const ofDatabase = /^(?:CREATE|DROP) DATABASE /;
+
 /** Checks the pieces of one dump, in order: throws a `Failure` at a statement that pg_dump does not write. */
 export function statementCheck(): (piece: Piece) => void {
   // pg_dump writes a transaction around the contents of large objects
@@ -68,7 +71,8 @@ const isWritten = (text: string): boolean =>
 function refuse(text: string, reason = "which pg_dump does not write"): never {
   const start = text.slice(0, 60).replaceAll(/\s+/g, " ");
   const why = reasons.find(([pattern]) => pattern.test(text))?.[1] ?? reason;
-  throw new Failure(`the dump holds the statement ${start}${text.length > 60 ? " …" : ""}, ${why}`, {
-    hints: ["a restore loads what pg_dump writes: look at the file; to load other SQL by hand: psql -f FILE"],
-  });
+  const hint = ofDatabase.test(text)
+    ? "a dump made with pg_dump --create: psql -d postgres -f FILE creates the database that it names and fills it; a restore takes dumps made without --create"
+    : "a restore loads what pg_dump writes: look at the file; to load other SQL by hand: psql -f FILE";
+  throw new Failure(`the dump holds the statement ${start}${text.length > 60 ? " …" : ""}, ${why}`, { hints: [hint] });
 }

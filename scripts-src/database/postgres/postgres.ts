@@ -3,7 +3,6 @@ import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
-import { propertiesOf } from "./properties.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
@@ -33,14 +32,14 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
     const serverInfo = await probe(login, mayBeMissing);
-    const { connection, server, pgDump, exists, relations } = serverInfo;
+    const { connection, server, pgDump, exists, relations, properties } = serverInfo;
     return {
       ...database,
       ...openRestoring(serverInfo, { sessions, dumpOptions: options }),
       server,
       exists,
       roles: serverRoles(connection, server.major),
-      properties: () => propertiesOf(connection, server.major),
+      properties,
       databases: () => listDatabases(connection),
       checkReading: () => checkReading(connection, options),
       dump: () => dump(connection, pgDump, options, server.encoding),

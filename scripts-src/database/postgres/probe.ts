@@ -4,6 +4,7 @@ import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
+import type { DatabaseProperties } from "../restoring.ts";
 import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
 import { jsonList } from "./catalog.ts";
 import type { Connection, Login } from "./connection.ts";
@@ -11,6 +12,7 @@ import { query } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 import { hasDatabase, openMaintenance } from "./maintenance.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
+import { propertiesQuestion } from "./properties.ts";
 
 /** What `probe` found. */
 export interface ServerInfo {
@@ -22,6 +24,8 @@ export interface ServerInfo {
   exists: boolean;
   /** Tables, indexes, views and sequences in it. */
   relations: number;
+  /** Of the database that answered. */
+  properties: DatabaseProperties;
 }
 
 interface Answer {
@@ -37,6 +41,7 @@ interface Answer {
   withoutRows: string[];
   bytes: number;
   relations: number;
+  properties: DatabaseProperties;
 }
 
 /** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
@@ -49,6 +54,7 @@ const question = (system: string) => `
     'version', current_setting('server_version'),
     'number', current_setting('server_version_num')::int,
     'encoding', current_setting('server_encoding'),
+    'properties', ${propertiesQuestion},
     'relations', (SELECT count(*) FROM pg_class WHERE oid >= 16384),
     'closedMappings', (SELECT coalesce(json_agg(format('%s on %s', coalesce(usename, 'public'), m.srvname)), '[]')
       FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
@@ -94,6 +100,7 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
     relations: exists ? answer.relations : 0,
     connection,
     pgDump,
+    properties: answer.properties,
     server: {
       version: `PostgreSQL ${answer.version.split(" ")[0]}`,
       major,

@@ -50,26 +50,26 @@ const schema = z.lazy(() => {
 type Properties = z.infer<typeof schema>;
 type Setting = NonNullable<Properties["settings"]>[number];
 
+/** Those of the present database, as one value. Fields that came with later versions are null in earlier ones. */
+export const propertiesQuestion = `(SELECT json_build_object('encoding', pg_encoding_to_char(encoding),
+  'collate', datcollate, 'ctype', datctype, 'provider', coalesce(field ->> 'datlocprovider', 'c'),
+  'locale', coalesce(field ->> 'datlocale', field ->> 'daticulocale'), 'icuRules', field ->> 'daticurules',
+  'owner', pg_get_userbyid(datdba), 'comment', shobj_description(d.oid, 'pg_database'),
+  'connectionLimit', datconnlimit, 'isTemplate', datistemplate,
+  'acl', CASE WHEN datacl IS NOT NULL THEN ${jsonList(`SELECT json_build_object('grantee',
+      CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, 'privilege', privilege_type, 'grantable', is_grantable)
+    FROM aclexplode(datacl)`)} END,
+  'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace AND spcname <> 'pg_default'),
+  'labels', ${jsonList(`SELECT json_build_object('provider', provider, 'label', label) FROM pg_shseclabel
+    WHERE classoid = 'pg_database'::regclass AND objoid = d.oid`)},
+  'settings', ${jsonList(`SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1),
+      'value', substr(c, strpos(c, '=') + 1))
+    FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid`)})
+ FROM pg_database d, to_json(d) AS field WHERE datname = current_database())`;
+
 /** The properties of the database that `connection` leads to. Throws `Failure`. */
-export const propertiesOf = async (connection: Connection, major: number): Promise<DatabaseProperties> =>
-  query<DatabaseProperties>(
-    connection,
-    `SELECT json_build_object('encoding', pg_encoding_to_char(encoding), 'collate', datcollate, 'ctype', datctype,
-      'provider', ${major >= 15 ? "datlocprovider" : "'c'"},
-      'locale', ${major >= 17 ? "datlocale" : major >= 15 ? "daticulocale" : "NULL"}, 'icuRules', ${major >= 16 ? "daticurules" : "NULL"},
-      'owner', pg_get_userbyid(datdba), 'comment', shobj_description(d.oid, 'pg_database'),
-      'connectionLimit', datconnlimit, 'isTemplate', datistemplate,
-      'acl', CASE WHEN datacl IS NOT NULL THEN ${jsonList(`SELECT json_build_object('grantee',
-          CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END, 'privilege', privilege_type, 'grantable', is_grantable)
-        FROM aclexplode(datacl)`)} END,
-      'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace AND spcname <> 'pg_default'),
-      'labels', ${jsonList(`SELECT json_build_object('provider', provider, 'label', label) FROM pg_shseclabel
-        WHERE classoid = 'pg_database'::regclass AND objoid = d.oid`)},
-      'settings', ${jsonList(`SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1),
-          'value', substr(c, strpos(c, '=') + 1))
-        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid`)})
-     FROM pg_database d WHERE datname = current_database()`,
-  );
+export const propertiesOf = async (connection: Connection): Promise<DatabaseProperties> =>
+  query<DatabaseProperties>(connection, `SELECT ${propertiesQuestion}`);
 
 interface Wanted {
   /** Major version of the server. */

@@ -1,5 +1,5 @@
 /** The one place that starts psql. */
-import { messageOf, exitStatus, Failure } from "../../base/errors.ts";
+import { exitStatus, Failure } from "../../base/errors.ts";
 import { type Program, start } from "../../base/process.ts";
 import { type Client, knowsRestrict } from "./clients.ts";
 import type { Connection } from "./connection.ts";
@@ -13,19 +13,10 @@ const words = ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1
  */
 export function startPsql(connection: Connection, options: readonly string[] = []): Program {
   const { psql } = connection;
-  try {
-    const program = start([psql.path, ...words, ...options, connection.dbname], connection);
-    // a psql that has ended already says itself why
-    if (knowsRestrict(psql)) write(program, `\\restrict ${crypto.randomUUID().replaceAll("-", "")}\n`).catch(() => {});
-    return program;
-  } catch (error) {
-    connection.signal.throwIfAborted();
-    throw new Failure(`cannot start ${psql.path}: ${messageOf(error)}`, {
-      status: exitStatus.missingProgram,
-      hints: [`look at ${psql.path}: it is not what it should be`],
-      cause: error,
-    });
-  }
+  const program = start([psql.path, ...words, ...options, connection.dbname], connection);
+  // a psql that has ended already says itself why
+  if (knowsRestrict(psql)) write(program, `\\restrict ${crypto.randomUUID().replaceAll("-", "")}\n`).catch(() => {});
+  return program;
 }
 
 const write = async (program: Program, text: string) => program.stdin.write(text);

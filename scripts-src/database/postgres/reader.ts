@@ -1,7 +1,7 @@
 /** Reads a dump from its first line to its last. */
 import { Failure } from "../../base/errors.ts";
 import type { DumpReader } from "../database.ts";
-import { afterHead, endOf, headLength } from "../read-dump.ts";
+import { afterHead, endOf, headLength, refuseProgramError } from "../read-dump.ts";
 import { checkHead, type DumpContents, emptyContents, isComplete, readPiece } from "./contents.ts";
 import { statementCheck } from "./kinds.ts";
 import { Scanner } from "./statements.ts";
@@ -33,6 +33,7 @@ export function dumpReader(): DumpReader<DumpContents> {
       text.add(chunk);
     },
     end() {
+      if (!isComplete(tail)) refuseProgramError(tail);
       text.end();
       if (!isComplete(tail)) throw incomplete();
       contents.roles.delete("PUBLIC");

@@ -85,7 +85,7 @@ async function openScratch(
     const given = typeof encoding === "string" ? encoding : undefined;
     const byDefault = defaultProperties(fresh, { encoding: given, serverEncoding: server.encoding });
     if (!ground.exists || isProof) return asBefore ?? byDefault;
-    const asPresent = statementsFor(fresh, await propertiesOf(present, major), { major, exactly: true }) ?? byDefault;
+    const asPresent = statementsFor(fresh, await propertiesOf(present), { major, exactly: true }) ?? byDefault;
     // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
     return ground.empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
   });

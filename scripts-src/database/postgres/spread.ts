@@ -61,6 +61,7 @@ export async function loadSpread(
     for (const statement of prelude) await lanes.statement(statement);
     for await (const { piece, bytes } of piecesToLoad(sql, filter)) await lanes.take(piece, bytes);
     lanes.setting(ourEncoding);
+    await lanes.loaded();
     for (const table of report.uncounted(contents.rows?.keys() ?? []))
       await lanes.statement(counting(table), { table });
     for (const statement of filter.atTheEnd()) await lanes.statement(statement);
@@ -245,9 +246,14 @@ class Lanes {
     await this.#first.room();
   }
 
-  async end(): Promise<void> {
+  /** Resolves when everything that was given so far is in the database, and counted. */
+  async loaded(): Promise<void> {
     await this.#enter("statements");
     await this.#settled();
+  }
+
+  async end(): Promise<void> {
+    await this.loaded();
     await Promise.all(this.#lanes.map((lane) => lane.end()));
   }
 

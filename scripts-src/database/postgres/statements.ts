@@ -84,6 +84,8 @@ export class Scanner {
   private copying = false;
   /** The end of the line with COPY has yet to come. */
   private copyBegins = false;
+  /** pg_dump's last line, `\unrestrict`, has come. */
+  private unlocked = false;
   private standardStrings = true;
   /** By client_encoding. */
   private decoder = new TextDecoder();
@@ -106,7 +108,8 @@ export class Scanner {
     }
     if (!last) return;
     if (this.blocks > 0) throw openBody();
-    if (this.copying || this.mode.in !== "sql" || this.start >= 0) throw cutOff();
+    if (this.copying || this.mode.in !== "sql" || this.start >= 0)
+      throw this.unlocked || this.text.includes(lastWords) ? wordsBehind() : cutOff();
     if (this.text.length > 0) yield { kind: "data", bytes: this.take(this.text.length) };
   }
 
@@ -411,6 +414,7 @@ export class Scanner {
     if (end < 0 && !last) return undefined;
     const stop = end < 0 ? this.text.length : end + 1;
     const text = this.text.toString("utf8", this.at, stop).trim();
+    this.unlocked = text.startsWith("\\unrestrict ");
     return { kind: "command", text, bytes: this.take(stop) };
   }
 
@@ -482,6 +486,14 @@ function beginningOfEnd(text: Buffer): number {
   const at = last.lastIndexOf(newline);
   return at >= 0 && "\n\\.\r".startsWith(last.toString("latin1", at)) ? last.length - at : 0;
 }
+
+/** Since the minor releases of August 2025 a line `\unrestrict` follows them. */
+const lastWords = "\n-- PostgreSQL database dump complete";
+
+const wordsBehind = () =>
+  new Failure("the file goes on behind the dump's last line, with words that are no SQL", {
+    hints: ["an error of the dump program or of another one: read it, and remove what follows the dump's last line"],
+  });
 
 const cutOff = () =>
   new Failure("the dump breaks off in the middle of a statement", {

@@ -109,6 +109,10 @@ DELIMITER ;
 CREATE VIEW z_middle AS SELECT id, label FROM computed WHERE price > 0 WITH CASCADED CHECK OPTION;
 CREATE DEFINER = 'nasty_owner'@'localhost' SQL SECURITY INVOKER VIEW a_top AS SELECT id, label, '; -- ''\\' AS odd FROM z_middle;
 CREATE VIEW uses_function AS SELECT `funny ``name``; ☃`(id) AS x FROM a_top;
+-- MariaDB writes the database's name in front of all that such a view names
+CREATE VIEW over_others AS SELECT m.id, `funny ``name``; ☃`(m.id) AS f, extract(year FROM c.day) AS y
+  FROM (z_middle m LEFT JOIN (a_top JOIN by_range c) ON a_top.id = m.id), information_schema.character_sets i WHERE i.character_set_name = 'ascii';
+CREATE VIEW over_over_others AS SELECT * FROM over_others UNION SELECT 1, 'from `x`.`y`', (SELECT count(*) FROM uses_function) FROM mysql.db WHERE false;
 
 -- Tables that no snapshot covers --------------------------------------------------------------------------------------
 CREATE TABLE old_myisam (id int AUTO_INCREMENT PRIMARY KEY, t text, FULLTEXT KEY (t)) ENGINE = MyISAM;
