@@ -1,8 +1,8 @@
 /** SQL on its way to a client program, which reads it when it has carried out what came before. */
 import { codeOf } from "../base/errors.ts";
 
-/** What still waits to be read is "little" up to so many bytes. */
-const roomBytes = 262_144;
+/** What still waits to be read is "little" up to so many bytes, and "much" from so many on. */
+const [roomBytes, muchBytes] = [262_144, 4 << 20];
 
 interface Fed {
   /** Resolves when the program has ended and `fail` was told how, where it ended in a failure. */
@@ -42,6 +42,10 @@ export class Feed {
 
   get hasRoom(): boolean {
     return this.#waitingBytes < roomBytes;
+  }
+
+  get holdsMuch(): boolean {
+    return this.#waitingBytes > muchBytes;
   }
 
   /** Resolves when the program has read all of it, or has ended. */

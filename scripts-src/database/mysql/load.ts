@@ -113,7 +113,8 @@ class Sessions {
     if (first && !plain) session.write(this.delimiter);
     session.write(bytes);
     if (last && !plain) session.write("DELIMITER ;\n");
-    if (!last) await session.room();
+    // the rest of an ordinary INSERT is kept for it: the next one is for another session
+    if (!last && session.holdsMuch) await session.room();
   }
 
   async end(): Promise<void> {

@@ -68,6 +68,10 @@ export class Session implements AsyncDisposable {
     return this.#feed.hasRoom;
   }
 
+  get holdsMuch(): boolean {
+    return this.#feed.holdsMuch;
+  }
+
   /** Resolves when all that was handed over has been carried out. */
   async settled(): Promise<void> {
     await this.ask("DO 0");
