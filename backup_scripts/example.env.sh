@@ -140,7 +140,7 @@ SMTP_PASSWORD=''
 #BACKUP_COMPRESSION='gzip'
 
 # How hard to compress: a higher level is smaller and slower. Values: 1 to 12 for gzip, 1 to 19 for
-# zstd. Default: 6 for gzip, 3 for zstd.
+# zstd. Default: 5 for gzip, 3 for zstd.
 #BACKUP_COMPRESSION_LEVEL='6'
 
 # How many blocks are compressed at the same time, and over how many connections restore loads (at

@@ -175,7 +175,7 @@ const settings = {
       rule: whole(1, 19, "1 to 12 for gzip, 1 to 19 for zstd"),
       meaning: "How hard to compress: a higher level is smaller and slower.",
       example: "6",
-      default: "6 for gzip, 3 for zstd",
+      default: "5 for gzip, 3 for zstd",
     },
     BACKUP_JOBS: {
       rule: whole(1, 64),
