@@ -43,8 +43,10 @@ export async function findClients(kind: keyof typeof programNames, folder: strin
   const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
   return Promise.all(
     [...different.values()].map(async (path) => {
-      const said = await askProgram([path, "--version"], 1_000);
-      const help = await askProgram([path, "--no-defaults", "--help"], 200_000);
+      const [said, help] = await Promise.all([
+        askProgram([path, "--version"], 1_000),
+        askProgram([path, "--no-defaults", "--help"], 200_000),
+      ]);
       const family = /mariadb/i.test(said) ? "mariadb" : "mysql";
       const knows = (option: string) => new RegExp(`^ +(-\\w, )?--${option}(?![\\w-])`, "m").test(help);
       return {

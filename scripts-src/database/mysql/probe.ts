@@ -62,10 +62,9 @@ const question = `
 export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<ServerInfo> {
   const { folder, log, signal, target } = connection;
   sweepOptionFiles();
-  const dumps = await findClients("dump", folder);
+  const [dumps, found] = await Promise.all([findClients("dump", folder), findClients("client", folder)]);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
   // a folder that holds the dump program alone is good enough to dump with
-  const found = await findClients("client", folder);
   const clients = found.length > 0 ? found : await findClients("client", undefined);
   const first = rankClients(clients, { family: target.family, version: "" })[0];
   if (!first) throw missingProgram("client", target.family, folder);

@@ -72,10 +72,10 @@ const question = (system: string) => `
  */
 export async function probe(login: Login, mayBeMissing: boolean): Promise<ServerInfo> {
   const { folder, log, signal, where } = login;
-  const dumps = await findClients("pg_dump", folder);
+  const [dumps, clients] = await Promise.all([findClients("pg_dump", folder), findClients("psql", folder)]);
   if (dumps.length === 0) throw missingProgram("pg_dump", folder);
   // a folder that holds pg_dump alone is good enough to dump with
-  const psql = newest(await findClients("psql", folder)) ?? newest(await findClients("psql", undefined));
+  const psql = newest(clients) ?? newest(await findClients("psql", undefined));
   if (!psql) throw missingProgram("psql", folder);
   const connection = { ...login, psql };
   const ask = () => askServer(connection);
