@@ -30,6 +30,8 @@ export interface LoadOptions {
   keepGoing: boolean;
   /** For copies: nothing in the loaded database may act on the world (events, event triggers, subscriptions, schedulers). */
   asleep: boolean;
+  /** For a copy that is thrown away: extensions that the server or the login cannot have are left out. */
+  proof?: boolean;
   /** The file is our own: it is signed, or it lies in BACKUP_DIR, where only trusted users can write. */
   trusted: boolean;
 }
@@ -46,6 +48,8 @@ export interface RestorePlan {
   inPlaceProblems: string[];
   /** What the dump lacks by the way it was made: it takes the place of what is there only when that is asked for. */
   partial: string[];
+  /** With `proof`: what the copy goes without, each with the reason. */
+  waived?: string[];
   /** What a person should know before it begins. */
   warnings: string[];
   /** The present database is empty, and the engine had better fill it than put another in its place. */

@@ -1,7 +1,7 @@
 /** Proves a backup: restores it into a new database, compares the two, drops the copy. */
 import type { ProofFacts } from "../archive/proof.ts";
 import type { OpenBackup } from "../archive/read.ts";
-import { Failure, messageOf } from "../base/errors.ts";
+import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { counted, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
@@ -25,7 +25,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   const { database, file, contents } = wanted;
   const started = Date.now();
   await using copy = await restoreCopy(job, wanted);
-  const { scratch, loaded, options, restoreMs } = copy;
+  const { scratch, loaded, waived, options, restoreMs } = copy;
   job.log.info(`${file.name} was restored into ${scratch.name} in ${durationText(restoreMs)}; comparing`);
   const { comparing } = database;
   const sameMajor = Number.parseInt(contents.serverVersion ?? "", 10) === database.server.major;
@@ -57,7 +57,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
       ...(respelled > 0 ? [`${counted(respelled, "statement")} equal but for spelling`] : []),
       ...(asked ? ["VERIFY_QUERY"] : []),
     ],
-    leftOut: [...loaded.warnings, ...(options.noOwner ? ["owners and privileges"] : [])],
+    leftOut: [...loaded.warnings, ...waived, ...(options.noOwner ? ["owners and privileges"] : [])],
     programVersion: version,
   };
 }
@@ -65,6 +65,8 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
 interface Copy {
   scratch: Scratch;
   loaded: Loaded;
+  /** What the server or the login cannot have. */
+  waived: string[];
   options: LoadOptions;
   /** How long (ms) creating and loading took. */
   restoreMs: number;
@@ -83,8 +85,9 @@ async function restoreCopy(job: Job, wanted: ToProve): Promise<Copy & AsyncDispo
 
 async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Copy & AsyncDisposable> {
   const { database, file, contents, trusted } = wanted;
-  const options = { noOwner, keepGoing: false, asleep: true, trusted };
+  const options = { noOwner, keepGoing: false, asleep: true, proof: true, trusted };
   const plan = await database.plan(contents, await database.target(), options);
+  const { waived = [] } = plan;
   const problems = [...plan.problems, ...plan.createProblems];
   if (problems.length > 0) throw cannotProve(database, file, problems);
   const started = Date.now();
@@ -92,9 +95,15 @@ async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Cop
   await using made = new AsyncDisposableStack();
   const scratch = made.use(await database.createScratch({ purpose: "verify", properties }));
   const progress = showProgress("verify", file.bytes);
-  const loaded = await scratch.load(file.sql(progress.add), contents, options).finally(progress.stop);
-  const all = made.move();
-  return { scratch, loaded, options, restoreMs: Date.now() - started, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  const loaded = await scratch
+    .load(file.sql(progress.add), contents, options)
+    .catch((error: unknown) => {
+      if (waived.length === 0 || !(error instanceof Failure) || error instanceof Stopped) throw error;
+      throw cannotProve(database, file, [messageOf(error), ...waived]);
+    })
+    .finally(progress.stop);
+  const [all, restoreMs] = [made.move(), Date.now() - started];
+  return { scratch, loaded, waived, options, restoreMs, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 const cannotProve = ({ where }: Connected, { name }: OpenBackup, problems: readonly string[]) =>

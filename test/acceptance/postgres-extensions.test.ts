@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { installScripts, type Installation } from "../support/machine/executables.ts";
 import { tempDir } from "../support/machine/temp.ts";
-import { expectSuccess } from "../support/expect/expect.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
 import { expectState, stateOf } from "../support/expect/oracle.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
@@ -64,4 +64,24 @@ test.each([
   await prepare();
   expectSuccess(await scripts.run("restore"));
   await expectState(server, "jobs", before);
+});
+
+test("a proof goes without an extension that its login cannot create, and says so; what needs the extension cannot be proved", async () => {
+  await server.sql("postgres", "CREATE ROLE app LOGIN CREATEDB PASSWORD 'app-password'");
+  await server.createDatabase(
+    "shop",
+    "CREATE EXTENSION dblink; CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO app",
+    "OWNER app",
+  );
+  const own = installScripts(server.settings("shop", { user: "app", password: "app-password" }));
+  expectSuccess(await own.run("backup"));
+  const proved = await own.run("verify");
+  expectSuccess(proved);
+  expect(proved.stderr).toContain("not compared: app cannot create the extension dblink");
+  await server.sql("shop", "CREATE VIEW far AS SELECT * FROM dblink('', 'SELECT 1') AS t(a int)");
+  expectSuccess(await own.run("backup"));
+  expectFailure(
+    await own.run("verify"),
+    /function public.dblink\(.*\) does not exist[^]*app cannot create the extension dblink/,
+  );
 });

@@ -22,24 +22,19 @@ export function comparePlan(
   dump: DumpContents,
   server: Server,
   target: PostgresTarget,
-  { noOwner, asleep }: LoadOptions,
+  { noOwner, asleep, proof = false }: LoadOptions,
 ): RestorePlan {
   const contents = contentsToLoad(dump, { asleep });
-  const createProblems = findCreateProblems(contents, target);
+  const withoutExtensions = extensionProblems(contents, target);
+  const createProblems = [...findCreateProblems(target), ...(proof ? [] : withoutExtensions.create)];
   const besideProblems = findBesideProblems(contents, target);
   return {
     problems: [
       ...rowsAlone(contents),
-      ...missing(
-        "extension",
-        contents.extensions,
-        target.extensions,
-        (names) => `install their packages on the database server: ${names}`,
-      ),
+      ...(proof ? [] : withoutExtensions.install),
       ...missing(
         "tablespace",
-        contents.tablespaces,
-        target.tablespaces,
+        [...contents.tablespaces].filter((name) => !target.tablespaces.includes(name)),
         () => "create them, or back up with DB_DUMP_OPTIONS=--no-tablespaces",
       ),
       ...(noOwner ? [] : roleProblems(contents, target)),
@@ -48,6 +43,7 @@ export function comparePlan(
     besideProblems,
     inPlaceProblems: findInPlaceProblems(contents, server, target),
     partial: [],
+    waived: proof ? Object.values(withoutExtensions).flat() : [],
     warnings: findWarnings(contents, server, target, noOwner),
     fillsEmpty: target.exists && target.empty && createProblems.length + besideProblems.length > 0,
   };
@@ -58,7 +54,7 @@ export function loadRules(
   contents: DumpContents,
   { major }: Server,
   target: PostgresTarget,
-  { noOwner, asleep }: LoadOptions,
+  { noOwner, asleep, proof = false }: LoadOptions,
   where: "beside" | "in place",
 ): LoadRules {
   const inPlace = where === "in place";
@@ -72,7 +68,10 @@ export function loadRules(
     withoutCron: asleep && hasCron(contents),
     major,
     superuser: target.superuser,
-    keptExtensions: new Set(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
+    keptExtensions: new Set([
+      ...(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
+      ...(proof ? [...notInstalled(contents, target), ...notCreatable(contents, target)] : []),
+    ]),
     keptRelations: new Set(inPlace ? target.keptRelations : []),
     // a schema public that the dump creates takes the place of template0's
     keptSchemas: new Map(inPlace ? target.keptSchemas : madeAnew ? [] : [["public", publicOwner]]),
@@ -81,16 +80,31 @@ export function loadRules(
   };
 }
 
-function findCreateProblems(contents: DumpContents, target: PostgresTarget): string[] {
-  const { user, mayCreate, maintenance } = target;
-  const extensions = notCreatable(contents, target);
+function findCreateProblems({ user, mayCreate, maintenance }: PostgresTarget): string[] {
   return listOf(
     !mayCreate && `${user} cannot create databases: ALTER ROLE ${user} CREATEDB`,
     maintenance === undefined &&
       `there is no other database that ${user} can connect to: allow the login to connect to the database postgres`,
-    extensions.length > 0 && `${user} cannot create the extension ${extensions.join(", ")}: restore as a superuser`,
   );
 }
+
+/** Extensions that no new database on this server can have: their packages are missing, or the user may not create them. */
+function extensionProblems(contents: DumpContents, target: PostgresTarget) {
+  const forbidden = notCreatable(contents, target).join(", ");
+  return {
+    install: missing(
+      "extension",
+      notInstalled(contents, target),
+      (names) => `install their packages on the database server: ${names}`,
+    ),
+    create: listOf(
+      forbidden !== "" && `${target.user} cannot create the extension ${forbidden}: restore as a superuser`,
+    ),
+  };
+}
+
+const notInstalled = ({ extensions }: DumpContents, target: PostgresTarget): string[] =>
+  [...extensions].filter((name) => !target.extensions.includes(name));
 
 /** Why a new database cannot take the place of the present one. */
 function findBesideProblems(contents: DumpContents, target: PostgresTarget): string[] {
@@ -168,13 +182,7 @@ function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
   ];
 }
 
-function missing(
-  what: string,
-  needed: ReadonlySet<string>,
-  there: readonly string[],
-  remedy: (names: string) => string,
-): string[] {
-  const absent = [...needed].filter((name) => !there.includes(name));
+function missing(what: string, absent: readonly string[], remedy: (names: string) => string): string[] {
   if (absent.length === 0) return [];
   const names = absent.join(", ");
   return [`${what}${absent.length > 1 ? "s" : ""} not on the server: ${names}; ${remedy(names)}`];
@@ -183,7 +191,8 @@ function missing(
 function roleProblems(contents: DumpContents, target: PostgresTarget): string[] {
   const needed = new Set([...contents.roles, ...[...contents.needRoles.values()].flat()]);
   for (const everybody of ["PUBLIC", "public"]) needed.delete(everybody);
-  return missing("role", needed, target.roles, (names) => {
+  const absent = [...needed].filter((role) => !target.roles.includes(role));
+  return missing("role", absent, (names) => {
     const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}" LOGIN;`);
     return `create them (${create.join(" ")}) or restore with --no-owner`;
   });
