@@ -2,16 +2,16 @@
 import { codeOf } from "../base/errors.ts";
 
 /** What still waits to be read is "little" up to so many bytes, and "much" from so many on. */
-const [roomBytes, muchBytes] = [262_144, 4 << 20];
+const [littleBytes, muchBytes] = [262_144, 4 << 20];
 
 interface Fed {
-  /** Resolves when the program has ended and `fail` was told how, where it ended in a failure. */
+  /** Resolves when the program has ended, after `fail` where it ended in a failure. */
   ended: () => Promise<unknown>;
   /** Nothing that was handed over and is not answered yet will be. */
   failed: (error: unknown) => void;
 }
 
-/** The standard input of a client program. `room` and `check` throw what `fail` was told. */
+/** The standard input of a client program. `ready` and `check` throw what `fail` got. */
 export class Feed {
   readonly #stdin: Bun.FileSink;
   readonly #program: Fed;
@@ -32,16 +32,16 @@ export class Feed {
   }
 
   /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
-  async room(): Promise<void> {
+  async ready(): Promise<void> {
     this.check();
-    if (this.hasRoom) return;
-    const room = Promise.withResolvers<void>();
-    this.#waiting.push(room);
-    await room.promise;
+    if (this.isReady) return;
+    const ready = Promise.withResolvers<void>();
+    this.#waiting.push(ready);
+    await ready.promise;
   }
 
-  get hasRoom(): boolean {
-    return this.#waitingBytes < roomBytes;
+  get isReady(): boolean {
+    return this.#waitingBytes < littleBytes;
   }
 
   get holdsMuch(): boolean {
@@ -79,7 +79,7 @@ export class Feed {
         this.#waitingBytes -= bytes.length;
       }
       if (flush) await this.#stdin.flush();
-      if (this.hasRoom) for (const { resolve } of this.#waiting.splice(0)) resolve();
+      if (this.isReady) for (const { resolve } of this.#waiting.splice(0)) resolve();
     } catch (error) {
       // a broken pipe: the program ended before its input did, and its own words say why
       if (codeOf(error) === "EPIPE") await this.#program.ended();

@@ -7,48 +7,46 @@ const blockBytes = 1 << 20;
 
 /** Lines as they come in pieces that may end anywhere. */
 export class Lines {
-  #carry: Buffer = Buffer.alloc(0);
-  #long: LongRow | undefined;
+  /** The line of which more will come. */
+  readonly #begun: Joined;
   readonly #take: (bytes: Buffer, from: number, to: number) => void;
-  readonly #keepsLong: boolean;
 
   /** With `keepsLong`, every line is given to `take` in full, however long it is. */
   constructor(take: (bytes: Buffer, from: number, to: number) => void, keepsLong = false) {
     this.#take = take;
-    this.#keepsLong = keepsLong;
+    this.#begun = new Joined(keepsLong);
   }
 
   add(bytes: Buffer): void {
-    const text = this.#carry.length > 0 ? Buffer.concat([this.#carry, bytes]) : bytes;
     let from = 0;
-    for (let to = text.indexOf(newline); to >= 0; to = text.indexOf(newline, from)) {
-      this.#line(text, from, to);
+    for (let to = bytes.indexOf(newline); to >= 0; to = bytes.indexOf(newline, from)) {
+      this.#line(bytes, from, to);
       from = to + 1;
     }
-    if (!this.#keepsLong && text.length - from >= blockBytes)
-      from = (this.#long ??= new LongRow()).absorb(text, from, text.length);
-    // a copy: the piece's memory may be large
-    this.#carry = Buffer.from(text.subarray(from));
+    this.#begun.add(bytes, from, bytes.length);
   }
 
   /** The last line, when no newline has followed it. */
   end(): void {
-    if (this.#carry.length > 0 || this.#long) this.#line(this.#carry, 0, this.#carry.length);
-    this.#carry = Buffer.alloc(0);
+    if (!this.#begun.isEmpty) this.#line(Buffer.alloc(0), 0, 0);
   }
 
   #line(bytes: Buffer, from: number, to: number): void {
-    if (!this.#long && (this.#keepsLong || to - from < blockBytes)) return this.#take(bytes, from, to);
-    const row = (this.#long ?? new LongRow()).end(bytes, from, to);
-    this.#long = undefined;
-    this.#take(row, 0, row.length);
+    if (this.#begun.isEmpty && to - from < blockBytes) return this.#take(bytes, from, to);
+    const line = this.#begun.end(bytes, from, to);
+    this.#take(line, 0, line.length);
   }
 }
 
-/** Something that comes in parts, put together again: in full, or, when it is long, as `Lines` has long lines. */
+/** Something that comes in parts, put together again: in full, or, when it is long and unless `keepsLong`, as `LongRow` shows it. */
 export class Joined {
   #parts: Buffer = Buffer.alloc(0);
   #long: LongRow | undefined;
+  readonly #keepsLong: boolean;
+
+  constructor(keepsLong = false) {
+    this.#keepsLong = keepsLong;
+  }
 
   get isEmpty(): boolean {
     return this.#parts.length === 0 && !this.#long;
@@ -56,8 +54,10 @@ export class Joined {
 
   /** Takes the part `bytes[from, to)`, of which more will come. */
   add(bytes: Buffer, from: number, to: number): void {
+    if (from === to) return;
+    // a copy: the memory of `bytes` may be large
     this.#parts = Buffer.concat([this.#parts, bytes.subarray(from, to)]);
-    if (this.#parts.length < blockBytes) return;
+    if (this.#keepsLong || this.#parts.length < blockBytes) return;
     this.#long ??= new LongRow();
     const rest = this.#long.absorb(this.#parts, 0, this.#parts.length);
     this.#parts = Buffer.from(this.#parts.subarray(rest));

@@ -1,25 +1,11 @@
 /** Finds the client programs of a database. */
-import { accessSync, constants, existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, globSync, realpathSync, statSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
+import { exitStatus, Failure } from "../base/errors.ts";
 import { scriptLog } from "../base/log.ts";
 import { Memory } from "../base/memory.ts";
 import { firstOutput } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
-
-/**
- * The folders that `pattern` names; the one star in it stands for any text within a name. A folder that cannot be read holds nothing.
- */
-function foldersLike(pattern: string): string[] {
-  const [before = "", after = ""] = pattern.split("*");
-  const parent = before.slice(0, before.lastIndexOf("/") + 1);
-  try {
-    return readdirSync(parent)
-      .filter((name) => `${parent}${name}`.startsWith(before))
-      .map((name) => `${parent}${name}${after}`);
-  } catch {
-    return [];
-  }
-}
 
 function isProgram(path: string): boolean {
   try {
@@ -46,7 +32,7 @@ export const findPrograms = (
 function lookFor(names: readonly string[], folder: string | undefined, places: readonly string[]): string[] {
   if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  const folders = folder ? [folder] : differentFolders([...places.flatMap(foldersLike), ...onPath]);
+  const folders = folder ? [folder] : differentFolders([...globSync([...places]), ...onPath]);
   return folders.flatMap((dir) => names.map((name) => join(dir, name))).filter(isProgram);
 }
 
@@ -55,6 +41,19 @@ function differentFolders(folders: readonly string[]): string[] {
   const there = folders.filter((folder) => existsSync(folder));
   return [...new Map(there.toReversed().map((folder) => [realpathSync(folder), folder])).values()].toReversed();
 }
+
+/** The failure of a program that is missing or does not fit; `programs` are what helps. */
+export const programFailure = (what: string, programs: string): Failure =>
+  new Failure(what, {
+    status: exitStatus.missingProgram,
+    hints: [`install ${programs}, or set DB_CLIENT_DIR to the folder that holds them`],
+  });
+
+/** None of these programs was found, in `folder` where that is given. */
+export const missingProgram = (names: readonly string[], folder: string | undefined, programs: string): Failure => {
+  const found = names.length > 1 ? `neither ${names.join(" nor ")} was found` : `${names[0]} was not found`;
+  return programFailure(folder ? `${found} in DB_CLIENT_DIR ${folder}` : found, programs);
+};
 
 const answers = new Memory<string>(60_000);
 

@@ -1,17 +1,128 @@
-/** Reading a dump to its end. */
+/** Reading a dump to its end: what tells it from other files, and a complete one from one that broke off. */
 import { Failure } from "../base/errors.ts";
+import { refuseForeign } from "../base/foreign-files.ts";
 import type { Contents, DumpReader } from "./database.ts";
 
-/** Feeds `reader` with all of `sql`; what the dump holds. Throws what either of them throws. */
-export async function readDump<C extends Contents>(reader: DumpReader<C>, sql: AsyncIterable<Uint8Array>): Promise<C> {
-  for await (const chunk of sql) reader.add(chunk);
-  return reader.end();
+/** What the dumps of an engine have in common. Both ends are read as latin1. */
+export interface DumpForm {
+  /** "dump of mysqldump or mariadb-dump". */
+  name: string;
+  /** What its first lines hold. */
+  head: RegExp;
+  /** Its last words. */
+  completion: RegExp;
+  /** Other things that people try to restore: how they begin, what they are, and what helps. */
+  foreign: readonly (readonly [pattern: RegExp, what: string, hint: string])[];
+  /** The command that loads other SQL. */
+  byHand: string;
 }
+
+/** What no dump program writes; `what` follows "the dump". */
+export const strange = (
+  what: string,
+  hint = "dump programs do not write this: look at the file before you restore it",
+): Failure => new Failure(`the dump ${what}`, { hints: [hint] });
+
+export const cutOff = (): Failure =>
+  strange("breaks off in the middle of a statement", "the file is cut short: take another backup");
+
+/** Bytes of a dump that say by which program it was made, and of what server. */
+const headLength = 4096;
+
+/** Throws a `Failure` unless the text begins as such a dump does. */
+export function checkHead({ name, head, foreign, byHand }: DumpForm, text: Buffer): void {
+  refuseForeign(text, "the file", { unpacked: true });
+  const first = text.toString("latin1", 0, headLength);
+  const [, what, hint = ""] = foreign.find(([pattern]) => pattern.test(first)) ?? [];
+  if (what !== undefined) throw new Failure(`the file ${what}`, { hints: [hint] });
+  if (head.test(first)) return;
+  throw new Failure(`the file is no ${name}: its first lines do not say so`, {
+    hints: [`to load other SQL by hand: ${byHand}`],
+  });
+}
+
+/** The last bytes of a dump, where its program says that it came to its end. */
+export class DumpEnd {
+  #tail: Buffer = Buffer.alloc(0);
+
+  add(chunk: Uint8Array): void {
+    this.#tail = Buffer.concat([this.#tail, chunk.subarray(-512)]).subarray(-512);
+  }
+
+  isComplete({ completion }: DumpForm): boolean {
+    return completion.test(this.#tail.toString("latin1"));
+  }
+
+  /** Throws a `Failure` when a dump without its last line ends in what its program said of that: somebody wrote both into the file. */
+  refuseProgramError(): void {
+    const text = this.#tail.toString();
+    const [said] = programError.exec(text) ?? [];
+    if (said === undefined || /^-- .*dump complete/im.test(text)) return;
+    throw new Failure(`the dump is incomplete: its program failed while it was made: ${said.trim()}`, {
+      hints: ["choose another backup; do not write errors into a dump (2>&1), and look at the program's exit status"],
+    });
+  }
+}
+
+/** Anywhere in a line: what is dumped is written in blocks. */
+const programError = /(?:pg_dump|mysqldump|mariadb-dump): (?:error|got error|couldn't).*/i;
 
 interface Scanner<Piece> {
   add(chunk: Uint8Array): void;
   /** What is complete; with `last`, everything. */
   pieces(last: boolean): Iterable<Piece>;
+}
+
+interface Reading<Piece, C> {
+  form: DumpForm;
+  scanner: Scanner<Piece>;
+  /** Gets the first bytes, which were found to be those of such a dump. */
+  begin(head: Buffer): void;
+  take(piece: Piece): void;
+  /** After the last piece of a complete dump of so many bytes. */
+  end(bytes: number): C;
+}
+
+/** A reader for one dump. Nothing but a dump of the engine is read as one: its head is looked at first. */
+export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>): DumpReader<C> {
+  const { form, scanner } = reading;
+  const tail = new DumpEnd();
+  let head: Buffer | undefined = Buffer.alloc(0);
+  let bytes = 0;
+  const read = (chunk: Uint8Array, last: boolean) => {
+    scanner.add(chunk);
+    for (const piece of scanner.pieces(last)) reading.take(piece);
+  };
+  const begin = (first: Buffer, last: boolean) => {
+    head = undefined;
+    checkHead(form, first);
+    reading.begin(first.subarray(0, headLength));
+    read(first, last);
+  };
+  return {
+    add(chunk) {
+      tail.add(chunk);
+      bytes += chunk.length;
+      if (!head) return read(chunk, false);
+      head = Buffer.concat([head, chunk]);
+      if (head.length >= headLength) begin(head, false);
+    },
+    end() {
+      if (!tail.isComplete(form)) tail.refuseProgramError();
+      if (head) begin(head, true);
+      else read(Buffer.alloc(0), true);
+      if (tail.isComplete(form)) return reading.end(bytes);
+      throw new Failure(`the dump is incomplete: it does not end in the last line of a ${form.name}`, {
+        hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
+      });
+    },
+  };
+}
+
+/** Feeds `reader` with all of `sql`; what the dump holds. Throws what either of them throws. */
+export async function readDump<C extends Contents>(reader: DumpReader<C>, sql: AsyncIterable<Uint8Array>): Promise<C> {
+  for await (const chunk of sql) reader.add(chunk);
+  return reader.end();
 }
 
 /** The pieces of `source` in order. Throws what either of them throws. */
@@ -24,48 +135,4 @@ export async function* piecesOf<Piece>(
     yield* scanner.pieces(false);
   }
   yield* scanner.pieces(true);
-}
-
-/** What of a dump tells by which program it was made, and of what server. */
-export const headLength = 4096;
-
-/**
- * Passes a dump on to `read` once `begin` has seen its head, which throws where it is no dump of its engine: nothing else is read as one.
- * `last` comes with the last call of `read`.
- */
-export function afterHead(begin: (head: Buffer) => void, read: (chunk: Uint8Array, last: boolean) => void) {
-  let head: Buffer = Buffer.alloc(0);
-  return {
-    add(chunk: Uint8Array): void {
-      if (head.length >= headLength) return read(chunk, false);
-      head = Buffer.concat([head, chunk]);
-      if (head.length < headLength) return;
-      begin(head);
-      read(head, false);
-    },
-    end(): void {
-      if (head.length >= headLength) return read(Buffer.alloc(0), true);
-      begin(head);
-      read(head, true);
-    },
-  };
-}
-
-const tailLength = 512;
-
-/** The last bytes of a dump, where its program says that it came to its end: those before `chunk`, and `chunk`. */
-export const endOf = (tail: Buffer, chunk: Uint8Array): Buffer =>
-  Buffer.concat([tail, chunk.subarray(-tailLength)]).subarray(-tailLength);
-
-/** Anywhere in a line: what is dumped is written in blocks. */
-const programError = /(?:pg_dump|mysqldump|mariadb-dump): (?:error|got error|couldn't).*/i;
-
-/** Throws a `Failure` when a dump without its last line ends in what its program said of that: somebody wrote both into the file. */
-export function refuseProgramError(tail: Buffer): void {
-  const text = tail.toString();
-  const [said] = programError.exec(text) ?? [];
-  if (said === undefined || /^-- .*dump complete/im.test(text)) return;
-  throw new Failure(`the dump is incomplete: its program failed while it was made: ${said.trim()}`, {
-    hints: ["choose another backup; do not write errors into a dump (2>&1), and look at the program's exit status"],
-  });
 }

@@ -17,8 +17,6 @@ export interface TargetState {
   dataBytes: number;
   /** Databases `NAME_before_TIME` that earlier restores have kept. */
   earlier: readonly { name: string; bytes: number }[];
-  /** Databases that earlier restores have left: complete ones that could not be exchanged, and those of version 0.1 (`NAME_new_TIME`). Only listed, never dropped. */
-  unproven: readonly string[];
   /** Free bytes where the server keeps its data; undefined when that is not on this machine. */
   freeBytes: number | undefined;
 }

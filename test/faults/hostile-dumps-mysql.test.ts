@@ -8,10 +8,10 @@ import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { codeOf, Failure } from "../../scripts-src/base/errors.ts";
 import { type Client, findClients } from "../../scripts-src/database/mysql/clients.ts";
-import { type Connection, startClient } from "../../scripts-src/database/mysql/connection.ts";
+import { type Connection, type Login, startClient } from "../../scripts-src/database/mysql/connection.ts";
 import { loadable } from "../../scripts-src/database/mysql/filter.ts";
 import { Scanner } from "../../scripts-src/database/mysql/statements.ts";
-import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
+import { targetFromSettings } from "../../scripts-src/database/mysql/login.ts";
 import { scriptLog } from "../../scripts-src/base/log.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { families, type Family, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
@@ -214,9 +214,9 @@ function letThrough(text: Buffer): Buffer | undefined {
   return Buffer.concat(parts);
 }
 
-async function feed(connection: Connection, client: Client, sql: Uint8Array): Promise<void> {
+async function feed(connection: Connection, sql: Uint8Array): Promise<void> {
   const words = ["--batch", "--force", "--comments", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"];
-  const program = startClient(connection, client, [...words, "--database=app"]);
+  const program = startClient(connection, connection.client, [...words, "--database=app"]);
   const output = program.stdout.pipeTo(new WritableStream());
   try {
     await program.stdin.write("SET SESSION lock_wait_timeout = 15, sql_mode = 'NO_AUTO_VALUE_ON_ZERO';\n");
@@ -234,12 +234,12 @@ describe("S1, S4, S5, S12a: hostile dumps", () => {
     const counts = { refused: 0, loaded: 0 };
     for (const { server, outfile, infile, family } of served) {
       const settings = settingsFrom(server.settings("app"));
-      const connection = {
+      const login = {
         target: targetFromSettings(settings),
         folder: undefined,
         log: scriptLog(),
         signal: new AbortController().signal,
-      } satisfies Connection;
+      } satisfies Login;
       const harm = async () => {
         const global = await server.sql("mysql", "SELECT @@global.max_connect_errors = 4711");
         const victim = await server.sql("mysql", "SELECT group_concat(a) FROM victim.t").catch(String);
@@ -274,7 +274,7 @@ describe("S1, S4, S5, S12a: hostile dumps", () => {
           const fed = sent ?? (onlyCommands && !text.includes("victim") ? bytes : undefined);
           if (!fed || fed.length === 0) continue;
           batch.push(fed.toString("latin1"));
-          await feed(connection, client, fed);
+          await feed({ ...login, client }, fed);
           if (batch.length >= 25) await check();
         }
         await check();

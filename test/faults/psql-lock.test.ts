@@ -9,7 +9,7 @@ import type { Logger } from "../../scripts-src/base/log.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { findClients } from "../../scripts-src/database/postgres/clients.ts";
 import { type Connection, connectionFrom } from "../../scripts-src/database/postgres/connection.ts";
-import { transactionNumber } from "../../scripts-src/database/postgres/outcome.ts";
+import { transactionNumber } from "../../scripts-src/database/postgres/in-place.ts";
 import { startPsql } from "../../scripts-src/database/postgres/psql.ts";
 import { dumpReader } from "../../scripts-src/database/postgres/reader.ts";
 import { Session } from "../../scripts-src/database/postgres/session.ts";

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import fc from "fast-check";
 import type { Client, Family } from "../../scripts-src/database/mysql/clients.ts";
 import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/option-file.ts";
-import { targetFromSettings } from "../../scripts-src/database/mysql/target.ts";
+import { targetFromSettings } from "../../scripts-src/database/mysql/login.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 

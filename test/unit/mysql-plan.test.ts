@@ -1,17 +1,16 @@
 /** What is decided about a MySQL or MariaDB server and a dump before anything happens. */
 import { describe, expect, test } from "bun:test";
 import { type Client, type Family, rankClients, type ServerKind } from "../../scripts-src/database/mysql/clients.ts";
-import { dumpReader } from "../../scripts-src/database/mysql/examine.ts";
+import { dumpReader } from "../../scripts-src/database/mysql/reader.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump-options.ts";
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
-import { readGrants } from "../../scripts-src/database/mysql/grants.ts";
-import { warnings } from "../../scripts-src/database/mysql/plan.ts";
-import { tablesAlone } from "../../scripts-src/database/mysql/partial.ts";
+import { Grants } from "../../scripts-src/database/mysql/grants.ts";
+import { tablesAlone, warnings } from "../../scripts-src/database/mysql/plan.ts";
 import { findProblems } from "../../scripts-src/database/mysql/problems.ts";
 import type { ServerInfo } from "../../scripts-src/database/mysql/probe.ts";
-import type { ServerState } from "../../scripts-src/database/mysql/state.ts";
+import type { ServerState } from "../../scripts-src/database/mysql/target.ts";
 import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 
 async function* stream(text: string) {
@@ -91,7 +90,7 @@ describe("the words for the dump program", () => {
 });
 
 describe("privileges", () => {
-  const has = (line: string, privilege: string, database = "app") => readGrants([line], database).has(privilege);
+  const has = (line: string, privilege: string, database = "app") => new Grants([line], database).has(privilege);
   test.each([
     ["GRANT SELECT, LOCK TABLES ON `app`.* TO `u`@`%`", "SELECT", true],
     ["GRANT SELECT, LOCK TABLES ON `app`.* TO `u`@`%`", "TRIGGER", false],
@@ -122,7 +121,7 @@ describe("M4: every line of SHOW GRANTS", () => {
     "GRANT `r`@`%` TO `u`@`%`",
     "GRANT PROXY ON ''@'%' TO 'u'@'%'",
   ];
-  const grants = readGrants(lines, "app");
+  const grants = new Grants(lines, "app");
   test.each([
     ["SELECT", true],
     ["EVENT", true],
@@ -143,10 +142,10 @@ describe("M4: every line of SHOW GRANTS", () => {
       true,
     ]);
     expect(
-      readGrants(["GRANT SELECT ON `mysql`.`time_zone_name` TO `u`@`%`"], "app").hasOn("mysql", "proc", "SELECT"),
+      new Grants(["GRANT SELECT ON `mysql`.`time_zone_name` TO `u`@`%`"], "app").hasOn("mysql", "proc", "SELECT"),
     ).toBe(false);
     expect(grants.hasOn("mysql", "proc", "SELECT")).toBe(true);
-    expect(readGrants(["GRANT SELECT ON `a_p`.* TO `u`@`%`"], "app", { literal: true }).has("SELECT")).toBe(false);
+    expect(new Grants(["GRANT SELECT ON `a_p`.* TO `u`@`%`"], "app", { literal: true }).has("SELECT")).toBe(false);
   });
 });
 
@@ -263,7 +262,7 @@ describe("a dump and its target", () => {
   const serverInfo = (kind: ServerKind, grants = "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`") =>
     ({
       kind,
-      grants: readGrants([grants], "app"),
+      grants: new Grants([grants], "app"),
       maxPacket: 1 << 24,
       server: { version: `server ${kind.version}`, major: Number.parseInt(kind.version, 10) },
     }) as ServerInfo;

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import { fittingClient, knowsRestrict } from "../../scripts-src/database/postgres/clients.ts";
-import { checkHead, emptyContents, isComplete, readPiece } from "../../scripts-src/database/postgres/contents.ts";
+import { DumpContents, readPiece } from "../../scripts-src/database/postgres/contents.ts";
 import { loadFilter } from "../../scripts-src/database/postgres/filter.ts";
+import { dumpForm } from "../../scripts-src/database/postgres/reader.ts";
 import type { Piece } from "../../scripts-src/database/postgres/statements.ts";
+import { checkHead } from "../../scripts-src/database/read-dump.ts";
 
 const statement = (text: string): Piece => ({ kind: "statement", text, bytes: Buffer.from(`\n${text}`) });
 const rules = {
@@ -117,7 +119,7 @@ describe("what a load leaves out", () => {
 
 describe("what a dump says", () => {
   const read = (...texts: string[]) => {
-    const contents = emptyContents();
+    const contents = new DumpContents();
     for (const text of texts) readPiece(contents, statement(text));
     return contents;
   };
@@ -146,7 +148,7 @@ describe("what a dump says", () => {
   });
 
   test.each(["\\connect other", "\\! rm -rf /", "\\i /etc/passwd", "\\copy t from x"])("%p is refused", (text) => {
-    expect(() => readPiece(emptyContents(), { kind: "command", text, bytes: Buffer.from(text) })).toThrow(
+    expect(() => readPiece(new DumpContents(), { kind: "command", text, bytes: Buffer.from(text) })).toThrow(
       /psql command/,
     );
   });
@@ -161,7 +163,7 @@ describe("the last words of a dump", () => {
     ["COPY …\n-- PostgreSQL database dump complete\n", false],
     [`COPY …${end.slice(0, -6)}`, false],
     ["", false],
-  ])("%p: %p", (tail, complete) => expect(isComplete(Buffer.from(tail))).toBe(complete));
+  ])("%p: %p", (tail, complete) => expect(dumpForm.completion.test(tail)).toBe(complete));
 });
 
 describe("the first words of a file", () => {
@@ -177,16 +179,16 @@ describe("the first words of a file", () => {
     ["\u00ef\u00bb\u00bf--", /byte order mark.*tail -c \+4 FILE/],
     ["pg_dump: warning: there are circular foreign-key constraints\n--\n-- PostgreSQL", /error output.*sed 1d/],
   ])("%p is refused", (head, why) => {
-    expect(() => checkHead(Buffer.from(head, "latin1"))).toThrow(/the file is/);
+    expect(() => checkHead(dumpForm, Buffer.from(head, "latin1"))).toThrow(/the file is/);
     try {
-      checkHead(Buffer.from(head, "latin1"));
+      checkHead(dumpForm, Buffer.from(head, "latin1"));
     } catch (error) {
       const { message, hints } = error as { message: string; hints: string[] };
       expect(`${message} ${hints.join(" ")}`).toMatch(why);
     }
   });
   test("a plain dump is accepted", () => {
-    expect(() => checkHead(Buffer.from("--\n-- PostgreSQL database dump\n--\n"))).not.toThrow();
+    expect(() => checkHead(dumpForm, Buffer.from("--\n-- PostgreSQL database dump\n--\n"))).not.toThrow();
   });
 });
 

@@ -2,20 +2,11 @@
 import { messageOf } from "../../base/errors.ts";
 import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import type { ServerKind } from "./clients.ts";
 import { quoteName } from "./names.ts";
-import type { ServerInfo } from "./probe.ts";
 import { Session } from "./session.ts";
 
-const systems = [
-  "root",
-  "mysql",
-  "mysql.sys",
-  "mysql.session",
-  "mysql.infoschema",
-  "mariadb.sys",
-  "PUBLIC",
-  "rdsadmin",
-];
+const systems = "root mysql mysql.sys mysql.session mysql.infoschema mariadb.sys PUBLIC rdsadmin".split(" ");
 
 const account = "`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?";
 /** Nothing of it can end the statement or hide another one. */
@@ -34,15 +25,14 @@ const ownerOf = (statement: string): string | undefined =>
 
 const everything = / ON \*\.\* TO /;
 
-export function serverAccounts(connection: Connection, serverInfo: ServerInfo): ServerRoles {
-  const { kind, client } = serverInfo;
+export function serverAccounts(connection: Connection, kind: ServerKind): ServerRoles {
   const isMariadb = kind.family === "mariadb";
   const place = inDatabase(connection, everywhere);
   const list = async () => {
     const isRole = isMariadb
       ? "is_role = 'Y'"
       : "authentication_string = '' AND account_locked = 'Y' AND password_expired = 'Y'";
-    const rows = await query(place, client, `SELECT user, host, ${isRole} FROM mysql.user ORDER BY 3 DESC, 1, 2`);
+    const rows = await query(place, `SELECT user, host, ${isRole} FROM mysql.user ORDER BY 3 DESC, 1, 2`);
     return rows.map(([user = "", host = "", role]) => ({ user, host, isRole: role === "1" }));
   };
   const nameOf = ({ user, host, isRole }: Awaited<ReturnType<typeof list>>[number]) =>
@@ -57,7 +47,7 @@ export function serverAccounts(connection: Connection, serverInfo: ServerInfo): 
     const answers: string[][] = [];
     for (const statement of statements) {
       try {
-        session ??= new Session(place, client, "refused");
+        session ??= new Session(place, "refused");
         // MySQL writes hashes as they are otherwise, with control characters
         if (!isMariadb) session.write("SET print_identified_with_as_hex = 1;\n");
         answers.push((await session.ask(statement)).map(([line = ""]) => line));
@@ -97,8 +87,8 @@ export function serverAccounts(connection: Connection, serverInfo: ServerInfo): 
     const odd = all.filter((line) => !isOurs(line)).map((line) => shown(line));
     for (const line of odd) lacking.push(`${line}: it could not be read back safely`);
     // without its account, a grant is of no use
-    const whole = new Set(created.filter(isOurs).map(ownerOf));
-    return { statements: all.filter((line) => isOurs(line) && whole.has(ownerOf(line))), notes: [], lacking };
+    const readable = new Set(created.filter(isOurs).map(ownerOf));
+    return { statements: all.filter((line) => isOurs(line) && readable.has(ownerOf(line))), notes: [], lacking };
   }
 
   return {
@@ -111,9 +101,7 @@ export function serverAccounts(connection: Connection, serverInfo: ServerInfo): 
         const owner = ownerOf(statement) ?? "";
         return !names.has(owner) || (unfinished.has(owner) && !isCreate(statement));
       });
-      const [[partial = "OFF"] = []] = isMariadb
-        ? []
-        : await query(place, client, "SELECT if(@@partial_revokes, 'ON', 'OFF')");
+      const [[partial = "OFF"] = []] = isMariadb ? [] : await query(place, "SELECT if(@@partial_revokes, 'ON', 'OFF')");
       const { kept, warnings } = withoutHalf(wanted, partial === "ON");
       const carryOut = async (some: readonly string[]) => {
         const refused: string[] = [];

@@ -2,7 +2,7 @@
  * The statements that a dump may hold: those that mysqldump, mariadb-dump and phpMyAdmin write. Everything else is refused: a statement
  * that no dump program writes can reach files of the server's machine, accounts and other databases.
  */
-import { Failure } from "../../base/errors.ts";
+import { strange } from "../read-dump.ts";
 import { isOneStatement } from "./blocks.ts";
 import type { QuoteRules } from "./sql-mode.ts";
 import { bare, comment, endsAlike, everywhere, readings } from "./words.ts";
@@ -83,7 +83,7 @@ export function judge(text: string, rules: QuoteRules): "load" | "leave out" {
   return verdict;
 }
 
-/** Whether every server reads a SET as we do: our own reading goes on by what it sets. */
+/** Whether every server reads a SET as we do: it says how we read what follows. */
 const isPlainSet = (words: string, others: readonly string[]): boolean =>
   !words.includes(comment) &&
   others.every((reading) => reading === "") &&
@@ -102,6 +102,7 @@ function kindOf(reading: string): "load" | "leave out" {
 
 /** Of the statement only its words are shown, not its data. */
 const refused = (words: string) =>
-  new Failure(`the dump holds a statement that dump programs do not write: ${words.slice(0, 100)}`, {
-    hints: ["look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write"],
-  });
+  strange(
+    `holds a statement that dump programs do not write: ${words.slice(0, 100)}`,
+    "look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write",
+  );

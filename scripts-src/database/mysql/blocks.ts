@@ -17,7 +17,7 @@ const verbs = new Set(
   ).split(" "),
 );
 
-/** `words` is bare SQL with single spaces. What cannot be told of a program is taken for one statement. */
+/** `words` is bare SQL with single spaces. A program that is not understood is taken for one statement. */
 export function isOneStatement(words: string): boolean {
   if (!/;\s*[^;\s]/.test(words)) return true;
   const kind = program.exec(words)?.[1]?.toUpperCase();

@@ -1,7 +1,7 @@
 /** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
 import { realpathSync } from "node:fs";
-import { exitStatus, Failure } from "../../base/errors.ts";
-import { askProgram, findPrograms } from "../programs.ts";
+import type { Failure } from "../../base/errors.ts";
+import { askProgram, findPrograms, missingProgram as missing, programFailure } from "../programs.ts";
 
 export type Family = "mysql" | "mariadb";
 
@@ -12,13 +12,13 @@ export interface Client {
   family: Family;
   /** "10.11.19"; empty when it does not tell. */
   version: string;
-  /** How it is told what to set in its session, before anything else; undefined: not at all. */
+  /** How it learns what to set in its session, before anything else; undefined: not at all. */
   setsAside: "by option" | "by host" | undefined;
   /** Whether it has that long option (without dashes). */
   knows(option: string): boolean;
 }
 
-/** A server, as far as the choice of programs goes. */
+/** What the choice of programs has to know of a server. */
 export interface ServerKind {
   family: Family;
   /** "10.11.19" */
@@ -90,18 +90,12 @@ const packages = {
   mysql: "MySQL's client programs (Ubuntu: apt-get install mysql-client; others: MySQL's own repository)",
 };
 
-export function missingProgram(kind: keyof typeof programNames, family: Family, folder: string | undefined): Failure {
-  const names = programNames[kind].join(" nor ");
-  return new Failure(`neither ${names} was found${folder ? ` in DB_CLIENT_DIR ${folder}` : ""}`, {
-    status: exitStatus.missingProgram,
-    hints: [`install ${packages[family]}, or set DB_CLIENT_DIR to the folder that holds them`],
-  });
-}
+export const missingProgram = (kind: keyof typeof programNames, family: Family, folder: string | undefined): Failure =>
+  missing(programNames[kind], folder, packages[family]);
 
 /** `why` is a clause: "it writes values of generated columns, …". */
-export function unfitProgram(client: Client, server: ServerKind, why: string): Failure {
-  return new Failure(`${client.name} ${client.version} (${client.path}) does not fit the server: ${why}`, {
-    status: exitStatus.missingProgram,
-    hints: [`install ${packages[server.family]}, or set DB_CLIENT_DIR to the folder that holds them`],
-  });
-}
+export const unfitProgram = (client: Client, server: ServerKind, why: string): Failure =>
+  programFailure(
+    `${client.name} ${client.version} (${client.path}) does not fit the server: ${why}`,
+    packages[server.family],
+  );

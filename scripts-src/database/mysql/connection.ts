@@ -6,16 +6,23 @@ import type { DatabaseContext } from "../database.ts";
 import type { Client } from "./clients.ts";
 import { clientFailure } from "./explain.ts";
 import { writeOptionFile } from "./option-file.ts";
-import { type Target, targetFromSettings } from "./target.ts";
+import { type Target, targetFromSettings } from "./login.ts";
 
-export interface Connection extends DatabaseContext {
+/** What the settings say. */
+export interface Login extends DatabaseContext {
   target: Target;
   /** DB_CLIENT_DIR. */
   folder: string | undefined;
 }
 
+/** A way to a database of the server. */
+export interface Connection extends Login {
+  /** The program for everything but dumps. */
+  client: Client;
+}
+
 /** Connects to nothing yet. Throws `Failure` when the settings do not name a database. */
-export const connectionFrom = (settings: Settings, { log, signal }: DatabaseContext): Connection => ({
+export const connectionFrom = (settings: Settings, { log, signal }: DatabaseContext): Login => ({
   log,
   signal,
   target: targetFromSettings(settings),
@@ -58,8 +65,8 @@ export function startClient(
 const end = "end of the answer";
 
 /** The rows that `sql` (several statements, if you like) selects; NULL comes as the word. Throws `Failure`. */
-export async function query(connection: Connection, client: Client, sql: string): Promise<string[][]> {
-  const { target, signal } = connection;
+export async function query(connection: Connection, sql: string): Promise<string[][]> {
+  const { target, client, signal } = connection;
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
   const program = startClient(connection, client, [...words, `--execute=${sql};\nSELECT '${end}'`]);
   const answer = new Response(program.stdout).text();

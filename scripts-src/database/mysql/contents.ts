@@ -1,63 +1,48 @@
 /** What the statements of a dump say: what it creates, what it needs of the target. */
 import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
-import { features } from "./features.ts";
-import { unquote } from "./unquote.ts";
+import { unquote } from "./names.ts";
 import { type Piece } from "./statements.ts";
 import { triggerName, withoutDatabase } from "./triggers.ts";
 import { bare } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
-export interface DumpContents extends Contents {
+export class DumpContents implements Contents {
+  serverVersion?: string;
+  tables: string[] = [];
+  rows?: Map<string, number>;
+  bytes = 0;
   /** Of the server that was dumped. */
-  family: Family;
+  family: Family = "mysql";
   /** The database that was dumped, where the dump says so. */
   database?: string;
   /** Databases that it changes to (`mysqldump --databases`). */
-  databases: Set<string>;
+  databases = new Set<string>();
   /** Databases that its tables name (a foreign key, the sequence of a default). */
-  qualified: Set<string>;
-  views: Set<string>;
+  qualified = new Set<string>();
+  views = new Set<string>();
   /** Views that name databases, also the dumped one, with those. */
-  viewDatabases: Map<string, Set<string>>;
+  viewDatabases = new Map<string, Set<string>>();
   /** Tables for which it has a place for rows, with rows or without. */
-  filled: Set<string>;
+  filled = new Set<string>();
   /** "PROCEDURE work", "EVENT cleanup", … */
-  programs: Set<string>;
+  programs = new Set<string>();
   /** Triggers it creates. */
-  triggers: Set<string>;
+  triggers = new Set<string>();
   /** Accounts in whose name views and programs run: "root@localhost". */
-  definers: Set<string>;
-  collations: Set<string>;
+  definers = new Set<string>();
+  collations = new Set<string>();
   /** Storage engines, with a table that uses each. */
-  engines: Map<string, string>;
+  engines = new Map<string, string>();
   /** Modes of sql_mode that it sets. */
-  modes: Set<string>;
+  modes = new Set<string>();
   /** Character set in which the dump is written. */
   names?: string;
   /** What the other family does not understand: "sequences". */
-  features: Set<string>;
+  features = new Set<string>();
   /** Bytes of the longest statement. */
-  longest: number;
+  longest = 0;
 }
-
-export const emptyContents = (): Omit<DumpContents, "family"> => ({
-  tables: [],
-  bytes: 0,
-  databases: new Set(),
-  qualified: new Set(),
-  views: new Set(),
-  viewDatabases: new Map(),
-  filled: new Set(),
-  programs: new Set(),
-  triggers: new Set(),
-  definers: new Set(),
-  collations: new Set(),
-  engines: new Map(),
-  modes: new Set(),
-  features: new Set(),
-  longest: 0,
-});
 
 const name = String.raw`(\x60(?:[^\x60]|\x60\x60)*\x60|"(?:[^"]|"")*")`;
 const createTable = new RegExp(String.raw`^CREATE TABLE (?:/\*!32312 )?(?:IF NOT EXISTS ?)?(?:\*/ )?${name}`);
@@ -87,7 +72,7 @@ const notTables = new RegExp(String.raw`'(?:[^'\\]|\\[\s\S]|'')*'|${otherFrom}`,
 const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
 
 /** Adds what a statement says. */
-export function readStatement(contents: Omit<DumpContents, "family">, piece: Piece & { kind: "statement" }): void {
+export function readStatement(contents: DumpContents, piece: Piece & { kind: "statement" }): void {
   // latin1 keeps every byte
   const text = piece.bytes.toString("latin1");
   const used = piece.leftOut ? ofDatabase.exec(text)?.[1] : undefined;
@@ -120,7 +105,7 @@ export function readStatement(contents: Omit<DumpContents, "family">, piece: Pie
   for (const [what, pattern] of features) if (pattern.test(words)) contents.features.add(what);
 }
 
-function readSetting(contents: Omit<DumpContents, "family">, text: string): void {
+function readSetting(contents: DumpContents, text: string): void {
   const modes = /\bsql_mode\s*=\s*'([^']*)'/i.exec(text)?.[1];
   for (const mode of modes?.split(",") ?? []) if (mode) contents.modes.add(mode.toUpperCase());
   contents.names ??= /\bSET NAMES (\w+)/i.exec(text)?.[1]?.toLowerCase();
@@ -131,12 +116,12 @@ function readSetting(contents: Omit<DumpContents, "family">, text: string): void
 const dataOf = /^-- Dumping data for table `((?:[^`]|``)*)`/gm;
 
 /** Dump programs head the place for a table's rows, also of a table without any. */
-export function readComment({ filled }: Omit<DumpContents, "family">, bytes: Buffer): void {
+export function readComment({ filled }: DumpContents, bytes: Buffer): void {
   if (bytes.length < 30) return;
   for (const [, table = ""] of bytes.toString("latin1").matchAll(dataOf)) filled.add(unquote(`\`${table}\``));
 }
 
-function readView({ viewDatabases }: Omit<DumpContents, "family">, text: string): void {
+function readView({ viewDatabases }: DumpContents, text: string): void {
   const view = finalView.exec(text)?.[1];
   if (view === undefined) return;
   const named = [...text.replaceAll(notTables, "").matchAll(elsewhereInView)].map((found) =>
@@ -144,3 +129,33 @@ function readView({ viewDatabases }: Omit<DumpContents, "family">, text: string)
   );
   if (named.length > 0) viewDatabases.set(unquote(view), new Set(named));
 }
+
+/**
+ * What one family writes into a dump and the other does not take: loaded there it would fail or mean something else. By name; the
+ * pattern is looked for in statements without their strings, quoted names (now ``) and comments.
+ */
+const onlyIn: Record<Family, Record<string, RegExp>> = {
+  mariadb: {
+    sequences: /^CREATE SEQUENCE\b|\bnextval\(/,
+    "system-versioned tables and periods": /\bWITH SYSTEM VERSIONING\b|\bPERIOD FOR\b|\bWITHOUT OVERLAPS\b/,
+    "the types uuid, inet4 and inet6": /^CREATE TABLE[\s\S]*`` (?:uuid|inet4|inet6)\b/,
+    "values of generated columns": /^CREATE TABLE[\s\S]*\bGENERATED ALWAYS AS\b/,
+    "defaults that are functions": /^CREATE TABLE[\s\S]*\bDEFAULT (?!current_timestamp|current_date|nextval)\w+\(/i,
+    packages: /^CREATE\b[^;]*? PACKAGE\b/,
+    "aggregate functions": /^CREATE\b[^;]*? AGGREGATE FUNCTION\b/,
+  },
+  mysql: {
+    "keys over expressions": /\bKEY `` (?:USING \w+ )?\((?:[^()]*,)?\(/,
+    "constraints that are not enforced": /\bNOT ENFORCED\b/,
+    "the type vector": /`` vector\(/,
+    "lateral tables": /\bLATERAL\b/i,
+  },
+};
+
+/** Every one of them, of either family. */
+const features: readonly (readonly [name: string, pattern: RegExp])[] = Object.values(onlyIn).flatMap((patterns) =>
+  Object.entries(patterns),
+);
+
+/** Those that belong to `family` alone. */
+export const isOnlyIn = (family: Family, feature: string): boolean => feature in onlyIn[family];

@@ -4,7 +4,7 @@
  */
 import type { QuoteRules } from "./sql-mode.ts";
 import { triggerTable } from "./triggers.ts";
-import { unquote } from "./unquote.ts";
+import { unquote } from "./names.ts";
 import { bare, readings } from "./words.ts";
 
 /** Stands for every table. */

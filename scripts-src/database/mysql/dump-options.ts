@@ -4,36 +4,11 @@ import { usageFailure } from "../../base/errors.ts";
 import { type ServerInfo, dumpsHistory } from "./probe.ts";
 
 /** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */
-const refused = [
-  "all-databases",
-  "all-tablespaces",
-  "comments",
-  "compact",
-  "databases",
-  "default-character-set",
-  "defaults",
-  "force",
-  "help",
-  "host",
-  "log-error",
-  "login-path",
-  "no-defaults",
-  "password",
-  "port",
-  "print-defaults",
-  "protocol",
-  "result-file",
-  "set-gtid-purged",
-  "skip-comments",
-  "socket",
-  "ssl",
-  "system",
-  "tab",
-  "tables",
-  "user",
-  "version",
-  "xml",
-];
+const refused = (
+  "all-databases all-tablespaces comments compact databases default-character-set defaults force help host log-error login-path " +
+  "no-defaults password port print-defaults protocol result-file set-gtid-purged skip-comments socket ssl system tab tables user " +
+  "version xml"
+).split(" ");
 
 /** DB_DUMP_OPTIONS as words. Throws `Failure` with status 2 on one that cannot be used. */
 export function dumpOptionsFrom(text: string | undefined): string[] {

@@ -1,17 +1,18 @@
 /** Dumping with mariadb-dump or mysqldump. */
-import { Failure } from "../../base/errors.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText, listed } from "../../base/text.ts";
-import { endOf } from "../read-dump.ts";
+import { watchLocks } from "../lock-watch.ts";
+import { outputOf } from "../run-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, query, startClient } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dumpWords } from "./dump-options.ts";
-import { isComplete } from "./examine.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed } from "./listed.ts";
 import type { ServerInfo } from "./probe.ts";
-import { watchLocks } from "./waiting.ts";
+import { dumpForm } from "./reader.ts";
+import { findWaits } from "./waiting.ts";
 
 /** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
 export async function* dump(
@@ -22,44 +23,39 @@ export async function* dump(
   const { target, signal, log } = connection;
   checkGrants(serverInfo, options, target.database);
   const client = serverInfo.dump;
-  using locks = watchLocks(connection, serverInfo.client);
-  const { program, output, first } = await begin(
-    connection,
-    serverInfo,
-    dumpWords(serverInfo, options, target.database),
-    locks,
-  );
-  let tail: Buffer = Buffer.alloc(0);
-  let ended = false;
-  try {
-    for (let next = first; !next.done; next = await locks.reads(output.read())) {
-      program.loggedIn();
-      tail = endOf(tail, next.value);
-      yield next.value;
+  const words = dumpWords(serverInfo, options, target.database);
+  const failure = (status: number, stderr: string) =>
+    clientFailure(`${client.name} of ${target.where} failed`, client, status, stderr);
+  using watch = watchLocks(connection, () => findWaits(connection));
+  let begun = false;
+  async function* attempt(setsAside: boolean) {
+    const program = startClient(connection, client, words, { setsAside });
+    const run = { name: client.name, path: client.path, form: dumpForm, watch, failure, log, signal };
+    for await (const chunk of outputOf(program, run)) {
+      if (!begun) program.loggedIn();
+      begun = true;
+      yield chunk;
     }
-    ended = true;
-  } finally {
-    if (!ended) program.stop();
   }
-  const [status, stderr] = [await program.exited, await program.stderr];
-  signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(`${client.name} of ${target.where} failed`, client, status, stderr);
-  if (!isComplete(tail)) {
-    throw new Failure(`${client.name} exited with status 0, but the dump is incomplete: its last line is missing`, {
-      hints: [`look at ${client.path}: it stopped early without saying so`],
-    });
+  if (client.setsAside === undefined) await refuseCut(connection, serverInfo);
+  try {
+    yield* attempt(true);
+  } catch (error) {
+    // a program that does not understand how we give it settings ends before its first output
+    if (begun || client.setsAside !== "by host" || !/init-command/.test(messageOf(error))) throw error;
+    await refuseCut(connection, serverInfo);
+    yield* attempt(false);
   }
-  if (stderr) log.warn(`${client.name} says: ${stderr}`);
 }
 
 /** Throws a `Failure` when the dump lacks what the server has listed; warns of a row that a restore could not load today. */
 export async function checkDumped(
   connection: Connection,
-  { client, maxPacket, listed }: ServerInfo,
+  { maxPacket, listed }: ServerInfo,
   contents: DumpContents,
   options: readonly string[],
 ): Promise<void> {
-  await checkListed(connection, client, contents, listed, options);
+  await checkListed(connection, contents, listed, options);
   if (contents.longest <= maxPacket) return;
   connection.log.warn(
     `the longest row takes ${bytesText(contents.longest)} of SQL, more than the server's max_allowed_packet ` +
@@ -67,33 +63,11 @@ export async function checkDumped(
   );
 }
 
-/** Starts the dump program and waits for its first output: a program that does not know how to be told its settings ends before that. */
-async function begin(
-  connection: Connection,
-  serverInfo: ServerInfo,
-  words: readonly string[],
-  locks: ReturnType<typeof watchLocks>,
-) {
-  const attempt = async (setsAside: boolean) => {
-    const program = startClient(connection, serverInfo.dump, words, { setsAside });
-    await program.stdin.end();
-    const output = program.stdout.getReader();
-    return { program, output, first: await locks.reads(output.read()) };
-  };
-  if (serverInfo.dump.setsAside === undefined) await refuseCut(connection, serverInfo);
-  const begun = await attempt(true);
-  const unknown =
-    begun.first.done && serverInfo.dump.setsAside === "by host" && /init-command/.test(await begun.program.stderr);
-  if (!unknown) return begun;
-  await refuseCut(connection, serverInfo);
-  return attempt(false);
-}
-
 const unlimited = "18446744073709551615";
 
 /** A server can cut every result, also those of a dump. Throws `Failure`. */
-async function refuseCut(connection: Connection, { client, dump }: ServerInfo): Promise<void> {
-  const [[limit = ""] = []] = await query(connection, client, "SELECT @@global.sql_select_limit");
+async function refuseCut(connection: Connection, { dump }: ServerInfo): Promise<void> {
+  const [[limit = ""] = []] = await query(connection, "SELECT @@global.sql_select_limit");
   if (limit === unlimited) return;
   throw new Failure(
     `the server's sql_select_limit is ${limit}, and ${dump.name} ${dump.version} cannot set it aside: every table of the backup would end there`,
@@ -129,8 +103,8 @@ const floats = `
     WHERE c.table_schema = database() AND c.data_type = 'float' AND t.table_type NOT LIKE '%VIEW'`;
 
 /** Both servers write a FLOAT with six digits, and nothing can be set against that. */
-export async function noteFloats(connection: Connection, { client }: ServerInfo): Promise<void> {
-  const columns = (await query(connection, client, floats)).map((row) => row.join("."));
+export async function noteFloats(connection: Connection): Promise<void> {
+  const columns = (await query(connection, floats)).map((row) => row.join("."));
   if (columns.length === 0) return;
   const shown = listed(columns);
   connection.log.info(

@@ -4,7 +4,6 @@
  */
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
-import type { Client } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";
 import { type ExchangeLog, logTable, readLog, writeLog } from "./exchange-log.ts";
 import {
@@ -16,22 +15,19 @@ import {
   takeBackStatement,
   type Whereabouts,
 } from "./exchange-plan.ts";
-import { orphanKeys } from "./orphan-keys.ts";
-import { readGrants } from "./routine-grants.ts";
+import { orphanKeys, readGrants } from "./lost-by-exchange.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
 import { dropObjects, listObjects, type Objects, recreate, type Remade, sqlOf } from "./objects.ts";
-import { ties, tiesQuestion } from "./restore-target.ts";
 import { sequenceDefaults } from "./sequence-defaults.ts";
+import { ties, tiesQuestion } from "./target.ts";
 import { Session } from "./session.ts";
 
-export interface Place {
-  /** To a database that is always there. */
-  connection: Connection;
-  client: Client;
+/** A way to a database that is always there, for what is done to the present one. */
+export interface Place extends Connection {
   /** SQL with which each session begins. */
   settings: string;
-  /** Name of the present database, and how people are told of it. */
+  /** The present database: its name, and how it is called for people. */
   database: string;
   where: string;
   /** The server renames tables that are locked, and the user may lock them. */
@@ -58,9 +54,9 @@ const pauses = [1_000, 2_000, 4_000, 8_000, 15_000, ...Array.from({ length: 19 }
  * message says otherwise.
  */
 export async function exchange(place: Place, job: ExchangeJob): Promise<boolean> {
-  const { signal } = place.connection;
+  const { signal } = place;
   // what has begun is finished: SIGTERM leaves time for that
-  const steady = { ...place, connection: { ...place.connection, signal: new AbortController().signal } };
+  const steady = { ...place, signal: new AbortController().signal };
   await prepare(steady, job);
   try {
     signal.throwIfAborted();
@@ -87,7 +83,7 @@ const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], ev
 
 /** Writes the log, and removes from the new database what cannot be renamed. */
 async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
-  const { database, connection } = place;
+  const { database, log } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
   const isEmpty = Object.values(live).every((list: unknown[]) => list.length === 0);
@@ -105,10 +101,10 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
   const old = await recreate(session, database, { ...live, triggers: [] });
   const { objects: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
-  for (const warning of old.warnings) connection.log.warn(warning);
+  for (const warning of old.warnings) log.warn(warning);
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks: place.locks });
   const { grants, hidden } = await readGrants(session, database, live.routines);
-  if (hidden) connection.log.warn(hidden);
+  if (hidden) log.warn(hidden);
   const collations = await collationsOf(session, database, source);
   await session.ask(
     `CREATE DATABASE IF NOT EXISTS ${quoteName(database)} COLLATE ${collations.freshCollation};
@@ -146,7 +142,7 @@ async function collationsOf(session: Session, database: string, source: string) 
 }
 
 async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {
-  const { database, connection } = place;
+  const { database, log } = place;
   for (let tried = 0; ; tried++) {
     try {
       return await renameOnce(place, before);
@@ -154,7 +150,7 @@ async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSig
       await restoreTriggers(place, before);
       const wait = pauses[tried];
       if (wait === undefined || !/ERROR 1205\b/.test(messageOf(error))) throw error;
-      connection.log.warn(
+      log.warn(
         `other sessions hold tables of ${database}; next try in ${wait / 1000} s (${tried + 1} of ${pauses.length + 1})`,
       );
       await pause(wait, signal);
@@ -240,12 +236,12 @@ export async function finish(place: Place, before: string): Promise<boolean> {
 }
 
 /** The exchange is done by then: a failure here must not be taken for one of it. */
-async function dropEmpty({ connection }: Place, session: Session, database: string): Promise<void> {
+async function dropEmpty({ log }: Place, session: Session, database: string): Promise<void> {
   try {
     if ((await listObjects(session, database)).tables.length === 0)
       await session.ask(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
   } catch (error) {
-    connection.log.warn(
+    log.warn(
       `the empty database ${database} stays: ${messageOf(error)}; drop it: DROP DATABASE ${quoteName(database)}`,
     );
   }
@@ -284,9 +280,9 @@ const refusal = /ERROR (?!1053|1205|1213|1927)[134]\d{3} /;
  * names of that. Throws `Failure`.
  */
 async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
-  const { connection, client, settings, database } = place;
+  const { log, settings, database } = place;
   const make = async (sql: string): Promise<string | undefined> => {
-    await using alone = new Session(connection, client, "refused");
+    await using alone = new Session(place, "refused");
     try {
       alone.write(settings);
       runObjects(place, alone, sql);
@@ -307,19 +303,17 @@ async function remake(place: Place, session: Session, objects: readonly Remade[]
     // the one of constants
     if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
     const definition = Buffer.from(sql, "latin1").toString();
-    connection.log.warn(
-      `the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`,
-    );
+    log.warn(`the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`);
   }
   return lost;
 }
 
 /** A name for the present state that no database has: an undo may come in the second of the restore. */
-export async function freeBefore({ connection, client, database }: Place, time: Date): Promise<string> {
-  const rows = await query(connection, client, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
+export async function freeBefore(place: Place, time: Date): Promise<string> {
+  const rows = await query(place, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
   const taken = new Set(rows.map(([name]) => name?.toLowerCase()));
   for (let at = time.getTime(); ; at += 1000) {
-    const name = besideName(database, "before", new Date(at));
+    const name = besideName(place.database, "before", new Date(at));
     if (!taken.has(name.toLowerCase())) return name;
   }
 }
@@ -356,11 +350,11 @@ async function grantAgain(place: Place, session: Session, { grants, database }: 
   const { routines } = await listObjects(session, database);
   const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
   for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
-    await using alone = new Session(place.connection, place.client, grant);
+    await using alone = new Session(place, grant);
     try {
       await alone.ask(grant);
     } catch (error) {
-      place.connection.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
+      place.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
     }
   }
 }

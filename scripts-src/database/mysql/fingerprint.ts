@@ -7,6 +7,7 @@ import {
   type ReadingOptions,
 } from "../fingerprint.ts";
 import { definer } from "./contents.ts";
+import { databaseIn } from "./reader.ts";
 import { Scanner } from "./statements.ts";
 
 export const comparing: Comparing = {
@@ -40,7 +41,7 @@ class Reader implements FingerprintReader {
 
   #read(last: boolean): void {
     for (const piece of this.#scanner.pieces(last)) {
-      if (piece.kind === "between") this.#print.database ??= ownName(piece.bytes);
+      if (piece.kind === "between") this.#print.database ??= databaseIn(piece.bytes);
       if (piece.kind === "statement" && !piece.leftOut) this.#statement(piece.bytes.toString());
     }
   }
@@ -52,9 +53,6 @@ class Reader implements FingerprintReader {
     statements.set(neutral, (statements.get(neutral) ?? 0) + 1);
   }
 }
-
-const ownName = (between: Buffer): string | undefined =>
-  /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(between.toString("utf8", 0, 4096))?.[1];
 
 /**
  * Without the name of the database in front of other names: servers write it in places, authors too. A copy has a name of its own and

@@ -3,18 +3,9 @@
  * active in it. The dump program's session begins with the same roles.
  */
 
-export interface Grants {
-  /** Whether the user has one of those privileges on the whole database. */
-  has(...anyOf: string[]): boolean;
-  /** Whether the user has one of them on the whole server. */
-  hasGlobally(...anyOf: string[]): boolean;
-  /** Whether the user has one of them on that table (of any database), by whatever grant. */
-  hasOn(database: string, table: string, ...anyOf: string[]): boolean;
-  /** The user has roles; those that are not active give no privileges. */
-  readonly roles: boolean;
-  /** Names of databases in GRANT are no patterns (partial_revokes). */
-  readonly literal: boolean;
-}
+import { query } from "./connection.ts";
+import type { Place } from "./exchange.ts";
+import { besideName } from "./names.ts";
 
 interface Line {
   revoked: boolean;
@@ -47,37 +38,63 @@ function readLine(line: string): Line[] {
   ];
 }
 
-/** `text` are the lines of SHOW GRANTS, with names in backticks. `literal`: `_` and `%` in names of databases mean themselves. */
-export function readGrants(text: readonly string[], database: string, { literal = false } = {}): Grants {
-  const lines = text.flatMap(readLine);
-  const holds = ({ words }: Line, word: string) => words.has(word) || words.has("ALL PRIVILEGES");
-  const on = (where: string | undefined, table: string | undefined, word: string) => {
-    const about = lines.filter(
-      (line) =>
-        (line.table === undefined || line.table === table) &&
-        (line.database === undefined || (where !== undefined && isLike(where, line.database, literal || line.revoked))),
+export class Grants {
+  readonly #lines: readonly Line[];
+  readonly #database: string;
+  /** The user has roles; those that are not active give no privileges. */
+  readonly roles: boolean;
+  /** Names of databases in GRANT are no patterns (partial_revokes): `_` and `%` mean themselves. */
+  readonly literal: boolean;
+
+  /** `text` are the lines of SHOW GRANTS, with names in backticks. */
+  constructor(text: readonly string[], database: string, { literal = false } = {}) {
+    this.#lines = text.flatMap(readLine);
+    this.#database = database;
+    this.roles = text.some((line) => line.startsWith("GRANT ") && !/ ON /.test(line));
+    this.literal = literal;
+  }
+
+  /** Whether the user has one of those privileges on the database itself. */
+  has(...anyOf: string[]): boolean {
+    return anyOf.some((word) => this.#on(this.#database, undefined, word));
+  }
+
+  /** Whether the user has one of them on all databases. */
+  hasGlobally(...anyOf: string[]): boolean {
+    return anyOf.some((word) => this.#on(undefined, undefined, word));
+  }
+
+  /** Whether the user has one of them on that table (of any database), by whatever grant. */
+  hasOn(database: string, table: string, ...anyOf: string[]): boolean {
+    return anyOf.some((word) => this.#on(database, table, word));
+  }
+
+  #on(where: string | undefined, table: string | undefined, word: string): boolean {
+    const isAbout = (line: Line) =>
+      (line.table === undefined || line.table === table) &&
+      (line.database === undefined ||
+        (where !== undefined && isLike(where, line.database, this.literal || line.revoked)));
+    const about = this.#lines.filter(
+      (line) => isAbout(line) && (line.words.has(word) || line.words.has("ALL PRIVILEGES")),
     );
-    const taken = about.some((line) => line.revoked && holds(line, word));
-    return about.some((line) => !line.revoked && holds(line, word) && !(taken && line.database === undefined));
-  };
-  return {
-    has: (...anyOf) => anyOf.some((word) => on(database, undefined, word)),
-    hasGlobally: (...anyOf) => anyOf.some((word) => on(undefined, undefined, word)),
-    hasOn: (where, table, ...anyOf) => anyOf.some((word) => on(where, table, word)),
-    literal,
-    roles: text.some((line) => line.startsWith("GRANT ") && !/ ON /.test(line)),
-  };
+    const taken = about.some((line) => line.revoked);
+    return about.some((line) => !line.revoked && !(taken && line.database === undefined));
+  }
 }
 
 export const grantsQuestion = "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'; SHOW GRANTS";
 
 /** `rows` are the answers to `grantsQuestion`, and others with more than one field. */
 export const grantsFrom = (rows: readonly string[][], database: string): Grants =>
-  readGrants(
+  new Grants(
     rows.flatMap((row) => (row.length === 1 ? row : [])),
     database,
     { literal: rows.some(([name, value]) => name === "partial_revokes" && value === "ON") },
   );
+
+/** What the user may do in databases beside the present one. */
+export const grantsBeside = async (place: Place): Promise<Grants> =>
+  grantsFrom(await query(place, grantsQuestion), besideName(place.database, "restoring", new Date()));
 
 /** GRANT's names of databases are patterns: `%` and `_`, escaped by a backslash. */
 function isLike(name: string, like: string, literal: boolean): boolean {

@@ -21,16 +21,16 @@ export async function loadInPlace(
   contents: DumpContents,
   { noOwner, asleep }: Pick<LoadOptions, "noOwner" | "asleep">,
 ): Promise<Loaded> {
-  const { client, settings, database } = place;
+  const { settings, database } = place;
   await empty(place);
-  const connection = inDatabase(place.connection, database);
+  const connection = inDatabase(place, database);
   const rules = loadRules(contents, serverInfo, { database, noOwner, asleep });
   try {
-    await load(connection, client, sql, { rules, settings, present: database });
+    await load(connection, sql, { rules, settings, present: database });
     const rows = await checkRows(place, database, contents.rows);
     return { rows, warnings: [], skipped: [], leftOut: [] };
   } catch (error) {
-    if (!(error instanceof Failure) || place.connection.signal.aborted) throw error;
+    if (!(error instanceof Failure) || place.signal.aborted) throw error;
     const { status, hints, cause, message } = error;
     throw new Failure(`${message}\nthe database may now be neither as it was nor as in the backup`, {
       status,
@@ -60,12 +60,12 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
     .map(({ name }) => `${quoteName(place.database)}.${quoteName(name)} WRITE`);
   if (list.length === 0) return;
   const what = `${place.where} is in use, and nothing was changed`;
-  await using session = new Session(place.connection, place.client, what);
+  await using session = new Session(place, what);
   try {
     session.write(place.settings);
     await session.ask(`LOCK TABLES ${list.join(", ")}`);
   } catch (error) {
-    place.connection.signal.throwIfAborted();
+    place.signal.throwIfAborted();
     // any other trouble, a damaged table say, may be just why there is a restore
     if (/ERROR 1205\b/.test(messageOf(error))) throw error;
   }

@@ -1,11 +1,10 @@
 /** What the server lists in the database, against what a dump holds: dump programs leave out silently what their user cannot see. */
 import { Failure } from "../../base/errors.ts";
-import type { Client } from "./clients.ts";
 import { type Connection, query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 
 /** "table customers", "trigger audit", "procedure work", with the table that it belongs to. */
-export type Listed = ReadonlyMap<string, { name: string; table: string }>;
+export type Listed = ReadonlyMap<string, { kind: string; table: string }>;
 
 export const listedQuestion = `
   SELECT 'listed', if(table_type LIKE '%VIEW', 'view', 'table'), table_name, table_name FROM information_schema.tables
@@ -19,7 +18,7 @@ export const listedQuestion = `
 export const listedFrom = (rows: readonly string[][]): Listed =>
   new Map(
     rows.flatMap(([tag, kind = "", name = "", table = ""]) =>
-      tag === "listed" ? [[`${kind} ${name}`, { name, table }]] : [],
+      tag === "listed" ? [[`${kind} ${name}`, { kind, table }]] : [],
     ),
   );
 
@@ -34,30 +33,30 @@ function missingIn(contents: DumpContents, listed: Listed, options: readonly str
   ]);
   const ignored = (table: string) =>
     options.some((option) => /^--ignore-(?:table|view)/.test(option) && option.endsWith(`=${database}.${table}`));
-  const leftOut = (object: string) => options.some((option) => leaves(object)?.test(option));
+  const leftOut = (kind: string) => options.some((option) => (leavesOut[kind] ?? /routines/).test(option));
   return [...listed]
-    .filter(([object, { table }]) => !dumped.has(object) && !ignored(table) && !leftOut(object))
+    .filter(([object, { kind, table }]) => !dumped.has(object) && !ignored(table) && !leftOut(kind))
     .map(([object]) => object);
 }
 
-/** Options of the dump program that leave out objects of that kind. */
-const leaves = (object: string): RegExp | undefined =>
-  ([/^table /, /^view /, /^trigger /, /^event /, /^(?:procedure|function|package)/] as const)
-    .map((kind, at) => (kind.test(object) ? leavesOut[at] : undefined))
-    .find((options) => options !== undefined);
-const leavesOut = [/no-create-info/, /no-create-info|ignore-views/, /triggers/, /events/, /routines/] as const;
+/** Options of the dump program that leave out objects of a kind. */
+const leavesOut: Readonly<Record<string, RegExp>> = {
+  table: /no-create-info/,
+  view: /no-create-info|ignore-views/,
+  trigger: /triggers/,
+  event: /events/,
+};
 
 /** Throws a `Failure` when the dump lacks what the server lists; what has been dropped since is warned of. */
 export async function checkListed(
   connection: Connection,
-  client: Client,
   contents: DumpContents,
   listed: Listed,
   options: readonly string[],
 ): Promise<void> {
   const missing = missingIn(contents, listed, options, connection.target.database);
   if (missing.length === 0) return;
-  const now = listedFrom(await query(connection, client, listedQuestion));
+  const now = listedFrom(await query(connection, listedQuestion));
   const there = missing.filter((object) => now.has(object));
   const gone = missing.filter((object) => !now.has(object));
   if (gone.length > 0) connection.log.warn(`dropped while the backup ran, and not in it: ${gone.join(", ")}`);

@@ -3,7 +3,6 @@
  * is committed by itself.
  */
 import { availableParallelism } from "node:os";
-import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { definer } from "./contents.ts";
 import { loadable, type LoadRules } from "./filter.ts";
@@ -41,14 +40,13 @@ function kindOf(head: string): ObjectKind | undefined {
 /** Throws `Failure` at the first error, or what `sql` throws; then the database may hold any part of the dump. */
 export async function load(
   connection: Connection,
-  client: Client,
   sql: AsyncIterable<Uint8Array>,
   { rules, settings, present, onObject }: LoadJob,
 ): Promise<void> {
   const what = `the restore into ${connection.target.where} failed`;
   // four are no faster than two on a machine of two cores that the server shares
   const count = Math.min(loading.length, Math.max(2, availableParallelism()));
-  const all = Array.from({ length: count }, () => new Session(connection, client, what));
+  const all = Array.from({ length: count }, () => new Session(connection, what));
   const sessions = new Sessions(all);
   try {
     for (const [i, session] of all.entries())
@@ -102,7 +100,7 @@ class Sessions {
     await this.#together();
     this.#ahead = true;
     this.#first.write(bytes);
-    await this.#first.room();
+    await this.#first.ready();
   }
 
   /** An INSERT, or a part of it: all of one go to one session. */
@@ -114,7 +112,7 @@ class Sessions {
     session.write(bytes);
     if (last && !plain) session.write("DELIMITER ;\n");
     // the rest of an ordinary INSERT is kept for it: the next one is for another session
-    if (!last && session.holdsMuch) await session.room();
+    if (!last && session.holdsMuch) await session.ready();
   }
 
   async end(): Promise<void> {
@@ -126,10 +124,10 @@ class Sessions {
     await Promise.all(this.#all.map((session) => session.stop()));
   }
 
-  /** The first session that has room: the same one as long as it keeps up, for a small table needs no others. */
+  /** The first session that is ready: the same one as long as it keeps up, for a small table needs no others. */
   async #next(): Promise<Session> {
-    const free = this.#all.find((session) => session.hasRoom);
-    const next = free ?? (await Promise.race(this.#all.map(async (session) => (await session.room(), session))));
+    const free = this.#all.find((session) => session.isReady);
+    const next = free ?? (await Promise.race(this.#all.map(async (session) => (await session.ready(), session))));
     if (next === this.#first) return next;
     // its table must exist
     if (this.#ahead) await this.#first.settled();

@@ -13,14 +13,14 @@ const patience = 15;
 
 /** Held from the first look at the database to the end. Throws a `Failure` with status 5 when another run holds it. */
 export async function lockPurpose(place: Place, purpose: "restore" | "verify"): Promise<AsyncDisposable> {
-  const { database, connection } = place;
-  const session = new Session(connection, place.client, `cannot lock ${database}`);
+  const { database, log } = place;
+  const session = new Session(place, `cannot lock ${database}`);
   const name = lockName(purpose, database);
   try {
     session.write(place.settings);
     const got = await tryLock(session, name);
     if (got === "held") throw await heldBy(session, purpose, database, name);
-    if (got === "unknown") connection.log.warn(cannotLock);
+    if (got === "unknown") log.warn(cannotLock);
     for (const what of purpose === "restore" ? ["change", ...loading] : [])
       await awaitEnd(session, lockName(what, database), database);
   } catch (error) {
@@ -63,7 +63,7 @@ async function heldBy(session: Session, purpose: string, database: string, name:
  * server still carries out its statement. Throws `Failure`.
  */
 export async function changing(place: Place, what: string): Promise<Session> {
-  const session = new Session(place.connection, place.client, what);
+  const session = new Session(place, what);
   try {
     session.write(place.settings);
     if ((await tryLock(session, lockName("change", place.database))) === "held")

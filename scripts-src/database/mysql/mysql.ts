@@ -3,21 +3,21 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
-import { withoutBroken } from "./broken-views.ts";
+import { withoutBroken } from "./objects.ts";
 import { connectionFrom } from "./connection.ts";
 import { listDatabases } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
-import { dumpReader } from "./examine.ts";
+import { dumpReader } from "./reader.ts";
 import { restoringOf } from "./restoring.ts";
 import { probe } from "./probe.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openMysql(settings: Settings, context: DatabaseContext): Database {
-  const connection = connectionFrom(settings, context);
+  const login = connectionFrom(settings, context);
   const chosen = dumpOptionsFrom(settings.DB_DUMP_OPTIONS);
-  const { target } = connection;
+  const { target } = login;
   const database = {
     engine: target.family,
     takes: ["mysql", "mariadb"],
@@ -29,24 +29,25 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
   } as const;
 
   async function connect(how?: ConnectOptions): Promise<Connected> {
-    const serverInfo = await probe(connection, how);
-    const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection, serverInfo.client) : [])];
+    const serverInfo = await probe(login, how);
+    const { connection } = serverInfo;
+    const options = [...chosen, ...(how?.leaveOutBroken ? await withoutBroken(connection) : [])];
     return {
       ...database,
       engine: serverInfo.kind.family,
       server: serverInfo.server,
-      roles: serverAccounts(connection, serverInfo),
+      roles: serverAccounts(connection, serverInfo.kind),
       properties: serverInfo.properties,
-      databases: () => listDatabases(connection, serverInfo.client),
+      databases: () => listDatabases(connection),
       async checkReading() {
         checkGrants(serverInfo, options, target.database);
-        await noteFloats(connection, serverInfo);
+        await noteFloats(connection);
       },
       dump: () => dump(connection, serverInfo, options),
       checkDumped: (contents) => checkDumped(connection, serverInfo, contents as DumpContents, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, serverInfo),
       exists: serverInfo.exists,
-      ...restoringOf(connection, serverInfo, options),
+      ...restoringOf(serverInfo, options),
     };
   }
   return { ...database, connect };

@@ -1,6 +1,5 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
-import { brokenViews } from "./broken-views.ts";
-import { everywhere } from "./connection.ts";
+import { type Connection, everywhere, query } from "./connection.ts";
 import { quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
 
@@ -120,11 +119,11 @@ interface Recreating {
 export async function recreate(session: Session, database: string, objects: Objects): Promise<Recreating> {
   const { views, triggers, routines, events } = objects;
   const broken = await brokenViews(session, database, views);
-  const whole = views.filter((view) => !broken.includes(view));
+  const intact = views.filter((view) => !broken.includes(view));
   const wanted = [
     ...triggers.map(({ name }) => ({ kind: "TRIGGER", name })),
     ...routines.toSorted((a, b) => a.kind.length - b.kind.length),
-    ...whole.map((name) => ({ kind: "VIEW", name })),
+    ...intact.map((name) => ({ kind: "VIEW", name })),
     ...events.map((name) => ({ kind: "EVENT", name })),
   ];
   const lost = broken.map(
@@ -137,7 +136,7 @@ export async function recreate(session: Session, database: string, objects: Obje
   );
   const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
   const rows = await session.askBytes(show.join(";\n"));
-  const standIns = await placeholders(session, database, whole);
+  const standIns = await placeholders(session, database, intact);
   const [[home = ""] = []] = await session.ask(
     `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(database)}`,
   );
@@ -168,4 +167,34 @@ function statement({ sql, modes, zone, client, collation, home }: Made, now: str
   const differs = home !== undefined && home !== now;
   const set = (name: string) => (differs ? `ALTER DATABASE COLLATE ${name};\n` : "");
   return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${text}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
+}
+
+/** Views that name what is not there any more, or whose definer may not use it. */
+export async function brokenViews(
+  session: Pick<Session, "ask">,
+  database: string,
+  views: readonly string[],
+): Promise<string[]> {
+  if (views.length === 0) return [];
+  const list = views.map((view) => `${quoteName(database)}.${quoteName(view)}`).join(", ");
+  const rows = await session.ask(`CHECK TABLE ${list}`);
+  const bad = new Set(rows.filter(([, , kind]) => kind?.toLowerCase() === "error").map(([name = ""]) => name));
+  return views.filter((view) => bad.has(`${database}.${view}`));
+}
+
+/** Options of the dump program that leave broken views out; a warning keeps the definition of each. Throws `Failure`. */
+export async function withoutBroken(connection: Connection): Promise<string[]> {
+  const { database } = connection.target;
+  const ask = (sql: string) => query(connection, sql);
+  const views = await ask(
+    `SELECT table_name FROM information_schema.views WHERE table_schema = ${quoteText(database)}`,
+  );
+  const broken = await brokenViews({ ask }, database, views.flat());
+  for (const view of broken) {
+    const shown = await ask(`SHOW CREATE VIEW ${quoteName(database)}.${quoteName(view)}`).catch(() => []);
+    connection.log.warn(
+      `the view ${view} is broken (it names what is not there) and is left out: ${shown[0]?.[1] ?? "its definition cannot be read"}`,
+    );
+  }
+  return broken.map((view) => `--ignore-table=${database}.${view}`);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { atExit } from "../../base/cleanup.ts";
 import { diskFailure } from "../../base/disk.ts";
 import type { Client, Family } from "./clients.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "./login.ts";
 
 interface OptionFile extends Disposable {
   /** The first argument. Not --defaults-extra-file: after that one the programs would still read ~/.my.cnf, which wins. */
@@ -17,7 +17,7 @@ interface OptionFile extends Disposable {
 const [prefix, fileName] = ["backup_scripts-", "client.cnf"];
 
 /**
- * Writes the file (0600, in a folder of its own, 0700); it goes when it is disposed of or the process is stopped. Throws
+ * Writes the file (0600, in a folder of its own, 0700); it is removed when it is disposed of or the process is stopped. Throws
  * `Failure`.
  */
 export function writeOptionFile(target: Target, client: Client, { setsAside = true } = {}): OptionFile {

@@ -1,9 +1,51 @@
-/** What a load makes of a dump, and what a person should know before. */
+/** Whether and how a dump can be restored, what a load makes of it, and what a person should know before. */
+import { counted, listed, listOf } from "../../base/text.ts";
+import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
 import { release } from "./clients.ts";
+import { query } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { isSystem } from "./databases.ts";
+import type { Place } from "./exchange.ts";
 import type { LoadRules } from "./filter.ts";
-import { type ServerInfo, familyNames } from "./probe.ts";
+import { type Grants, grantsBeside } from "./grants.ts";
+import { familyNames, type ServerInfo } from "./probe.ts";
+import { findProblems, quoteAccount, tablePrivileges } from "./problems.ts";
+import { askServer, ties, tiesQuestion } from "./target.ts";
+
+/** Throws `Failure` when the server cannot be asked. */
+export async function planRestore(
+  serverInfo: ServerInfo,
+  place: Place,
+  contents: DumpContents,
+  target: TargetState,
+  { noOwner, keepGoing, asleep }: LoadOptions,
+): Promise<RestorePlan> {
+  const { database } = place;
+  const state = await askServer(serverInfo);
+  const beside = await grantsBeside(place);
+  const createProblems = lacksGrants(beside, state.user, database);
+  const besideProblems = target.empty ? [] : ties(await query(place, tiesQuestion(database)));
+  const unseen = !target.empty && !serverInfo.grants.hasGlobally("PROCESS", "SELECT");
+  return {
+    problems: [
+      // a copy that sleeps leaves the present database alone
+      ...findProblems(contents, asleep ? { ...serverInfo, grants: beside } : serverInfo, state, noOwner),
+      ...listOf(keepGoing && "--keep-going is for PostgreSQL: restore --into NAME without it"),
+    ],
+    createProblems,
+    besideProblems,
+    inPlaceProblems: [],
+    partial: tablesAlone(contents),
+    warnings: [
+      ...warnings(contents, serverInfo, database),
+      ...listOf(
+        unseen && `whether tables of other databases refer to those of ${database} cannot be seen by this user`,
+      ),
+    ],
+    // beside is safer: what fails there leaves nothing
+    fillsEmpty: target.empty && createProblems.length > 0,
+  };
+}
 
 /** What of a dump is left out or changed. */
 export const loadRules = (
@@ -16,27 +58,43 @@ export const loadRules = (
   forgetModes: kind.family === "mysql" && server.major >= 8,
 });
 
+function lacksGrants(grants: Grants, user: string, database: string): string[] {
+  const lacking = tablePrivileges.filter((word) => !grants.has(word)).join(", ");
+  const pattern = `${database.replaceAll("`", "``").replaceAll(/[\\_%]/g, "\\$&")}\\_%`;
+  const remedy = grants.literal
+    ? "with partial_revokes, names in GRANT are no patterns: restore as an administrator"
+    : `GRANT ALL ON \`${pattern}\`.* TO ${quoteAccount(user)};`;
+  return listOf(
+    lacking !== "" &&
+      `${user} lacks ${lacking} on databases beside ${database} (${database}_restoring_TIME): ${remedy}`,
+  );
+}
+
+/** Tables without a place for rows, as with `--no-data`: a restore would leave them empty. */
+export const tablesAlone = ({ tables, rows, filled }: Pick<DumpContents, "tables" | "rows" | "filled">): string[] =>
+  listOf(
+    tables.length > 0 &&
+      filled.size === 0 &&
+      !rows?.size &&
+      `the dump creates ${counted(tables.length, "table")} (${listed(tables)}) and holds rows of none, as with --no-data`,
+  );
+
 /** What a person should know before a dump is loaded. */
 export function warnings(contents: DumpContents, { kind, server }: ServerInfo, database: string): string[] {
   const { family, serverVersion, databases, qualified } = contents;
-  const said: string[] = [];
-  const from = { family, version: serverVersion ?? "0" };
-  if (family !== kind.family) said.push(`the dump comes from ${familyNames[family]}, the server is ${server.version}`);
-  else if (release(from) > release(kind))
-    said.push(
-      `the dump comes from ${familyNames[family]} ${serverVersion}, which is newer than the server, ${server.version}`,
-    );
+  const isNewer = family === kind.family && release({ family, version: serverVersion ?? "0" }) > release(kind);
   const [used] = databases;
-  if (used !== undefined && used !== database)
-    said.push(`the dump is of the database ${used}; it goes into ${database}`);
   const others = [...qualified].filter((name) => name !== database && name !== contents.database);
-  if (others.length > 0)
-    said.push(`tables of the dump name other databases and go on to use them: ${others.join(", ")}`);
   const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
     const away = [...named].filter((name) => name !== database && name !== contents.database && !isSystem(name));
     return away.length > 0 ? [`${view} (${away.join(", ")})`] : [];
   });
-  if (reading.length > 0)
-    said.push(`these views read other databases and will keep reading them: ${reading.join(", ")}`);
-  return said;
+  return listOf(
+    family !== kind.family && `the dump comes from ${familyNames[family]}, the server is ${server.version}`,
+    isNewer &&
+      `the dump comes from ${familyNames[family]} ${serverVersion}, which is newer than the server, ${server.version}`,
+    used !== undefined && used !== database && `the dump is of the database ${used}; it is loaded into ${database}`,
+    others.length > 0 && `tables of the dump name other databases and go on to use them: ${others.join(", ")}`,
+    reading.length > 0 && `these views read other databases and will keep reading them: ${reading.join(", ")}`,
+  );
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { retry } from "../../base/retry.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
+import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
 import type { DatabaseProperties } from "../restoring.ts";
@@ -16,13 +17,13 @@ import {
   type ServerKind,
   unfitProgram,
 } from "./clients.ts";
-import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import { type Connection, everywhere, inDatabase, type Login, query } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { type Listed, listedFrom, listedQuestion } from "./listed.ts";
 import { isBeside } from "./names.ts";
 import { sweepOptionFiles } from "./option-file.ts";
-import type { Target } from "./target.ts";
+import type { Target } from "./login.ts";
 
 /** What is known after the first connection. */
 export interface ServerInfo {
@@ -31,8 +32,7 @@ export interface ServerInfo {
   grants: Grants;
   /** The server's max_allowed_packet in bytes. */
   maxPacket: number;
-  /** `mariadb` or `mysql`. */
-  client: Client;
+  connection: Connection;
   /** `mariadb-dump` or `mysqldump`. */
   dump: Client;
   /** False: the server has no such database, the login was to another one. */
@@ -59,8 +59,8 @@ const question = `
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
-export async function probe(connection: Connection, { mayBeMissing = false } = {}): Promise<ServerInfo> {
-  const { folder, log, signal, target } = connection;
+export async function probe(login: Login, { mayBeMissing = false } = {}): Promise<ServerInfo> {
+  const { folder, log, signal, target } = login;
   sweepOptionFiles();
   const [dumps, found] = await Promise.all([findClients("dump", folder), findClients("client", folder)]);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
@@ -68,14 +68,15 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
   const clients = found.length > 0 ? found : await findClients("client", undefined);
   const first = rankClients(clients, { family: target.family, version: "" })[0];
   if (!first) throw missingProgram("client", target.family, folder);
+  const named = { ...login, client: first };
   let asked = Date.now();
-  let place = connection;
+  let place: Connection = named;
   const ask = () => {
     asked = Date.now();
-    return query(place, first, question).catch((error: unknown) => {
-      if (!mayBeMissing || place !== connection || !messageOf(error).includes("ERROR 1049 ")) throw error;
-      place = inDatabase(connection, everywhere);
-      return query(place, first, question);
+    return query(place, question).catch((error: unknown) => {
+      if (!mayBeMissing || place !== named || !messageOf(error).includes("ERROR 1049 ")) throw error;
+      place = inDatabase(named, everywhere);
+      return query(place, question);
     });
   };
   const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
@@ -85,16 +86,21 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
   const [said = "", packet, charset = "", collation = "", bytes] = tagged("server")[0] ?? [];
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
-  const dump = await fittingDump(place, client, dumps, kind);
+  const dump = await fittingDump({ ...place, client }, dumps, kind);
   const grants = grantsFrom(rows, target.database);
-  const versioned = tagged("versioned").map(([name = ""]) => name);
+  const versioned = tagged("versioned").flat();
+  const loose = tagged("loose").map(([table, engine]) => `${table} (${engine})`);
+  /** A restore that was killed while it exchanged databases has not made all views, triggers, routines and events yet. */
+  const exchanging = tagged("exchanging")
+    .flat()
+    .find((name) => isBeside(name, target.database, "before"));
   return {
     kind,
     grants,
     maxPacket: Number(packet),
-    client,
+    connection: { ...login, client },
     dump,
-    exists: place === connection,
+    exists: place === named,
     properties: { charset, collation },
     listed: listedFrom(rows),
     server: {
@@ -105,13 +111,21 @@ export async function probe(connection: Connection, { mayBeMissing = false } = {
       client: `${dump.name} ${dump.version || "of unknown version"}`,
       encoding: charset,
       dataBytes: Number(bytes),
-      warnings: [
-        ...exchangeWarnings(tagged("exchanging"), target.database),
-        ...looseWarnings(tagged("loose")),
-        ...clientWarnings(dump, kind),
-        ...historyWarnings(versioned, dump, kind),
-        ...routineWarnings(grants, kind),
-      ],
+      warnings: listOf(
+        exchanging !== undefined &&
+          `a restore was killed while it exchanged ${target.database} for ${exchanging}: views, triggers, routines and events may ` +
+            `be missing; restore again, or go back to the state before: restore --undo ${exchanging}`,
+        loose.length > 0 &&
+          "these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: " +
+            `${loose.join(", ")}; ALTER TABLE … ENGINE=InnoDB helps`,
+        clientWarning(dump, kind),
+        versioned.length > 0 &&
+          !dumpsHistory(dump, kind) &&
+          `the history of these system-versioned tables is not in the backup, only what holds now: ${versioned.join(", ")}`,
+        !seesRoutines(grants, kind) &&
+          "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +
+            "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO it",
+      ),
     },
   };
 }
@@ -146,18 +160,13 @@ const kindOf = (said: string): ServerKind => ({
 });
 
 /** The dump program for the server. Throws `Failure` when what it would write could not be restored. */
-async function fittingDump(
-  connection: Connection,
-  client: Client,
-  dumps: readonly Client[],
-  kind: ServerKind,
-): Promise<Client> {
+async function fittingDump(connection: Connection, dumps: readonly Client[], kind: ServerKind): Promise<Client> {
   const dump = rankClients(dumps, kind)[0];
   if (!dump) throw missingProgram("dump", kind.family, connection.folder);
   if (dump.family === kind.family) return dump;
   if (dump.family === "mysql")
     throw unfitProgram(dump, kind, "it leaves out what only MariaDB has (sequences, history, packages)");
-  const rows = await query(connection, client, generatedColumns);
+  const rows = await query(connection, generatedColumns);
   if (rows.length === 0) return dump;
   const names = rows.map(([name]) => name).join(", ");
   throw unfitProgram(dump, kind, `it writes values of generated columns, which MySQL does not take back (${names})`);
@@ -166,54 +175,21 @@ async function fittingDump(
 const generatedColumns = `SELECT concat(table_name, '.', column_name) FROM information_schema.columns
   WHERE table_schema = database() AND generation_expression <> '' LIMIT 10`;
 
-/** A restore that was killed while it exchanged databases has not made all views, triggers, routines and events yet. */
-function exchangeWarnings(exchanging: string[][], database: string): string[] {
-  const before = exchanging.flat().find((name) => isBeside(name, database, "before"));
-  if (before === undefined) return [];
-  return [
-    `a restore was killed while it exchanged ${database} for ${before}: views, triggers, routines and events may be missing; ` +
-      `restore again, or go back to the state before: restore --undo ${before}`,
-  ];
-}
-
-function looseWarnings(loose: string[][]): string[] {
-  if (loose.length === 0) return [];
-  const names = loose.map(([table, engine]) => `${table} (${engine})`).join(", ");
-  return [
-    `these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: ` +
-      `${names}; ALTER TABLE … ENGINE=InnoDB helps`,
-  ];
-}
-
-function clientWarnings(dump: Client, kind: ServerKind): string[] {
-  if (dump.version === "") return [`${dump.path} does not report its version: it may not fit the server`];
+function clientWarning(dump: Client, kind: ServerKind): string | undefined {
+  if (dump.version === "") return `${dump.path} does not report its version: it may not fit the server`;
   const server = `${familyNames[kind.family]} ${kind.version}`;
   if (dump.family !== kind.family)
-    return [`${dump.name} ${dump.version} is MariaDB's, the server is ${server}: better install MySQL's own mysqldump`];
-  if (release(dump) >= release(kind)) return [];
-  return [`${dump.name} ${dump.version} is older than the server, ${server}: it knows nothing of what is new there`];
+    return `${dump.name} ${dump.version} is MariaDB's, the server is ${server}: better install MySQL's own mysqldump`;
+  if (release(dump) >= release(kind)) return undefined;
+  return `${dump.name} ${dump.version} is older than the server, ${server}: it knows nothing of what is new there`;
 }
 
 /** History came into dumps with 10.11. */
 export const dumpsHistory = (dump: Client, kind: ServerKind): boolean =>
   kind.family === "mariadb" && release(kind) >= 10_011 && dump.knows("dump-history");
 
-function historyWarnings(versioned: string[], dump: Client, kind: ServerKind): string[] {
-  if (versioned.length === 0 || dumpsHistory(dump, kind)) return [];
-  return [
-    `the history of these system-versioned tables is not in the backup, only what holds now: ${versioned.join(", ")}`,
-  ];
-}
-
-/** Routines that a user may not see are left out without a word. */
-function routineWarnings(grants: Grants, { family }: ServerKind): string[] {
-  const seen =
-    grants.has("EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE") ||
-    grants.hasGlobally("SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTINE") ||
-    (family === "mariadb" && grants.hasOn("mysql", "proc", "SELECT"));
-  if (seen) return [];
-  return [
-    "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +
-      "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO it",
-  ];
-}
+/** Routines that a user may not see are left out silently. */
+const seesRoutines = (grants: Grants, { family }: ServerKind): boolean =>
+  grants.has("EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE") ||
+  grants.hasGlobally("SELECT", "SHOW_ROUTINE", "SHOW CREATE ROUTINE") ||
+  (family === "mariadb" && grants.hasOn("mysql", "proc", "SELECT"));

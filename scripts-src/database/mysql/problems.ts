@@ -1,11 +1,9 @@
 /** What is in the way of a load: it would fail, or harm, in the middle. */
-import { bytesText } from "../../base/text.ts";
-import type { DumpContents } from "./contents.ts";
-import { isOnlyIn } from "./features.ts";
+import { bytesText, counted, listed, listOf } from "../../base/text.ts";
+import { type DumpContents, isOnlyIn } from "./contents.ts";
 import { quoteName } from "./names.ts";
-import { rowsAlone } from "./partial.ts";
 import { type ServerInfo, familyNames } from "./probe.ts";
-import type { ServerState } from "./state.ts";
+import type { ServerState } from "./target.ts";
 
 type Compare = (contents: DumpContents, serverInfo: ServerInfo, state: ServerState) => string[];
 
@@ -26,20 +24,28 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
   return checks.flatMap((check) => check(contents, serverInfo, state));
 }
 
-/** A dump may hold several databases; it cannot be told which one is meant. */
-const databaseProblems: Compare = ({ database, databases: used, names }) => {
-  const problems: string[] = [];
+/** A dump may hold several databases; which one is meant is not known. */
+const databaseProblems: Compare = ({ database, databases: used, names = "" }) => {
   const databases = new Set([...(database === undefined ? [] : [database]), ...used]);
-  if (databases.size > 1) {
-    problems.push(
-      `the dump holds ${databases.size} databases (${[...databases].slice(0, 5).join(", ")}), a restore takes one: ` +
+  return listOf(
+    databases.size > 1 &&
+      `the dump holds ${databases.size} databases (${listed([...databases])}), a restore takes one: ` +
         "take a dump of the one, or load it with the mysql client",
-    );
-  }
-  // in these a backslash can be half a character, which the clients take for an escape
-  if (names && /^(big5|cp932|gbk|gb18030|sjis)$/.test(names))
-    problems.push(`the dump is written in ${names}: take it again with --default-character-set=utf8mb4`);
-  return problems;
+    // in these a backslash can be half a character, which the clients take for an escape
+    /^(big5|cp932|gbk|gb18030|sjis)$/.test(names) &&
+      `the dump is written in ${names}: take it again with --default-character-set=utf8mb4`,
+  );
+};
+
+/** Rows of tables that the dump does not create, as with `--no-create-info`: no database can be made of them. */
+const rowsAlone: Compare = ({ tables, rows }) => {
+  const created = new Set(tables);
+  const rowsOnly = [...(rows?.keys() ?? [])].filter((table) => !created.has(table));
+  return listOf(
+    rowsOnly.length > 0 &&
+      `the dump holds rows of ${counted(rowsOnly.length, "table")} that it does not create (${listed(rowsOnly)}), as with ` +
+        "--no-create-info: load it by hand into tables that exist (mysql --binary-mode DATABASE < FILE)",
+  );
 };
 
 /** Such a server would put both into one table, the second one in place of the first. */
@@ -47,47 +53,46 @@ const caseProblems: Compare = ({ tables, views }, _serverInfo, { variables }) =>
   if ((variables.get("lower_case_table_names") ?? "0") === "0") return [];
   const same = Map.groupBy([...tables, ...views], (name) => name.toLowerCase());
   const pairs = [...same.values()].filter((names) => names.length > 1);
-  if (pairs.length === 0) return [];
-  return [
-    "the server does not tell capital from small letters in names (lower_case_table_names), and the dump has tables that differ in " +
-      `nothing else: ${pairs.map((names) => names.join(" and ")).join(", ")}; restore it into a server like the one that was dumped`,
-  ];
+  return listOf(
+    pairs.length > 0 &&
+      "the server does not tell capital from small letters in names (lower_case_table_names), and the dump has tables that differ in " +
+        `nothing else: ${pairs.map((names) => names.join(" and ")).join(", ")}; restore it into a server like the one that was dumped`,
+  );
 };
 
 const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables }) => {
   const isOn = (name: string) => /^(1|ON)$/i.test(variables.get(name) ?? "");
-  const problems: string[] = [];
   const mayWrite =
     !isOn("super_read_only") &&
     (!isOn("read_only") || grants.hasGlobally("SUPER", "READ_ONLY ADMIN", "CONNECTION_ADMIN"));
-  if (!mayWrite) problems.push("the server is read-only: it may be a replica; restore into the primary");
   const functions = triggers.size > 0 || [...programs].some((program) => program.startsWith("FUNCTION "));
-  const distrusts = isOn("log_bin") && !isOn("log_bin_trust_function_creators");
-  if (functions && distrusts && !grants.hasGlobally("SUPER")) {
-    problems.push(
+  const distrusts = isOn("log_bin") && !isOn("log_bin_trust_function_creators") && !grants.hasGlobally("SUPER");
+  return listOf(
+    !mayWrite && "the server is read-only: it may be a replica; restore into the primary",
+    functions &&
+      distrusts &&
       "the server writes a binary log and lets only users with SUPER create functions and triggers: " +
         "SET GLOBAL log_bin_trust_function_creators = 1, or restore as an administrator",
-    );
-  }
-  return problems;
+  );
 };
+
+/** What every load needs. */
+export const tablePrivileges = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
 
 const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, state) => {
   const kinds = [...programs, ...state.programs];
+  const isEvent = (program: string) => program.startsWith("EVENT ");
   const needed = [
-    "SELECT",
-    "INSERT",
-    "CREATE",
-    "DROP",
-    "ALTER",
+    ...tablePrivileges,
     ...(views.size > 0 ? ["CREATE VIEW"] : []),
-    ...(kinds.some((program) => !program.startsWith("EVENT ")) ? ["CREATE ROUTINE", "ALTER ROUTINE"] : []),
-    ...(kinds.some((program) => program.startsWith("EVENT ")) ? ["EVENT"] : []),
+    ...(kinds.every(isEvent) ? [] : ["CREATE ROUTINE", "ALTER ROUTINE"]),
+    ...(kinds.some(isEvent) ? ["EVENT"] : []),
     ...(triggers.size > 0 ? ["TRIGGER"] : []),
   ];
   const lacking = needed.filter((privilege) => !grants.has(privilege));
-  if (lacking.length === 0) return [];
-  return [`the user ${state.user} lacks ${lacking.join(", ")} on the database: GRANT ALL on it`];
+  return listOf(
+    lacking.length > 0 && `the user ${state.user} lacks ${lacking.join(", ")} on the database: GRANT ALL on it`,
+  );
 };
 
 const gigabyte = 1 << 30;
@@ -113,11 +118,11 @@ const familyProblems: Compare = ({ family, features, modes }, { kind }) => {
     ...[...features].filter((feature) => isOnlyIn(family, feature)),
     ...ownModes[family].filter((mode) => modes.has(mode)).map((mode) => `programs in sql_mode ${mode}`),
   ];
-  if (foreign.length === 0) return [];
-  return [
-    `the dump comes from ${familyNames[family]} and holds what ${familyNames[kind.family]} does not take: ` +
-      `${foreign.join(", ")}; restore it into ${familyNames[family]}`,
-  ];
+  return listOf(
+    foreign.length > 0 &&
+      `the dump comes from ${familyNames[family]} and holds what ${familyNames[kind.family]} does not take: ` +
+        `${foreign.join(", ")}; restore it into ${familyNames[family]}`,
+  );
 };
 
 const collationProblems: Compare = ({ collations }, _serverInfo, state) => {
@@ -125,8 +130,10 @@ const collationProblems: Compare = ({ collations }, _serverInfo, state) => {
   const known = (name: string) =>
     state.collations.has(name) || state.collations.has(name.replace(/^\w+?_(?=uca1400)/, ""));
   const unknown = [...collations].filter((name) => !known(name));
-  if (unknown.length === 0) return [];
-  return [`collations that the server does not know: ${unknown.join(", ")}; restore into a server that has them`];
+  return listOf(
+    unknown.length > 0 &&
+      `collations that the server does not know: ${unknown.join(", ")}; restore into a server that has them`,
+  );
 };
 
 const engineProblems: Compare = ({ engines }, _serverInfo, state) =>
@@ -139,19 +146,20 @@ const engineProblems: Compare = ({ engines }, _serverInfo, state) =>
 /** A view or program runs in the name of its definer: without that account it fails whenever it is used. */
 const definerProblems: Compare = ({ definers }, { grants }, { user, accounts }) => {
   const others = [...definers].filter((account) => account !== user);
-  const list = others.map(quoteAccount).join(", ");
-  if (others.length > 0 && !grants.hasGlobally("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")) {
-    return [
-      `views or programs of the dump belong to ${list}, and ${user} may not create any in the name of others: ` +
-        "restore as an administrator, or with --no-owner",
-    ];
-  }
+  const mayName = grants.hasGlobally("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER");
   const absent = others.filter((account) => accounts && !accounts.has(account)).map(quoteAccount);
-  if (absent.length === 0) return [];
-  const create = absent
-    .map((account) => (account.endsWith("@``") ? `CREATE ROLE ${account.slice(0, -3)};` : `CREATE USER ${account};`))
-    .join(" ");
-  return [`accounts not on the server: ${absent.join(", ")}; create them (${create}) or restore with --no-owner`];
+  const create = absent.map((account) =>
+    account.endsWith("@``") ? `CREATE ROLE ${account.slice(0, -3)};` : `CREATE USER ${account};`,
+  );
+  return listOf(
+    others.length > 0 &&
+      !mayName &&
+      `views or programs of the dump belong to ${others.map(quoteAccount).join(", ")}, and ${user} may not create any in the ` +
+        "name of others: restore as an administrator, or with --no-owner",
+    absent.length > 0 &&
+      mayName &&
+      `accounts not on the server: ${absent.join(", ")}; create them (${create.join(" ")}) or restore with --no-owner`,
+  );
 };
 
 export const quoteAccount = (account: string): string => {

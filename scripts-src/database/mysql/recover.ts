@@ -38,7 +38,7 @@ export async function recover(place: Place, purpose: "restore" | "verify"): Prom
 }
 
 async function mend(place: Place, before: string, stage: Stage | undefined): Promise<void> {
-  const { log } = place.connection;
+  const { log } = place;
   if (stage === "undo") return;
   if (stage === undefined) return drop(place, before);
   if (stage === "prepared") {
@@ -68,7 +68,7 @@ async function isOurs(session: Session, name: string, database: string): Promise
 }
 
 async function drop(place: Place, name: string): Promise<void> {
-  const { log } = place.connection;
+  const { log } = place;
   try {
     await dropDatabase(place, name);
     log.info(`dropped ${name}, which a killed run has left`);

@@ -1,33 +1,32 @@
 /** What MySQL and MariaDB do for a restore. */
 import type { Restoring } from "../restoring.ts";
-import { type Connection, everywhere, inDatabase } from "./connection.ts";
+import { everywhere, inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { type Place, undo } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
 import { lockPurpose } from "./locks.ts";
 import type { ServerInfo } from "./probe.ts";
 import { recover } from "./recover.ts";
-import { planRestore } from "./restore-plan.ts";
-import { askPresent } from "./restore-target.ts";
+import { planRestore } from "./plan.ts";
+import { askPresent } from "./target.ts";
 import { createScratch, exchanged } from "./scratch.ts";
 import { sessionSettings } from "./session-settings.ts";
 
 /** Asks which settings the user may change. Throws `Failure`. */
-async function placeOf(connection: Connection, { client, kind, grants }: ServerInfo): Promise<Place> {
-  const settings = await sessionSettings(inDatabase(connection, everywhere), client);
+async function placeOf({ connection, kind, grants }: ServerInfo): Promise<Place> {
+  const way = inDatabase(connection, everywhere);
   return {
-    connection: inDatabase(connection, everywhere),
-    client,
-    settings,
+    ...way,
+    settings: await sessionSettings(way),
     database: connection.target.database,
     where: connection.target.where,
     locks: renamesLocked(kind) && grants.has("LOCK TABLES"),
   };
 }
 
-export function restoringOf(connection: Connection, serverInfo: ServerInfo, dumpOptions: readonly string[]): Restoring {
+export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string[]): Restoring {
   let known: Promise<Place> | undefined;
-  const place = () => (known ??= placeOf(connection, serverInfo));
+  const place = () => (known ??= placeOf(serverInfo));
   return {
     async lock(purpose) {
       const lock = await lockPurpose(await place(), purpose);
@@ -41,7 +40,7 @@ export function restoringOf(connection: Connection, serverInfo: ServerInfo, dump
     },
     target: async () => askPresent(await place()),
     plan: async (contents, target, options) =>
-      planRestore(connection, serverInfo, await place(), contents as DumpContents, target, options),
+      planRestore(serverInfo, await place(), contents as DumpContents, target, options),
     undo: async (before) => exchanged(await place(), await undo(await place(), before)),
     createScratch: async (options) => createScratch(await place(), serverInfo, dumpOptions, options),
     loadInPlace: async (sql, contents, options) =>

@@ -26,7 +26,7 @@ export async function checkRows(
 
 /** Of each table with rows; of those that keep their history, with it. */
 async function countRows(place: Place, database: string): Promise<Map<string, number>> {
-  await using session = new Session(place.connection, place.client, `cannot count the rows of ${database}`);
+  await using session = new Session(place, `cannot count the rows of ${database}`);
   session.write(place.settings);
   const { tables } = await listObjects(session, database);
   const counted = tables.filter(({ kind, engine }) => kind !== "SEQUENCE" && !elsewhere.test(engine));

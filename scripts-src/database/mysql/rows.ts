@@ -1,6 +1,6 @@
 /** The rows of an INSERT: only literal values, so that clients and servers of every kind see in them what we see. */
-import { Failure } from "../../base/errors.ts";
 import { Joined } from "../lines.ts";
+import { strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
 
 const [quote, backslash, opening, closing, comma, semicolon, minus] = [0x27, 0x5c, 0x28, 0x29, 0x2c, 0x3b, 0x2d];
@@ -125,7 +125,6 @@ export class Rows {
 }
 
 const unusual = (text: Buffer, at: number) =>
-  new Failure(
-    `the dump holds an INSERT with something that is no value, as dump programs do not write it: near ${JSON.stringify(text.toString("latin1", at, at + 1))}`,
-    { hints: ["look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write"] },
+  strange(
+    `holds an INSERT with something that is no value, near ${JSON.stringify(text.toString("latin1", at, at + 1))}`,
   );

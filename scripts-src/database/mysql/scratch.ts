@@ -11,7 +11,7 @@ import { changing } from "./locks.ts";
 import { besideName, quoteName, quoteText } from "./names.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { grantsBeside } from "./restore-plan.ts";
+import { grantsBeside } from "./grants.ts";
 import { mark, markTable, unmark } from "./recover.ts";
 import { checkRows } from "./rows-loaded.ts";
 import type { Piece } from "./statements.ts";
@@ -23,12 +23,12 @@ export async function createScratch(
   dumpOptions: readonly string[],
   { purpose, name: wanted, properties }: ScratchOptions,
 ): Promise<Scratch> {
-  const { database, client, settings } = place;
+  const { database, settings } = place;
   const time = new Date();
   const name =
     purpose === "into" ? (wanted ?? "") : besideName(database, purpose === "verify" ? "verify" : "restoring", time);
   await create(place, name, properties);
-  const connection = inDatabase(place.connection, name);
+  const connection = inDatabase(place, name);
   let disposable = true;
   /** SQL of what the present database will need besides tables. */
   const objects: { triggers: Buffer[]; others: Buffer[] } = { triggers: [], others: [] };
@@ -48,7 +48,7 @@ export async function createScratch(
       if (text && (kind === "setting" || kind === "trigger")) objects.triggers.push(text);
       if (text && kind !== "trigger") objects.others.push(text);
     };
-    await load(connection, client, sql, {
+    await load(connection, sql, {
       rules,
       settings,
       present: purpose === "restore" ? database : undefined,
@@ -70,7 +70,7 @@ export async function createScratch(
     name,
     where: connection.target.where,
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
-    ask: async (sql) => (await query(connection, client, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
+    ask: async (sql) => (await query(connection, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
     async *dump() {
       yield* dump(connection, { ...serverInfo, grants: await grantsBeside(place) }, [
         ...dumpOptions,
@@ -86,8 +86,8 @@ export async function createScratch(
     async [Symbol.asyncDispose]() {
       if (!disposable) return;
       const signal = AbortSignal.timeout(30_000);
-      await dropDatabase({ ...place, connection: { ...place.connection, signal } }, name).catch((error: unknown) => {
-        place.connection.log.warn(
+      await dropDatabase({ ...place, signal }, name).catch((error: unknown) => {
+        place.log.warn(
           `the unfinished database ${name} is still there, the next restore drops it: ${messageOf(error)}`,
         );
       });
@@ -129,7 +129,7 @@ async function create(place: Place, name: string, properties: DatabaseProperties
     // collations differ between MySQL and MariaDB
     const charset = properties?.charset;
     if (!messageOf(error).includes("1273") || typeof charset !== "string" || !/^\w+$/.test(charset)) throw error;
-    place.connection.log.warn(`the new database compares texts differently: ${messageOf(error)}`);
+    place.log.warn(`the new database compares texts differently: ${messageOf(error)}`);
     await make(` CHARACTER SET ${charset}`);
   });
 }

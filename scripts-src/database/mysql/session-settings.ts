@@ -1,6 +1,5 @@
 /** Session settings under which a server takes back what it once accepted, whatever its defaults are now. */
 import { type Connection, query } from "./connection.ts";
-import type { Client } from "./clients.ts";
 
 const unlimited = "18446744073709551615";
 
@@ -39,21 +38,21 @@ const assign = (settings: readonly (readonly [string, string])[]) =>
   `SET SESSION ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`;
 
 /** The statement with which each session of a restore begins. Throws `Failure`. */
-export async function sessionSettings(connection: Connection, client: Client): Promise<string> {
+export async function sessionSettings(connection: Connection): Promise<string> {
   const names = [...Object.keys(ordinary), ...Object.keys(privileged)].map((name) => `'${name}'`).join(", ");
-  const rows = await query(connection, client, `SHOW SESSION VARIABLES WHERE variable_name IN (${names})`);
+  const rows = await query(connection, `SHOW SESSION VARIABLES WHERE variable_name IN (${names})`);
   const values = new Map(rows.map(([name = "", value = ""]) => [name.toLowerCase(), value]));
   const known = (settings: Readonly<Record<string, string>>) =>
     Object.entries(settings).filter(([name]) => values.has(name));
   // none of these is tried that is as it should be
   const wanted = known(privileged).filter(([name]) => values.get(name) !== "OFF");
-  const allowed = await Promise.all(wanted.map((one) => isAllowed(connection, client, assign([one]))));
+  const allowed = await Promise.all(wanted.map((one) => isAllowed(connection, assign([one]))));
   return `${assign([...known(ordinary), ...wanted.filter((_, i) => allowed[i])])};\n`;
 }
 
-async function isAllowed(connection: Connection, client: Client, statement: string): Promise<boolean> {
+async function isAllowed(connection: Connection, statement: string): Promise<boolean> {
   try {
-    await query(connection, client, statement);
+    await query(connection, statement);
     return true;
   } catch {
     connection.signal.throwIfAborted();

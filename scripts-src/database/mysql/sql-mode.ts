@@ -1,5 +1,5 @@
 /** What a SET changes in how the next statements are read: sql_mode and the character set, as far as they say where a string ends. */
-import { Failure } from "../../base/errors.ts";
+import { strange } from "../read-dump.ts";
 
 export interface QuoteRules {
   /** A backslash in a string escapes (no NO_BACKSLASH_ESCAPES). */
@@ -20,7 +20,7 @@ const assignment =
 /** Character sets in which the second byte of a character can be that of a backslash or a backtick. */
 const halvedSets = /^(?:big5|cp932|gbk|gb18030|sjis)$/i;
 
-/** The rules after a statement that is loaded; only SET changes them. Throws `Failure` where that cannot be told. */
+/** The rules after a statement that is loaded; only SET changes them. Throws `Failure` where they are not certain. */
 export function changeModes(rules: QuoteRules, text: string): QuoteRules {
   if (!/^(?:\/\*!\d* *)?SET\s/i.test(text)) return rules;
   let { backslashes, ansiQuotes, halves } = rules;
@@ -48,7 +48,4 @@ export function changeModes(rules: QuoteRules, text: string): QuoteRules {
 
 const ansi = new Set(["ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"]);
 
-const unclear = (text: string) =>
-  new Failure(`the dump sets what cannot be read for certain: ${text.slice(0, 100)}`, {
-    hints: ["this is not what dump programs write: look at the file before you restore it"],
-  });
+const unclear = (text: string) => strange(`sets what cannot be read for certain: ${text.slice(0, 100)}`);

@@ -5,12 +5,12 @@
  */
 import { Failure } from "../../base/errors.ts";
 import { judge, namesDatabase } from "./allowed.ts";
-import { piecesOf } from "../read-dump.ts";
+import { cutOff, piecesOf, strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
 import { divertedTable, everyTable } from "./diverted.ts";
 import { insertHead, Rows } from "./rows.ts";
 import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
-import { unquote } from "./unquote.ts";
+import { unquote } from "./names.ts";
 
 export type Piece =
   /** A complete statement from its first word on; `delimiter` ended it: ";" or what DELIMITER said. A load can leave it out. */
@@ -65,7 +65,7 @@ export class Scanner {
   readonly rows = new Map<string, number>();
   private readonly sinkOf: (table: string) => RowSink | undefined;
 
-  /** Every row of a table goes to the sink that `sinkOf` names. */
+  /** `sinkOf` names the sink that gets every row of a table. */
   constructor(sinkOf: (table: string) => RowSink | undefined = () => undefined) {
     this.sinkOf = sinkOf;
   }
@@ -293,28 +293,17 @@ export class Scanner {
 const special = new Uint8Array(256);
 for (const sign of "'\"`#-/\\") special[sign.charCodeAt(0)] = 1;
 
-const cutOff = () =>
-  new Failure("the dump breaks off in the middle of a statement", {
-    hints: ["the file is cut short: take another backup"],
-  });
-
 const clientCommand = (command: string) =>
-  new Failure(`the dump holds the command ${command} of the command-line client, which a restore does not run`, {
-    hints: ["this is not what mysqldump writes: look at the file before you restore it"],
-  });
+  strange(`holds the command ${command} of the command-line client, which a restore does not run`);
 
 const unreadable = () =>
-  new Failure(
-    "the dump is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
-    {
-      hints: ["take it again with --default-character-set=utf8mb4"],
-    },
+  strange(
+    "is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
+    "take it again with --default-character-set=utf8mb4",
   );
 
 const tooLate = (table: string) =>
-  new Failure(
-    `the dump holds rows of ${table} behind what would lead them elsewhere (a view, a trigger, a MERGE or remote table)`,
-    {
-      hints: ["dump programs write rows before triggers and views: look at the file before you restore it"],
-    },
+  strange(
+    `holds rows of ${table} behind what would lead them elsewhere (a view, a trigger, a MERGE or remote table)`,
+    "dump programs write rows before triggers and views: look at the file before you restore it",
   );

@@ -1,123 +1,123 @@
-/** Which MySQL or MariaDB database the settings name, and how it is reached. */
-import { usageFailure } from "../../base/errors.ts";
-import { hideSecrets } from "../../base/secrets.ts";
-import type { Settings } from "../../settings/settings.ts";
-import type { Family } from "./clients.ts";
+/** What a restore has to know about the server and the present database, and whether another can take its place. */
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import type { TargetState } from "../restoring.ts";
+import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import type { Place } from "./exchange.ts";
+import { isBeside, quoteText } from "./names.ts";
+import type { ServerInfo } from "./probe.ts";
 
-export interface Target {
-  /** What the settings call it; the server's own word counts more. */
-  family: Family;
-  host?: string;
-  port?: number;
-  /** Path of the Unix socket. */
-  socket?: string;
-  user?: string;
-  password?: string;
-  database: string;
-  /** TLS and other options of the client programs, by MySQL's names. */
-  options: ReadonlyMap<string, string>;
-  /** For people, without user and password: `mariadb://db:3306/app`. */
-  where: string;
+export interface ServerState {
+  /** As the server sees the login: "app@%". */
+  user: string;
+  /** What the database holds: "PROCEDURE work", "EVENT cleanup", … */
+  programs: string[];
+  collations: ReadonlySet<string>;
+  engines: ReadonlySet<string>;
+  /** Every account of the server; undefined when the user may not see them. */
+  accounts: ReadonlySet<string> | undefined;
+  /** Global variables that can stand in the way: names and values. */
+  variables: ReadonlyMap<string, string>;
 }
 
-/** Parameters that a URL may have, as the client programs call them. */
-const knownOptions = [
-  "ssl-mode",
-  "ssl-ca",
-  "ssl-capath",
-  "ssl-cert",
-  "ssl-key",
-  "ssl-crl",
-  "ssl-crlpath",
-  "ssl-cipher",
-  "tls-version",
-  "default-auth",
-  "plugin-dir",
-  "get-server-public-key",
-  "server-public-key-path",
-  "socket",
-];
-const sslModes = ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"];
+const serverQuestion = (schema: string) => `
+  SET SESSION sql_mode = '';
+  SELECT 'user', current_user();
+  SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
+  SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = ${schema};
+  SELECT 'collation', lower(collation_name) FROM information_schema.collations;
+  SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
+  SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
+    'lower_case_table_names')`;
 
-/** Throws `Failure` with status 2, which names the setting and never a secret. */
-export function targetFromSettings(settings: Settings): Target {
-  const parts = settings.DATABASE_URL === undefined ? fromParts(settings) : fromUrl(settings.DATABASE_URL, settings);
-  hideSecrets(parts.password === undefined ? [] : [parts.password]);
-  return { ...parts, where: describe(parts) };
-}
-
-type Parts = Omit<Target, "where">;
-
-function fromParts({ DB_TYPE, DB_HOST = "localhost", DB_PORT, DB_USER, DB_PASSWORD, ...settings }: Settings): Parts {
-  const DB_NAME = loginDatabase(settings);
-  if (!DB_NAME) throw usageFailure("DB_NAME: no database is named", "set DB_NAME");
+/** Asks the server. Throws `Failure`. */
+export async function askServer({ connection, grants }: ServerInfo): Promise<ServerState> {
+  const rows = await query(inDatabase(connection, everywhere), serverQuestion(quoteText(connection.target.database)));
+  const tagged = (tag: string) => rows.filter(([one]) => one === tag).map(([, value = ""]) => value);
   return {
-    family: DB_TYPE === "mariadb" ? "mariadb" : "mysql",
-    ...place(DB_HOST, DB_PORT),
-    user: DB_USER,
-    password: DB_PASSWORD,
-    database: DB_NAME,
-    options: new Map(),
+    user: tagged("user")[0] ?? "",
+    programs: tagged("program"),
+    collations: new Set(tagged("collation")),
+    engines: new Set(tagged("engine")),
+    accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection) : undefined,
+    variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
   };
 }
 
-/** With DB_NAMES, DB_NAME is set to one of them after the other, whatever the URL names; without it, any database does. */
-const loginDatabase = ({ DB_NAME, DB_NAMES }: Pick<Settings, "DB_NAME" | "DB_NAMES">, named = ""): string | undefined =>
-  DB_NAME ?? (named || (DB_NAMES === undefined ? undefined : "information_schema"));
-
-const shape = "mysql://user:password@host:3306/NAME";
-const encoding = "in a URL, @ is written %40, # %23, % %25, / %2F, ? %3F and : %3A";
-
-function fromUrl(text: string, settings: Settings): Parts {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url) throw usageFailure("DATABASE_URL: this is no valid URL", `write it as ${shape}; ${encoding}`);
-  if (url.hash) throw usageFailure("DATABASE_URL: there is a # in it", encoding);
-  const named = decode(url.pathname.replace(/^\//, ""));
-  const database = settings.DB_NAMES === undefined ? named : loginDatabase(settings, named);
-  if (!database) throw usageFailure("DATABASE_URL: no database is named", `add its name: ${shape}`);
-  const options = optionsFrom(url.searchParams);
-  const socket = options.get("socket");
-  options.delete("socket");
-  return {
-    family: url.protocol === "mariadb:" ? "mariadb" : "mysql",
-    ...place(socket ?? (decode(url.hostname) || "localhost"), url.port ? Number(url.port) : undefined),
-    user: decode(url.username) || undefined,
-    password: decode(url.password) || undefined,
-    database,
-    options,
-  };
-}
-
-function decode(text: string): string {
+async function askAccounts(connection: Connection): Promise<Set<string> | undefined> {
   try {
-    return decodeURIComponent(text);
+    const rows = await query(connection, "SELECT concat(user, '@', host) FROM mysql.user");
+    return new Set(rows.map(([account = ""]) => account));
   } catch {
-    throw usageFailure("DATABASE_URL: a % stands in it that encodes nothing", encoding);
+    connection.signal.throwIfAborted();
+    return undefined;
   }
 }
 
-/** A host that starts with `/` is a Unix socket. */
-const place = (host: string, port: number | undefined): Pick<Parts, "host" | "port" | "socket"> =>
-  host.startsWith("/") ? { socket: host } : { host: host.replace(/^\[(.*)\]$/, "$1"), port };
+const question = (schema: string) => `
+  SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
+    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()),
+    (SELECT count(*) FROM information_schema.routines WHERE routine_schema = ${schema})
+      + (SELECT count(*) FROM information_schema.events WHERE event_schema = ${schema});
+  SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = ${schema})
+      + (SELECT count(*) FROM information_schema.views WHERE table_schema = ${schema});
+  SELECT 'table', table_name, coalesce(table_rows, 0), table_type FROM information_schema.tables WHERE table_schema = ${schema};
+  SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
+    LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name`;
 
-function optionsFrom(parameters: URLSearchParams): Map<string, string> {
-  const options = new Map<string, string>();
-  for (const [written, value] of parameters) {
-    const name = written.toLowerCase().replaceAll("_", "-");
-    if (!knownOptions.includes(name))
-      throw usageFailure(`DATABASE_URL: unknown parameter ${written}`, `known are ${knownOptions.join(", ")}`);
-    options.set(name, name === "ssl-mode" ? value.toUpperCase() : value);
-  }
-  const mode = options.get("ssl-mode");
-  if (mode !== undefined && !sslModes.includes(mode))
-    throw usageFailure(`DATABASE_URL: ssl-mode must be one of ${sslModes.join(", ")}`);
-  return options;
+/** Asks the server. Throws `Failure`. */
+export async function askPresent(place: Place): Promise<TargetState> {
+  const { database } = place;
+  const rows = await query(place, question(quoteText(database)));
+  const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
+  const [there, datadir = "", sessions, programs] = tagged("facts")[0] ?? [];
+  const databases = new Map(tagged("database").map(([name = "", bytes]) => [name, Number(bytes)]));
+  const tables = tagged("table");
+  return {
+    exists: there !== "0",
+    empty: tables.length + Number(programs) === 0,
+    tables: new Map(tables.filter(([, , type]) => type !== "VIEW").map(([name = "", count]) => [name, Number(count)])),
+    others: Number(programs) + Number(tagged("others")[0]?.[0]),
+    sessions: Number(sessions),
+    dataBytes: databases.get(database) ?? 0,
+    earlier: [...databases]
+      .filter(([name]) => isBeside(name, database, "before"))
+      .map(([name, bytes]) => ({ name, bytes })),
+    freeBytes: await freeBytes(place.target, datadir),
+  };
 }
 
-function describe({ family, host = "", port, socket, database }: Parts): string {
-  if (socket !== undefined) return `${family}:///${database}?socket=${socket}`;
-  const name = host.includes(":") ? `[${host}]` : host;
-  // without a port, "localhost" means the default socket to the client programs
-  const at = port ?? (host === "localhost" ? undefined : 3306);
-  return `${family}://${name}${at === undefined ? "" : `:${at}`}/${database}`;
+/** Undefined where the server's data is not on this machine, as far as that can be seen. */
+async function freeBytes({ host, socket }: Place["target"], folder: string): Promise<number | undefined> {
+  const local = socket !== undefined || /^(?:localhost|127\..*|::1)$/.test(host ?? "localhost");
+  if (!local || !existsSync(folder)) return undefined;
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }
+
+/** Asks what ties a database's tables to where they are. */
+export const tiesQuestion = (database: string) => {
+  const schema = quoteText(database);
+  return `
+  SELECT DISTINCT 'foreign', concat(k.table_schema, '.', k.table_name) FROM information_schema.key_column_usage k
+    WHERE k.referenced_table_schema = ${schema} AND k.table_schema <> ${schema};
+  SELECT DISTINCT 'orphan', concat(k.table_name, ' (', k.constraint_name, ')') FROM information_schema.key_column_usage k
+    WHERE k.table_schema = ${schema} AND k.referenced_table_schema = ${schema} AND NOT EXISTS (
+      SELECT 1 FROM information_schema.tables t WHERE t.table_schema = ${schema} AND t.table_name = k.referenced_table_name);
+  SELECT 'elsewhere', table_name FROM information_schema.tables
+    WHERE table_schema = ${schema} AND create_options LIKE '%DATA DIRECTORY%' AND version() LIKE '%MariaDB%'`;
+};
+
+/** What each kind of row of `tiesQuestion` means. */
+const meanings = {
+  foreign: "foreign keys of other databases refer to it, and would follow its tables",
+  orphan: "foreign keys refer to tables that do not exist",
+  elsewhere: "MariaDB would leave the files of tables with DATA DIRECTORY behind",
+};
+
+/** Why a database's tables cannot be renamed out of it, or into the present one. `rows` are the answers to `tiesQuestion`. */
+export const ties = (rows: readonly string[][]): string[] =>
+  Object.entries(meanings).flatMap(([tag, meaning]) => {
+    const names = rows.filter((row) => row[0] === tag).map(([, name = ""]) => name);
+    return names.length > 0 ? [`${meaning}: ${names.join(", ")}`] : [];
+  });

@@ -1,6 +1,6 @@
 /** MariaDB writes triggers as their authors did, also with the database's name in front of the names of trigger and table. */
-import { Failure } from "../../base/errors.ts";
-import { unquote } from "./unquote.ts";
+import { strange } from "../read-dump.ts";
+import { unquote } from "./names.ts";
 
 const name = '`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+';
 /** White space and comments. */
@@ -26,11 +26,12 @@ export function triggerTable(text: string): string | undefined {
 /** The statement without the name of the database that was dumped. Throws `Failure` when it names another one. */
 export function withoutDatabase(text: string, database: string | undefined): string {
   const found = head.exec(text);
-  const [whole = "", before, trigger = "", between = "", table] = found ?? [];
+  const [all = "", before, trigger = "", between = "", table] = found ?? [];
   const others = [before, table].filter((one) => one !== undefined && unquote(one) !== database);
   if (!found || others.length > 0)
-    throw new Failure(`the dump holds a trigger of another database: ${others.join(", ") || text.slice(0, 60)}`, {
-      hints: ["look at the file: a restore touches only its own database"],
-    });
-  return text.replace(whole, () => `TRIGGER ${trigger}${between}`);
+    throw strange(
+      `holds a trigger of another database: ${others.join(", ") || text.slice(0, 60)}`,
+      "look at the file: a restore touches only its own database",
+    );
+  return text.replace(all, () => `TRIGGER ${trigger}${between}`);
 }

@@ -1,6 +1,6 @@
 /** PostgreSQL's client programs: where they are, which of them fits a server. */
-import { exitStatus, Failure } from "../../base/errors.ts";
-import { askProgram, findPrograms } from "../programs.ts";
+import type { Failure } from "../../base/errors.ts";
+import { askProgram, findPrograms, programFailure } from "../programs.ts";
 
 /** Debian, Alpine, RHEL, Homebrew (Apple silicon and Intel). */
 const places = [
@@ -51,23 +51,12 @@ export function knowsRestrict(psql: Client): boolean {
   return psql.major >= 18 || psql.minor >= (since[psql.major] ?? Infinity);
 }
 
-export function missingProgram(program: string, folder: string | undefined): Failure {
-  return new Failure(`${program} was not found${folder ? ` in DB_CLIENT_DIR ${folder}` : ""}`, {
-    status: exitStatus.missingProgram,
-    hints: [
-      "install PostgreSQL's client programs (Debian, Ubuntu: apt-get install postgresql-client), " +
-        "or set DB_CLIENT_DIR to the folder that holds them",
-    ],
-  });
-}
+/** PostgreSQL's client programs, and how they are installed. */
+export const packages = "PostgreSQL's client programs (Debian, Ubuntu: apt-get install postgresql-client)";
 
-export function clientTooOld(clients: readonly Client[], serverVersion: string, serverMajor: number): Failure {
-  const best = newest(clients);
-  return new Failure(`pg_dump ${best?.version} is older than the server, PostgreSQL ${serverVersion}`, {
-    status: exitStatus.missingProgram,
-    hints: [
-      `install the client programs of version ${serverMajor} or newer (Debian, Ubuntu with the PGDG repository: ` +
-        `apt-get install postgresql-client-${serverMajor}), or set DB_CLIENT_DIR to the folder that holds them`,
-    ],
-  });
-}
+export const clientTooOld = (clients: readonly Client[], serverVersion: string, serverMajor: number): Failure =>
+  programFailure(
+    `pg_dump ${newest(clients)?.version} is older than the server, PostgreSQL ${serverVersion}`,
+    `the client programs of version ${serverMajor} or newer (Debian, Ubuntu with the PGDG repository: ` +
+      `apt-get install postgresql-client-${serverMajor})`,
+  );

@@ -21,7 +21,7 @@ export interface Login extends DatabaseContext {
 
 /** A way to one database of the server. */
 export interface Connection extends Login {
-  /** The program that everything but a dump goes through. */
+  /** The program for everything but dumps. */
   psql: Client;
 }
 

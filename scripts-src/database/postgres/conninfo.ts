@@ -150,8 +150,8 @@ function readPlaces(text: string, refuse: Refuse): [hosts: string, ports: string
   const hosts: string[] = [];
   const ports: string[] = [];
   for (let more = true; more;) {
-    const [whole, bracketed, plain = "", port = "", comma] = place.exec(text) ?? [];
-    if (whole === undefined)
+    const [all, bracketed, plain = "", port = "", comma] = place.exec(text) ?? [];
+    if (all === undefined)
       return refuse("the brackets around an IPv6 address do not match", "write it as [2001:db8::1]:5432");
     hosts.push(bracketed ?? plain);
     ports.push(port);
@@ -177,8 +177,8 @@ function readKeywords(text: string, found: Map<string, string>, refuse: Refuse):
     /[ \t-\r]*([^= \t-\r]*)[ \t-\r]*=[ \t-\r]*(?:'((?:\\.|[^\\'])*)'|((?:\\.|[^\\' \t-\r])(?:\\.|[^\\ \t-\r])*)?(?=[ \t-\r]|$))/sy;
   for (let rest = text.replace(/[ \t-\r]+$/, ""); rest !== ""; rest = rest.slice(pair.lastIndex)) {
     pair.lastIndex = 0;
-    const [whole, keyword = "", quoted, plain = ""] = pair.exec(rest) ?? [];
-    if (whole === undefined)
+    const [all, keyword = "", quoted, plain = ""] = pair.exec(rest) ?? [];
+    if (all === undefined)
       return refuse(
         /=\s*'/.test(rest)
           ? "a quote is not closed"

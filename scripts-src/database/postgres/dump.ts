@@ -1,16 +1,18 @@
 /** Dumping with pg_dump. */
 import parseWords from "string-argv";
-import { Failure, usageFailure } from "../../base/errors.ts";
+import { usageFailure } from "../../base/errors.ts";
 import { quote, start } from "../../base/process.ts";
-import { endOf } from "../read-dump.ts";
+import { lockPatience } from "../lock-watch.ts";
+import { outputOf } from "../run-dump.ts";
 import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
-import { isComplete } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
-import { lockPatience, watchLocks } from "./lock-watch.ts";
+import type { ServerInfo } from "./probe.ts";
 import { query } from "./query.ts";
+import { dumpForm } from "./reader.ts";
+import { watchSessions } from "./waiting.ts";
 
 /** Options that would break what a backup promises, or that are ours to set. */
 const refused =
@@ -45,55 +47,27 @@ export async function* dump(
   const encoding = known ?? (await query<string>(connection, "SELECT to_json(getdatabaseencoding())"));
   const words = ["--format=plain", "--no-password", locks, `--encoding=${encoding}`, ...options, dbname];
   const program = start([client.path, ...words], { env, signal });
-  using watch = watchLocks(connection, "pg_dump");
-  await program.stdin.end();
-  let tail: Buffer = Buffer.alloc(0);
-  let ended = false;
-  try {
-    for await (const chunk of program.stdout) {
-      tail = endOf(tail, chunk);
-      watch.moved();
-      yield chunk;
-    }
-    ended = true;
-  } finally {
-    if (!ended) program.stop();
-  }
-  const [status, stderr] = [await program.exited, await program.stderr];
-  signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(`pg_dump of ${where} failed`, status, stderr);
-  if (!isComplete(tail)) {
-    throw new Failure("pg_dump exited with status 0, but the dump is incomplete: its last line is missing", {
-      hints: [`look at ${client.path}: it stopped early without saying so`],
-    });
-  }
-  if (stderr) log.warn(`pg_dump says: ${stderr}`);
+  using watch = watchSessions(connection, "pg_dump");
+  const failure = (status: number, stderr: string) => clientFailure(`pg_dump of ${where} failed`, status, stderr);
+  yield* outputOf(program, { name: "pg_dump", path: client.path, form: dumpForm, watch, failure, log, signal });
 }
 
 /** psql takes a name with a = for settings, and one that looks like a URL for that. */
 const unmistakable = (database: string) =>
   /=|^postgres(ql)?:/.test(database) ? formatConninfo([["dbname", database]]) : database;
 
-interface Origin {
-  database: string;
-  serverMajor: number;
-  clientMajor: number;
-  /** Tables, indexes, views and sequences of the database. */
-  relations: number;
-}
-
 /** More relations than this need more locks in one transaction than a server has by default (6,400). */
 const manyRelations = 4000;
 
-/** A pipe of stock tools that restores the file into an empty `database`. */
+/** A pipe of stock tools that restores the file into an empty database of that name. */
 export function stockRestore(
   file: string,
   compression: Parameters<typeof unpackCommand>[1],
-  { database, serverMajor, clientMajor, relations }: Origin,
+  { connection, server, pgDump, relations }: ServerInfo,
 ): string {
   // pg_dump 17 and later write a setting into the first lines that older servers do not know
-  const older = serverMajor < 17 && clientMajor >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
+  const older = server.major < 17 && pgDump.major >= 17 ? " | sed '1,40{/^SET transaction_timeout = 0;$/d}'" : "";
   const single = relations > manyRelations ? "" : "--single-transaction ";
   const load = `psql --no-psqlrc ${single}-v ON_ERROR_STOP=1`;
-  return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(unmistakable(database))}`;
+  return `${unpackCommand(file, compression)}${older} | ${load} -d ${quote(unmistakable(connection.database))}`;
 }

@@ -7,10 +7,22 @@ import { type Connection, inDatabase } from "./connection.ts";
 import { besideName, identifier, literal, text } from "./names.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { query } from "./query.ts";
-import { type Ground, transaction } from "./ground.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { execute } from "./session.ts";
 import { mayEnd } from "./target.ts";
+
+/** What a new database beside the present one needs to know of the server. */
+export interface Ground {
+  present: Connection;
+  maintenance: Connection;
+  /** The system identifier of the server. */
+  system: string | undefined;
+  exists: boolean;
+  /** The present database is not kept by an exchange: there is nothing in it. */
+  empty: boolean;
+}
+
+export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 
 export interface Exchanging {
   ground: Ground;
@@ -126,7 +138,7 @@ async function withoutSessions(maintenance: Connection, databases: readonly stri
     () => true,
   );
   do
-    await query(maintenance, endThem).catch(() => {}); // who stays is told by the exchange
+    await query(maintenance, endThem).catch(() => {}); // the exchange reports who stays
   while (!(await Promise.race([over, pause(100)])));
   await work;
 }

@@ -1,21 +1,26 @@
 /** The exception: removes everything from the present database and loads a dump into it, in one transaction. */
 import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
+import { lockPatience } from "../lock-watch.ts";
 import type { Loaded } from "../restoring.ts";
 import { type LoadFilter, loadFilter } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
-import { lockPatience, watchLocks } from "./lock-watch.ts";
 import { expectedRows, type Loading, ourEncoding, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
 import { counting, literal } from "./names.ts";
-import { type Outcome, outcomeOf, transactionNumber } from "./outcome.ts";
-import { withoutTimeouts } from "./query.ts";
+import { query, withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { Session } from "./session.ts";
+import { watchSessions } from "./waiting.ts";
 import type { Connection } from "./connection.ts";
 
 const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
 /** How the server reports such a view to us. */
 const notPopulated = "backup_scripts: no rows in";
+
+type Outcome = "aborted" | "committed" | "in progress" | "unknown";
+
+/** Gives the present transaction its number. */
+export const transactionNumber = "pg_catalog.txid_current()";
 
 /** What a restore that failed has done, as the server knows it. */
 const words: Record<Outcome, string> = {
@@ -54,7 +59,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: stri
     return `the restore into ${connection.where} ${words[outcome]}`;
   };
   const session = new Session(connection, what, { counts: true });
-  using watch = watchLocks(connection, "psql");
+  using watch = watchSessions(connection, "psql");
   const filter = loadFilter(rules);
   let rows: Loaded["rows"] = new Map();
   const report = (stderr: string): Loaded => ({
@@ -120,7 +125,7 @@ async function feed(
     const view = refreshedView(text);
     if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
     else session.write(view === undefined ? bytes : refreshing(bytes));
-    await session.room();
+    await session.ready();
   }
   session.write("\n", ourEncoding, "\n");
   for (const table of expected?.keys() ?? []) {
@@ -156,4 +161,22 @@ function countRows(tables: readonly string[], answers: readonly number[]): Map<s
   for (const [index, table] of tables.entries())
     rows.set(table, (rows.get(table) ?? 0) + (answers[index] ?? Number.NaN));
   return rows;
+}
+
+/**
+ * What became of a transaction whose connection is gone. Asks the server over a new connection. A server may go on with a statement whose client is gone: that is waited for, a few
+ * seconds. Without a number nothing had begun.
+ */
+async function outcomeOf(connection: Connection, number: string): Promise<Outcome> {
+  if (number === "") return "aborted";
+  // a run that is stopped wants to know it too
+  const way = { ...connection, signal: AbortSignal.timeout(15_000) };
+  const ask = () => query<Outcome | null>(way, `SELECT to_json(txid_status(${number}))`);
+  let answer: Outcome | null | undefined;
+  for (let n = 0; n < 10; n++) {
+    answer = await ask().catch(() => undefined);
+    if (answer === "aborted" || answer === "committed") return answer;
+    await Bun.sleep(500);
+  }
+  return answer ?? "unknown";
 }

@@ -3,7 +3,7 @@
  * database: the server's files and programs, its roles, other databases. (Inside of functions, views and defaults SQL can do all
  * that the login may do: a superuser is warned.)
  */
-import { Failure } from "../../base/errors.ts";
+import { strange } from "../read-dump.ts";
 import { copyTable } from "./row-counts.ts";
 import type { Piece } from "./statements.ts";
 
@@ -74,5 +74,5 @@ function refuse(text: string, reason = "which pg_dump does not write"): never {
   const hint = ofDatabase.test(text)
     ? "a dump made with pg_dump --create: psql -d postgres -f FILE creates the database that it names and fills it; a restore takes dumps made without --create"
     : "a restore loads what pg_dump writes: look at the file; to load other SQL by hand: psql -f FILE";
-  throw new Failure(`the dump holds the statement ${start}${text.length > 60 ? " …" : ""}, ${why}`, { hints: [hint] });
+  throw strange(`holds the statement ${start}${text.length > 60 ? " …" : ""}, ${why}`, hint);
 }

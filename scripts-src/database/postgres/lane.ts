@@ -131,7 +131,7 @@ export class Lane {
   }
 
   /** Resolves when little is unconfirmed. Throws what ended the load. */
-  async room(): Promise<void> {
+  async ready(): Promise<void> {
     while (this.#open.bytes > openBytes) await this.#progress();
     this.#check();
   }

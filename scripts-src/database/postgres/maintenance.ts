@@ -45,28 +45,20 @@ export async function lockOnServer(
   if (await isPooled(maintenance)) return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + lockPatience;
-  for (;;) {
-    const session = new Session(maintenance, () => "cannot lock");
-    try {
-      // a lock that is held by another session ends psql: a division by zero
-      session.write(withoutTimeouts("session"), `SELECT 1 / pg_catalog.pg_try_advisory_lock(${key})::int;\n`);
-      await session.settled();
-      return {
-        [Symbol.asyncDispose]: () =>
-          session.end().then(
-            () => {},
-            () => {},
-          ),
-      };
-    } catch (error) {
-      present.signal.throwIfAborted();
-      await session.stop();
-      if (!session.refused) throw error;
+  const session = new Session(maintenance, () => "cannot lock");
+  try {
+    session.write(withoutTimeouts("session"));
+    while ((await session.settled(`pg_catalog.pg_try_advisory_lock(${key})::int`)) !== "1") {
       const holder = await holderOf(maintenance, key);
       if (Date.now() > until) throw locked(present, purpose, holder);
       await pause(200);
     }
+  } catch (error) {
+    await session.stop();
+    throw error;
   }
+  const end = async () => void (await session.end().catch(() => {}));
+  return { [Symbol.asyncDispose]: end };
 }
 
 /** Who holds the lock, in words; undefined when nobody does. */

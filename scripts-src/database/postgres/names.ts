@@ -7,19 +7,19 @@ const longestName = 63;
 export const identifier = (text: string): string => `"${text.replaceAll('"', '""')}"`;
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-/** A text whatever standard_conforming_strings says. */
-export const text = (value: string): string =>
-  value.includes("\\") ? `E${literal(value.replaceAll("\\", "\\\\"))}` : literal(value);
+const escapes: Record<string, string> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r" };
+
+/** A text in one line, whatever standard_conforming_strings says. */
+export const text = (value: string): string => {
+  const escaped = value.replaceAll(/[\\\n\r]/g, (sign) => escapes[sign] ?? sign);
+  return (escaped === value ? "" : "E") + literal(escaped);
+};
 
 /** Settings whose value is a list of names, kept as they are quoted. */
-const listSettings = [
-  "search_path",
-  "temp_tablespaces",
-  "local_preload_libraries",
-  "session_preload_libraries",
-  "shared_preload_libraries",
-  "unix_socket_directories",
-];
+const listSettings = (
+  "search_path temp_tablespaces local_preload_libraries session_preload_libraries shared_preload_libraries " +
+  "unix_socket_directories"
+).split(" ");
 
 /** `name TO value`, for SET. */
 export const settingValue = (name: string, value: string): string =>

@@ -2,7 +2,7 @@
 import { counted, listed, listOf } from "../../base/text.ts";
 import type { Server } from "../database.ts";
 import type { LoadOptions, RestorePlan } from "../restoring.ts";
-import type { DumpContents } from "./contents.ts";
+import { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
 import type { PostgresTarget } from "./target.ts";
 
@@ -14,7 +14,7 @@ export function contentsToLoad(contents: DumpContents, { asleep }: Pick<LoadOpti
   if (!asleep || !hasCron(contents)) return contents;
   const extensions = new Set([...contents.extensions].filter((name) => name !== "pg_cron"));
   const rows = contents.rows && new Map([...contents.rows].filter(([table]) => !table.startsWith("cron.")));
-  return { ...contents, extensions, ...(rows ? { rows } : {}) };
+  return Object.assign(new DumpContents(), contents, { extensions, rows });
 }
 
 /** Each problem ends in its remedy. */

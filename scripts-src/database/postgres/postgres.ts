@@ -32,7 +32,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
     const serverInfo = await probe(login, mayBeMissing);
-    const { connection, server, pgDump, exists, relations, properties } = serverInfo;
+    const { connection, server, pgDump, exists, properties } = serverInfo;
     return {
       ...database,
       ...openRestoring(serverInfo, { sessions, dumpOptions: options }),
@@ -43,13 +43,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       databases: () => listDatabases(connection),
       checkReading: () => checkReading(connection, options),
       dump: () => dump(connection, pgDump, options, server.encoding),
-      stockRestore: (file, compression) =>
-        stockRestore(file, compression, {
-          database: connection.database,
-          serverMajor: server.major,
-          clientMajor: pgDump.major,
-          relations,
-        }),
+      stockRestore: (file, compression) => stockRestore(file, compression, serverInfo),
     };
   }
   return { ...database, connect };

@@ -4,11 +4,12 @@ import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
 import type { Server } from "../database.ts";
+import { missingProgram } from "../programs.ts";
 import type { DatabaseProperties } from "../restoring.ts";
-import { type Client, clientTooOld, findClients, fittingClient, missingProgram, newest } from "./clients.ts";
-import { jsonList } from "./catalog.ts";
+import { type Client, clientTooOld, findClients, fittingClient, newest, packages } from "./clients.ts";
+import { fact, factList } from "./catalog.ts";
 import type { Connection, Login } from "./connection.ts";
-import { query } from "./query.ts";
+import { queryFacts } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 import { hasDatabase, openMaintenance } from "./maintenance.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
@@ -28,43 +29,34 @@ export interface ServerInfo {
   properties: DatabaseProperties;
 }
 
-interface Answer {
-  system: string | null;
+/** What a server says of itself; `system` is SQL. */
+const facts = (system: string) => ({
+  system: fact<string | null>(system, null),
   /** The server's time: ms since 1970. */
-  clock: number;
-  version: string;
-  number: number;
-  encoding: string;
-  /** User mappings whose options the login may not read: pg_dump leaves them out silently. */
-  closedMappings: string[];
+  clock: fact("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", 0),
   /** Unlogged tables of a standby, which has their definition alone. */
-  withoutRows: string[];
-  bytes: number;
-  relations: number;
-  properties: DatabaseProperties;
-}
-
-/** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
-const question = (system: string) => `
-  SELECT json_build_object(
-    'system', ${system},
-    'clock', (extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-    'withoutRows', ${jsonList(`SELECT oid::regclass::text FROM pg_class
-      WHERE pg_is_in_recovery() AND relpersistence = 'u' AND relkind = 'r'`)},
-    'version', current_setting('server_version'),
-    'number', current_setting('server_version_num')::int,
-    'encoding', current_setting('server_encoding'),
-    'properties', ${propertiesQuestion},
-    'relations', (SELECT count(*) FROM pg_class WHERE oid >= 16384),
-    'closedMappings', (SELECT coalesce(json_agg(format('%s on %s', coalesce(usename, 'public'), m.srvname)), '[]')
-      FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
-      WHERE umoptions IS NULL AND current_setting('is_superuser') <> 'on' AND NOT CASE WHEN umuser = 0
-        THEN pg_has_role(srvowner, 'USAGE')
-        ELSE usename = current_user AND (pg_has_role(srvowner, 'USAGE') OR has_server_privilege(srvid, 'USAGE')) END),
-    'bytes', (SELECT coalesce(sum(CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock'
-                AND database = (SELECT d.oid FROM pg_database d WHERE datname = current_database()))
-                THEN greatest(relpages, 0) * current_setting('block_size')::bigint ELSE pg_table_size(oid) END), 0) FROM pg_class
-              WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject')))`;
+  withoutRows: factList(`SELECT oid::regclass::text FROM pg_class
+    WHERE pg_is_in_recovery() AND relpersistence = 'u' AND relkind = 'r'`),
+  version: fact("current_setting('server_version')", ""),
+  number: fact("current_setting('server_version_num')::int", 0),
+  encoding: fact("current_setting('server_encoding')", ""),
+  properties: fact<DatabaseProperties>(propertiesQuestion, {}),
+  relations: fact("(SELECT count(*) FROM pg_class WHERE oid >= 16384)", 0),
+  /** User mappings whose options the login may not read: pg_dump leaves them out silently. */
+  closedMappings: factList(`SELECT format('%s on %s', coalesce(usename, 'public'), m.srvname)
+    FROM pg_user_mappings m JOIN pg_foreign_server s ON s.oid = m.srvid
+    WHERE umoptions IS NULL AND current_setting('is_superuser') <> 'on' AND NOT CASE WHEN umuser = 0
+      THEN pg_has_role(srvowner, 'USAGE')
+      ELSE usename = current_user AND (pg_has_role(srvowner, 'USAGE') OR has_server_privilege(srvid, 'USAGE')) END`),
+  /** Asking for a table's size waits for whoever has locked it: of such a table the size at its last VACUUM will do. */
+  bytes: fact(
+    `(SELECT coalesce(sum(CASE WHEN oid IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock'
+        AND database = (SELECT d.oid FROM pg_database d WHERE datname = current_database()))
+      THEN greatest(relpages, 0) * current_setting('block_size')::bigint ELSE pg_table_size(oid) END), 0) FROM pg_class
+      WHERE relkind IN ('r', 'm') AND (oid >= 16384 OR relname = 'pg_largeobject'))`,
+    0,
+  ),
+});
 
 /**
  * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
@@ -73,10 +65,10 @@ const question = (system: string) => `
 export async function probe(login: Login, mayBeMissing: boolean): Promise<ServerInfo> {
   const { folder, log, signal, where } = login;
   const [dumps, clients] = await Promise.all([findClients("pg_dump", folder), findClients("psql", folder)]);
-  if (dumps.length === 0) throw missingProgram("pg_dump", folder);
+  if (dumps.length === 0) throw missingProgram(["pg_dump"], folder, packages);
   // a folder that holds pg_dump alone is good enough to dump with
   const psql = newest(clients) ?? newest(await findClients("psql", undefined));
-  if (!psql) throw missingProgram("psql", folder);
+  if (!psql) throw missingProgram(["psql"], folder, packages);
   const connection = { ...login, psql };
   const ask = () => askServer(connection);
   const asked = retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
@@ -122,10 +114,10 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
 }
 
 /** Everybody may read the system identifier, save where a provider has taken that away or the server is only like PostgreSQL. */
-async function askServer(connection: Connection): Promise<Answer & { clockAhead: number }> {
+async function askServer(connection: Connection) {
   const ask = async (system: string) => {
     const before = Date.now();
-    const answer = await query<Answer>(connection, question(system));
+    const answer = await queryFacts(connection, facts(system));
     return { ...answer, clockAhead: clockAhead(answer.clock, { before, after: Date.now() }) };
   };
   try {

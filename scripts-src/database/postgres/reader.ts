@@ -1,49 +1,48 @@
 /** Reads a dump from its first line to its last. */
-import { Failure } from "../../base/errors.ts";
 import type { DumpReader } from "../database.ts";
-import { afterHead, endOf, headLength, refuseProgramError } from "../read-dump.ts";
-import { checkHead, type DumpContents, emptyContents, isComplete, readPiece } from "./contents.ts";
+import { type DumpForm, readerOf } from "../read-dump.ts";
+import { DumpContents, readPiece } from "./contents.ts";
 import { statementCheck } from "./kinds.ts";
 import { Scanner } from "./statements.ts";
 
+export const dumpForm: DumpForm = {
+  name: "plain dump of pg_dump",
+  head: /^-- PostgreSQL database dump\r?$/m,
+  // `\unrestrict TOKEN` follows since the minor releases of August 2025
+  completion: /\n--\r?\n-- PostgreSQL database dump complete\r?\n--\r?\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/,
+  foreign: [
+    [
+      /^(\/\*M?!|-- (MySQL|MariaDB) dump)/,
+      "is a dump of MySQL or MariaDB, not of PostgreSQL",
+      "name a backup of this database, or set DATABASE_URL to a MySQL or MariaDB database",
+    ],
+    [
+      /PostgreSQL database cluster dump/,
+      "is a dump of a complete cluster (pg_dumpall)",
+      "restore it with psql, or take a backup of the one database",
+    ],
+  ],
+  byHand: "psql --single-transaction -v ON_ERROR_STOP=1 -f FILE",
+};
+
 /** Reads one plain dump of pg_dump. */
 export function dumpReader(): DumpReader<DumpContents> {
-  const contents = emptyContents();
+  const contents = new DumpContents();
   const scanner = new Scanner();
-  let tail: Buffer = Buffer.alloc(0);
   const check = statementCheck();
-  const begin = (head: Buffer) => {
-    checkHead(head);
-    contents.serverVersion = /^-- Dumped from database version (\S+)/m.exec(
-      head.toString("latin1", 0, headLength),
-    )?.[1];
-  };
-  const read = (chunk: Uint8Array, last: boolean) => {
-    scanner.add(chunk);
-    for (const piece of scanner.pieces(last)) {
+  return readerOf({
+    form: dumpForm,
+    scanner,
+    begin(head) {
+      contents.serverVersion = /^-- Dumped from database version (\S+)/m.exec(head.toString("latin1"))?.[1];
+    },
+    take(piece) {
       check(piece);
       readPiece(contents, piece);
-    }
-  };
-  const text = afterHead(begin, read);
-  return {
-    add(chunk) {
-      tail = endOf(tail, chunk);
-      contents.bytes += chunk.length;
-      text.add(chunk);
     },
-    end() {
-      if (!isComplete(tail)) refuseProgramError(tail);
-      text.end();
-      if (!isComplete(tail)) throw incomplete();
+    end(bytes) {
       contents.roles.delete("PUBLIC");
-      contents.rows = scanner.rows.counts;
-      return contents;
+      return Object.assign(contents, { bytes, rows: scanner.rows.counts });
     },
-  };
-}
-
-const incomplete = () =>
-  new Failure("the dump is incomplete: it does not end in pg_dump's last line", {
-    hints: ["the file is cut short, or pg_dump was stopped while it was made: choose another backup"],
   });
+}

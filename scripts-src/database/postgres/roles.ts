@@ -1,10 +1,10 @@
 /** PostgreSQL's roles as statements of our own. pg_dumpall alters the administrator of the new server, and needs a superuser. */
 import type { RolesPlan, ServerRoles } from "../roles.ts";
 import type { Connection } from "./connection.ts";
-import { jsonList } from "./catalog.ts";
+import { factList, type Found, jsonList } from "./catalog.ts";
 import { unquote } from "./contents.ts";
 import { identifier, settingValue, text } from "./names.ts";
-import { query } from "./query.ts";
+import { query, queryFacts } from "./query.ts";
 
 interface Role {
   name: string;
@@ -22,40 +22,39 @@ interface Member {
   inherit: boolean | null;
   set: boolean | null;
 }
-interface Answer {
-  roles: Role[];
-  settings: { role: string | null; name: string; value: string }[];
-  members: Member[];
-  parameters: { name: string; privilege: string; role: string; grantable: boolean }[];
-}
-
 /** The administrator that the server was made with has this number. */
 const ours = (alias: string) => `${alias}.rolname !~ '^pg_' AND ${alias}.oid <> 10`;
 
-const question = (auth: string, major: number) => `SELECT json_build_object(
-  'roles', ${jsonList(`SELECT json_build_object('name', rolname, 'limit', rolconnlimit, 'until', rolvaliduntil,
+/** `auth` is the catalog's table of roles. */
+const facts = (auth: string, major: number) => ({
+  roles: factList<Role>(`SELECT json_build_object('name', rolname, 'limit', rolconnlimit, 'until', rolvaliduntil,
       'password', nullif(rolpassword, '********'), 'comment', shobj_description(r.oid, 'pg_authid'),
       'words', array_remove(ARRAY[CASE WHEN rolcanlogin THEN 'LOGIN' END, CASE WHEN rolsuper THEN 'SUPERUSER' END,
         CASE WHEN NOT rolinherit THEN 'NOINHERIT' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
         CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END], NULL))
-    FROM ${auth} r WHERE ${ours("r")} ORDER BY rolname`)},
-  'settings', ${jsonList(`SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1))
+    FROM ${auth} r WHERE ${ours("r")} ORDER BY rolname`),
+  settings: factList<{ role: string | null; name: string; value: string }>(`
+    SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1))
     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c
-    WHERE setdatabase = 0 AND (setrole = 0 OR ${ours("r")}) ORDER BY rolname`)},
-  'members', ${jsonList(`SELECT json_build_object('role', r.rolname, 'member', m.rolname, 'admin', admin_option,
+    WHERE setdatabase = 0 AND (setrole = 0 OR ${ours("r")}) ORDER BY rolname`),
+  members: factList<Member>(`SELECT json_build_object('role', r.rolname, 'member', m.rolname, 'admin', admin_option,
       'grantor', CASE WHEN grantor <> 10 THEN pg_get_userbyid(grantor) END,
       'inherit', ${major >= 16 ? "CASE WHEN inherit_option <> m.rolinherit OR NOT set_option THEN inherit_option END" : "NULL"},
       'set', ${major >= 16 ? "set_option" : "NULL"})
     FROM pg_auth_members JOIN pg_roles r ON r.oid = roleid JOIN pg_roles m ON m.oid = member
-    WHERE ${ours("m")} ORDER BY admin_option DESC, r.rolname, m.rolname`)},
-  'parameters', ${
+    WHERE ${ours("m")} ORDER BY admin_option DESC, r.rolname, m.rolname`),
+  parameters: factList<{ name: string; privilege: string; role: string; grantable: boolean }>(
     major < 15
-      ? "'[]'::json"
-      : jsonList(`SELECT json_build_object('name', parname, 'privilege', privilege_type, 'role', r.rolname, 'grantable', is_grantable)
-    FROM pg_parameter_acl, aclexplode(paracl) JOIN pg_roles r ON r.oid = grantee WHERE ${ours("r")} ORDER BY parname, r.rolname, privilege_type`)
-  })`;
+      ? "SELECT NULL WHERE false"
+      : `SELECT json_build_object('name', parname, 'privilege', privilege_type, 'role', r.rolname, 'grantable', is_grantable)
+    FROM pg_parameter_acl, aclexplode(paracl) JOIN pg_roles r ON r.oid = grantee WHERE ${ours("r")} ORDER BY parname, r.rolname, privilege_type`,
+  ),
+});
 
-function statementsOf({ roles, settings, members, parameters }: Answer, major: number): string[] {
+function statementsOf(
+  { roles, settings, members, parameters }: Found<ReturnType<typeof facts>>,
+  major: number,
+): string[] {
   const option = (is: boolean | null) => (is ? "TRUE" : "FALSE");
   const whose = (role: string | null) => (role === null ? "ALL" : identifier(role));
   return [
@@ -85,18 +84,8 @@ function statementsOf({ roles, settings, members, parameters }: Answer, major: n
       ({ name, privilege, role, grantable }) =>
         `GRANT ${privilege} ON PARAMETER ${name.split(".").map(identifier).join(".")} TO ${identifier(role)}${grantable ? " WITH GRANT OPTION" : ""}`,
     ),
-  ].map((statement) => `${oneLine(statement)};`);
+  ].map((statement) => `${statement};`);
 }
-
-/** A statement is a line. Only a text can hold a line break, which in `E'…'` has another form. */
-const oneLine = (statement: string) =>
-  /[\n\r]/.test(statement)
-    ? statement.replaceAll(/(E)?('(?:[^']|'')*')/g, (whole, escaped: string | undefined, quoted: string) =>
-        /[\n\r]/.test(quoted)
-          ? `E${(escaped ? quoted : quoted.replaceAll("\\", "\\\\")).replaceAll("\n", "\\n").replaceAll("\r", "\\r")}`
-          : whole,
-      )
-    : statement;
 
 const name = String.raw`"(?:[^"]|"")+"`;
 const dotted = String.raw`${name}(?:\.${name})*`;
@@ -123,7 +112,7 @@ export function serverRoles(connection: Connection, major: number): ServerRoles 
     isOurs,
     async read() {
       const readable = await query<boolean>(connection, "SELECT to_json(has_table_privilege('pg_authid', 'SELECT'))");
-      const answer = await query<Answer>(connection, question(readable ? "pg_authid" : "pg_roles", major));
+      const answer = await queryFacts(connection, facts(readable ? "pg_authid" : "pg_roles", major));
       const notes = readable
         ? []
         : ["without passwords, which only a superuser or a member of pg_read_all_data can read"];

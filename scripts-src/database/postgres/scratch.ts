@@ -4,29 +4,49 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf, usageFailure } from "../../base/errors.ts";
-import type { ScratchOptions } from "../restoring.ts";
-import { inDatabase } from "./connection.ts";
-import { exchange, type Exchanging, rename } from "./exchange.ts";
-import { type Ground, transaction } from "./ground.ts";
+import type { Server } from "../database.ts";
+import type { Exchanged, Scratch, ScratchOptions } from "../restoring.ts";
+import { jsonList } from "./catalog.ts";
+import { type Connection, inDatabase } from "./connection.ts";
+import type { DumpContents } from "./contents.ts";
+import { dump } from "./dump.ts";
+import { exchange, type Exchanging, type Ground, rename, transaction } from "./exchange.ts";
+import { loadInPlace } from "./in-place.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
-import { besideName, identifier, literal, markOf } from "./names.ts";
-import type { PropertyStatements } from "./properties.ts";
+import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
+import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
+import type { ServerInfo } from "./probe.ts";
+import { defaultProperties, type PropertyStatements, propertiesOf, statementsFor } from "./properties.ts";
+import { checkLock } from "./psql.ts";
+import { askValue, query } from "./query.ts";
 import { execute } from "./session.ts";
+import { loadSpread } from "./spread.ts";
+import type { PostgresTarget } from "./target.ts";
 
-/** Creates it, empty. `properties` gives the statements for its name. Throws `Failure`. */
-export async function createBeside(
+/** What the load and the dump of a new database go by. */
+export interface Ways {
+  /** How many sessions load side by side. */
+  sessions: number;
+  /** DB_DUMP_OPTIONS. */
+  dumpOptions: string[];
+}
+
+/** Creates it, empty and marked as ours. Throws `Failure`. */
+export async function createScratch(
   ground: Ground,
-  { purpose, name }: ScratchOptions,
-  propertiesOf: (fresh: string) => Promise<PropertyStatements>,
-) {
+  { server, pgDump }: ServerInfo,
+  { sessions, dumpOptions }: Ways,
+  { options, target }: { options: ScratchOptions; target: PostgresTarget },
+): Promise<Scratch> {
   const { present, maintenance } = ground;
+  const { purpose, name } = options;
   if (name !== undefined) await refuseTaken(ground, name);
   const time = await freeTime(ground);
   const fresh = besideName(present.database, purpose === "verify" ? "verify" : "restoring", time);
-  const properties = await propertiesOf(fresh);
+  const properties = await propertiesFor(fresh, ground, server, options);
   // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
   const connection = inDatabase(present, fresh);
-  /** For what is done in seconds, and could not be told when it was half done. */
+  /** For what is done in seconds, and could not be reported when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
   let wanted = true;
 
@@ -60,7 +80,7 @@ export async function createBeside(
   }
 
   try {
-    // The server goes on with a CREATE DATABASE whose client has ended; psql goes on with its input when we have. Together they leave
+    // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they leave
     // no database without the comment by which it is found again.
     const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
     await create([properties.create, ...properties.otherwise], mark);
@@ -85,20 +105,60 @@ export async function createBeside(
     late: properties.late,
     comment: properties.comment,
   };
+  let exchanged: Exchanged | undefined;
+  /** From here on it is no longer thrown away. */
+  const complete = () => {
+    present.signal.throwIfAborted();
+    wanted = false;
+  };
   return {
-    connection,
-    discard,
+    name: fresh,
+    where: connection.where,
+    async load(sql, contents, options) {
+      checkLock(present.psql, options.trusted);
+      const dump = contents as DumpContents;
+      // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
+      if (!ground.exists && !options.asleep && hasCron(dump)) {
+        complete();
+        exchanged = await exchange(exchanging);
+        const rules = loadRules(dump, server, target, options, "in place");
+        return loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
+      }
+      const known = contentsToLoad(dump, options);
+      const rules = loadRules(dump, server, target, options, "beside");
+      const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
+      const loading = { connection, contents: known, rules, prelude };
+      return loadSpread(sql, loading, { sessions, keepGoing: options.keepGoing });
+    },
+    ask: (sql) => askValue(connection, sql),
+    dump: () => dump(connection, pgDump, dumpOptions),
     async exchange() {
-      present.signal.throwIfAborted();
-      wanted = false;
+      if (exchanged) return exchanged;
+      complete();
       return exchange(exchanging);
     },
     async keep() {
-      present.signal.throwIfAborted();
-      wanted = false;
+      complete();
       await rename(exchanging, name ?? fresh);
     },
+    [Symbol.asyncDispose]: discard,
   };
+}
+
+/** Of the manifest where there is no present database, or for a proof; else of the present one. */
+async function propertiesFor(
+  fresh: string,
+  { present, exists, empty }: Ground,
+  { major, encoding: serverEncoding }: Server,
+  { properties, purpose }: ScratchOptions,
+): Promise<PropertyStatements> {
+  const asBefore = properties && statementsFor(fresh, properties, { major, exactly: false });
+  const encoding = typeof properties?.encoding === "string" ? properties.encoding : undefined;
+  const byDefault = defaultProperties(fresh, { encoding, serverEncoding });
+  if (!exists || purpose === "verify") return asBefore ?? byDefault;
+  const asPresent = statementsFor(fresh, await propertiesOf(present), { major, exactly: true }) ?? byDefault;
+  // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
+  return empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
 }
 
 async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {
@@ -115,5 +175,30 @@ async function freeTime({ present, maintenance }: Ground): Promise<Date> {
     const names = (["restoring", "before", "verify"] as const).map((what) => besideName(present.database, what, time));
     if (!(await hasDatabase(maintenance, ...names))) return time;
     await pause(100);
+  }
+}
+
+/**
+ * Drops unfinished databases of `database` where name, mark and identity fit. The caller holds the lock on the server: nobody works on
+ * them but what a killed run has left running there.
+ */
+export async function dropLeftovers(
+  maintenance: Connection,
+  { database, system, purpose }: { database: string; system: string | undefined; purpose: "restore" | "verify" },
+): Promise<void> {
+  const named = isBeside(database, purpose === "restore" ? "restoring" : "verify");
+  const left = await query<string[]>(
+    maintenance,
+    `SELECT ${jsonList(`SELECT datname FROM pg_database WHERE ${named} AND datname <> ${literal(database)}
+     AND shobj_description(oid, 'pg_database') = ${literal(markOf(database, system))} AND pg_has_role(datdba, 'USAGE')`)}`,
+  );
+  for (const found of left) {
+    try {
+      await dropDatabase(maintenance, found);
+      maintenance.log.info(`dropped ${found}, which a ${purpose} that was killed has left`);
+    } catch (error) {
+      maintenance.signal.throwIfAborted();
+      maintenance.log.warn(`${found}, which a restore that was killed has left, stays for now: ${messageOf(error)}`);
+    }
   }
 }

@@ -196,7 +196,7 @@ interface Copying {
   rows: Uint8Array[];
   bytes: number;
   started: boolean;
-  /** A row that is too long goes to this session at once. */
+  /** Gets a row that is too long to be kept. */
   direct?: { lane: Lane; session: Session } | undefined;
 }
 
@@ -243,7 +243,7 @@ class Lanes {
     await this.#enter("statements");
     const text = Buffer.from(bytes.slice(0, 200)).toString().trim();
     this.#first.add({ text, ...about, sql: [bytes], bytes: bytes.length });
-    await this.#first.room();
+    await this.#first.ready();
   }
 
   /** Resolves when everything that was given so far is in the database, and counted. */
@@ -283,7 +283,7 @@ class Lanes {
     await this.#enter("statements");
     this.#direct ??= await this.#first.direct();
     this.#direct.write(bytes);
-    await this.#direct.room();
+    await this.#direct.ready();
     if (which === "some") return;
     await this.#direct.settled();
     this.#direct = undefined;
@@ -308,7 +308,7 @@ class Lanes {
     this.#copy = undefined;
   }
 
-  /** Gives what has been kept to the lane that first has room; `ends`: with whole rows. */
+  /** Gives what has been kept to the first lane that is ready; `ends`: with complete rows. */
   async #turn(copy: Copying, ends: boolean): Promise<void> {
     const { statement, text, table, rows } = copy;
     if (!copy.direct && ends) {
@@ -319,7 +319,7 @@ class Lanes {
       copy.direct ??= await this.#openDirect(statement);
       const { session } = copy.direct;
       session.write(...rows);
-      await session.room();
+      await session.ready();
       if (ends) await this.#closeDirect(copy, session);
     }
     [copy.rows, copy.bytes] = [[], 0];
@@ -339,7 +339,7 @@ class Lanes {
   }
 
   async #free(): Promise<Lane> {
-    await Promise.race(this.#lanes.map((lane) => lane.room()));
+    await Promise.race(this.#lanes.map((lane) => lane.ready()));
     return this.#lanes.reduce((best, lane) => (lane.weight < best.weight ? lane : best), this.#first);
   }
 

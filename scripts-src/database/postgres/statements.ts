@@ -5,12 +5,12 @@
  * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { piecesOf } from "../read-dump.ts";
+import { cutOff, piecesOf, strange } from "../read-dump.ts";
 import { decoderOf } from "./encodings.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
 
 export type Piece =
-  /** A whole statement; `text` starts at its first word, `bytes` with the white space and comments before it. */
+  /** A complete statement; `text` starts at its first word, `bytes` with the white space and comments before it. */
   | { kind: "statement"; text: string; bytes: Buffer }
   /** A psql command: a line that starts with a backslash. */
   | { kind: "command"; text: string; bytes: Buffer }
@@ -28,7 +28,7 @@ const longestStatement = 1 << 20;
 const quoteMark = 0x27;
 const newline = 0x0a;
 const backslash = 0x5c;
-/** What of a statement too long to be read whole is looked at. */
+/** How many bytes are looked at of a statement that is too long to be read at once. */
 const headLength = 512;
 /** The words by which psql knows the beginning of a routine. */
 const routineWords: Record<string, string> = { CREATE: "c", OR: "o", REPLACE: "r", FUNCTION: "f", PROCEDURE: "p" };
@@ -36,6 +36,7 @@ const isSpace = (byte: number) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d
 const isWordStart = (byte: number) =>
   (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x5f || byte >= 0x80;
 const isWord = (byte: number) => isWordStart(byte) || (byte >= 0x30 && byte <= 0x39) || byte === 0x24;
+const isLetterOrDigit = (byte: number) => isWord(byte) && byte !== 0x24;
 
 /** What a byte is within a statement in which no word but INSERT matters. */
 const [plain, inWord, dollarSign, special] = [0, 1, 2, 3];
@@ -77,7 +78,7 @@ export class Scanner {
   private creates = false;
   /** The present statement starts with INSERT. */
   private inserts = false;
-  /** Offset behind the last whole INSERT: they are passed on together, for dumps may hold millions. */
+  /** Offset behind the last complete INSERT: they are passed on together, for dumps may hold millions. */
   private inserted = 0;
   /** A part of the present statement was already passed on. */
   private partial = false;
@@ -136,9 +137,9 @@ export class Scanner {
       this.copying = false;
       return { kind: "data", bytes: this.take(end), rows: "last" };
     }
-    // Rarely anything stays behind: every byte that does makes `add` copy a whole chunk.
-    const whole = this.text.length - beginningOfEnd(this.text);
-    return whole > 0 ? { kind: "data", bytes: this.take(whole), rows: "some" } : undefined;
+    // Rarely anything stays behind: every byte that does makes `add` copy a complete chunk.
+    const certain = this.text.length - beginningOfEnd(this.text);
+    return certain > 0 ? { kind: "data", bytes: this.take(certain), rows: "some" } : undefined;
   }
 
   /**
@@ -184,7 +185,8 @@ export class Scanner {
       const part = this.partial ? { part: "some" as const } : {};
       return { kind: "data", bytes: this.take(this.at), ...(begins === undefined ? {} : { begins }), ...part };
     }
-    if (!this.copying && this.text.length - this.at > longestStatement) throw endlessWord();
+    if (!this.copying && this.text.length - this.at > longestStatement)
+      throw strange("holds a word or a psql command that does not end within a megabyte");
     return undefined;
   }
 
@@ -272,10 +274,16 @@ export class Scanner {
     return undefined;
   }
 
+  /** Where a word, number or tag ends whose first byte is at hand. */
+  private endOf(isPart: (byte: number) => boolean): number {
+    let end = this.at + 1;
+    while (end < this.text.length && isPart(this.text[end] ?? 0)) end++;
+    return end;
+  }
+
   /** A number; what follows it at once is a word to some versions of psql, and never written. */
   private number(last: boolean): undefined {
-    let end = this.at + 1;
-    while (end < this.text.length && isWord(this.text[end] ?? 0) && this.text[end] !== 0x24) end++;
+    const end = this.endOf(isLetterOrDigit);
     if (end === this.text.length && !last) return;
     if (this.text[end] === 0x24 && isWordStart(this.text[end - 1] ?? 0)) throw unlike("a $ behind a number");
     if (this.start < 0) this.start = this.at;
@@ -283,8 +291,7 @@ export class Scanner {
   }
 
   private word(last: boolean): undefined {
-    let end = this.at + 1;
-    while (end < this.text.length && isWord(this.text[end] ?? 0)) end++;
+    const end = this.endOf(isWord);
     if (end + 1 >= this.text.length && !last) return;
     const word = end - this.at <= 9 ? this.text.toString("latin1", this.at, end).toUpperCase() : "";
     this.checkVariable(end);
@@ -332,8 +339,7 @@ export class Scanner {
   }
 
   private dollar(last: boolean): undefined {
-    let end = this.at + 1;
-    while (end < this.text.length && isWord(this.text[end] ?? 0) && this.text[end] !== 0x24) end++;
+    const end = this.endOf(isLetterOrDigit);
     if (end === this.text.length && !last) return;
     if (this.start < 0) this.start = this.at;
     const opens = this.text[end] === 0x24 && !/^\$\d/.test(this.text.toString("latin1", this.at, this.at + 2));
@@ -406,9 +412,7 @@ export class Scanner {
   private command(last: boolean): Piece | undefined {
     if (this.blocks > 0) throw openBody();
     if (this.start >= 0 || this.partial) {
-      throw new Failure("the dump holds a psql command in the middle of a statement", {
-        hints: ["this is not what pg_dump writes: look at the file before you restore it"],
-      });
+      throw strange("holds a psql command in the middle of a statement");
     }
     const end = this.text.indexOf(newline, this.at);
     if (end < 0 && !last) return undefined;
@@ -435,11 +439,11 @@ export class Scanner {
     }
     const text = this.decoder.decode(this.text.subarray(this.start, this.at));
     const bytes = this.take(this.at);
-    const whole = !this.partial;
+    const complete = !this.partial;
     this.start = -1;
     this.blocks = 0;
     this.partial = false;
-    if (!whole) return { kind: "data", bytes, part: "last" };
+    if (!complete) return { kind: "data", bytes, part: "last" };
     this.startCopy(text);
     if (text.startsWith("SET ")) this.readSetting(text);
     return { kind: "statement", text, bytes };
@@ -463,9 +467,10 @@ export class Scanner {
 
 /** What the versions of psql read in different ways. */
 const unlike = (what: string) =>
-  new Failure(`the dump holds ${what} where pg_dump never writes one`, {
-    hints: ["the file was changed after pg_dump wrote it: look at it before you restore it"],
-  });
+  strange(
+    `holds ${what} where pg_dump never writes one`,
+    "the file was changed after pg_dump wrote it: look at it before you restore it",
+  );
 
 const openBody = () =>
   new Failure("the dump holds a function whose body does not end, as psql reads it", {
@@ -473,11 +478,6 @@ const openBody = () =>
       "psql takes a function (or its type) with the name begin for the beginning of a body: rename it, or put its body in quotes",
       "or the file is cut short: take another backup",
     ],
-  });
-
-const endlessWord = () =>
-  new Failure("the dump holds a word or a psql command that does not end within a megabyte", {
-    hints: ["this is not what pg_dump writes: look at the file before you restore it"],
   });
 
 /** How many of the last bytes may turn out to be the beginning of the line `\.`. */
@@ -493,9 +493,4 @@ const lastWords = "\n-- PostgreSQL database dump complete";
 const wordsBehind = () =>
   new Failure("the file goes on behind the dump's last line, with words that are no SQL", {
     hints: ["an error of the dump program or of another one: read it, and remove what follows the dump's last line"],
-  });
-
-const cutOff = () =>
-  new Failure("the dump breaks off in the middle of a statement", {
-    hints: ["the file is cut short: take another backup"],
   });

@@ -3,57 +3,10 @@ import { statfs } from "node:fs/promises";
 import type { TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
-import { isMember, jsonList, userSchema } from "./catalog.ts";
+import { absent, fact, factList, type Found, isMember, userSchema } from "./catalog.ts";
 import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
-import { query } from "./query.ts";
-
-/** Of the server, and of the database as the server sees it. */
-interface ServerFacts {
-  user: string;
-  superuser: boolean;
-  mayCreate: boolean;
-  exists: boolean;
-  /** The user is a member of the database's owner. */
-  owns: boolean;
-  roles: string[];
-  tablespaces: string[];
-  extensions: string[];
-  /** Extensions that everybody may create in a database of his own. */
-  trusted: string[];
-  sessions: number;
-  /** Users whose sessions the user may not end. */
-  lasting: string[];
-  /** "replication slot x": what belongs to the present database and would stay behind. */
-  tied: string[];
-  /** Prepared transactions of the present database: they keep their locks until somebody ends them. */
-  prepared: string[];
-  earlier: { name: string; bytes: number }[];
-  unproven: string[];
-  /** Path of the server's data, where it may be known and the server seems to be on this machine. */
-  dataFolder: string | null;
-  /** Room for locks of one transaction. */
-  locks: number;
-}
-
-/** Of the database from within. */
-interface DatabaseFacts {
-  tables: [table: string, rows: number][];
-  dataBytes: number;
-  removals: Removal[];
-  defaultPrivileges: string[];
-  keptExtensions: string[];
-  keptRelations: string[];
-  keptSchemas: [string, "ours" | "foreign"][];
-  /** Installed extensions, and those of them that belong to the user. */
-  installed: string[];
-  ownExtensions: string[];
-  publications: string[];
-  /** User mappings as pg_dump names them, with their options as far as the user may read them. */
-  mappings: [mapping: string, options: string | null][];
-  hasPublic: boolean;
-  mayCreateInPublic: boolean;
-}
+import { queryFacts } from "./query.ts";
 
 /** What `plan` and the loads need beyond what every engine says. */
 export interface PostgresTarget
@@ -71,85 +24,94 @@ export const mayEnd = `(pg_has_role(usesysid, 'USAGE') OR (pg_has_role('pg_signa
 
 const others = "pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend'";
 
-function serverQuery(database: string): string {
-  const named = literal(database);
-  return `SELECT json_build_object(
-    'user', current_user,
-    'superuser', current_setting('is_superuser') = 'on',
-    'mayCreate', (SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user),
-    'exists', EXISTS (SELECT FROM pg_database WHERE datname = ${named}),
-    'owns', coalesce((SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = ${named}), true),
-    'roles', ${jsonList("SELECT rolname FROM pg_roles")},
-    'tablespaces', ${jsonList("SELECT spcname FROM pg_tablespace")},
-    'extensions', ${jsonList("SELECT name FROM pg_available_extensions")},
-    'trusted', ${jsonList("SELECT DISTINCT name FROM pg_available_extension_versions WHERE trusted")},
-    'sessions', (SELECT count(*) FROM pg_stat_activity WHERE datname = ${named} AND usesysid IS NOT NULL AND ${others}),
-    'lasting', ${jsonList(`SELECT DISTINCT coalesce(usename, 'unknown') FROM pg_stat_activity
-      WHERE datname = ${named} AND ${others} AND NOT ${mayEnd}`)},
-    'tied', ${jsonList(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = ${named}
-      UNION ALL SELECT 'subscription ' || subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = ${named}
-      UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = ${named}`)},
-    'prepared', ${jsonList(`SELECT gid FROM pg_prepared_xacts WHERE database = ${named}`)},
-    'earlier', ${jsonList(`SELECT json_build_object('name', datname, 'bytes',
-        CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
-      FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`)},
-    'unproven', ${jsonList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} OR (${isBeside(database, "restoring")}
-      AND NOT starts_with(coalesce(shobj_description(oid, 'pg_database'), ''), ${literal(unfinished)})) ORDER BY datname`)},
-    'dataFolder', CASE WHEN (current_setting('is_superuser') = 'on' OR pg_has_role('pg_read_all_settings', 'USAGE'))
-      AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END,
-    'locks', current_setting('max_locks_per_transaction')::bigint
-      * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint))`;
-}
+/** Of the server, and of the database as the server sees it; `named` is the database's name as SQL. */
+const serverFacts = (database: string, named = literal(database)) => ({
+  user: fact("current_user", ""),
+  superuser: fact("current_setting('is_superuser') = 'on'", false),
+  mayCreate: fact("(SELECT rolsuper OR rolcreatedb FROM pg_roles WHERE rolname = current_user)", false),
+  exists: fact(`EXISTS (SELECT FROM pg_database WHERE datname = ${named})`, false),
+  /** The user is a member of the database's owner. */
+  owns: fact(`coalesce((SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = ${named}), true)`, true),
+  roles: factList("SELECT rolname FROM pg_roles"),
+  tablespaces: factList("SELECT spcname FROM pg_tablespace"),
+  extensions: factList("SELECT name FROM pg_available_extensions"),
+  /** Extensions that everybody may create in a database of his own. */
+  trusted: factList("SELECT DISTINCT name FROM pg_available_extension_versions WHERE trusted"),
+  sessions: fact(
+    `(SELECT count(*) FROM pg_stat_activity WHERE datname = ${named} AND usesysid IS NOT NULL AND ${others})`,
+    0,
+  ),
+  /** Users whose sessions the user may not end. */
+  lasting: factList(`SELECT DISTINCT coalesce(usename, 'unknown') FROM pg_stat_activity
+    WHERE datname = ${named} AND ${others} AND NOT ${mayEnd}`),
+  /** "replication slot x": what belongs to the present database and would stay behind. */
+  tied: factList(`SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = ${named}
+    UNION ALL SELECT 'subscription ' || subname FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = ${named}
+    UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = ${named}`),
+  /** Prepared transactions of the present database: they keep their locks until somebody ends them. */
+  prepared: factList(`SELECT gid FROM pg_prepared_xacts WHERE database = ${named}`),
+  earlier: factList<{ name: string; bytes: number }>(`SELECT json_build_object('name', datname, 'bytes',
+      CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END)
+    FROM pg_database WHERE ${isBeside(database, "before")} ORDER BY datname`),
+  unproven:
+    factList(`SELECT datname FROM pg_database WHERE ${isBeside(database, "new")} OR (${isBeside(database, "restoring")}
+      AND NOT starts_with(coalesce(shobj_description(oid, 'pg_database'), ''), ${literal(unfinished)})) ORDER BY datname`),
+  /** Path of the server's data, where it may be known and the server seems to be on this machine. */
+  dataFolder: fact<string | null>(
+    `CASE WHEN (current_setting('is_superuser') = 'on' OR pg_has_role('pg_read_all_settings', 'USAGE'))
+      AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END`,
+    null,
+  ),
+  /** Room for locks of one transaction. */
+  locks: fact(
+    `current_setting('max_locks_per_transaction')::bigint
+      * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`,
+    0,
+  ),
+});
+type ServerFacts = Found<ReturnType<typeof serverFacts>>;
 
-const databaseQuery = `SELECT json_build_object(
-    'tables', ${jsonList(`SELECT json_build_array(n.nspname || '.' || c.relname,
-        greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint)
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'f') AND ${userSchema}
-      AND NOT ${isMember("pg_class", "c.oid")}
-      ORDER BY n.nspname, c.relname`)},
-    'dataBytes', pg_database_size(current_database()),
-    'removals', ${jsonList(removalsQuery)},
-    'defaultPrivileges', ${jsonList(defaultPrivilegesQuery)},
-    'keptExtensions', ${jsonList(`SELECT extname FROM pg_extension WHERE ${keptExtension}`)},
-    'keptRelations', ${jsonList(`SELECT n.nspname || '.' || c.relname FROM pg_extension x JOIN pg_depend d ON d.refobjid = x.oid
-      AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
-      JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${keptExtension}`)},
-    'keptSchemas', ${jsonList(keptSchemasQuery)},
-    'installed', ${jsonList("SELECT extname FROM pg_extension")},
-    'ownExtensions', ${jsonList("SELECT extname FROM pg_extension WHERE pg_has_role(extowner, 'USAGE')")},
-    'publications', ${jsonList("SELECT pubname FROM pg_publication")},
-    'mappings', ${jsonList(`SELECT json_build_array(
-        format('USER MAPPING FOR %s SERVER %I', CASE WHEN umuser = 0 THEN 'public' ELSE quote_ident(usename) END, srvname),
-        (SELECT string_agg(format('%I %L', option_name, option_value), ', ') FROM pg_options_to_table(umoptions)))
-      FROM pg_user_mappings`)},
-    'hasPublic', EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public'),
-    'mayCreateInPublic', coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), true))`;
-
-/** A database that is made of template0. */
-const nothing: DatabaseFacts = {
-  tables: [],
-  dataBytes: 0,
-  removals: [],
-  defaultPrivileges: [],
-  keptExtensions: ["plpgsql"],
-  keptRelations: [],
-  keptSchemas: [],
-  installed: ["plpgsql"],
-  ownExtensions: [],
-  publications: [],
-  mappings: [],
-  hasPublic: true,
-  mayCreateInPublic: true,
+/** Of the database from within; where it does not exist, what a database made of template0 has. */
+const databaseFacts = {
+  tables: factList<[table: string, rows: number]>(`SELECT json_build_array(n.nspname || '.' || c.relname,
+      greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)::bigint)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f') AND ${userSchema}
+    AND NOT ${isMember("pg_class", "c.oid")}
+    ORDER BY n.nspname, c.relname`),
+  dataBytes: fact("pg_database_size(current_database())", 0),
+  removals: factList<Removal>(removalsQuery),
+  defaultPrivileges: factList(defaultPrivilegesQuery),
+  keptExtensions: factList(`SELECT extname FROM pg_extension WHERE ${keptExtension}`, ["plpgsql"]),
+  keptRelations:
+    factList(`SELECT n.nspname || '.' || c.relname FROM pg_extension x JOIN pg_depend d ON d.refobjid = x.oid
+    AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
+    JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${keptExtension}`),
+  keptSchemas: factList<[string, "ours" | "foreign"]>(keptSchemasQuery),
+  /** Installed extensions, and those of them that belong to the user. */
+  installed: factList("SELECT extname FROM pg_extension", ["plpgsql"]),
+  ownExtensions: factList("SELECT extname FROM pg_extension WHERE pg_has_role(extowner, 'USAGE')"),
+  publications: factList("SELECT pubname FROM pg_publication"),
+  /** User mappings as pg_dump names them, with their options as far as the user may read them. */
+  mappings: factList<[mapping: string, options: string | null]>(`SELECT json_build_array(
+      format('USER MAPPING FOR %s SERVER %I', CASE WHEN umuser = 0 THEN 'public' ELSE quote_ident(usename) END, srvname),
+      (SELECT string_agg(format('%I %L', option_name, option_value), ', ') FROM pg_options_to_table(umoptions)))
+    FROM pg_user_mappings`),
+  hasPublic: fact("EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public')", true),
+  mayCreateInPublic: fact(
+    "coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), true)",
+    true,
+  ),
 };
+type DatabaseFacts = Found<typeof databaseFacts>;
 
 /** Asks the server. `maintenance` is another database that can be connected to. Throws `Failure`. */
 export async function askTarget(
   present: Connection,
   { exists, maintenance }: { exists: boolean; maintenance: Connection | undefined },
 ): Promise<PostgresTarget> {
-  const server = await query<ServerFacts>(exists ? present : (maintenance ?? present), serverQuery(present.database));
-  const inside = server.exists ? await query<DatabaseFacts>(present, databaseQuery) : nothing;
+  const server = await queryFacts(exists ? present : (maintenance ?? present), serverFacts(present.database));
+  const inside = server.exists ? await queryFacts(present, databaseFacts) : absent(databaseFacts);
   return {
     ...server,
     ...inside,

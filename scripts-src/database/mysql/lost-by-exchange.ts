@@ -1,5 +1,6 @@
-/** Foreign keys to tables that do not exist: RENAME TABLE would leave them with the name of the database that a table came from. */
+/** What an exchange would lose: RENAME TABLE and DROP do not leave it as it was. */
 import { quoteName, quoteText } from "./names.ts";
+import type { Objects } from "./objects.ts";
 import type { Session } from "./session.ts";
 
 interface OrphanKeys {
@@ -14,6 +15,7 @@ const question = (schema: string) => `
   WHERE table_schema = ${schema} AND referenced_table_schema = ${schema} AND NOT EXISTS (
     SELECT 1 FROM information_schema.tables t WHERE t.table_schema = ${schema} AND t.table_name = k.referenced_table_name)`;
 
+/** Foreign keys to tables that do not exist: RENAME TABLE would leave them with the name of the database that a table came from. */
 export async function orphanKeys(session: Session, database: string): Promise<OrphanKeys> {
   const keys = await session.ask(question(quoteText(database)));
   if (keys.length === 0) return { drop: "", add: "" };
@@ -34,3 +36,31 @@ export async function orphanKeys(session: Session, database: string): Promise<Or
 }
 
 const bytes = (text: string): string => Buffer.from(text).toString("latin1");
+
+/** Rights on single routines: DROP takes them away, and CREATE does not give them back. `grants` do; `hidden`: a warning where the user may not read who has them. */
+export async function readGrants(
+  session: Session,
+  database: string,
+  routines: Objects["routines"],
+): Promise<{ grants: string[]; hidden?: string }> {
+  if (routines.length === 0) return { grants: [] };
+  const [[readable] = []] = await session.ask(
+    "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'mysql' AND table_name = 'procs_priv'",
+  );
+  if (readable !== "1")
+    return {
+      grants: [],
+      hidden: `rights that others have on single procedures or functions of ${database} are lost: this user may not read them (SELECT ON mysql.procs_priv)`,
+    };
+  const rows = await session.ask(
+    `SELECT user, host, routine_type, routine_name, proc_priv FROM mysql.procs_priv WHERE db = ${quoteText(database)}`,
+  );
+  return {
+    grants: rows.map(([user = "", host = "", kind = "", name = "", words = ""]) => {
+      const rights = words.split(",").filter((word) => word !== "Grant");
+      const to = host === "" ? quoteName(user) : `${quoteName(user)}@${quoteName(host)}`;
+      const option = words.includes("Grant") ? " WITH GRANT OPTION" : "";
+      return `GRANT ${rights.join(", ")} ON ${kind} ${quoteName(database)}.${quoteName(name)} TO ${to}${option}`;
+    }),
+  };
+}

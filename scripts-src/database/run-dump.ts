@@ -1,0 +1,41 @@
+/** Running a dump program. */
+import { Failure } from "../base/errors.ts";
+import type { Program } from "../base/process.ts";
+import type { DatabaseContext } from "./database.ts";
+import type { LockWatch } from "./lock-watch.ts";
+import { DumpEnd, type DumpForm } from "./read-dump.ts";
+
+interface DumpRun extends DatabaseContext {
+  /** "pg_dump". */
+  name: string;
+  path: string;
+  form: DumpForm;
+  watch: LockWatch;
+  /** What the program's failure is. */
+  failure: (status: number, stderr: string) => Failure;
+}
+
+/** What it writes. Ends normally only when the program exited 0 and its last line has come. Throws `Failure`. */
+export async function* outputOf(program: Program, run: DumpRun): AsyncGenerator<Uint8Array> {
+  const tail = new DumpEnd();
+  let ended = false;
+  try {
+    await program.stdin.end();
+    for await (const chunk of program.stdout) {
+      tail.add(chunk);
+      run.watch.moved();
+      yield chunk;
+    }
+    ended = true;
+  } finally {
+    if (!ended) program.stop();
+  }
+  const [status, stderr] = [await program.exited, await program.stderr];
+  run.signal.throwIfAborted();
+  if (status !== 0) throw run.failure(status, stderr);
+  if (!tail.isComplete(run.form))
+    throw new Failure(`${run.name} exited with status 0, but the dump is incomplete: its last line is missing`, {
+      hints: [`look at ${run.path}: it stopped early without saying so`],
+    });
+  if (stderr) run.log.warn(`${run.name} says: ${stderr}`);
+}
