@@ -2,30 +2,29 @@
 import { Failure } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
 
-export interface Explanation {
-  /** Words of the program, or the number of its error. */
-  pattern: RegExp;
-  hint: string;
+/** Words of a program, or the number of its error, and a hint. */
+type Explanation = readonly [pattern: RegExp, hint: string];
+
+export interface Explanations {
   /** Trying again will not help. */
-  permanent?: true;
+  permanent: readonly Explanation[];
+  passing: readonly Explanation[];
 }
 
 /** The failure of a client program: what was attempted, what it said, and a hint where we know one. */
 export function explained(
   what: string,
-  explanations: readonly Explanation[],
+  { permanent, passing }: Explanations,
   { said, status, program = "" }: { said: string; status: number; program?: string },
 ): Failure {
-  const known = explanations.find(({ pattern }) => pattern.test(said));
+  const [, hint = unexplainedHint(status)] = [...permanent, ...passing].find(([pattern]) => pattern.test(said)) ?? [];
   const cause = firstLines(said) || `${program}${endWithoutWords(status)}`;
-  return new Failure(`${what}: ${cause}`, { hints: [known?.hint ?? unexplainedHint(status)] });
+  return new Failure(`${what}: ${cause}`, { hints: [hint] });
 }
 
 /** Whether another try may help. What has a cause does not come from the server. */
-export const isTemporary = (error: unknown, explanations: readonly Explanation[]): boolean =>
-  error instanceof Failure &&
-  error.cause === undefined &&
-  !explanations.some(({ pattern, permanent }) => permanent && pattern.test(error.message));
+export const isTemporary = (error: unknown, { permanent }: Explanations): boolean =>
+  error instanceof Failure && error.cause === undefined && !permanent.some(([pattern]) => pattern.test(error.message));
 
 const firstLines = (said: string): string =>
   said

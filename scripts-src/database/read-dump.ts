@@ -112,7 +112,7 @@ export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>):
       if (head) begin(head, true);
       else read(Buffer.alloc(0), true);
       if (tail.isComplete(form)) return reading.end(bytes);
-      throw new Failure(`the dump is incomplete: it does not end in the last line of a ${form.name}`, {
+      throw new Failure(`the dump is incomplete: the last line of a ${form.name} is missing`, {
         hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
       });
     },

@@ -3,6 +3,7 @@ import { Failure } from "../../base/errors.ts";
 import { start, type Program } from "../../base/process.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
+import { answerOf } from "../run-program.ts";
 import type { Client } from "./clients.ts";
 import { clientFailure } from "./explain.ts";
 import { writeOptionFile } from "./option-file.ts";
@@ -69,12 +70,9 @@ export async function query(connection: Connection, sql: string): Promise<string
   const { target, client, signal } = connection;
   const words = ["--batch", "--skip-column-names", "--default-character-set=utf8mb4", `--database=${target.database}`];
   const program = startClient(connection, client, [...words, `--execute=${sql};\nSELECT '${end}'`]);
-  const answer = new Response(program.stdout).text();
-  await program.stdin.end();
-  const [status, stderr] = [await program.exited, await program.stderr];
-  signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(`cannot query ${target.where}`, client, status, stderr);
-  const lines = (await answer).split("\n").slice(0, -1);
+  const failure = (status: number, stderr: string) =>
+    clientFailure(`cannot query ${target.where}`, client, status, stderr);
+  const lines = (await answerOf(program, "", { signal, failure })).split("\n").slice(0, -1);
   if (lines.pop() !== end)
     throw new Failure(
       `cannot query ${target.where}: ${client.name} exited with status 0, but its answer is incomplete`,

@@ -3,7 +3,7 @@ import { Failure, messageOf } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText, listed } from "../../base/text.ts";
 import { watchLocks } from "../lock-watch.ts";
-import { outputOf } from "../run-dump.ts";
+import { outputOf } from "../run-program.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, query, startClient } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";

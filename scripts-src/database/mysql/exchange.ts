@@ -15,11 +15,10 @@ import {
   takeBackStatement,
   type Whereabouts,
 } from "./exchange-plan.ts";
-import { orphanKeys, readGrants } from "./lost-by-exchange.ts";
+import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
 import { dropObjects, listObjects, type Objects, recreate, type Remade, sqlOf } from "./objects.ts";
-import { sequenceDefaults } from "./sequence-defaults.ts";
 import { ties, tiesQuestion } from "./target.ts";
 import { Session } from "./session.ts";
 

@@ -6,100 +6,76 @@ import type { Client } from "./clients.ts";
 /** "ERROR 1045 (28000): …", "Got error: 1045: …", "Couldn't execute …: … (1044)" */
 const code = (...numbers: number[]) => new RegExp(String.raw`(?:error:? |\()(?:${numbers.join("|")})(?=[ :)])`, "i");
 
-const explanations: readonly shared.Explanation[] = [
-  {
-    pattern: code(1045, 1698),
-    hint: "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL (in a URL, @ is written %40, # %23, % %25, / %2F); MySQL knows a user only together with the host it comes from",
-    permanent: true,
-  },
-  {
-    pattern: code(1049),
-    hint: "check the name of the database (DB_NAME, or the end of the URL), or create it (CREATE DATABASE)",
-    permanent: true,
-  },
-  {
-    pattern: code(1044, 1142, 1143, 1227, 1370, 1410, 4166),
-    hint: "the database user lacks a privilege: for backups GRANT SELECT, SHOW VIEW, TRIGGER, EVENT on the database; for restores GRANT ALL on it",
-    permanent: true,
-  },
-  {
-    pattern: /insufficient privileges|insufficent privileges/,
-    hint: "to back up routines of others, the user needs SELECT on mysql.proc (MariaDB: also SHOW CREATE ROUTINE) or SHOW_ROUTINE (MySQL)",
-    permanent: true,
-  },
-  {
-    pattern: code(1129, 1130),
-    hint: "the server does not let this machine in: look at the user's host and at FLUSH HOSTS",
-  },
-  {
-    pattern: code(1862, 1820),
-    hint: "the user's password has expired: set a new one (ALTER USER … IDENTIFIED BY …)",
-    permanent: true,
-  },
-  {
-    pattern: code(2059, 1251, 1524, 2061),
-    hint: "this client program cannot log in the way the server asks: use the client programs of the server's own family and version (DB_CLIENT_DIR), or TLS (ssl-mode=REQUIRED)",
-    permanent: true,
-  },
-  {
-    pattern: code(2026, 3159, 1043),
-    hint: "TLS failed: check ssl-mode and ssl-ca in DATABASE_URL, and the host name in the server's certificate; for a server without TLS write ?ssl-mode=DISABLED behind DATABASE_URL (which takes the place of DB_HOST, DB_USER and so on)",
-    permanent: true,
-  },
-  {
-    pattern: /unknown (variable|option)|unknown suffix/,
-    hint: "the client program does not know an option: check DB_DUMP_OPTIONS and the parameters of DATABASE_URL",
-    permanent: true,
-  },
-  { pattern: code(2005), hint: "check the host name (DB_HOST) and this machine's DNS" },
-  {
-    pattern: /through socket/,
-    hint: "is the server running? A host of localhost means its Unix socket: name the socket (DB_HOST=/path/mysqld.sock), or a port (DB_PORT=3306) to use TCP",
-  },
-  {
-    pattern: code(2002, 2003),
-    hint: "is the server running, and are host and port right (DB_HOST, DB_PORT)? Does it listen on that address?",
-  },
-  { pattern: code(1040, 1203, 1226), hint: "the server has no free connection: raise max_connections or try later" },
-  {
-    pattern: /max_allowed_packet/,
-    hint: "a row is larger than the server takes: raise max_allowed_packet there (SET GLOBAL max_allowed_packet = 1073741824)",
-    permanent: true,
-  },
-  {
-    pattern: code(2006, 2013, 2055, 1053, 1927, 1159, 1161),
-    hint: "the server ended the connection: look at its log (a restart, a crash, out of memory, a timeout, a row above max_allowed_packet)",
-  },
-  {
-    pattern: code(1812),
-    // MySQL 9.7, killed in a RENAME TABLE, where a database has a - in its name: recovery takes the files back, and finds them only when
-    // it starts again
-    hint: "did the server crash before? restart it once more: it finds the tables' files then",
-  },
-  {
-    pattern: code(1205, 1213),
-    hint: "another session was in the way: stop the applications that use the database and try again",
-  },
-  {
-    pattern: code(1412),
-    hint: "a table was changed (ALTER, TRUNCATE) while it was backed up: back up at a quieter time",
-  },
-  {
-    pattern: code(1418, 1419),
-    hint: "with binary logging on, functions and triggers need SUPER or SET GLOBAL log_bin_trust_function_creators = 1",
-  },
-  {
-    pattern: code(3750),
-    hint: "the server wants a primary key for every table: SET GLOBAL sql_require_primary_key = OFF while you restore",
-  },
-  { pattern: code(1290, 1836), hint: "the server is read-only: it may be a replica; use the primary" },
-  { pattern: /errno: 28\b|No space left on device|error:? (1021|1114)\b/i, hint: "the database server's disk is full" },
-  {
-    pattern: code(1356, 1449),
-    hint: "a view names something that is not there any more: fix or drop it (the message names it)",
-    permanent: true,
-  },
-];
+const explanations: shared.Explanations = {
+  permanent: [
+    [
+      code(1045, 1698),
+      "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL (in a URL, @ is written %40, # %23, % %25, / %2F); MySQL knows a user only together with the host it comes from",
+    ],
+    [code(1049), "check the name of the database (DB_NAME, or the end of the URL), or create it (CREATE DATABASE)"],
+    [
+      code(1044, 1142, 1143, 1227, 1370, 1410, 4166),
+      "the database user lacks a privilege: for backups GRANT SELECT, SHOW VIEW, TRIGGER, EVENT on the database; for restores GRANT ALL on it",
+    ],
+    [
+      /insufficient privileges|insufficent privileges/,
+      "to back up routines of others, the user needs SELECT on mysql.proc (MariaDB: also SHOW CREATE ROUTINE) or SHOW_ROUTINE (MySQL)",
+    ],
+    [code(1862, 1820), "the user's password has expired: set a new one (ALTER USER … IDENTIFIED BY …)"],
+    [
+      code(2059, 1251, 1524, 2061),
+      "this client program cannot log in the way the server asks: use the client programs of the server's own family and version (DB_CLIENT_DIR), or TLS (ssl-mode=REQUIRED)",
+    ],
+    [
+      code(2026, 3159, 1043),
+      "TLS failed: check ssl-mode and ssl-ca in DATABASE_URL, and the host name in the server's certificate; for a server without TLS write ?ssl-mode=DISABLED behind DATABASE_URL (which takes the place of DB_HOST, DB_USER and so on)",
+    ],
+    [
+      /unknown (variable|option)|unknown suffix/,
+      "the client program does not know an option: check DB_DUMP_OPTIONS and the parameters of DATABASE_URL",
+    ],
+    [
+      /max_allowed_packet/,
+      "a row is larger than the server takes: raise max_allowed_packet there (SET GLOBAL max_allowed_packet = 1073741824)",
+    ],
+    [code(1356, 1449), "a view names something that is not there any more: fix or drop it (the message names it)"],
+  ],
+  passing: [
+    [code(1129, 1130), "the server does not let this machine in: look at the user's host and at FLUSH HOSTS"],
+    [code(2005), "check the host name (DB_HOST) and this machine's DNS"],
+    [
+      /through socket/,
+      "is the server running? A host of localhost means its Unix socket: name the socket (DB_HOST=/path/mysqld.sock), or a port (DB_PORT=3306) to use TCP",
+    ],
+    [
+      code(2002, 2003),
+      "is the server running, and are host and port right (DB_HOST, DB_PORT)? Does it listen on that address?",
+    ],
+    [code(1040, 1203, 1226), "the server has no free connection: raise max_connections or try later"],
+    [
+      code(2006, 2013, 2055, 1053, 1927, 1159, 1161),
+      "the server ended the connection: look at its log (a restart, a crash, out of memory, a timeout, a row above max_allowed_packet)",
+    ],
+    [
+      code(1812),
+      // MySQL 9.7, killed in a RENAME TABLE, where a database has a - in its name: recovery takes the files back, and finds them only when
+      // it starts again
+      "did the server crash before? restart it once more: it finds the tables' files then",
+    ],
+    [code(1205, 1213), "another session was in the way: stop the applications that use the database and try again"],
+    [code(1412), "a table was changed (ALTER, TRUNCATE) while it was backed up: back up at a quieter time"],
+    [
+      code(1418, 1419),
+      "with binary logging on, functions and triggers need SUPER or SET GLOBAL log_bin_trust_function_creators = 1",
+    ],
+    [
+      code(3750),
+      "the server wants a primary key for every table: SET GLOBAL sql_require_primary_key = OFF while you restore",
+    ],
+    [code(1290, 1836), "the server is read-only: it may be a replica; use the primary"],
+    [/errno: 28\b|No space left on device|error:? (1021|1114)\b/i, "the database server's disk is full"],
+  ],
+};
 
 /**
  * The programs' words, without their names, the line numbers of a stream nobody sees, and the failing statement that

@@ -3,7 +3,7 @@ import parseWords from "string-argv";
 import { usageFailure } from "../../base/errors.ts";
 import { quote, start } from "../../base/process.ts";
 import { lockPatience } from "../lock-watch.ts";
-import { outputOf } from "../run-dump.ts";
+import { outputOf } from "../run-program.ts";
 import { unpackCommand } from "../stock.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";

@@ -2,133 +2,121 @@
 import type { Failure } from "../../base/errors.ts";
 import * as shared from "../explain.ts";
 
-const explanations: readonly shared.Explanation[] = [
-  {
-    // of the options only those words are not ours
-    pattern:
+const explanations: shared.Explanations = {
+  permanent: [
+    [
+      // of the options only those words are not ours
       /unrecognized option|invalid option --|requires an argument|too many command-line arguments|no matching \w+ were found|cannot be used together/,
-    hint: "check DB_DUMP_OPTIONS: pg_dump does not take one of its words (./help DB_DUMP_OPTIONS)",
-    permanent: true,
-  },
-  {
-    pattern: /password authentication failed|no password supplied/,
-    hint: "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL or POSTGRES_CONNECTION_STRING (in a URL, @ is written %40, # %23, % %25, / %2F)",
-    permanent: true,
-  },
-  {
-    pattern: /database ".*" does not exist/,
-    hint: "check the name of the database (DB_NAME, or the end of the URL); psql -l lists those there are",
-    permanent: true,
-  },
-  {
-    pattern: /role ".*" does not exist/,
-    hint: "create the role on the server (CREATE ROLE), or restore with --no-owner; when it is the login itself, check DB_USER",
-    permanent: true,
-  },
-  {
-    pattern: /no pg_hba\.conf entry|authentication failed/i,
-    hint: "the server's pg_hba.conf does not let this user in from this host; allow it there, or try sslmode=require",
-    permanent: true,
-  },
-  {
-    pattern: /server does not support SSL, but SSL was required/,
-    hint: "the server speaks no TLS: enable it there, or set sslmode=prefer",
-    permanent: true,
-  },
-  {
-    pattern: /certificate verify failed|root certificate file .* does not exist/,
-    hint: "give the server's certificate authority with sslrootcert=/path/ca.pem, or check the host name",
-    permanent: true,
-  },
-  {
-    pattern: /invalid (connection option|URI|sslmode|port|.* value)|unsupported .*sslmode/,
-    hint: "check the options in DATABASE_URL or POSTGRES_CONNECTION_STRING",
-    permanent: true,
-  },
-  { pattern: /could not translate host name/, hint: "check the host name (DB_HOST) and this machine's DNS" },
-  {
-    pattern: /Connection refused|No such file or directory\s+Is the server running/,
-    hint: "is the server running, and are host and port right (DB_HOST, DB_PORT)? Does it listen on that address?",
-  },
-  {
-    pattern: /timeout expired|Connection timed out|No route to host|Network is unreachable/,
-    hint: "the server does not answer: check host, port and firewall",
-  },
-  {
-    pattern: /is not currently accepting connections/,
-    hint: "the database is closed to everybody: ALTER DATABASE … ALLOW_CONNECTIONS true",
-    permanent: true,
-  },
-  {
-    pattern: /too many connections for/,
-    hint: "a connection limit is reached: try later, or raise it (ALTER DATABASE … CONNECTION LIMIT, ALTER ROLE … CONNECTION LIMIT)",
-  },
-  {
-    pattern: /too many clients|remaining connection slots/,
-    hint: "the server has no free connection: raise max_connections or try later",
-  },
-  {
-    pattern: /permission denied|must be owner|must be superuser|must be member|must be able to/,
-    hint: "the database user lacks a privilege: for backups GRANT pg_read_all_data TO it (PostgreSQL 14 and later); for restores it must own the database's objects",
-  },
-  {
-    pattern: /query would be affected by row-level security/,
-    hint: "row security hides rows from this user: back up as a role with BYPASSRLS or as a superuser; the tables' owner sees all rows too, unless FORCE ROW LEVEL SECURITY is set",
-  },
-  {
-    pattern: /because other objects depend on it/,
-    hint: "something in the database that is not in the backup depends on what would be replaced: drop it first (the message names it), or restore into an empty database",
-  },
-  {
-    pattern:
+      "check DB_DUMP_OPTIONS: pg_dump does not take one of its words (./help DB_DUMP_OPTIONS)",
+    ],
+    [
+      /password authentication failed|no password supplied/,
+      "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL or POSTGRES_CONNECTION_STRING (in a URL, @ is written %40, # %23, % %25, / %2F)",
+    ],
+    [
+      /database ".*" does not exist/,
+      "check the name of the database (DB_NAME, or the end of the URL); psql -l lists those there are",
+    ],
+    [
+      /role ".*" does not exist/,
+      "create the role on the server (CREATE ROLE), or restore with --no-owner; when it is the login itself, check DB_USER",
+    ],
+    [
+      /no pg_hba\.conf entry|authentication failed/i,
+      "the server's pg_hba.conf does not let this user in from this host; allow it there, or try sslmode=require",
+    ],
+    [
+      /server does not support SSL, but SSL was required/,
+      "the server speaks no TLS: enable it there, or set sslmode=prefer",
+    ],
+    [
+      /certificate verify failed|root certificate file .* does not exist/,
+      "give the server's certificate authority with sslrootcert=/path/ca.pem, or check the host name",
+    ],
+    [
+      /invalid (connection option|URI|sslmode|port|.* value)|unsupported .*sslmode/,
+      "check the options in DATABASE_URL or POSTGRES_CONNECTION_STRING",
+    ],
+    [
+      /is not currently accepting connections/,
+      "the database is closed to everybody: ALTER DATABASE … ALLOW_CONNECTIONS true",
+    ],
+  ],
+  passing: [
+    [/could not translate host name/, "check the host name (DB_HOST) and this machine's DNS"],
+    [
+      /Connection refused|No such file or directory\s+Is the server running/,
+      "is the server running, and are host and port right (DB_HOST, DB_PORT)? Does it listen on that address?",
+    ],
+    [
+      /timeout expired|Connection timed out|No route to host|Network is unreachable/,
+      "the server does not answer: check host, port and firewall",
+    ],
+    [
+      /too many connections for/,
+      "a connection limit is reached: try later, or raise it (ALTER DATABASE … CONNECTION LIMIT, ALTER ROLE … CONNECTION LIMIT)",
+    ],
+    [
+      /too many clients|remaining connection slots/,
+      "the server has no free connection: raise max_connections or try later",
+    ],
+    [
+      /permission denied|must be owner|must be superuser|must be member|must be able to/,
+      "the database user lacks a privilege: for backups GRANT pg_read_all_data TO it (PostgreSQL 14 and later); for restores it must own the database's objects",
+    ],
+    [
+      /query would be affected by row-level security/,
+      "row security hides rows from this user: back up as a role with BYPASSRLS or as a superuser; the tables' owner sees all rows too, unless FORCE ROW LEVEL SECURITY is set",
+    ],
+    [
+      /because other objects depend on it/,
+      "something in the database that is not in the backup depends on what would be replaced: drop it first (the message names it), or restore into an empty database",
+    ],
+    [
       /terminating connection|server closed the connection|connection to server was lost|SSL SYSCALL error|server process/,
-    hint: "the server ended the connection: look at its log (a restart, a crash, out of memory, an administrator)",
-  },
-  {
-    pattern: /cannot execute .* (in a read-only transaction|during recovery)/,
-    hint: "nothing can be written there: a standby (restore on its primary), or default_transaction_read_only is on: ALTER DATABASE, or ALTER ROLE of the login, ... RESET default_transaction_read_only",
-  },
-  {
-    pattern: /invalid byte sequence for encoding|has no equivalent in encoding/,
-    hint:
+      "the server ended the connection: look at its log (a restart, a crash, out of memory, an administrator)",
+    ],
+    [
+      /cannot execute .* (in a read-only transaction|during recovery)/,
+      "nothing can be written there: a standby (restore on its primary), or default_transaction_read_only is on: ALTER DATABASE, or ALTER ROLE of the login, ... RESET default_transaction_read_only",
+    ],
+    [
+      /invalid byte sequence for encoding|has no equivalent in encoding/,
       "the backup holds bytes that the database's encoding does not know (a database with SQL_ASCII checks none): restore it into a database with " +
-      "the encoding of the backup (CREATE DATABASE … ENCODING 'SQL_ASCII' TEMPLATE template0), or convert it: gunzip -c FILE | iconv -f LATIN1 -t UTF-8 > dump.sql",
-  },
-  {
-    pattern: /previous newline style|literal carriage return found/,
-    hint: "the file has the line ends of Windows: turn them into those of pg_dump first: sed 's/\\r$//' FILE > dump.sql",
-  },
-  { pattern: /No space left on device|could not extend file/, hint: "the database server's disk is full" },
-  {
-    pattern: /aborting because of server version mismatch/,
-    hint: "install client programs of the server's major version, or set DB_CLIENT_DIR to their folder",
-  },
-  {
-    pattern: /canceling statement due to (statement|lock) timeout[^]*LOCK TABLE/,
-    hint: "another session holds a lock on the table: end it (the log names it), or wait longer with DB_DUMP_OPTIONS=--lock-wait-timeout=MILLISECONDS",
-  },
-  {
-    pattern: /conflict with recovery/,
-    hint: "the standby replays changes that remove rows which the dump still reads: set hot_standby_feedback = on there (or raise max_standby_streaming_delay), or back up the primary",
-  },
-  {
-    pattern:
+        "the encoding of the backup (CREATE DATABASE … ENCODING 'SQL_ASCII' TEMPLATE template0), or convert it: gunzip -c FILE | iconv -f LATIN1 -t UTF-8 > dump.sql",
+    ],
+    [
+      /previous newline style|literal carriage return found/,
+      "the file has the line ends of Windows: turn them into those of pg_dump first: sed 's/\\r$//' FILE > dump.sql",
+    ],
+    [/No space left on device|could not extend file/, "the database server's disk is full"],
+    [
+      /aborting because of server version mismatch/,
+      "install client programs of the server's major version, or set DB_CLIENT_DIR to their folder",
+    ],
+    [
+      /canceling statement due to (statement|lock) timeout[^]*LOCK TABLE/,
+      "another session holds a lock on the table: end it (the log names it), or wait longer with DB_DUMP_OPTIONS=--lock-wait-timeout=MILLISECONDS",
+    ],
+    [
+      /conflict with recovery/,
+      "the standby replays changes that remove rows which the dump still reads: set hot_standby_feedback = on there (or raise max_standby_streaming_delay), or back up the primary",
+    ],
+    [
       /canceling statement due to (statement|user request)|transaction timeout|idle-(session|in-transaction) timeout/,
-    hint: "the server or an administrator ended it: look for statement_timeout and transaction_timeout (ALTER ROLE … SET, ALTER DATABASE … SET), and try again",
-  },
-  {
-    pattern: /invalid memory alloc request size|cannot enlarge string buffer|out of memory/,
-    hint: "a value is too large for pg_dump (binary data of more than about 500 MB), or the server's memory too small: leave its rows out with DB_DUMP_OPTIONS=--exclude-table-data=TABLE and save them by other means, or keep such data as large objects",
-  },
-  {
-    pattern: /canceling statement due to|deadlock detected/,
-    hint: "another session was in the way: stop the applications that use the database and try again",
-  },
-  {
-    pattern: /ERROR: {2}/,
-    hint: "the server refused one statement, for the reason that it gives: mend what it names",
-  },
-];
+      "the server or an administrator ended it: look for statement_timeout and transaction_timeout (ALTER ROLE … SET, ALTER DATABASE … SET), and try again",
+    ],
+    [
+      /invalid memory alloc request size|cannot enlarge string buffer|out of memory/,
+      "a value is too large for pg_dump (binary data of more than about 500 MB), or the server's memory too small: leave its rows out with DB_DUMP_OPTIONS=--exclude-table-data=TABLE and save them by other means, or keep such data as large objects",
+    ],
+    [
+      /canceling statement due to|deadlock detected/,
+      "another session was in the way: stop the applications that use the database and try again",
+    ],
+    [/ERROR: {2}/, "the server refused one statement, for the reason that it gives: mend what it names"],
+  ],
+};
 
 /** The client's words about what failed, without its name and the line numbers of a stream nobody sees. */
 function tidy(stderr: string): string {

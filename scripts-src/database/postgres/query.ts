@@ -1,5 +1,6 @@
 /** Short questions to the server. */
 import { Failure } from "../../base/errors.ts";
+import { answerOf } from "../run-program.ts";
 import { type Facts, type Found, questionFor } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
@@ -45,18 +46,8 @@ export async function askValue(connection: Connection, sql: string): Promise<str
 }
 
 /** What psql prints. Throws a `Failure` that begins with `what`. */
-async function answerTo(connection: Connection, what: string, sql: string): Promise<string> {
-  const program = startPsql(connection, ["--tuples-only", "--no-align"]);
-  const answer = new Response(program.stdout).text();
-  // a broken pipe: psql has ended, and says itself why
-  await tell(program.stdin, sql).catch(() => {});
-  const [status, stderr] = [await program.exited, await program.stderr];
-  connection.signal.throwIfAborted();
-  if (status !== 0) throw clientFailure(what, status, stderr);
-  return answer;
-}
-
-async function tell(stdin: Bun.FileSink, words: string): Promise<void> {
-  await stdin.write(words);
-  await stdin.end();
-}
+const answerTo = async (connection: Connection, what: string, sql: string): Promise<string> =>
+  answerOf(startPsql(connection, ["--tuples-only", "--no-align"]), sql, {
+    signal: connection.signal,
+    failure: (status, stderr) => clientFailure(what, status, stderr),
+  });
