@@ -1,5 +1,5 @@
 /** What is known of a run, as labels and values for people. Pure. */
-import { ageText, bytesText, durationText, timeText, visibleName, oneLine } from "../base/text.ts";
+import { ageText, bytesText, durationText, listOf, oneLine, timeText, visibleName } from "../base/text.ts";
 import type { DatabaseOutcome, LastGood, Outcome, Status } from "./outcome.ts";
 
 /** Everything that is known, in the order in which a person asks for it. */
@@ -54,7 +54,8 @@ export interface DatabaseRow {
   status: Status;
   /** One for each of `tableHeads`. */
   cells: readonly string[];
-  message: string | undefined;
+  /** Empty when there is nothing to say. */
+  message: string;
 }
 
 const order: readonly Status[] = ["failure", "warning", "success"];
@@ -63,7 +64,7 @@ const order: readonly Status[] = ["failure", "warning", "success"];
 export function databaseRows(databases: readonly DatabaseOutcome[]): DatabaseRow[] {
   return databases
     .toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status))
-    .map(({ database, status, bytes, previousBytes, rows, durationMs, message }) => ({
+    .map(({ database, status, bytes, previousBytes, rows, durationMs, restoreMs, message }) => ({
       status,
       cells: [
         oneLine(database),
@@ -72,6 +73,8 @@ export function databaseRows(databases: readonly DatabaseOutcome[]): DatabaseRow
         rows?.toLocaleString("en") ?? "",
         durationMs === undefined ? "" : durationText(durationMs),
       ],
-      message: message && oneLine(message),
+      message: oneLine(
+        listOf(message, restoreMs !== undefined && `time to recover: ${durationText(restoreMs)}`).join("; "),
+      ),
     }));
 }

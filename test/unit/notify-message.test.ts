@@ -175,6 +175,17 @@ const withText = (text: string): Outcome => ({
   logTail: [text],
 });
 
+test("a proof of several databases tells the time to recover of each", () => {
+  const proved: DatabaseOutcome[] = [
+    { database: "shop", status: "success", rows: 7, durationMs: 90_000, restoreMs: 61_000 },
+    { database: "crm", status: "warning", restoreMs: 400, message: "half the size" },
+  ];
+  const { text, html } = composeMessage({ ...good, script: "verify", facts: { databases: proved } }, "UTC");
+  expect(text).toMatch(/^shop .* 1m 30s\n {4}time to recover: 1m 1s$/m);
+  expect(text).toMatch(/^crm .*\n {4}half the size; time to recover: 0.4s$/m);
+  expect(html).toContain("time to recover: 1m 1s");
+});
+
 describe("the HTML", () => {
   test("holds every fact of the text", () => {
     for (const outcome of [good, bad, warned]) {
