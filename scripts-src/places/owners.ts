@@ -6,7 +6,7 @@ import { manifestName } from "../archive/name.ts";
 import { isSignedWith } from "../archive/signature.ts";
 import { renaming } from "../archive/trust.ts";
 import { Failure } from "../base/errors.ts";
-import { together } from "../storage/together.ts";
+import { eachOf } from "../storage/together.ts";
 import { type Place, proofOf, type Stored } from "./place.ts";
 
 /** A backup with what its manifest says of its origin. */
@@ -21,25 +21,19 @@ export type Owned<T extends Stored = Stored> = T & {
   error?: unknown;
 };
 
-const limits = { atOnce: 32, budget: Infinity, cost: () => 0 };
-
 /**
  * Reads the manifests of these backups, and compares them with the present identity. With `keys` a manifest that is not signed says
  * nothing: else somebody could make the newest backup pass for another server's. A proof counts when it is of this backup and signed
  * with one of `proofKeys`. Does not throw.
  */
-export async function readOwners<T extends Stored>(
+export function readOwners<T extends Stored>(
   place: Place,
   backups: readonly T[],
   present: Identity | undefined,
   keys?: ManifestKeys,
   proofKeys = keys,
 ): Promise<Owned<T>[]> {
-  const owned: Owned<T>[] = [];
-  await together([...backups.entries()], limits, async ([index, backup]) => {
-    owned[index] = await readOwner(place, backup, present, { keys, proofKeys });
-  });
-  return owned;
+  return eachOf(backups, (backup) => readOwner(place, backup, present, { keys, proofKeys }));
 }
 
 async function readOwner<T extends Stored>(

@@ -21,7 +21,7 @@ import { planPrune } from "../places/prune.ts";
 import { type Candidate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
-import { together } from "../storage/together.ts";
+import { eachOf } from "../storage/together.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { identityWithoutServer } from "./identity.ts";
 import { rulesFrom } from "./prune.ts";
@@ -68,38 +68,35 @@ const judgedExactly = 50;
  * were ours: otherwise every manifest had to be read.
  */
 export async function findAllBackups(job: Job, database: string | undefined, all = false): Promise<Found> {
+  const { settings } = job;
   const local = listedOnce(inFolder(backupFolder(job)));
   const identities = new Map<string, Promise<Identity | undefined>>();
-  const identityOf = (name: string) => {
-    const known = identities.get(name) ?? identityWithoutServer(job.settings, local, name);
-    identities.set(name, known);
-    return known;
-  };
-  const seeker = {
+  const seeker: Seeker = {
     database,
     exactly: all ? Infinity : judgedExactly,
-    identityOf,
-    proofKeys: job.settings.MANIFEST_KEY,
+    proofKeys: settings.MANIFEST_KEY,
+    presentFor: (name) => identities.getOrInsertComputed(name, () => identityWithoutServer(settings, local, name)),
   };
-  const looks = [look(local, rulesFrom(job.settings, "LOCAL"), seeker)];
-  const { S3_BUCKET, S3_PATH } = job.settings;
+  const looks = [look(local, rulesFrom(settings, "LOCAL"), seeker)];
+  const { S3_BUCKET, S3_PATH } = settings;
   if (S3_BUCKET !== undefined)
     looks.push(
-      openStorage(job.settings, job)
-        .then((storage) => look(inBucket(storage), rulesFrom(job.settings, "BACKUP"), seeker))
-        .catch((error: unknown) => ({ trouble: `s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}` })),
+      openStorage(settings, job)
+        .then((storage) => look(inBucket(storage), rulesFrom(settings, "BACKUP"), seeker))
+        .catch((error: unknown) => ({ copies: [], trouble: `s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}` })),
     );
   const seen = await Promise.all(looks);
   job.signal.throwIfAborted();
   return {
-    backups: merge(seen.flatMap((one) => ("copies" in one ? one.copies : []))),
-    places: seen.flatMap((one) => ("place" in one ? [one.place] : [])),
-    troubles: seen.flatMap((one) => ("trouble" in one ? [one.trouble] : [])),
+    backups: merge(seen.flatMap(({ copies }) => copies)),
+    places: seen.flatMap(({ place }) => place ?? []),
+    troubles: seen.flatMap(({ trouble }) => trouble ?? []),
   };
 }
 
 type Judged = Copy & Pick<FoundBackup, "present">;
-type Seen = { place: Place; copies: Judged[] } | { trouble: string };
+/** Without a place: why it could not be listed. */
+type Seen = { place?: Place; copies: Judged[]; trouble?: string };
 
 /** What both looks share. */
 interface Seeker {
@@ -107,7 +104,7 @@ interface Seeker {
   exactly: number;
   /** MANIFEST_KEY: proofs must be signed with one of these. */
   proofKeys: ManifestKeys;
-  identityOf(database: string): Promise<Identity | undefined>;
+  presentFor(database: string): Promise<Identity | undefined>;
 }
 
 /** A folder whose files are listed once, however many databases there are. */
@@ -125,35 +122,21 @@ async function look(place: Place, rules: readonly Rule[], seeker: Seeker): Promi
     for (const name of new Map(all.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
     const byDatabase = Map.groupBy(files, ({ name }) => parseBackupName(backupNameOf(name))?.database);
     const copies: Judged[] = [];
-    for (const database of new Set(all.map(({ backup }) => backup.database)))
-      copies.push(...(await judge(place, byDatabase.get(database) ?? [], { rules, seeker, database, exactly })));
+    for (const database of new Set(all.map(({ backup }) => backup.database))) {
+      const present = await seeker.presentFor(database);
+      const mayRead = ({ name }: Candidate) => exactly.has(name);
+      const wanted = { database, rules, present, mayRead, proofKeys: seeker.proofKeys };
+      const { fates, refusal } = await planPrune(place, byDatabase.get(database) ?? [], wanted);
+      for (const { backup, kept } of fates) {
+        const deleted = kept.length === 0 && refusal === undefined;
+        const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(rules));
+        copies.push({ place, stored: backup, fate: { deleted, why }, present });
+      }
+    }
     return { place, copies };
   } catch (error) {
-    return { trouble: messageOf(error) };
+    return { copies: [], trouble: messageOf(error) };
   }
-}
-
-/** The backups of one database in a place, each with its fate. */
-async function judge(
-  place: Place,
-  files: readonly StoredFile[],
-  given: { rules: readonly Rule[]; seeker: Seeker; database: string; exactly: ReadonlySet<string> },
-): Promise<Judged[]> {
-  const { rules, seeker, database, exactly } = given;
-  const present = await seeker.identityOf(database);
-  const mayRead = ({ name }: Candidate) => exactly.has(name);
-  const { fates, refusal } = await planPrune(place, files, {
-    database,
-    rules,
-    present,
-    mayRead,
-    proofKeys: seeker.proofKeys,
-  });
-  return fates.map(({ backup, kept }) => {
-    const deleted = kept.length === 0 && refusal === undefined;
-    const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(rules));
-    return { place, stored: backup, fate: { deleted, why }, present };
-  });
 }
 
 function merge(copies: readonly Judged[]): FoundBackup[] {
@@ -166,16 +149,9 @@ function merge(copies: readonly Judged[]): FoundBackup[] {
     .toSorted((a, b) => oldestFirst(b.stored, a.stored));
 }
 
-const limits = { atOnce: 32, budget: Infinity, cost: () => 0 };
-
 /** Reads manifests and proofs, 32 backups at a time. Does not throw. */
-export async function readBackups(job: Job, found: readonly FoundBackup[]): Promise<ReadBackup[]> {
-  const read: ReadBackup[] = [];
-  await together([...found.entries()], limits, async ([index, one]) => {
-    read[index] = await readBackup(job, one);
-  });
-  return read;
-}
+export const readBackups = (job: Job, found: readonly FoundBackup[]): Promise<ReadBackup[]> =>
+  eachOf(found, (one) => readBackup(job, one));
 
 async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup> {
   const keys = keysFrom(job);

@@ -29,3 +29,12 @@ export async function together<T>(
   await Promise.all(running);
   if (failure) throw failure.error;
 }
+
+/** What `work` returns for each item, in their order; 32 at a time. */
+export async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  await together([...items.entries()], { atOnce: 32, budget: Infinity, cost: () => 0 }, async ([at, item]) => {
+    results[at] = await work(item);
+  });
+  return results;
+}
