@@ -1,13 +1,16 @@
 /** Which backup a restore means. */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
+import { distance } from "fastest-levenshtein";
+import { Damaged } from "../archive/damaged.ts";
 import type { Identity } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
-import { parseBackupName } from "../archive/name.ts";
+import { backupNameOf, parseBackupName, proofName } from "../archive/name.ts";
 import { exitStatus, Failure, messageOf, noSuchBackup } from "../base/errors.ts";
 import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
+import { inFolder } from "./folder.ts";
 import { haveOneOrigin, type Owned, readOwners, unknownIsOurs } from "./owners.ts";
 import { findBackups, goodOnes, isAhead, listBackups, oldestFirst, type Place, type Stored } from "./place.ts";
 
@@ -83,12 +86,21 @@ function flawOf({ shared }: Place, one: Stored & Partial<Owned>): string | undef
   return one.renamed ?? (one.error && one.owner === "unknown" ? messageOf(one.error) : undefined);
 }
 
-/** The newest good backup that is not another server's; undefined when there is none. Does not throw. */
+/** The newest good backup that is not another server's, signed when there are `keys`; undefined when there is none. Does not throw. */
 export const newestOfOurs = (
   place: Place,
   backups: readonly Stored[],
   present: Identity | undefined,
-): Promise<Owned | undefined> => newestWith(place, backups, present, () => true);
+  keys?: ManifestKeys,
+): Promise<Owned | undefined> =>
+  // what is not signed says nothing of its origin, and is not restored
+  newestWith(
+    place,
+    backups,
+    present,
+    ({ identity, error }) => !keys || identity !== undefined || error !== undefined,
+    keys,
+  );
 
 /** The newest of them that is not suspicious. Does not throw. */
 export const newestNormal = (
@@ -102,12 +114,13 @@ async function newestWith(
   backups: readonly Stored[],
   present: Identity | undefined,
   fits: (backup: Owned) => boolean,
+  keys?: ManifestKeys,
 ): Promise<Owned | undefined> {
-  const { chosen } = await search(place, goodOnes(backups), present);
-  // a damaged one is no good backup
-  if (!chosen || (chosen.error === undefined && fits(chosen))) return chosen;
+  const { chosen } = await search(place, goodOnes(backups), present, keys);
+  // a damaged one is no good backup; one whose manifest cannot be fetched now may be
+  if (!chosen || (!(chosen.error instanceof Damaged) && fits(chosen))) return chosen;
   const older = backups.filter((one) => oldestFirst(one, chosen) < 0);
-  return newestWith(place, older, present, fits);
+  return newestWith(place, older, present, fits, keys);
 }
 
 /** Reads manifests from the newest backup on, until one can be chosen. */
@@ -183,10 +196,29 @@ export const originText = ({ server, site }: Identity): string => `another serve
 
 /** The backup of this name in a place. Throws a `Failure` with status 4 when there is none. */
 export async function chooseNamed(place: Place, name: string): Promise<Stored> {
-  const found = findBackups(await place.list()).find((backup) => backup.name === name);
+  refuseCompanion(name);
+  const all = findBackups(await place.list());
+  const found = all.find((backup) => backup.name === name);
   if (found) return found;
-  const hints = await hintsFor(place, parseBackupName(name)?.database);
+  const hints = [...nearestTo(name, all), ...(await hintsFor(place, parseBackupName(name)?.database))];
   throw noSuchBackup(`no backup ${name} in ${place.where}`, ...hints);
+}
+
+/** Throws a `Failure` for the name of a manifest or a proof. */
+export function refuseCompanion(file: string): void {
+  const name = basename(file);
+  const backup = backupNameOf(name);
+  if (backup === name) return;
+  const what = name === proofName(backup) ? "proof" : "manifest";
+  throw noSuchBackup(`${name} is the ${what} of a backup, not the backup`, `name the backup: ${backup}`);
+}
+
+/** Letters that differ between a name and the one that was meant: an ending that was forgotten, a digit. */
+const mostTypos = 4;
+
+function nearestTo(name: string, backups: readonly Stored[]): string[] {
+  const [nearest] = backups.map((one) => one.name).toSorted((a, b) => distance(a, name) - distance(b, name));
+  return nearest !== undefined && distance(nearest, name) <= mostTypos ? [`did you mean ${nearest}?`] : [];
 }
 
 /**
@@ -194,6 +226,7 @@ export async function chooseNamed(place: Place, name: string): Promise<Stored> {
  * Throws a `Failure` with status 4 when there is none.
  */
 export async function chooseFile(folder: string, wanted: string): Promise<string> {
+  refuseCompanion(wanted);
   const paths = wanted.includes("/") ? [resolve(wanted)] : [join(folder, wanted), resolve(wanted)];
   for (const path of paths)
     if (existsSync(path)) {
@@ -203,6 +236,7 @@ export async function chooseFile(folder: string, wanted: string): Promise<string
     }
   throw noSuchBackup(
     `backup file not found: ${paths.join(", and no ")}`,
-    `ls ${folder} shows the backups there; restore --from-s3 takes one from S3`,
+    ...nearestTo(basename(wanted), await listBackups(inFolder(folder)).catch(() => [])),
+    "list shows the backups that exist; restore --from-s3 takes one from S3",
   );
 }

@@ -4,6 +4,7 @@ import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { counted } from "../base/text.ts";
 import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
 import { findBackups, type Place, type StoredFile } from "./place.ts";
 import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
@@ -93,14 +94,17 @@ export async function prune(
     kept.length > 0 ? [] : [[name, ...companions(name, names)]],
   );
   const lonely = await lonelyOnes(place, files, fates, wanted);
+  let failures = 0;
   for (const [name = "", ...others] of [...gone, ...lonely.map((name) => [name])]) {
     try {
       for (const one of [name, ...others]) await place.remove(one);
       log.info(`deleted ${name} from ${place.where}: ${whyDeleted(wanted.rules)}`, { deleted: name });
     } catch (error) {
       log.error(`cannot delete ${name} from ${place.where}: ${messageOf(error)}`, { file: name });
+      failures++;
     }
   }
+  if (failures > 0) warn(`retention could not delete ${counted(failures, "backup")} from ${place.where}`);
 }
 
 const companions = (name: string, names: ReadonlySet<string>) =>

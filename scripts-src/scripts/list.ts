@@ -1,6 +1,7 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
 import { resolve } from "node:path";
 import { noSuchBackup } from "../base/errors.ts";
+import { refuseCompanion } from "../places/choose.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
@@ -60,6 +61,7 @@ export const list: Script<Options> = {
 const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 
 async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
+  refuseCompanion(job.options.name ?? "");
   const named = backups.filter(({ name }) => name === job.options.name?.split("/").at(-1));
   const [one] = await readBackups(job, named);
   if (one && job.options.json) return { summary: "", output: backupsAsJson([one], { backups, ...found }, new Date()) };

@@ -34,16 +34,21 @@ export async function lastGood(job: Job): Promise<LastGood> {
   const local = inFolder(backupFolder(job));
   const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
   const looks = [
-    newestIn(local, database, present),
+    newestIn(job, local, database, present),
     ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestQuickly(job, database, present)] : []),
   ];
   return summarize(await Promise.all(looks), new Date());
 }
 
-async function newestIn(place: Place, database: string, present: Identity | undefined): Promise<Found> {
+async function newestIn(
+  { settings }: Pick<Job, "settings">,
+  place: Place,
+  database: string,
+  present: Identity | undefined,
+): Promise<Found> {
   const { where } = place;
   try {
-    const newest = await newestOfOurs(place, await listBackups(place, database), present);
+    const newest = await newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY);
     return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
   } catch (error) {
     return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
@@ -55,7 +60,7 @@ async function newestQuickly({ settings, log }: Job, database: string, present: 
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {
     const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
-    return await newestIn(inBucket(storage), database, present);
+    return await newestIn({ settings }, inBucket(storage), database, present);
   } catch (error) {
     return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
   } finally {
@@ -86,7 +91,7 @@ export async function newestInBucket(job: Job, known: Date | undefined): Promise
   try {
     const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
     const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
-    return (await newestOfOurs(place, await listBackups(place, database), present))?.backup.time;
+    return (await newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY))?.backup.time;
   } catch (error) {
     if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;

@@ -27,6 +27,8 @@ export function describeError(error: unknown): string {
   // of the SDK's XML parser, about a page that a proxy sent
   const inner = /Deserialization error|^(UnknownError|Unknown|\d+|)$/.test(message);
   const words = inner || message === nameOf(error) ? "" : message;
+  // without a name: an answer that was cut short or garbled on its way
+  if (words === "" && status !== undefined && status < 300) return `${facts}, but the answer cannot be read`;
   return [facts, words.startsWith(`${facts}:`) ? words.slice(facts.length + 2) : words].filter(Boolean).join(": ");
 }
 

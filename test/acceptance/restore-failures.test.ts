@@ -194,6 +194,20 @@ test("plain SQL that ends in the error of pg_dump", () =>
 test("plain SQL that is no dump", () =>
   expectFailedRestore([plant("DROP TABLE account;\n", "evil.sql")], /no plain dump/));
 
+test("the manifest in the place of the backup", () =>
+  expectFailedRestore(
+    [`${backup}.json`],
+    /\.json is the manifest of a backup, not the backup\n.*hint: name the backup: /,
+    4,
+  ));
+
+test("a name that lacks its ending", () => {
+  const name = backup.split("/").at(-1) ?? "";
+  return expectFailedRestore([name.slice(0, -3)], new RegExp(`hint: did you mean ${name}\\?`), 4, {
+    BACKUP_DIR: scripts.backups,
+  });
+});
+
 test("a manifest that cannot be read", () =>
   expectFailedRestore([plant(bytes(), "odd.sql.gz", "{ not json")], /odd\.sql\.gz\.json/));
 
