@@ -44,13 +44,13 @@ const program = String.raw`
   $| = 1; binmode STDIN; binmode STDOUT; my ($dir) = @ARGV; my $parent = getppid;
   sub slurp { my $text = ''; if (open my $file, '<', "$dir/$_[0]") { local $/; $text = <$file> // ''; close $file } chomp $text; return $text }
   sub write_to { my ($name, $text) = @_; open my $file, '>', "$dir/$name.new"; print $file $text; close $file; rename "$dir/$name.new", "$dir/$name" }
-  my ($at, $start) = map { slurp($_) } qw(at line);
+  my ($at, $start, $turn) = map { slurp($_) } qw(at line turn);
   while (my $line = <STDIN>) {
     my $count = (slurp('count') || 0) + 1; write_to('count', $count);
     if ((($at && $count == $at) || ($start ne '' && index($line, $start) == 0)) && !-e "$dir/reached") {
       write_to('reached', slurp("client.$parent"));
-      until (-e "$dir/verdict") { exit 0 if getppid != $parent; select undef, undef, undef, 0.01 }
-      my $verdict = slurp('verdict');
+      until (-e "$dir/verdict.$turn") { exit 0 if getppid != $parent; select undef, undef, undef, 0.01 }
+      my $verdict = slurp("verdict.$turn");
       if ($verdict eq 'drop') { next }
       elsif ($verdict eq 'end') { exit 0 }
       elsif ($verdict eq 'pass and end') { print $line; exit 0 }
@@ -77,6 +77,8 @@ export function statementGate(
     perl '${file("gate.pl")}' '${marks}' <&3 3<&- > "$pipe" & gate=$!
     wait $client; status=$?; rm "$pipe"; kill $gate 2> /dev/null
     [ -e '${marks}'/status.$$ ] && exit 0; [ $status = 137 ] && kill -9 $$; exit $status;; esac; exec "$REAL" "$@"`;
+  // a client that stands at the stop looks for its verdict when the next turn has begun, too
+  let turn = 0;
   const stopped: StatementGate["stopped"] = async (done, act) => {
     let over = false;
     void done.then(() => (over = true));
@@ -85,14 +87,14 @@ export function statementGate(
     const at = { client: Number(readFileSync(file("reached"), "utf8")) };
     const verdict = await act(at);
     writeFileSync(file("verdict.new"), typeof verdict === "string" ? verdict : verdict.instead);
-    renameSync(file("verdict.new"), file("verdict"));
+    renameSync(file("verdict.new"), file(`verdict.${turn}`));
     return at;
   };
   return {
     clientDir: clientsWith(dir, { [client]: pass }, [dump, client]),
     set({ at = "", line = "" }: { at?: number | ""; line?: string } = {}) {
-      for (const [name, value] of Object.entries({ at, line })) writeFileSync(file(name), `${value}\n`);
-      for (const name of ["count", "reached", "verdict"]) rmSync(file(name), { force: true });
+      for (const [name, value] of Object.entries({ at, line, turn: ++turn })) writeFileSync(file(name), `${value}\n`);
+      for (const name of ["count", "reached"]) rmSync(file(name), { force: true });
     },
     stopped,
     count: () => Number(readFileSync(file("count"), "utf8")),
