@@ -48,6 +48,26 @@ test("M8: a file that lacks tables which are there is refused with the numbers; 
   await server.dropDatabase("look");
 });
 
+test("privileges that several roles have granted come back, each with its grantor", async () => {
+  await server.sql("postgres", "CREATE ROLE clerk; CREATE ROLE deputy; CREATE ROLE guest");
+  await server.createDatabase(
+    "granted",
+    `CREATE TABLE a (i int); CREATE TABLE b (i int); CREATE TABLE c (i int);
+     GRANT SELECT ON a, b, c TO clerk, deputy WITH GRANT OPTION;
+     SET ROLE clerk; GRANT SELECT ON a, b, c TO guest; SET ROLE deputy; GRANT SELECT ON a, b TO guest; RESET ROLE;
+     GRANT INSERT ON b, c TO guest`,
+  );
+  const before = await stateOf(server, "granted");
+  const own = installScripts(server.settings("granted"));
+  expectSuccess(await own.run("backup"));
+  expectSuccess(await own.run("verify"));
+  for (const options of [["--drop-before"], ["--in-place"]]) {
+    expectSuccess(await own.run("restore", options));
+    await expectState(server, "granted", before);
+  }
+  await server.dropDatabase("granted");
+});
+
 test("a dump whose last newline an editor has taken away is loaded, its rows counted once", async () => {
   const words = [join(server.clientDir, "pg_dump"), "--table=public.plain"];
   const text = await new Response(Bun.spawn(words, { env: server.env("app") }).stdout).text();

@@ -27,7 +27,7 @@ const checked = /violates check constraint|CONTEXT: [^]*function/;
 /** What the lanes do at a time: a change waits until all of them are done. */
 type Phase = "statements" | "rows" | "indexes";
 
-const setting = /^(?:SET|RESET) (?:SESSION )?(\S+)|^SELECT pg_catalog\.set_config\('(\w+)'/;
+const setting = /^(?:SET|RESET) (?:SESSION )?(\w+)|^SELECT pg_catalog\.set_config\('(\w+)'/;
 const key = new RegExp(
   String.raw`^ALTER TABLE (?:ONLY )?${qualified}\s+ADD CONSTRAINT ${name} (?:PRIMARY KEY|UNIQUE) `,
 );
