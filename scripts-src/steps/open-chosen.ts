@@ -104,18 +104,15 @@ function spoolName(name: string, database: string): string {
 }
 
 /** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
-async function findLocal(job: Job, target: Target, folder: string, { file, ...which }: Choice): Promise<string> {
-  if (file !== undefined) return chooseFile(folder, file);
-  return join(folder, (await chooseNewest(inFolder(folder), { ...(await wantedBy(job, target)), ...which })).name);
+async function findLocal(job: Job, target: Target, folder: string, which: Choice): Promise<string> {
+  if (which.file !== undefined) return chooseFile(folder, which.file);
+  return join(folder, (await chooseNewest(inFolder(folder), await wantedBy(job, target, which))).name);
 }
 
 /** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
-async function findRemote(
-  job: Job,
-  target: Target,
-  { file, ...which }: Choice,
-): Promise<{ place: Place; backup: Stored }> {
+async function findRemote(job: Job, target: Target, which: Choice): Promise<{ place: Place; backup: Stored }> {
   const { settings } = job;
+  const { file } = which;
   const { bucket = settings.S3_BUCKET, path = settings.S3_PATH, name } = file === undefined ? {} : partsOf(file);
   if (bucket !== settings.S3_BUCKET)
     throw noSuchBackup(
@@ -124,9 +121,7 @@ async function findRemote(
     );
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
   const backup =
-    name === undefined
-      ? await chooseNewest(place, { ...(await wantedBy(job, target)), ...which })
-      : await chooseNamed(place, name);
+    name === undefined ? await chooseNewest(place, await wantedBy(job, target, which)) : await chooseNamed(place, name);
   return { place, backup };
 }
 
@@ -137,9 +132,11 @@ function partsOf(file: string): { bucket?: string; path?: string; name: string }
 }
 
 /** Without a login (it failed, or the backup is proved on another server), the local manifests say who we are. */
-async function wantedBy(job: Job, { database, connected }: Target) {
+async function wantedBy(job: Job, { database, connected }: Target, { before, unproved }: Choice) {
   const { settings, log } = job;
   return {
+    before,
+    unproved,
     database: database.name,
     present: connected
       ? identityOf(settings, connected)
