@@ -219,7 +219,9 @@ async function runSync(world: World, one: Extract<Step, { kind: "sync" }>): Prom
   for (const { name } of plan.uploads.flat()) change(() => world.bucket.set(name, local.get(name) ?? ""));
   const [here, there] = [placeOf(local, () => {}), placeOf(world.bucket, () => {}, true)];
   const remote = entriesOf(world.bucket);
-  const foreign = await findForeign({} as Settings, here, there, { deletes: plan.deletes, remote });
+  const { site: SITE_NAME, siteIsSet } = world.sites[one.host] as Identity;
+  const settings = (siteIsSet ? { SITE_NAME } : {}) as Settings;
+  const foreign = await findForeign(settings, here, there, { deletes: plan.deletes, remote });
   for (const { name } of plan.deletes) if (!foreign.has(backupNameOf(name))) change(() => world.bucket.delete(name));
 }
 
