@@ -7,4 +7,8 @@ const another = "restore another backup, or fetch this one again from where it w
 export const damaged = (what: string, why: string, hint = another): Damaged =>
   new Damaged(`${what} is damaged: ${why}`, { hints: [hint] });
 
-export class Damaged extends Failure {}
+export class Damaged extends Failure {
+  override reworded(message: string, hints = this.hints): Damaged {
+    return new Damaged(message, { status: this.status, hints, cause: this.cause });
+  }
+}

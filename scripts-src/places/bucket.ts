@@ -61,11 +61,15 @@ function createObject(storage: Storage, name: string, expectedBytes: number): Si
 /** Pages (of 1,000 keys) of the bucket that are looked at for backups in other folders. */
 const pagesElsewhere = 40;
 
-async function findElsewhere(storage: Storage, database: string): Promise<string[]> {
+async function findElsewhere(storage: Storage, database: string | undefined): Promise<string[]> {
+  const isMeant = (name: string) => {
+    const backup = parseBackupName(name);
+    return backup !== undefined && (database === undefined || backup.database === database);
+  };
   const counts = new Map<string, number>();
   try {
     for await (const { folder, names } of storage.explore(pagesElsewhere)) {
-      const found = names.filter((name) => parseBackupName(name)?.database === database).length;
+      const found = names.filter(isMeant).length;
       if (found > 0) counts.set(folder, (counts.get(folder) ?? 0) + found);
     }
   } catch {
@@ -74,6 +78,7 @@ async function findElsewhere(storage: Storage, database: string): Promise<string
   counts.delete(storage.prefix);
   return [...counts].map(([folder, count]) => {
     const setting = folder === "" ? "leave S3_PATH empty" : `set S3_PATH=${folder.slice(0, -1)}`;
-    return `${counted(count, "backup")} of ${database} ${count === 1 ? "lies" : "lie"} in ${folder || "the bucket itself"}: ${setting}`;
+    const what = `${counted(count, "backup")}${database === undefined ? "" : ` of ${database}`}`;
+    return `${what} ${count === 1 ? "lies" : "lie"} in ${folder || "the bucket itself"}: ${setting}`;
   });
 }

@@ -185,10 +185,7 @@ async function noneOfOurs(
 
 const hintsFor = async (place: Place, database: string | undefined): Promise<string[]> =>
   place.shared
-    ? [
-        ...(database === undefined ? [] : await place.elsewhere(database)),
-        "check S3_BUCKET and S3_PATH; backup --upload and sync put backups there",
-      ]
+    ? [...(await place.elsewhere(database)), "check S3_BUCKET and S3_PATH; backup --upload and sync put backups there"]
     : ["take one with backup, name a file to restore, or use restore --from-s3"];
 
 /** For people: which server and site a backup comes from. */

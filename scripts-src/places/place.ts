@@ -48,8 +48,8 @@ export interface Place {
   put(name: string, content: string): Promise<void>;
   /** Deletes a file; one that does not exist is no error. */
   remove(name: string): Promise<void>;
-  /** Where else backups of this database lie, each place with the setting that leads there. */
-  elsewhere(database: string): Promise<string[]>;
+  /** Where else backups of this database, or of any, lie, each place with the setting that leads there. */
+  elsewhere(database?: string): Promise<string[]>;
   /** How far (ms) this machine's clock is ahead of the place's own, as far as known; 0 where it has none. */
   clockAhead(): number;
   /** Removes what a run that died left of this database. Only under the lock of the database. */

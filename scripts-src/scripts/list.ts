@@ -79,6 +79,5 @@ async function hints(
 ) {
   const database = options.database ?? settings.DB_NAME;
   const looked = places.map(({ where }) => `looked in ${where}`);
-  if (database === undefined) return looked;
   return [...looked, ...(await Promise.all(places.map((place) => place.elsewhere(database)))).flat()];
 }

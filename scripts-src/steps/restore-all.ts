@@ -47,6 +47,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   if (wanted.length === 0)
     throw noSuchBackup(
       `no backups are available in ${place.where}`,
+      ...(await place.elsewhere()),
       "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
     );
   const full = await holdingData(job, wanted, await connected.databases());

@@ -1,4 +1,5 @@
 /** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
+import { Damaged } from "../archive/damaged.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { proofName } from "../archive/name.ts";
 import { formatProof } from "../archive/proof.ts";
@@ -7,10 +8,13 @@ import { takeLock } from "../base/lock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
+import { inBucket } from "../places/bucket.ts";
 import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
+import { type Place, proofOf } from "../places/place.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { databaseNames } from "../settings/env-rules.ts";
+import { openStorage } from "../storage/open.ts";
 import { backupFolder, lockName, nameDatabase, proofSpool } from "./backup-folder.ts";
 import { type ChosenDatabase, chooseDatabases, inDatabase } from "./choose-databases.ts";
 import { checkBackup } from "./check-backup.ts";
@@ -61,9 +65,28 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
     const summary = `verify done: ${file.name} was restored in ${durationText(proof.restoreMs)} on ${proof.serverVersion}; ${equal}`;
     return { summary, output: file.place.locate(proofName(file.name)) };
   } catch (error) {
-    if (!(error instanceof Stopped) && !job.signal.aborted) await withdrawProof(job, file);
+    if (!(error instanceof Stopped) && !job.signal.aborted) await withdrawProofs(job, file, error);
     throw error;
   }
+}
+
+/** Nor is its copy in the other place proved, unless this one is damaged: then that one may be good. */
+async function withdrawProofs(job: Job, file: ChosenBackup, error: unknown): Promise<void> {
+  await withdrawProof(job, file);
+  if (error instanceof Damaged || !file.manifest) return;
+  try {
+    const other = await otherPlace(job, file.place);
+    const proof = other && (await proofOf(other, file.name, undefined));
+    if (other && proof?.sha256 === file.manifest.sha256) await withdrawProof(job, { place: other, name: file.name });
+  } catch (cause) {
+    job.log.warn(`cannot look for another proof of ${file.name}, which is no longer true: ${messageOf(cause)}`);
+  }
+}
+
+/** Where a copy of a backup may lie; undefined without S3. */
+async function otherPlace(job: Job, { shared }: Place): Promise<Place | undefined> {
+  if (shared) return inFolder(backupFolder(job));
+  return job.settings.S3_BUCKET === undefined ? undefined : inBucket(await openStorage(job.settings, job));
 }
 
 /** A backup that failed is no longer proved. */

@@ -168,6 +168,9 @@ describe("list", () => {
     expect(status).toBe(0);
     expect(stdout).toContain("no backups");
     expect(stdout).toContain("prod/shop");
+    const { DB_NAME: _, ...login } = server.settings("shop");
+    empty.configure({ ...login, DB_NAMES: "*", ...s3Settings(s3, bucket, "elsewhere") });
+    expect((await empty.run("list")).stdout).toContain("backup lies in prod/shop/: set S3_PATH=prod/shop");
     rmSync(empty.dir, { recursive: true });
   });
 });

@@ -128,6 +128,20 @@ describe("verify, PostgreSQL", () => {
     own.remove();
   });
 
+  test("a proof that fails withdraws the one of the copy in S3 too", async () => {
+    const bucket = await s3.newBucket();
+    const own = installScripts({ ...server.settings("shop"), ...s3Settings(s3, bucket, "p") });
+    expect((await own.run("backup", ["--upload"])).status).toBe(0);
+    expect((await own.run("verify")).status).toBe(0);
+    expect((await own.run("sync")).status).toBe(0);
+    const proofs = () => [...s3.objects(bucket).keys()].filter((key) => key.endsWith(".proof.json")).length;
+    expect(proofs()).toBe(1);
+    expect((await own.run("verify", [], { env: { VERIFY_QUERY: "SELECT false" } })).status).toBe(1);
+    expect(proofs()).toBe(0);
+    expect((await own.run("list")).stdout).toContain("none proved yet");
+    own.remove();
+  });
+
   test("a dry run reads the backup to its end and makes nothing", async () => {
     const before = [await databases(), scripts.list().join()];
     const ran = await scripts.run("verify", ["--dry-run"]);

@@ -318,4 +318,7 @@ test.each(["", "prod/shop/wrong", "other"])("I4: with S3_PATH=%p the message say
   expect(ran.stderr).toContain("hint: 1 backup of shop lies in old/: set S3_PATH=old\n");
   const asked = s3.asked.filter(({ bucket: one, operation }) => one === bucket && operation.startsWith("List"));
   expect(asked.length).toBeLessThan(60);
+  const all = await onA.run("restore", ["--all", "--from-s3"], { env: { S3_PATH: path } });
+  expectFailure(all, /no backups are available in s3:/, 4);
+  expect(all.stderr).toContain("hint: 12 backups lie in prod/shop/: set S3_PATH=prod/shop\n");
 });
