@@ -18,7 +18,8 @@ import {
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { changing } from "./locks.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, listObjects, type Objects, recreate, type Remade, sqlOf } from "./objects.ts";
+import { dropObjects, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
+import { clear, remake, runObjects } from "./remake.ts";
 import { ties, tiesQuestion } from "./target.ts";
 import { Session } from "./session.ts";
 
@@ -31,6 +32,8 @@ export interface Place extends Connection {
   where: string;
   /** The server renames tables that are locked, and the user may lock them. */
   locks: boolean;
+  /** MySQL: the user may make triggers for every account. */
+  isSystemUser: boolean;
 }
 
 interface ExchangeJob {
@@ -78,8 +81,6 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
   }
 }
 
-const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
-
 /** Writes the log, and removes from the new database what cannot be renamed. */
 async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
   const { database, log } = place;
@@ -101,7 +102,8 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const old = await recreate(session, database, { ...live, triggers: [] });
   const { objects: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
   for (const warning of old.warnings) log.warn(warning);
-  const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks: place.locks });
+  const locks = place.locks && (place.isSystemUser || !(await hasOthersTriggers(session, database)));
+  const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks });
   const { grants, hidden } = await readGrants(session, database, live.routines);
   if (hidden) log.warn(hidden);
   const collations = await collationsOf(session, database, source);
@@ -122,6 +124,14 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     ...collations,
   });
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
+}
+
+/** Whether triggers of another account are there: what is dropped of these, the user may not be able to make again. */
+async function hasOthersTriggers(session: Session, database: string): Promise<boolean> {
+  const [[count] = []] = await session.ask(
+    `SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = ${quoteText(database)} AND definer <> current_user()`,
+  );
+  return count !== "0";
 }
 
 async function foreignKeys(session: Session, database: string): Promise<Keys> {
@@ -163,8 +173,9 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   const found = await readLog(session, before);
   if (!found) throw new Failure(`the log in ${before} is missing`);
   const { log } = found;
-  // a view would lock what it selects from, wherever that is
-  const locks = place.locks && log.asideViews.length === 0 && log.dropped.length + log.freshTriggers.length > 0;
+  // a view would lock what it selects from, wherever that is; and a table set aside still has its triggers
+  const isAside = Object.keys(log.aside).length > 0;
+  const locks = place.locks && !isAside && log.dropped.length + log.freshTriggers.length > 0;
   session.write(
     `SET SESSION lock_wait_timeout = ${lockWait};\n`,
     locks ? `${lockStatement(log, before)};\n` : "",
@@ -178,16 +189,19 @@ async function renameOnce(place: Place, before: string): Promise<void> {
 const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
   dropped.map((name) => `DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`).join("");
 
-const droppedTriggers = ({ dropped, oldTriggers }: ExchangeLog): string =>
-  sqlOf(oldTriggers.filter(({ name }) => dropped.includes(name)));
-
 /** Where the tables were not exchanged, triggers that were dropped for that are made again. */
 async function restoreTriggers(place: Place, before: string): Promise<void> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
   const found = await readLog(session, before);
-  if (found?.stage !== "prepared" || found.log.dropped.length === 0) return;
-  session.write(dropTriggers(found.log));
-  runObjects(place, session, droppedTriggers(found.log));
+  if (found?.stage === "prepared") await makeTriggersAgain(place, session, found.log);
+}
+
+async function makeTriggersAgain(place: Place, session: Session, log: ExchangeLog): Promise<void> {
+  const { triggers } = await listObjects(session, log.database);
+  if (log.dropped.every((dropped) => triggers.some(({ name }) => name === dropped))) return;
+  // all of them, in their order
+  session.write(dropTriggers(log));
+  runObjects(place, session, sqlOf(log.oldTriggers.filter(({ name }) => log.dropped.includes(name))));
   await session.settled();
 }
 
@@ -212,14 +226,12 @@ export async function finish(place: Place, before: string): Promise<boolean> {
   if (found?.stage !== "exchanged") return true;
   const { log } = found;
   const { database, source, freshTriggers, freshObjects, freshCollation } = log;
-  const { triggers, ...others } = await listObjects(session, database);
-  await session.ask(`${dropObjects(database, { ...nothing, triggers })}DO 0`);
   const moves = finishingMoves(log, before, await whereabouts(session, log, before));
   // first those that serve users, in one go; tables set aside are nobody's any more
   const rest = moves.filter((one) => !one.includes("`_backup_scripts_aside_"));
   for (const one of rest) await session.ask(`RENAME TABLE ${one}`);
   await session.ask(
-    `${dropObjects(database, { ...others, triggers: [] })}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
+    `${dropObjects(database, await listObjects(session, database))}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
   );
   runObjects(place, session, freshTriggers + freshObjects);
   await session.settled();
@@ -255,10 +267,13 @@ export async function takeBack(place: Place, before: string): Promise<string[]> 
   let lost: string[] = [];
   const { database, source, oldTriggers, oldObjects, oldCollation } = log;
   if (stage === "prepared") {
-    session.write(dropTriggers(log));
-    runObjects(place, session, droppedTriggers(log));
+    await makeTriggersAgain(place, session, log);
   } else {
-    await session.ask(`${dropObjects(database, await listObjects(session, database))}DO 0`);
+    const { triggers, ...others } = await listObjects(session, database);
+    // tables that were set aside within the database have kept theirs, and so has what is back already
+    const aside = new Set(Object.values(log.aside));
+    const dropped = stage === "exchanged" ? triggers.filter(({ table }) => !aside.has(table)) : [];
+    await clear(place, { ...others, triggers: dropped });
     if (stage === "exchanged")
       await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
     await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
@@ -268,42 +283,6 @@ export async function takeBack(place: Place, before: string): Promise<string[]> 
   await session.ask(`DROP DATABASE ${quoteName(before)}`);
   // what is taken back may be an undo: then the source is the state before a restore
   if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
-  return lost;
-}
-
-/** Errors of a server that will not carry out the statement later either: no lost connection, no lock. */
-const refusal = /ERROR (?!1053|1205|1213|1927)[134]\d{3} /;
-
-/**
- * Makes again what was dropped. What the server refuses keeps nothing else from coming back: a warning holds its definition. Returns the
- * names of that. Throws `Failure`.
- */
-async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
-  const { log, settings, database } = place;
-  const make = async (sql: string): Promise<string | undefined> => {
-    await using alone = new Session(place, "refused");
-    try {
-      alone.write(settings);
-      runObjects(place, alone, sql);
-      await alone.settled();
-      return undefined;
-    } catch (error) {
-      if (!refusal.test(messageOf(error))) throw error;
-      return messageOf(error).replace("refused: ", "");
-    }
-  };
-  if ((await make(sqlOf(objects))) === undefined) return [];
-  await session.ask(`${dropObjects(database, await listObjects(session, database))}DO 0`);
-  const lost: string[] = [];
-  for (const { kind, name, sql } of objects) {
-    const why = await make(sql);
-    if (why === undefined) continue;
-    lost.push(`${kind.toLowerCase()} ${name}`);
-    // the one of constants
-    if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
-    const definition = Buffer.from(sql, "latin1").toString();
-    log.warn(`the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`);
-  }
   return lost;
 }
 
@@ -337,11 +316,6 @@ async function findUndo(place: Place, kept: string): Promise<ExchangeLog> {
       `such databases are called ${besideName(place.database, "before", new Date())}, and are listed by SHOW DATABASES`,
     ],
   });
-}
-
-/** Hands over the SQL of objects for the present database. */
-function runObjects({ settings, database }: Place, session: Session, sql: string): void {
-  session.write(`USE ${quoteName(database)};\n`, Buffer.from(sql, "latin1"), `\nSET NAMES utf8mb4;\n${settings}`);
 }
 
 /** Rights on single routines, which their DROP has taken; for those that are there again. */

@@ -14,6 +14,14 @@ const explanations: shared.Explanations = {
     ],
     [code(1049), "check the name of the database (DB_NAME, or the end of the URL), or create it (CREATE DATABASE)"],
     [
+      /\bSYSTEM_USER\b/,
+      "a view or program of the database belongs to an administrator, and only an administrator may replace it: restore as one",
+    ],
+    [
+      /\b(?:SET USER|SET_USER_ID|SET_ANY_DEFINER)\b/,
+      "only an administrator may make views and programs in the name of others: restore as one, or with --no-owner",
+    ],
+    [
       code(1044, 1142, 1143, 1227, 1370, 1410, 4166),
       "the database user lacks a privilege: for backups GRANT SELECT, SHOW VIEW, TRIGGER, EVENT on the database; for restores GRANT ALL on it",
     ],

@@ -20,6 +20,8 @@ export interface Objects {
   events: string[];
 }
 
+export const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
+
 /** Tables of our own in databases beside the present one. */
 const ownTable = /^_backup_scripts_/;
 
@@ -48,21 +50,33 @@ export async function listObjects(session: Pick<Session, "ask">, database: strin
   };
 }
 
-/** Statements that drop everything but tables. */
+/**
+ * Statements that drop everything but tables. The views come first, and at once: where one may not be dropped, nothing was changed. Those
+ * who may not drop a trigger's view may not make the trigger again: triggers come last.
+ */
 export function dropObjects(database: string, { views, triggers, routines, events }: Objects): string {
   const drop = (kind: string, name: string) => `DROP ${kind} IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`;
   // a package takes its body along; MariaDB knows that statement in this mode alone
   const packages = routines.filter(({ kind }) => kind === "PACKAGE").map(({ name }) => drop("PACKAGE", name));
+  const allViews = views.map((name) => `${quoteName(database)}.${quoteName(name)}`).join(", ");
   return [
+    views.length > 0 ? `DROP VIEW IF EXISTS ${allViews};\n` : "",
     ...events.map((name) => drop("EVENT", name)),
-    ...triggers.map(({ name }) => drop("TRIGGER", name)),
-    ...views.map((name) => drop("VIEW", name)),
     ...routines.filter(({ kind }) => !kind.startsWith("PACKAGE")).map(({ kind, name }) => drop(kind, name)),
     ...(packages.length > 0
       ? ["SET @mode = @@sql_mode, sql_mode = 'ORACLE';\n", ...packages, "SET sql_mode = @mode;\n"]
       : []),
+    ...triggers.map(({ name }) => drop("TRIGGER", name)),
   ].join("");
 }
+
+/** The views, triggers, routines and events among them, each by itself. */
+export const eachOf = ({ views, triggers, routines, events }: Objects): (Objects & { id: string })[] => [
+  ...views.map((name) => ({ ...nothing, views: [name], id: `VIEW ${name}` })),
+  ...triggers.map((one) => ({ ...nothing, triggers: [one], id: `TRIGGER ${one.name}` })),
+  ...routines.map((one) => ({ ...nothing, routines: [one], id: `${one.kind} ${one.name}` })),
+  ...events.map((name) => ({ ...nothing, events: [name], id: `EVENT ${name}` })),
+];
 
 /** Where a statement ends that may hold any text; clients take no more than 15 letters. */
 const delimiter = "$$;;bscripts;;";

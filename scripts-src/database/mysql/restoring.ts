@@ -20,6 +20,7 @@ async function placeOf({ connection, kind, grants }: ServerInfo): Promise<Place>
     settings: await sessionSettings(way),
     database: connection.target.database,
     where: connection.target.where,
+    isSystemUser: grants.hasGlobally("SYSTEM_USER"),
     locks: renamesLocked(kind) && grants.has("LOCK TABLES"),
   };
 }

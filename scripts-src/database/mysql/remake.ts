@@ -1,0 +1,58 @@
+/** Views, triggers, events and routines of the present database: dropped, and made again where an exchange is taken back. */
+import { messageOf } from "../../base/errors.ts";
+import type { Place } from "./exchange.ts";
+import { quoteName } from "./names.ts";
+import { dropObjects, eachOf, listObjects, type Objects, type Remade, sqlOf } from "./objects.ts";
+import { Session } from "./session.ts";
+
+/** Hands over the SQL of objects for the present database. */
+export function runObjects({ settings, database }: Place, session: Session, sql: string): void {
+  session.write(`USE ${quoteName(database)};\n`, Buffer.from(sql, "latin1"), `\nSET NAMES utf8mb4;\n${settings}`);
+}
+
+/** Errors of a server that will not carry out the statement later either: no lost connection, no lock. */
+const refusal = /ERROR (?!1053|1205|1213|1927)[134]\d{3} /;
+
+/** Carries SQL out in the present database, in a session of its own; returns why the server refuses it. Throws `Failure`. */
+async function refusalOf(place: Place, sql: string): Promise<string | undefined> {
+  await using session = new Session(place, "refused");
+  try {
+    session.write(place.settings);
+    runObjects(place, session, sql);
+    await session.settled();
+    return undefined;
+  } catch (error) {
+    if (!refusal.test(messageOf(error))) throw error;
+    return messageOf(error).replace("refused: ", "");
+  }
+}
+
+/** Drops these. MySQL lets only users with SYSTEM_USER drop views and programs of those who have it: such are left. Throws `Failure`. */
+export async function clear(place: Place, objects: Objects): Promise<void> {
+  const drop = (some: Objects) => refusalOf(place, Buffer.from(dropObjects(place.database, some)).toString("latin1"));
+  if ((await drop(objects)) !== undefined) for (const one of eachOf(objects)) await drop(one);
+}
+
+/**
+ * Makes again what is missing. What the server refuses keeps nothing else from coming back: a warning holds its definition. Returns the
+ * names of that. Throws `Failure`.
+ */
+export async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
+  const { log, database } = place;
+  const listed = async () => eachOf(await listObjects(session, database));
+  const present = new Set((await listed()).map(({ id }) => id));
+  const missing = objects.filter(({ kind, name }) => !present.has(`${kind} ${name}`));
+  if ((await refusalOf(place, sqlOf(missing))) === undefined) return [];
+  for (const made of (await listed()).filter(({ id }) => !present.has(id))) await clear(place, made);
+  const lost: string[] = [];
+  for (const { kind, name, sql } of missing) {
+    const why = await refusalOf(place, sql);
+    if (why === undefined) continue;
+    lost.push(`${kind.toLowerCase()} ${name}`);
+    // the one of constants
+    if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
+    const definition = Buffer.from(sql, "latin1").toString();
+    log.warn(`the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`);
+  }
+  return lost;
+}
