@@ -186,7 +186,7 @@ async function noneOfOurs(
 const hintsFor = async (place: Place, database: string | undefined): Promise<string[]> =>
   place.shared
     ? [...(await place.elsewhere(database)), "check S3_BUCKET and S3_PATH; backup --upload and sync put backups there"]
-    : ["take one with backup, name a file to restore, or use restore --from-s3"];
+    : ["take one with backup, name a FILE, or add --from-s3 when the backups lie in S3"];
 
 /** For people: which server and site a backup comes from. */
 export const originText = ({ server, site }: Identity): string => `another server (${server}, site ${site})`;
@@ -232,7 +232,7 @@ export async function chooseFile(folder: string, wanted: string): Promise<string
       return path;
     }
   throw noSuchBackup(
-    `backup file not found: ${paths.join(", and no ")}`,
+    `backup file not found: ${paths.join(" or ")}`,
     ...nearestTo(basename(wanted), await listBackups(inFolder(folder)).catch(() => [])),
     "list shows the backups that exist; restore --from-s3 takes one from S3",
   );

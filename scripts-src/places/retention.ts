@@ -1,5 +1,6 @@
 /** Which backups are deleted, and what keeps the others. Pure. */
 import type { Owner } from "../archive/identity.ts";
+import { counted } from "../base/text.ts";
 import { isAhead, oldestFirst, type Stored } from "./place.ts";
 
 /** A rule of a setting: keeps backups that are not older than so many days, or one for each of so many days, weeks, … */
@@ -75,7 +76,7 @@ export function planRetention<T extends Candidate>(backups: readonly T[], wanted
 
 /** What a suspicious backup does to retention. */
 export const untilSettled =
-  "retention deletes nothing until a backup is as usual again or backup --accept makes a new normal";
+  "retention deletes nothing until a backup is as usual again, or until backup --accept makes this the new normal";
 
 /** Why the rules do not apply to a backup. */
 function exemption(backup: Candidate, { now, unknownIsOurs }: Circumstances): string | undefined {
@@ -117,12 +118,12 @@ function isoWeek(time: Date): string {
 
 /** For people, with the setting. */
 const textOf = ({ kind, count, setting }: Rule): string =>
-  kind === "days" ? `not older than ${count} days (${setting})` : `${kind} (${setting}=${count})`;
+  kind === "days" ? `not older than ${counted(count, "day")} (${setting})` : `${kind} (${setting}=${count})`;
 
 /** What no rule keeps, for people: "older than 7 days (LOCAL_RETENTION_DAYS)". */
 export function whyDeleted(rules: readonly Rule[]): string {
   const [rule] = rules;
-  if (rule?.kind === "days" && rules.length === 1) return `older than ${rule.count} days (${rule.setting})`;
+  if (rule?.kind === "days" && rules.length === 1) return `older than ${counted(rule.count, "day")} (${rule.setting})`;
   return `kept by none of ${rules.map(({ setting, count }) => `${setting}=${count}`).join(", ")}`;
 }
 

@@ -48,7 +48,7 @@ export const checkExposure = (job: Job): Check => ({
       exposure === "unversioned"
         ? "turn on the bucket's versioning (or object lock), then forbid this key to delete versions"
         : "forbid this key to delete versions",
-      `a bucket policy that does: ${protectingPolicy(job.settings.S3_BUCKET ?? "")}`,
+      `a bucket policy that does this: ${protectingPolicy(job.settings.S3_BUCKET ?? "")}`,
     ]);
   },
 });

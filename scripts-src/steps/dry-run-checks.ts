@@ -67,7 +67,7 @@ async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, connecte
   const bytes = Math.round(last ? last.bytes * 1.1 : guess);
   return {
     bytes,
-    text: `the next backup takes about ${bytesText(bytes)}, by the ${last ? "last one" : "tables' size"}`,
+    text: `the next backup takes about ${bytesText(bytes)} (estimated from the ${last ? "last one" : "size of the tables"})`,
   };
 }
 

@@ -121,7 +121,7 @@ export async function askQuery(
   if (query === undefined) return false;
   const value = await scratch.ask(query);
   if (!/^(t|true|1)$/i.test(value))
-    throw new Failure(`VERIFY_QUERY is not true of ${name}: ${query} gives ${value === "" ? "nothing" : value}`, {
+    throw new Failure(`VERIFY_QUERY is not true for ${name}: ${query} returned ${value === "" ? "nothing" : value}`, {
       hints: ["the copy is equal to the backup, but its content is not what you expect"],
     });
   log.info(`VERIFY_QUERY is true: ${query}`);

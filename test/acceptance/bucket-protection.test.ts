@@ -49,7 +49,7 @@ describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("protection in 
     expectSuccess(ran);
     return /^. protection in S3: .*(?:\n {4}hint: .*)*/m.exec(ran.stdout)?.[0] ?? ran.stdout;
   }
-  const policyIn = (text: string) => /a bucket policy that does: (\{.*\})/.exec(text)?.[1] ?? "";
+  const policyIn = (text: string) => /a bucket policy that does this: (\{.*\})/.exec(text)?.[1] ?? "";
   const left = async (Bucket: string) => {
     const { Versions = [], DeleteMarkers = [] } = await ceph.client.send(new ListObjectVersionsCommand({ Bucket }));
     return [Versions.length, DeleteMarkers.length];

@@ -78,7 +78,7 @@ describe("verify, PostgreSQL", () => {
 
     const wrong = await own.run("verify", [second], { env: { VERIFY_QUERY: "SELECT false" } });
     expect(wrong.status).toBe(1);
-    expect(wrong.stderr).toContain("VERIFY_QUERY is not true of shop_");
+    expect(wrong.stderr).toContain("VERIFY_QUERY is not true for shop_");
     // it is no longer proved
     expect(existsSync(`${second}.proof.json`)).toBe(false);
     expect(existsSync(`${first}.proof.json`)).toBe(true);
