@@ -1,8 +1,8 @@
 /** Decryption with the key in AGE_IDENTITY_FILE: of our own encrypted files, and of those of the stock program `age`. */
-import { messageOf, Failure } from "../base/errors.ts";
+import { gunzipSync } from "node:zlib";
+import { Failure, messageOf } from "../base/errors.ts";
 import { algorithm, chunkBytes, library, nonceBytes, payloadKey, tagBytes } from "./age.ts";
 import { headFirst, inBlocks } from "./blocks.ts";
-import { gunzipSync } from "node:zlib";
 import { damaged } from "./damaged.ts";
 import { type Keys, readIdentities } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";

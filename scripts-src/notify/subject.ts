@@ -1,7 +1,7 @@
 /** The first line of every notice, and what fits a chat message or a push notice on a phone. Pure. */
 import { clip, counted, oneLine } from "../base/text.ts";
-import type { Facts, Outcome } from "./outcome.ts";
 import { lastGoodText } from "./message-facts.ts";
+import type { Facts, Outcome } from "./outcome.ts";
 
 const words = { success: "OK", warning: "WARNING", failure: "FAILED" };
 /** A phone shows about this many characters of a subject. */

@@ -4,10 +4,10 @@ import { checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { overdueSince, type State, type Work } from "../scheduling/health.ts";
 import { lastText, type Ticks } from "../scheduling/ticks.ts";
+import { targetsOf } from "./choose-databases.ts";
 import { checkLogin, checkPrivileges, checkStorage } from "./dry-run-checks.ts";
 import { newestInBucket } from "./last-good.ts";
 import { newestProof } from "./scheduled-runs.ts";
-import { targetsOf } from "./choose-databases.ts";
 
 /**
  * `schedule --check`. Judges by the state on disk and by what lies in S3, where a backup or a proof made by hand counts too. What was

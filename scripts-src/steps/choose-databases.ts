@@ -7,7 +7,7 @@ import type { ServerDatabase } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
-import { type ChosenName, chooseNames, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
+import { chooseNames, type ChosenName, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
 import type { Settings } from "../settings/settings.ts";
 import { nameDatabase } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";

@@ -1,17 +1,17 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
-import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { styleText } from "node:util";
-import { ageText, bytesText, counted, durationText, listOf, visibleName, wrap } from "../base/text.ts";
-import { isSigned, type Manifest } from "../archive/manifest.ts";
-import { doubtOf } from "../archive/trust.ts";
-import type { Proof } from "../archive/proof.ts";
-import { isAhead } from "../places/place.ts";
-import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
-import { openJson } from "../archive/unseal.ts";
 import { type Keys, keysFrom } from "../archive/keys.ts";
+import { isSigned, type Manifest } from "../archive/manifest.ts";
+import { databaseLabel, serverRoles } from "../archive/name.ts";
+import type { Proof } from "../archive/proof.ts";
+import { doubtOf } from "../archive/trust.ts";
+import { openJson } from "../archive/unseal.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
+import { ageText, bytesText, counted, durationText, listOf, visibleName, wrap } from "../base/text.ts";
+import { isAhead } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
+import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
 
 interface Look {
   now: Date;

@@ -1,27 +1,27 @@
 /** Finds and opens the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
 import { basename, dirname, join } from "node:path";
+import { watched } from "../archive/blocks.ts";
 import { Damaged } from "../archive/damaged.ts";
 import { ownerOf } from "../archive/identity.ts";
+import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
-import { noSuchBackup, Failure, codeOf } from "../base/errors.ts";
+import { formatBackupName, parseBackupName } from "../archive/name.ts";
+import { openBackup, type OpenBackup } from "../archive/read.ts";
+import { requireSigned } from "../archive/trust.ts";
+import { codeOf, Failure, noSuchBackup } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import { bytesText } from "../base/text.ts";
 import { inBucket } from "../places/bucket.ts";
 import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
+import { spool } from "../places/file.ts";
 import { inFolder } from "../places/folder.ts";
-import { type Place, type Stored, manifestOf } from "../places/place.ts";
+import { manifestOf, type Place, type Stored } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { backupFolder, proofSpool } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf, identityWithoutServer } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
-import { keysFrom } from "../archive/keys.ts";
-import { formatBackupName, parseBackupName } from "../archive/name.ts";
-import { openBackup, type OpenBackup } from "../archive/read.ts";
-import { watched } from "../archive/blocks.ts";
-import { requireSigned } from "../archive/trust.ts";
-import { showProgress } from "../base/progress.ts";
-import { bytesText } from "../base/text.ts";
-import { spool } from "../places/file.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
 type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & { unproved?: boolean };

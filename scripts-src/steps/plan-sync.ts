@@ -1,18 +1,18 @@
 /** What sync has to do, as far as listings and manifests say: both ways of sending use it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { faultOf } from "../archive/manifest.ts";
-import { manifestName, proofName, backupNameOf, parseBackupName } from "../archive/name.ts";
-import { counted } from "../base/text.ts";
-import { noSuchBackup, Failure } from "../base/errors.ts";
-import type { Distrust } from "../base/trust.ts";
-import { checkFolder, survey, inFolder } from "../places/folder.ts";
-import { findBackups, type Place, type StoredFile } from "../places/place.ts";
-import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import { originIn, ownerOf } from "../archive/identity.ts";
+import { faultOf } from "../archive/manifest.ts";
+import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
+import { Failure, noSuchBackup } from "../base/errors.ts";
+import { counted } from "../base/text.ts";
+import type { Distrust } from "../base/trust.ts";
 import { inBucket } from "../places/bucket.ts";
+import { checkFolder, inFolder, survey } from "../places/folder.ts";
 import { readOwners, unknownIsOurs } from "../places/owners.ts";
+import { findBackups, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
+import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
 import { identityWithoutServer } from "./identity.ts";
 

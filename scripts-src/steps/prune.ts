@@ -1,20 +1,20 @@
 /** Retention: what it does after a backup, and what it will do, for dry runs. */
-import { durationText, counted } from "../base/text.ts";
-import type { Connected, Server } from "../database/database.ts";
+import { formatBackupName, manifestName } from "../archive/name.ts";
 import { clockTolerance } from "../base/clock.ts";
-import { type Place, findBackups } from "../places/place.ts";
-import { prune, planPrune } from "../places/prune.ts";
-import { type Rule, type Candidate, type Fate, whyDeleted } from "../places/retention.ts";
+import { counted, durationText } from "../base/text.ts";
+import type { Connected, Server } from "../database/database.ts";
+import { inBucket } from "../places/bucket.ts";
+import { newestOfOurs } from "../places/choose.ts";
+import { inFolder } from "../places/folder.ts";
+import { findBackups, type Place } from "../places/place.ts";
+import { planPrune, prune } from "../places/prune.ts";
+import { type Candidate, type Fate, type Rule, whyDeleted } from "../places/retention.ts";
+import type { Check, Warned } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
-import { identityOf } from "./identity.ts";
-import { formatBackupName, manifestName } from "../archive/name.ts";
-import { newestOfOurs } from "../places/choose.ts";
-import { inBucket } from "../places/bucket.ts";
-import { inFolder } from "../places/folder.ts";
-import type { Check, Warned } from "../run/checklist.ts";
 import { openStorage } from "../storage/open.ts";
 import type { Target } from "./dry-run-checks.ts";
+import { identityOf } from "./identity.ts";
 
 /** Where backups of a run lie. */
 export interface Places {

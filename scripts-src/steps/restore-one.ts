@@ -1,8 +1,10 @@
 /** Restores one database: the one that the settings name. */
 import { parseBackupName, serverRoles } from "../archive/name.ts";
 import { usageFailure } from "../base/errors.ts";
+import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { inFolder } from "../places/folder.ts";
+import { confirm, isAnyoneThere } from "../run/ask.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, nameDatabase } from "./backup-folder.ts";
 import { carryOut } from "./carry-out-restore.ts";
@@ -10,10 +12,8 @@ import { checkBackup } from "./check-backup.ts";
 import { describeRestore } from "./describe-restore.ts";
 import { lockFolder } from "./lock-folder.ts";
 import { openChosen } from "./open-chosen.ts";
+import { restoreCommand, type RestoreOptions } from "./options.ts";
 import { planRestore } from "./plan-restore.ts";
-import { type RestoreOptions, restoreCommand } from "./options.ts";
-import type { Connected } from "../database/database.ts";
-import { confirm, isAnyoneThere } from "../run/ask.ts";
 
 /** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */
 export async function restoreOne(

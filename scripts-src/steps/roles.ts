@@ -2,18 +2,18 @@
 import { serverRoles } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
-import { openDatabase } from "../database/open.ts";
-import { rolesReader, writeRoles, type RolesContents, type RolesPlan } from "../database/roles.ts";
-import type { Job } from "../run/script.ts";
-import { lockName, backupFolder } from "./backup-folder.ts";
-import { type Places, pruneAll } from "./prune.ts";
-import { takeBackup } from "./take-backup.ts";
 import { counted } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
 import { readDump } from "../database/read-dump.ts";
+import { type RolesContents, type RolesPlan, rolesReader, writeRoles } from "../database/roles.ts";
 import { lookAtFolder, prepareFolder } from "../places/folder.ts";
+import type { Job } from "../run/script.ts";
+import { backupFolder, lockName } from "./backup-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
+import { type Places, pruneAll } from "./prune.ts";
+import { takeBackup } from "./take-backup.ts";
 
 export const wantsRoles = ({ settings: { BACKUP_ROLES, DB_NAMES } }: Pick<Job, "settings">): boolean =>
   BACKUP_ROLES ?? DB_NAMES !== undefined;

@@ -1,19 +1,19 @@
 /** The report: `list --html FILE`, and REPORT_FILE after every run. Only the manifests of each day's last backup are read. */
-import type { Day, DatabaseFacts, ReportFacts } from "../report/facts.ts";
-import { version } from "../base/version.ts";
-import { databaseLabel, serverRoles } from "../archive/name.ts";
-import { newestGood } from "../places/place.ts";
-import type { Job } from "../run/script.ts";
-import { siteOf } from "../settings/site.ts";
-import { findAllBackups, type FoundBackup, type ReadBackup, readBackups } from "./find-all-backups.ts";
-import { rulesFrom } from "./prune.ts";
 import { resolve } from "node:path";
+import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { diskFailure } from "../base/disk.ts";
 import { exitStatus, messageOf } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
+import { version } from "../base/version.ts";
 import type { Outcome } from "../notify/outcome.ts";
+import { newestGood } from "../places/place.ts";
+import type { DatabaseFacts, Day, ReportFacts } from "../report/facts.ts";
 import { reportPage } from "../report/page.ts";
+import type { Job } from "../run/script.ts";
+import { siteOf } from "../settings/site.ts";
 import { openStorage } from "../storage/open.ts";
+import { findAllBackups, type FoundBackup, type ReadBackup, readBackups } from "./find-all-backups.ts";
+import { rulesFrom } from "./prune.ts";
 
 const dayMs = 86_400_000;
 /** Days that are shown. */

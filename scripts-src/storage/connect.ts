@@ -1,6 +1,9 @@
 /** Storage on the AWS SDK. Loaded only when S3 is needed. */
 import { randomUUID } from "node:crypto";
+import type { Logger } from "../base/log.ts";
+import type { Settings } from "../settings/settings.ts";
 import { connectBucket, makeClient } from "./bucket.ts";
+import { endpointOf } from "./direct.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
@@ -8,9 +11,6 @@ import { explore, listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
 import type { Storage, StorageContext } from "./storage.ts";
 import { Upload } from "./upload.ts";
-import type { Logger } from "../base/log.ts";
-import type { Settings } from "../settings/settings.ts";
-import { endpointOf } from "./direct.ts";
 
 /** See `openStorage`. No request is sent yet. */
 export async function connect(settings: Settings, bucketName: string, context: StorageContext): Promise<Storage> {
