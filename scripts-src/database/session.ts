@@ -27,6 +27,8 @@ export abstract class ClientSession implements AsyncDisposable {
   readonly #ended: Promise<string>;
   #count = 0;
   #ending = false;
+  /** The program has ended. */
+  #over = false;
 
   constructor(program: Program, signal: AbortSignal) {
     this.#program = program;
@@ -95,9 +97,9 @@ export abstract class ClientSession implements AsyncDisposable {
     return stderr;
   }
 
-  /** Ends the program at once; the server may still carry out the present statement. */
+  /** Ends the program at once, where it has not ended; the server may still carry out the present statement. */
   async stop(): Promise<void> {
-    this.#program.stop();
+    if (!this.#over) this.#program.stop();
     await this.#program.exited;
   }
 
@@ -114,6 +116,7 @@ export abstract class ClientSession implements AsyncDisposable {
       for (const line of lines) this.#take(line);
     }
     const [status, stderr] = [await this.#program.exited, await this.#program.stderr];
+    this.#over = true;
     if (status === 0 && this.#ending && this.#requests.length === 0) return stderr;
     this.#feed.fail(this.#signal.aborted ? this.#signal.reason : await this.failure(status, stderr));
     return stderr;

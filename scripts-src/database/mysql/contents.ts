@@ -3,7 +3,7 @@ import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
 import { unquote } from "./names.ts";
 import { type Piece } from "./statements.ts";
-import { triggerName, withoutDatabase } from "./triggers.ts";
+import { createsTrigger, triggerName, withoutDatabase } from "./triggers.ts";
 import { bare } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
@@ -54,7 +54,6 @@ export const definer = new RegExp(String.raw`^((?:/\*!\d+ )?CREATE\b[^'"\x60;]*?
 const createProgram = new RegExp(
   String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
 );
-const createTrigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;]*\bTRIGGER\b/i;
 /** What leads into a database; any of these is left out of a load. */
 const ofDatabase =
   /^(?:\/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:\/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;
@@ -94,7 +93,7 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   const [, kind, program] = createProgram.exec(unowned) ?? [];
   if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
   if (piece.namesDatabase) withoutDatabase(unowned, contents.database);
-  if (createTrigger.test(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
+  if (createsTrigger(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
   const words = bare(text, { backslashes: true, ansiQuotes: piece.ansiQuotes });
   for (const [, collation = ""] of words.matchAll(/\bCOLLATE[ =](\w+)/gi))
     contents.collations.add(collation.toLowerCase());

@@ -9,6 +9,7 @@ import { loadable, type LoadRules } from "./filter.ts";
 import { holdWhileLoading, loading } from "./locks.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
+import { createsTrigger } from "./triggers.ts";
 
 /** An `object` is a view, event or routine. */
 export type ObjectKind = "setting" | "trigger" | "object";
@@ -27,13 +28,11 @@ const isSetting = (head: string) => /^(?:\/\*M?!\d* *)?SET\b/i.test(head);
 const objectKind =
   /^(?:\/\*!50001 |(?:\/\*!\d+ )?(?:CREATE|DROP)\b[^'"`;(]*\b(?:VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b)/i;
 
-const trigger = /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i;
-
 /** What is neither a table nor its rows: settings belong to both. */
 function kindOf(head: string): ObjectKind | undefined {
   if (isSetting(head) || head.startsWith("ALTER DATABASE")) return "setting";
   const unowned = head.replace(definer, "$1");
-  if (trigger.test(unowned)) return "trigger";
+  if (createsTrigger(unowned)) return "trigger";
   return objectKind.test(unowned) ? "object" : undefined;
 }
 

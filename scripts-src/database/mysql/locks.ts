@@ -14,20 +14,16 @@ const patience = 15;
 /** Held from the first look at the database to the end. Throws a `Failure` with status 5 when another run holds it. */
 export async function lockPurpose(place: Place, purpose: "restore" | "verify"): Promise<AsyncDisposable> {
   const { database, log } = place;
-  const session = new Session(place, `cannot lock ${database}`);
+  await using lock = new AsyncDisposableStack();
+  const session = lock.use(new Session(place, `cannot lock ${database}`));
   const name = lockName(purpose, database);
-  try {
-    session.write(place.settings);
-    const got = await tryLock(session, name);
-    if (got === "held") throw await heldBy(session, purpose, database, name);
-    if (got === "unknown") log.warn(cannotLock);
-    for (const what of purpose === "restore" ? ["change", ...loading] : [])
-      await awaitEnd(session, lockName(what, database), database);
-  } catch (error) {
-    await session.stop();
-    throw error;
-  }
-  return session;
+  session.write(place.settings);
+  const got = await tryLock(session, name);
+  if (got === "held") throw await heldBy(session, purpose, database, name);
+  if (got === "unknown") log.warn(cannotLock);
+  for (const what of purpose === "restore" ? ["change", ...loading] : [])
+    await awaitEnd(session, lockName(what, database), database);
+  return lock.move();
 }
 
 /** A killed program's clients and the server still do what they were given. */
@@ -63,16 +59,13 @@ async function heldBy(session: Session, purpose: string, database: string, name:
  * server still carries out its statement. Throws `Failure`.
  */
 export async function changing(place: Place, what: string): Promise<Session> {
-  const session = new Session(place, what);
-  try {
-    session.write(place.settings);
-    if ((await tryLock(session, lockName("change", place.database))) === "held")
-      throw new Failure(`${what}: the server still carries out the statement of an earlier restore`, {
-        hints: ["wait for it to end (SHOW PROCESSLIST), then run this again"],
-      });
-  } catch (error) {
-    await session.stop();
-    throw error;
-  }
+  await using unfit = new AsyncDisposableStack();
+  const session = unfit.use(new Session(place, what));
+  session.write(place.settings);
+  if ((await tryLock(session, lockName("change", place.database))) === "held")
+    throw new Failure(`${what}: the server still carries out the statement of an earlier restore`, {
+      hints: ["wait for it to end (SHOW PROCESSLIST), then run this again"],
+    });
+  unfit.move();
   return session;
 }

@@ -30,14 +30,10 @@ export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string
   const place = () => (known ??= placeOf(serverInfo));
   return {
     async lock(purpose) {
-      const lock = await lockPurpose(await place(), purpose);
-      try {
-        await recover(await place(), purpose);
-      } catch (error) {
-        await lock[Symbol.asyncDispose]();
-        throw error;
-      }
-      return lock;
+      await using lock = new AsyncDisposableStack();
+      lock.use(await lockPurpose(await place(), purpose));
+      await recover(await place(), purpose);
+      return lock.move();
     },
     target: async () => askPresent(await place()),
     plan: async (contents, target, options) =>

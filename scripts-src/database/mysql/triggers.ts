@@ -11,6 +11,9 @@ const head = new RegExp(
   "i",
 );
 
+/** Whether a statement (in latin1, without its definer) creates one. */
+export const createsTrigger = (text: string): boolean => /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i.test(text);
+
 /** The name of the trigger that a statement (in latin1, without its definer) creates. */
 export function triggerName(text: string): string | undefined {
   const found = head.exec(text)?.[2];

@@ -45,20 +45,16 @@ export async function lockOnServer(
   if (await isPooled(maintenance)) return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + lockPatience;
-  const session = new Session(maintenance, () => "cannot lock");
-  try {
-    session.write(withoutTimeouts("session"));
-    while ((await session.settled(`pg_catalog.pg_try_advisory_lock(${key})::int`)) !== "1") {
-      const holder = await holderOf(maintenance, key);
-      if (Date.now() > until) throw locked(present, purpose, holder);
-      await pause(200);
-    }
-  } catch (error) {
-    await session.stop();
-    throw error;
+  await using lock = new AsyncDisposableStack();
+  const session = lock.use(new Session(maintenance, () => "cannot lock"));
+  session.write(withoutTimeouts("session"));
+  while ((await session.settled(`pg_catalog.pg_try_advisory_lock(${key})::int`)) !== "1") {
+    const holder = await holderOf(maintenance, key);
+    if (Date.now() > until) throw locked(present, purpose, holder);
+    await pause(200);
   }
-  const end = async () => void (await session.end().catch(() => {}));
-  return { [Symbol.asyncDispose]: end };
+  lock.defer(async () => void (await session.end().catch(() => {})));
+  return lock.move();
 }
 
 /** Who holds the lock, in words; undefined when nobody does. */

@@ -82,13 +82,8 @@ export class Session extends ClientSession {
  * are seen by all. Throws `Failure`, which begins with `what`.
  */
 export async function execute(connection: Connection, what: string, sql: string): Promise<void> {
-  const session = new Session(connection, () => what);
-  try {
-    session.write(withoutTimeouts("session"), writable, sql);
-    await session.settled();
-    await session.end();
-  } catch (error) {
-    await session.stop();
-    throw error;
-  }
+  await using session = new Session(connection, () => what);
+  session.write(withoutTimeouts("session"), writable, sql);
+  await session.settled();
+  await session.end();
 }
