@@ -50,7 +50,7 @@ const createSequence = new RegExp(String.raw`^CREATE SEQUENCE (?:IF NOT EXISTS )
 const createView = new RegExp(String.raw`^/\*!50001 CREATE (?:TABLE|VIEW) (?:IF NOT EXISTS )?${name}`);
 /** The clause that says in whose name a view or program runs, before anything else that is quoted. */
 export const definer = new RegExp(String.raw`^((?:/\*!\d+ )?CREATE\b[^'"\x60;]*?)DEFINER\s*=\s*${name}(?:@${name})?`);
-/** These two after that clause was taken out. */
+/** After that clause was taken out. */
 const createProgram = new RegExp(
   String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
 );
