@@ -6,7 +6,9 @@ import { diskFailure } from "./disk.ts";
 import { usageFailure } from "./errors.ts";
 import { distrust } from "./trust.ts";
 
-let authorities: string[] | undefined;
+/** Those of CA_FILE. */
+let ours: readonly string[] = [];
+let all: string[] | undefined;
 
 const uncheckedBy = "NODE_TLS_REJECT_UNAUTHORIZED";
 
@@ -18,8 +20,8 @@ export function alwaysCheck(): boolean {
 }
 
 /**
- * From now on trusts the certificates in this PEM file too: for mail, and for requests that `trusted` is given to.
- * Throws a `Failure` when the file cannot be read or holds no certificate.
+ * From now on trusts the certificates in this PEM file too, where `trusted` or `trustInTls` is called. Throws a `Failure` when the file
+ * cannot be read or holds no certificate.
  */
 export function trustAlso(path: string): void {
   const why = distrust(path);
@@ -30,12 +32,25 @@ export function trustAlso(path: string): void {
       `CA_FILE ${path}: no certificate in it`,
       "name a file with certificates in PEM form (-----BEGIN CERTIFICATE-----)",
     );
-  authorities = [...getCACertificates("default"), ...found];
-  setDefaultCACertificates(authorities);
+  ours = found;
 }
 
+/** Gathered when they are needed: that takes 10 ms. Each once: Bun reads the list for every request, which takes it 0.2 ms or more. */
+const allOf = (): string[] =>
+  (all ??= [...new Set([...getCACertificates("default"), ...ours].map((pem) => pem.trim()))]);
+
+/** A proxy may itself be reached by TLS. */
+const isPlain = (url: string | URL) =>
+  /^http:/i.test(String(url)) && !process.env["http_proxy"] && !process.env["HTTP_PROXY"];
+
 /** The part of a `fetch` call's options that makes it trust those certificates: Bun's fetch knows no default list. */
-export const trusted = (): { tls?: { ca: string[] } } => (authorities ? { tls: { ca: authorities } } : {});
+export const trusted = (url: string | URL): { tls?: { ca: string[] } } =>
+  ours.length > 0 && !isPlain(url) ? { tls: { ca: allOf() } } : {};
+
+/** Makes `node:tls` trust them: mail goes through it, and AWS's own credential chain. */
+export function trustInTls(): void {
+  if (ours.length > 0) setDefaultCACertificates(allOf());
+}
 
 function readText(path: string): string {
   try {

@@ -1,6 +1,7 @@
 /** Sends one mail over SMTP. */
 import { createConnection, type Socket } from "node:net";
 import type { SentMessageInfo } from "nodemailer";
+import { trustInTls } from "../base/authorities.ts";
 import { usageFailure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -77,6 +78,7 @@ export async function checkMail(settings: MailSettings, patience: number): Promi
 /** Loads nodemailer before the server's time begins to count; the returned function connects. */
 async function opener(settings: MailSettings, server: MailServer, patience: number) {
   const { createTransport } = await import("nodemailer");
+  trustInTls();
   return async () => {
     const connection = await connect(server, patience * 0.7);
     return createTransport({ ...dialogue(server, patience), auth: login(settings), connection });

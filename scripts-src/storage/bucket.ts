@@ -1,6 +1,7 @@
 /** One bucket and folder: the SDK's client set for the whole S3 family, and how every request is tried, logged and explained. */
 import { S3Client, type ServiceInputTypes, type ServiceOutputTypes, type StorageClass } from "@aws-sdk/client-s3";
 import type { BuildMiddleware } from "@smithy/types";
+import { trustInTls } from "../base/authorities.ts";
 import { Failure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -88,6 +89,7 @@ export function connectBucket(
  * Ceph and MinIO refuse or corrupt, aws/aws-sdk-js-v3#6810), no `Expect: 100-continue`, tries are ours and logged.
  */
 export function makeClient(settings: Settings): S3Client {
+  if (settings.S3_ACCESS_KEY === undefined) trustInTls();
   const client = new S3Client({
     region: settings.S3_REGION,
     ...(settings.S3_URL && { endpoint: settings.S3_URL }),
