@@ -10,8 +10,8 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** A scheduler in the middle of an upload whose parts take `delay` ms each. */
-async function inTheMiddle(delay: number, settings: Record<string, string>) {
+/** A scheduler in the middle of an upload whose parts take `delay` ms each, or wait for it. */
+async function inTheMiddle(delay: number | Promise<unknown>, settings: Record<string, string>) {
   const { bucket, settings: own } = await scheduled.schedulerSettings(world, "large");
   world.s3.faults.splice(0, Infinity, { operation: "UploadPart", delay });
   const scheduler = scheduled.startScheduler({ ...own, ...settings });
@@ -20,8 +20,11 @@ async function inTheMiddle(delay: number, settings: Record<string, string>) {
 }
 
 test("container 3.5: a backup that is under way may finish within BACKUP_GRACE_SECONDS", async () => {
-  const { bucket, scheduler } = await inTheMiddle(1_000, { BACKUP_GRACE_SECONDS: "60" });
+  const stopped = Promise.withResolvers<void>();
+  const { bucket, scheduler } = await inTheMiddle(stopped.promise, { BACKUP_GRACE_SECONDS: "60" });
   scheduler.kill("SIGTERM");
+  await scheduler.says(/has 60 s to finish/);
+  stopped.resolve();
   const ran = await scheduler.done;
   expect({ status: ran.status, backups: scheduled.committedIn(world.s3, bucket).length }).toEqual({
     status: 0,

@@ -128,10 +128,14 @@ describeWhere(engine !== undefined, "an engine for containers")("the image", () 
 
   test("container 3.5: stopped in the middle of a dump, it finishes within the grace period and exits with 0", async () => {
     const { bucket, settings } = await scheduled.schedulerSettings(world, "large");
-    world.s3.faults.push({ operation: "UploadPart", delay: 1_000 });
+    const stopped = Promise.withResolvers<void>();
+    world.s3.faults.push({ operation: "UploadPart", delay: stopped.promise });
     const container = await start({ ...settings, BACKUP_GRACE_SECONDS: "60" });
     await until("an upload is under way", () => world.s3.uploads(bucket).length > 0);
-    expect(await container.stop()).toBe(0);
+    const end = container.stop();
+    await container.says(/has 60 s to finish/);
+    stopped.resolve();
+    expect(await end).toBe(0);
     expect(scheduled.committedIn(world.s3, bucket)).toHaveLength(1);
     world.s3.faults.splice(0);
   });

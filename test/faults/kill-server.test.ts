@@ -7,15 +7,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sealing } from "../support/expect/age.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
-import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
 import { expectGoodFiles, expectManifest, hiddenIn, killer, limit, loop, timed } from "../support/machine/kill.ts";
 import { until } from "../support/machine/until.ts";
+import { statementGate } from "./statement-gate.ts";
 import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
 
-const { killInTime, killSomewhere } = killer("kill -9, whole server");
+const { below, killInTime, killSomewhere, next, pick } = killer("kill -9, whole server");
 
 /** Of the time, for each of the loops here. */
 const share = 0.05;
@@ -34,6 +35,9 @@ interface Engine {
   content: string;
   /** What tells two databases apart: rows and rights. */
   facts: string;
+  programs: { client: string; dump: string };
+  /** How the lines begin at which `restore --all` is killed. */
+  lines: [string, ...string[]];
   /** Every database, and how many sessions are busy beside this one. */
   names: string;
   sessions: string;
@@ -51,6 +55,8 @@ const engines: Record<string, Engine> = {
     facts: `SELECT count(*), sum(hashtext(noise)), has_table_privilege('team', 'large', 'SELECT'),
       (SELECT string_agg(rolname || rolconnlimit || rolcanlogin || coalesce(rolconfig::text, ''), ',' ORDER BY rolname)
         FROM pg_roles WHERE rolname IN ('app', 'team')), pg_has_role('app', 'team', 'MEMBER WITH ADMIN OPTION'), (SELECT count(*) FROM seen) FROM large`,
+    programs: { client: "psql", dump: "pg_dump" },
+    lines: ["     DO ", "CREATE DATABASE", "COMMENT ON DATABASE", "COPY ", "CREATE VIEW", "ALTER DATABASE", "COMMIT"],
     names: "SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template[01])$' ORDER BY 1",
     sessions: `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`,
   },
@@ -65,6 +71,17 @@ const engines: Record<string, Engine> = {
       CREATE VIEW seen AS SELECT seq FROM large; CREATE TRIGGER tr BEFORE INSERT ON large FOR EACH ROW SET NEW.noise = 'x'; GRANT INSERT ON large TO app@localhost`,
     facts: `SELECT count(*), sum(crc32(noise)), (SELECT count(*) FROM seen),
       (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()) FROM large; SHOW GRANTS FOR app@localhost; SHOW GRANTS FOR team`,
+    programs: { client: "mariadb", dump: "mariadb-dump" },
+    lines: [
+      "CREATE ROLE",
+      "CREATE USER",
+      "CREATE DATABASE",
+      "CREATE TABLE",
+      "INSERT INTO",
+      "RENAME TABLE",
+      "CREATE TRIGGER",
+      "GRANT ",
+    ],
     names: `SELECT schema_name FROM information_schema.schemata
       WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1`,
     sessions: "SELECT count(*) FROM information_schema.processlist WHERE user = 'admin' AND id <> connection_id()",
@@ -158,7 +175,18 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
       expectSuccess(await scripts.run("backup", ["--upload"]));
       const { backups } = scripts;
       scripts.configure(settingsFor(fresh));
-      const restore = () => scripts.start("restore", ["--all", "--from-s3", "--yes"]);
+      const gate = statementGate(fresh.clientDir, engine.programs);
+      const restore = (env = {}) => scripts.start("restore", ["--all", "--from-s3", "--yes"], { env });
+      /** Kills it at one of its statements, for one of the databases. */
+      const killAtStatement = async (running: Running) => {
+        await gate.stopped(running.done, () => {
+          running.kill("SIGKILL");
+          return next() < 0.5 ? "pass and end" : "end";
+        });
+        const { status, stderr } = await running.done;
+        if (status !== 137) expect(status, stderr).toBe(0);
+        return status === 137;
+      };
       const empty = async () => {
         for (const name of await namesOn(fresh)) if (name) await fresh.dropDatabase(name);
         await fresh.sql(engine.admin, engine.noAccounts);
@@ -175,15 +203,17 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
         share,
         async () => {
           await empty();
-          const running = restore();
-          const wasKilled = await killInTime(running, usual);
+          const atStatement = next() < 0.7;
+          gate.set({ line: pick(engine.lines), nth: 1 + below(databases.length) });
+          const running = restore(atStatement ? { DB_CLIENT_DIR: gate.clientDir } : {});
+          const wasKilled = await (atStatement ? killAtStatement(running) : killInTime(running, usual));
           await until("its sessions have ended", async () => (await fresh.sql(engine.admin, engine.sessions)) === "0");
           const rows = "SELECT count(*) FROM large";
           for (const name of (await namesOn(fresh)).filter((one) => databases.includes(one)))
             expect(["no table", "15000"], name).toContain(await fresh.sql(name, rows).catch(() => "no table"));
-          const next = await restore().done;
-          expectSuccess(next);
-          await expectAll(`${(await running.done).stderr}\n${next.stderr}`);
+          const after = await restore().done;
+          expectSuccess(after);
+          await expectAll(`${(await running.done).stderr}\n${after.stderr}`);
           return wasKilled;
         },
         () => {},

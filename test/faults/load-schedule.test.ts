@@ -40,9 +40,9 @@ function expectNoGrowth(what: string, samples: Usage[]): void {
   console.log(`${what}, ${text(first)}, later ${text(second)}`);
   expect(most(samples, "peakMegabytes")).toBeLessThan(192);
   expect(median(second, "megabytes") - median(first, "megabytes")).toBeLessThan(16);
-  expect(median(second, "open") - median(first, "open")).toBeLessThan(8);
-  expect(most(samples, "open")).toBeLessThan(64);
-  expect(most(samples, "children")).toBeLessThan(12);
+  expect(median(second, "open") - median(first, "open")).toBeLessThan(5);
+  expect(most(samples, "open")).toBeLessThan(48);
+  expect(most(samples, "children")).toBeLessThan(8);
 }
 
 testWhere(process.platform === "linux", "Linux")(

@@ -9,8 +9,10 @@ import { until } from "../support/machine/until.ts";
 export interface Stop {
   /** Number of the line, counted over all sessions from 1 ... */
   at?: number;
-  /** ... or how the line begins. */
+  /** ... or how the line begins, ... */
   line?: string;
+  /** ... and which of those that begin so it is: the first by default. */
+  nth?: number;
 }
 
 /** A client program that stands at the stop. */
@@ -32,7 +34,7 @@ export interface StatementGate {
   set(stop?: Stop): void;
   /** Waits until a client stands at the stop, does `act`, and goes on by its verdict. Undefined when `done` comes first. */
   stopped(done: Promise<unknown>, act: (at: Stopped) => Verdict | Promise<Verdict>): Promise<Stopped | undefined>;
-  /** Lines that were sent since `set`. */
+  /** Lines that were sent since `set`, which had no `line`. */
   count(): number;
 }
 

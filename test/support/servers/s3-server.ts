@@ -73,7 +73,8 @@ export interface Behaviour {
 
 /**
  * What goes wrong with requests of an operation. `instead`: this answer, nothing done. `afterwards`: it is done, and then
- * this answer. `mangle`: the body of the answer is changed. `delay`: ms before it is done.
+ * this answer. `mangle`: the body of the answer is changed. `delay`: ms before it is done, or what it
+ * waits for.
  */
 export interface Fault {
   operation: Operation;
@@ -86,7 +87,7 @@ export interface Fault {
   instead?: { status: number; code: string };
   afterwards?: { status: number; code: string };
   mangle?: (body: string) => string;
-  delay?: number;
+  delay?: number | Promise<unknown>;
   /** So many bytes of the object are lost when it is stored. */
   lose?: number;
 }
@@ -163,7 +164,7 @@ export function startS3Server(changes: Partial<Behaviour> = {}, where: Partial<A
   async function respond(request: Request, target: string, asks: Asks, fault?: Fault): Promise<Response> {
     const date = { date: new Date(Date.now() + behaviour.clockAhead).toUTCString() };
     try {
-      if (fault?.delay) await Bun.sleep(fault.delay);
+      if (fault?.delay !== undefined) await (typeof fault.delay === "number" ? Bun.sleep(fault.delay) : fault.delay);
       if (fault?.instead) throw new S3Error(fault.instead.status, fault.instead.code);
       const rules = { keys: { [key]: secret }, region: behaviour.region, now: () => Date.now() + behaviour.clockAhead };
       verifySignature(request, target, asks.body, rules);
