@@ -1,7 +1,7 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
 import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Stats } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
@@ -113,11 +113,11 @@ export async function survey(dir: string): Promise<Surveyed[]> {
     if (codeOf(error) === "ENOENT") return [];
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
-  const folder = await look(dir);
+  const folder = look(dir);
   const found: Surveyed[] = [];
   const reasons = new Map<string, Distrust>();
   for (const { name } of entries.filter((entry) => entry.isFile())) {
-    const file = await look(join(dir, name));
+    const file = look(join(dir, name));
     if (!file) continue;
     found.push({ name, bytes: file.size });
     const why = folder && distrustFile(join(dir, name), file, folder);
@@ -126,12 +126,11 @@ export async function survey(dir: string): Promise<Surveyed[]> {
   return found.map((file) => ({ ...file, distrust: reasons.get(backupNameOf(file.name)) }));
 }
 
-/** Undefined when it has vanished meanwhile (retention of another run). */
-async function look(path: string): Promise<Stats | undefined> {
+/** Undefined when it has vanished meanwhile (retention of another run). At once: to wait for each of 10,000 files takes half a second. */
+function look(path: string): Stats | undefined {
   try {
-    return await stat(path);
+    return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
     throw readFailure(path, error);
   }
 }
