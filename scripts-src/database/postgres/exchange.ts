@@ -6,6 +6,7 @@ import type { Exchanged } from "../restoring.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { besideName, identifier, literal, text } from "./names.ts";
 import { formatConninfo } from "./conninfo.ts";
+import type { PropertyStatements } from "./properties.ts";
 import { query } from "./query.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { execute } from "./session.ts";
@@ -31,10 +32,7 @@ export interface Exchanging {
   /** The restored database. */
   fresh: string;
   time: Date;
-  /** Statements for the finished database. */
-  late: readonly string[];
-  /** Its comment, when it is to be set from within: see `PropertyStatements`. */
-  comment: string | undefined;
+  properties: Pick<PropertyStatements, "late" | "comment">;
 }
 
 const renaming = (from: string, to: string) => `ALTER DATABASE ${identifier(from)} RENAME TO ${identifier(to)};`;
@@ -49,7 +47,7 @@ const nothingKept: Exchanged = { before: undefined, undo: "", drop: "", dropBefo
 
 /** Throws a `Failure`, and then nothing was exchanged. */
 export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
-  const { ground, unstoppable, fresh, time, late } = exchanging;
+  const { ground, unstoppable, fresh, time, properties } = exchanging;
   const { present, exists, empty } = ground;
   if (!exists) {
     await rename(exchanging, present.database);
@@ -58,7 +56,7 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const before = besideName(present.database, "before", time);
   const renames = [renaming(present.database, before), renaming(fresh, present.database)];
   try {
-    await withoutSessions(unstoppable, [present.database, fresh], transaction([...late, ...renames]));
+    await withoutSessions(unstoppable, [present.database, fresh], transaction([...properties.late, ...renames]));
   } catch (error) {
     // a connection that broke may have broken behind the COMMIT
     const done = await hasDatabase(unstoppable, before).catch(() => undefined);
@@ -84,9 +82,9 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
 
 /** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
 export async function rename(exchanging: Exchanging, name: string): Promise<void> {
-  const { ground, unstoppable, fresh, late } = exchanging;
+  const { ground, unstoppable, fresh, properties } = exchanging;
   const renames = name === fresh ? [] : [renaming(fresh, name)];
-  await withoutSessions(unstoppable, [fresh], transaction([...late, ...renames])).catch((cause: unknown) => {
+  await withoutSessions(unstoppable, [fresh], transaction([...properties.late, ...renames])).catch((cause: unknown) => {
     throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
       hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
       cause,
@@ -95,7 +93,7 @@ export async function rename(exchanging: Exchanging, name: string): Promise<void
   await commentOn(exchanging, name);
 }
 
-async function commentOn({ unstoppable, comment }: Exchanging, database: string): Promise<void> {
+async function commentOn({ unstoppable, properties: { comment } }: Exchanging, database: string): Promise<void> {
   if (comment === undefined) return;
   const sql = `BEGIN READ WRITE;\nCOMMENT ON DATABASE ${identifier(database)} IS ${text(comment)};\nCOMMIT;\n`;
   await execute(inDatabase(unstoppable, database), "the database's comment is not restored", sql).catch(
@@ -105,11 +103,11 @@ async function commentOn({ unstoppable, comment }: Exchanging, database: string)
 
 /** A load of hours is not thrown away for a session that would not end. */
 async function explain(
-  { ground, unstoppable, fresh, late }: Exchanging,
+  { ground, unstoppable, fresh, properties }: Exchanging,
   cause: unknown,
   { renames, lost }: { renames: readonly string[]; lost: boolean },
 ): Promise<Failure> {
-  const kept = await execute(unstoppable, "cannot change the comment", late.join("\n")).then(
+  const kept = await execute(unstoppable, "cannot change the comment", properties.late.join("\n")).then(
     () => "",
     () => " until the next restore",
   );

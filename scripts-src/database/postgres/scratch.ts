@@ -48,11 +48,8 @@ export async function createScratch(
   const connection = inDatabase(present, fresh);
   /** For what is done in seconds, and could not be reported when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
-  let wanted = true;
 
   async function discard(): Promise<void> {
-    if (!wanted) return;
-    wanted = false;
     const { signal, log } = maintenance;
     const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
     try {
@@ -64,52 +61,42 @@ export async function createScratch(
 
   /** The first way that works; an error is that of the best one. */
   async function create(ways: readonly string[], mark: string): Promise<void> {
-    const errors: unknown[] = [];
+    let best: unknown;
     for (const way of ways) {
-      const what = `cannot create the database ${fresh}`;
-      const failed = await execute(unstoppable, what, `${patience}${way}\n${mark}\n`).then(
-        () => false,
-        (error) => errors.push(error),
-      );
-      if (failed) continue;
-      if (errors.length > 0)
-        maintenance.log.warn(`the new database sorts and compares texts differently: ${messageOf(errors[0])}`);
-      return;
+      try {
+        await execute(unstoppable, `cannot create the database ${fresh}`, `${patience}${way}\n${mark}\n`);
+        if (best !== undefined)
+          maintenance.log.warn(`the new database sorts and compares texts differently: ${messageOf(best)}`);
+        return;
+      } catch (error) {
+        best ??= error;
+      }
     }
-    throw errors[0];
+    throw best;
   }
 
-  try {
-    // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they leave
-    // no database without the comment by which it is found again.
-    const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
-    await create([properties.create, ...properties.otherwise], mark);
-    await execute(connection, `cannot set up the database ${fresh}`, transaction(properties.early));
-    for (const sql of properties.optional)
-      await execute(connection, "not restored of the database's properties", sql).catch((error: unknown) => {
-        connection.signal.throwIfAborted();
-        connection.log.warn(
-          `${messageOf(error)} (${sql.replace(identifier(fresh), identifier(name ?? present.database))})`,
-        );
-      });
-  } catch (error) {
-    await discard();
-    throw error;
-  }
+  await using unfinished = new AsyncDisposableStack();
+  unfinished.defer(discard);
+  // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they leave
+  // no database without the comment by which it is found again.
+  const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
+  await create([properties.create, ...properties.otherwise], mark);
+  await execute(connection, `cannot set up the database ${fresh}`, transaction(properties.early));
+  for (const sql of properties.optional)
+    await execute(connection, "not restored of the database's properties", sql).catch((error: unknown) => {
+      connection.signal.throwIfAborted();
+      connection.log.warn(
+        `${messageOf(error)} (${sql.replace(identifier(fresh), identifier(name ?? present.database))})`,
+      );
+    });
   maintenance.log.info(`created the database ${fresh}`);
-  const exchanging: Exchanging = {
-    ground,
-    unstoppable,
-    fresh,
-    time,
-    late: properties.late,
-    comment: properties.comment,
-  };
+  const exchanging: Exchanging = { ground, unstoppable, fresh, time, properties };
   let exchanged: Exchanged | undefined;
+  const created = unfinished.move();
   /** From here on it is no longer thrown away. */
   const complete = () => {
     present.signal.throwIfAborted();
-    wanted = false;
+    created.move();
   };
   return {
     name: fresh,
@@ -141,7 +128,7 @@ export async function createScratch(
       complete();
       await rename(exchanging, name ?? fresh);
     },
-    [Symbol.asyncDispose]: discard,
+    [Symbol.asyncDispose]: () => created.disposeAsync(),
   };
 }
 
