@@ -1,5 +1,6 @@
 /** Errors of the file system, in words, with what to do. */
 import { lstatSync, type Stats } from "node:fs";
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { codeOf, Failure, messageOf } from "./errors.ts";
 import { quote } from "./process.ts";
@@ -76,3 +77,13 @@ function ownerOf(path: string): Stats["uid"] | undefined {
 /** Whether that `Failure` means that there is no room. */
 export const isDiskFull = (error: unknown): boolean =>
   error instanceof Failure && ["ENOSPC", "EDQUOT"].includes(codeOf(error.cause) ?? "");
+
+/** Bytes that we may still write to the folder's disk. Throws `Failure`. */
+export async function freeBytes(dir: string): Promise<number> {
+  try {
+    const disk = await statfs(dir);
+    return disk.bavail * disk.bsize;
+  } catch (error) {
+    throw diskFailure(`cannot ask for the free space of ${dir}`, error);
+  }
+}

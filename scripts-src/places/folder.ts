@@ -1,5 +1,5 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
-import { access, constants, lstat, mkdir, readdir, stat, statfs, unlink } from "node:fs/promises";
+import { access, constants, lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Stats, statSync } from "node:fs";
 import { codeOf, Failure } from "../base/errors.ts";
@@ -159,15 +159,5 @@ async function removeFile(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw diskFailure(`cannot delete ${path}`, error);
-  }
-}
-
-/** Bytes that we may still write to the folder's disk. */
-export async function freeBytes(dir: string): Promise<number> {
-  try {
-    const disk = await statfs(dir);
-    return disk.bavail * disk.bsize;
-  } catch (error) {
-    throw diskFailure(`cannot ask for the free space of ${dir}`, error);
   }
 }

@@ -1,5 +1,6 @@
 /** What the dry runs look at, piece by piece. Nothing here changes anything, except for a probe object in S3, which is deleted again. */
-import { freeBytes, inFolder, lookAtFolder } from "../places/folder.ts";
+import { freeBytes } from "../base/disk.ts";
+import { inFolder, lookAtFolder } from "../places/folder.ts";
 import { listBackups, newestGood } from "../places/place.ts";
 import type { Connected, ConnectOptions, Database } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";

@@ -1,3 +1,4 @@
+import { freeBytes } from "../../scripts-src/base/disk.ts";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   chmodSync,
@@ -13,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanUp } from "../../scripts-src/base/cleanup.ts";
-import { freeBytes, inFolder, prepareFolder } from "../../scripts-src/places/folder.ts";
+import { inFolder, prepareFolder } from "../../scripts-src/places/folder.ts";
 import { freeName, listBackups, newestGood, type Sink } from "../../scripts-src/places/place.ts";
 import { formatManifest, parseManifest, readManifest, type ManifestFacts } from "../../scripts-src/archive/manifest.ts";
 import { canMount, withDisk } from "../support/machine/small-disk.ts";

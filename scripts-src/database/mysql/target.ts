@@ -1,6 +1,5 @@
 /** What a restore has to know about the server and the present database, and whether another can take its place. */
-import { existsSync } from "node:fs";
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
 import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
 import type { Place } from "./exchange.ts";
@@ -83,17 +82,13 @@ export async function askPresent(place: Place): Promise<TargetState> {
     earlier: [...databases]
       .filter(([name]) => isBeside(name, database, "before"))
       .map(([name, bytes]) => ({ name, bytes })),
-    freeBytes: await freeBytes(place.target, datadir),
+    freeBytes: isLocal(place.target) ? await freeBytes(datadir).catch(() => undefined) : undefined,
   };
 }
 
-/** Undefined where the server's data is not on this machine, as far as that can be seen. */
-async function freeBytes({ host, socket }: Place["target"], folder: string): Promise<number | undefined> {
-  const local = socket !== undefined || /^(?:localhost|127\..*|::1)$/.test(host ?? "localhost");
-  if (!local || !existsSync(folder)) return undefined;
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
-}
+/** The server's data is on this machine, as far as that can be seen: in a container it is not. */
+const isLocal = ({ host, socket }: Place["target"]): boolean =>
+  socket !== undefined || /^(?:localhost|127\..*|::1)$/.test(host ?? "localhost");
 
 /** Asks what ties a database's tables to where they are. */
 export const tiesQuestion = (database: string) => {

@@ -1,5 +1,5 @@
 /** What the server and the database say of themselves before a restore. */
-import { statfs } from "node:fs/promises";
+import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
@@ -117,19 +117,10 @@ export async function askTarget(
     ...inside,
     tables: new Map(inside.tables),
     empty: inside.removals.every(({ what }) => what === "schema public") && inside.tables.length === 0,
-    freeBytes: await freeBytes(server.dataFolder),
+    // unknown where the server is elsewhere after all, or its folder is closed to us
+    freeBytes: server.dataFolder === null ? undefined : await freeBytes(server.dataFolder).catch(() => undefined),
     name: present.database,
     maintenance: maintenance?.database,
     isMaintenance: maintenanceNames.includes(present.database),
   };
-}
-
-async function freeBytes(folder: string | null): Promise<number | undefined> {
-  try {
-    if (folder === null) return undefined;
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  } catch {
-    return undefined; // the server is elsewhere after all, or its folder is closed to us
-  }
 }
