@@ -36,7 +36,7 @@ export async function chooseDatabases(
   const { DB_NAMES } = job.settings;
   if (DB_NAMES === undefined) return undefined;
   const patterns = parsePatterns(DB_NAMES);
-  const connected = await openDatabase(job.settings, job).connect();
+  const connected = await openDatabase(job.settings, job).connect({ mayBeMissing: true });
   const all = await connected.databases();
   const chosen = chooseNames(patterns, matchable(all));
   if (folder !== undefined)

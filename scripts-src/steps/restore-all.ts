@@ -35,7 +35,7 @@ interface ServerPlan {
 /** What `restore --all` will do. Throws `Failure`. */
 export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> {
   const { options, settings } = job;
-  const connected = await openDatabase(settings, job).connect();
+  const connected = await openDatabase(settings, job).connect({ mayBeMissing: true });
   job.facts.server = connected.where;
   const place = options.fromS3 ? inBucket(await openStorage(settings, job)) : inFolder(backupFolder(job));
   const files = await place.list();

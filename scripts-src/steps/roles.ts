@@ -26,7 +26,7 @@ export async function backUpRoles(
 ): Promise<void> {
   try {
     using _lock = takeLock(folder, lockName({ name: serverRoles }), job.script);
-    const connected = await openDatabase(job.settings, job).connect();
+    const connected = await openDatabase(job.settings, job).connect({ mayBeMissing: true });
     const read = await connected.roles.read().catch((error: unknown) => {
       // by default it is a service, not a promise
       if (job.settings.BACKUP_ROLES || !/denied/.test(messageOf(error))) throw error;

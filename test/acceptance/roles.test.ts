@@ -97,7 +97,8 @@ test("restore --all: roles that are missing, then every database with owner and 
   await fresh.createDatabase("data", "CREATE TABLE mine AS SELECT 'of the new server' AS word");
   const { DB_NAME: _, ...login } = fresh.settings("postgres");
   const settings = { ...login, DB_NAMES: "*", DB_CLIENT_DIR: fresh.clientDir, ...s3Settings(s3, bucket, "all") };
-  const bare = installScripts(settings);
+  // the database to log in through is lost, too
+  const bare = installScripts({ ...settings, DB_NAME: "shop" });
   const dry = await bare.run("restore", ["--all", "--from-s3", "--dry-run"]);
   expectSuccess(dry);
   expect(dry.stderr).not.toContain("not restored");

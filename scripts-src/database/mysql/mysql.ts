@@ -4,7 +4,7 @@ import type { Connected, ConnectOptions, Database, DatabaseContext } from "../da
 import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
 import { withoutBroken } from "./objects.ts";
-import { connectionFrom } from "./connection.ts";
+import { connectionFrom, everywhere, inDatabase } from "./connection.ts";
 import { listDatabases } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
@@ -38,7 +38,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       server: serverInfo.server,
       roles: serverAccounts(connection, serverInfo.kind),
       properties: serverInfo.properties,
-      databases: () => listDatabases(connection),
+      databases: () => listDatabases(inDatabase(connection, everywhere)),
       async checkReading() {
         checkGrants(serverInfo, options, target.database);
         await noteFloats(connection);

@@ -32,15 +32,15 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
 
   async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
     const serverInfo = await probe(login, mayBeMissing);
-    const { connection, server, pgDump, exists, properties } = serverInfo;
+    const { connection, answering, server, pgDump, exists, properties } = serverInfo;
     return {
       ...database,
       ...openRestoring(serverInfo, { sessions, dumpOptions: options }),
       server,
       exists,
-      roles: serverRoles(connection, server.major),
+      roles: serverRoles(answering, server.major),
       properties,
-      databases: () => listDatabases(connection),
+      databases: () => listDatabases(answering),
       checkReading: () => checkReading(connection, options),
       dump: () => dump(connection, pgDump, options, server.encoding),
       stockRestore: (file, compression) => stockRestore(file, compression, serverInfo),

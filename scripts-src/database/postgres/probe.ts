@@ -19,6 +19,8 @@ import { propertiesQuestion } from "./properties.ts";
 export interface ServerInfo {
   server: Server;
   connection: Connection;
+  /** To a database that exists: the same, or another one of the server. */
+  answering: Connection;
   /** The pg_dump that fits the server. */
   pgDump: Client;
   /** The database exists. */
@@ -72,18 +74,19 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
   const connection = { ...login, psql };
   const ask = () => askServer(connection);
   const asked = retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
-  const { answer, exists } = await asked.then(
-    (answer) => ({ answer, exists: true }),
+  const { answer, answering } = await asked.then(
+    (answer) => ({ answer, answering: connection }),
     async (error: unknown) => {
       signal.throwIfAborted();
       if (mayBeMissing) {
         const maintenance = await openMaintenance(connection);
         if (maintenance && !(await hasDatabase(maintenance, connection.database)))
-          return { answer: await askServer(maintenance), exists: false };
+          return { answer: await askServer(maintenance), answering: maintenance };
       }
       throw error;
     },
   );
+  const exists = answering === connection;
   const major = Math.floor(answer.number / 10_000);
   const pgDump = fittingClient(dumps, major);
   if (!pgDump) throw clientTooOld(dumps, answer.version, major);
@@ -91,6 +94,7 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
     exists,
     relations: exists ? answer.relations : 0,
     connection,
+    answering,
     pgDump,
     properties: answer.properties,
     server: {
