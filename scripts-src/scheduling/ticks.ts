@@ -75,9 +75,11 @@ export function nextTicks(ticks: Ticks, time: Date, count: number): Date[] {
   return times;
 }
 
-/** For people: the next three ticks. */
-export const nextText = (ticks: Ticks): string =>
-  `next ${ticks.words.run}s ${nextTicks(ticks, new Date(), 3).map(ticks.text).join(", ")}`;
+/** For people: the next three ticks, side by side, or a line each. */
+export function nextText(ticks: Ticks, as: "text" | "lines" = "text"): string {
+  const times = nextTicks(ticks, new Date(), 3).map(ticks.text);
+  return `next ${ticks.words.run}s${as === "lines" ? `:\n${times.join("\n")}` : ` ${times.join(", ")}`}`;
+}
 
 /** For people: when the last good one was. */
 export const lastText = ({ words, text }: Ticks, good: Date | undefined): string =>

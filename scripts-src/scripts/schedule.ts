@@ -97,7 +97,7 @@ function problemsOf(read: () => unknown): string[] {
 }
 
 function announce({ settings, log }: Job, ticks: Ticks, { good }: State): void {
-  log.info(`${ticks.name}: ${lastText(ticks, good)}; ${nextText(ticks)}`, {
+  log.info(`${ticks.name}: ${lastText(ticks, good)}; ${nextText(ticks, "lines")}`, {
     interval: settings.BACKUP_INTERVAL,
     timezone: settings.BACKUP_TIMEZONE,
     lastGood: good?.toISOString(),

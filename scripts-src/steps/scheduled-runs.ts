@@ -58,7 +58,7 @@ export async function beginProofs(job: Job, ticks: Ticks, { state, save, outbox 
   const proof = { since: new Date(), ...state.proof, running: undefined };
   proof.good = await newestProof(job, proof.good);
   state.proof = proof;
-  job.log.info(`${ticks.name}: ${lastText(ticks, proof.good)}; ${nextText(ticks)}`);
+  job.log.info(`${ticks.name}: ${lastText(ticks, proof.good)}; ${nextText(ticks, "lines")}`);
   if (isUnsigned(job)) job.log.warn(`${unsigned}; ${sign}`);
   const handlers = handlersFor(job, ticks, { state: proof, save, work: () => prove(job, outbox) });
   return { ticks, start: startOf(proof), handlers };

@@ -36,7 +36,7 @@ test("a scheduled proof is of a backup in S3; health check, metrics, webhook and
   scheduled.place(world, bucket, `nightly/shop/${scheduled.nameOfAge(0, "another")}`);
   const check = (given: Record<string, string>) => scripts.run("schedule", ["--check"], { env: given });
   const scheduler = scheduled.startScheduler(env, scripts);
-  await scheduler.says(/there is no proof yet; next proofs /);
+  await scheduler.says(/there is no proof yet; next proofs:\n/);
   expect(await scheduler.says(/MANIFEST_KEY is not set/)).toMatchObject({ level: "warn" });
   await scheduler.says(/^verify done: shop_/);
   await scheduler.says(/^next proof /);
