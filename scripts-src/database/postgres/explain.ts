@@ -15,7 +15,7 @@ const explanations: shared.Explanations = {
     ],
     [
       /database ".*" does not exist/,
-      "check the name of the database (DB_NAME, or the end of the URL); psql -l lists those there are",
+      "check the name of the database (DB_NAME, or the end of the URL); psql -l lists the databases of the server",
     ],
     [
       /role ".*" does not exist/,
