@@ -73,11 +73,20 @@ function fatesOf({ copies }: ReadBackup): string[] {
 }
 
 function summaryOf(shown: readonly ReadBackup[], count: number, now: Date): string {
-  const newest = shown.find((one) => one.stored.committed && !one.trouble && one.stored.backup.time <= now);
-  if (!newest) return count === 0 ? "no backups" : `${counted(count, "backup")}, none of them good`;
-  const proved = shown.find(({ proof }) => proof)?.proof;
+  if (count === 0) return "no backups";
+  const good = shown.filter((one) => one.stored.committed && !one.trouble && one.stored.backup.time <= now);
+  const ours = good.filter(({ owner }) => owner !== "other");
+  const [first] = shown;
+  const [newest] = ours;
+  if (!newest) {
+    const lacking = shown.some(({ stored }) => stored.committed) ? "good" : "complete";
+    return `${counted(count, "backup")}, none of them ${good.length > 0 ? "of this server" : lacking}`;
+  }
+  const passedOver = first?.owner === "other" ? "the newest of this server" : "the newest good one";
+  const proved = ours.find(({ proof }) => proof)?.proof;
   const proof = proved ? `last ${provedText(proved, now)}` : "none proved yet: verify proves one";
-  return `${counted(count, "backup")}, the newest good one ${oldText(newest.stored.backup.time, now)}; ${proof}`;
+  const which = newest === first ? "the newest" : passedOver;
+  return `${counted(count, "backup")}, ${which} ${oldText(newest.stored.backup.time, now)}; ${proof}`;
 }
 
 /** The documented shape: `formatVersion` rises only when a field changes its meaning or disappears. */

@@ -26,19 +26,19 @@ const manifestsRead = 100;
 /**
  * The same where no server is asked: as the newest local manifests say, those first that name the server of the settings; undefined
  * when nothing is known. With `surely`, also what tells the servers apart is left out when those manifests are of several: somebody
- * may have put another server's backup into the folder to restore it.
+ * may have put another server's backup into the folder to restore it. With `here` only those count that name the server of the settings.
  */
 export async function identityWithoutServer(
   settings: Settings,
   local: Place,
   database: string | undefined,
-  { surely = false } = {},
+  { surely = false, here = false } = {},
 ): Promise<Identity | undefined> {
   const newest = (await listBackups(local, database)).slice(-manifestsRead).toReversed();
   const all = (await readOwners(local, newest, undefined)).filter(({ identity }) => identity);
   const address = addressOf(settings);
   const fitting = all.filter(({ identity }) => identity?.server === address);
-  const origins = fitting.length > 0 ? fitting : all;
+  const origins = fitting.length > 0 || here ? fitting : all;
   const known = surely && !haveOneOrigin(origins) ? undefined : origins[0]?.identity;
   const siteIsSet = settings.SITE_NAME !== undefined;
   if (!known && !siteIsSet) return undefined;

@@ -60,7 +60,13 @@ async function newestQuickly({ settings, log }: Job, database: string, present: 
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {
     const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
-    return await newestIn({ settings }, inBucket(storage), database, present);
+    const place = inBucket(storage);
+    return await newestIn(
+      { settings },
+      place,
+      database,
+      present ?? (await identityInBucket({ settings }, place, database)),
+    );
   } catch (error) {
     return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
   } finally {
@@ -83,6 +89,10 @@ function describe({ where, startedAt, trouble }: Found, now: Date): string {
   return startedAt ? `${where}: the newest began ${ageText(now.getTime() - startedAt.getTime())}` : `${where}: none`;
 }
 
+/** Who we are where no backup is kept locally: as the manifests say that name the server of the settings. */
+const identityInBucket = ({ settings }: Pick<Job, "settings">, bucket: Place, database: string | undefined) =>
+  identityWithoutServer(settings, bucket, database, { here: true });
+
 /** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
 export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, log, stopRequested, facts } = job;
@@ -90,7 +100,8 @@ export async function newestInBucket(job: Job, known: Date | undefined): Promise
   const database = settings.DB_NAMES === undefined ? facts.database : undefined;
   try {
     const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
-    const present = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
+    const local = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
+    const present = local ?? (await identityInBucket(job, place, database));
     return (await newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY))?.backup.time;
   } catch (error) {
     if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);

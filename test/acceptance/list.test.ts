@@ -50,7 +50,7 @@ describe("list", () => {
     );
     expect(stdout).toContain("not older than 14 days (LOCAL_RETENTION_DAYS)");
     expect(lines.slice(-2).join(" ")).toMatch(
-      /^2 backups, the newest good one less than a minute old; last proved less than a minute/,
+      /^2 backups, the newest less than a minute old; last proved less than a minute/,
     );
   });
 

@@ -128,6 +128,16 @@ test("I1: where only another server's backups lie, it says so and asks for the n
   expectSuccess(await onA.run("restore", ["--from-s3", ofB]));
 });
 
+test("I1: where nothing is kept locally, the health check finds this server's backups in S3", async () => {
+  const ofA = await backUp(onA);
+  await Bun.sleep(1_000); // names have seconds
+  await backUp(onB);
+  const env = { BACKUP_INTERVAL: "0 3 * * *" };
+  const check = await onA.run("schedule", ["--check"], { env });
+  const began = parseBackupName(ofA)!.time.toISOString().slice(0, 19).replace("T", " ");
+  expect([check.status, check.stdout]).toEqual([0, `healthy: the last good backup began ${began} UTC\n`]);
+});
+
 test("I1: equal SITE_NAMEs make one of two servers, different ones make two of one", async () => {
   await backUp(onB, { SITE_NAME: "shop" });
   await spoil(a);
@@ -207,9 +217,9 @@ test("I2: another server's backup in BACKUP_DIR does not make its backups in S3 
   expect((await onA.run("sync", ["--dry-run"], { env: two })).stdout).toContain(
     `keep ${ofB[0]}: nothing here says that it is of this server`,
   );
-  expect((await onA.run("list", [], { env })).stdout.replaceAll(/\s+/g, " ")).toContain(
-    `of another server (127.0.0.1:${b.port}`,
-  );
+  const listed = (await onA.run("list", [], { env })).stdout.replaceAll(/\s+/g, " ");
+  expect(listed).toContain(`of another server (127.0.0.1:${b.port}`);
+  expect(listed).toContain("4 backups, the newest of this server less than a minute old; none proved yet");
 });
 
 test("I2: retention by number counts only this server's backups", async () => {
