@@ -8,7 +8,7 @@ import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
 import { probe } from "./probe.ts";
 import { dumpReader } from "./reader.ts";
 import { listDatabases } from "./databases.ts";
-import { checkReading } from "./reading.ts";
+import { checkReading } from "./may-read.ts";
 import { serverRoles } from "./roles.ts";
 import { openRestoring } from "./restoring.ts";
 
