@@ -68,6 +68,37 @@ test("privileges that several roles have granted come back, each with its granto
   await server.dropDatabase("granted");
 });
 
+test("what an administrator has made in an owner's database: left out with a warning, or named before anything is done", async () => {
+  await server.sql("postgres", "CREATE ROLE keeper LOGIN CREATEDB PASSWORD 'keeper-password'; CREATE ROLE other");
+  await server.createDatabase(
+    "kept",
+    `CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO keeper; CREATE PUBLICATION all_tables FOR ALL TABLES;
+     ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO other`,
+    "OWNER keeper",
+  );
+  const own = installScripts(server.settings("kept", { user: "keeper", password: "keeper-password" }));
+  expectSuccess(await own.run("backup"));
+  expectSuccess(await own.run("verify"));
+  const restored = await own.run("restore", ["--into", "kept_copy"]);
+  expectSuccess(restored);
+  expect(restored.stderr).toContain(
+    "default privileges of the role postgres are left out: only its members can set them",
+  );
+  expect(restored.stderr).toContain("publication all_tables is left out: only a superuser can publish all tables");
+  expect(await server.sql("kept_copy", "SELECT i FROM t")).toBe("1");
+  await server.sql(
+    "kept",
+    "CREATE TABLE foreign_one (i int); ALTER TABLE foreign_one OWNER TO other; GRANT SELECT ON foreign_one TO keeper",
+  );
+  expectSuccess(await own.run("backup"));
+  expectFailure(
+    await own.run("restore", ["--into", "kept_again"]),
+    /keeper is no member of other, which owns TABLE public.foreign_one: restore as a superuser, or with --no-owner/,
+  );
+  expectSuccess(await own.run("restore", ["--into", "kept_again", "--no-owner"]));
+  for (const name of ["kept", "kept_copy", "kept_again"]) await server.dropDatabase(name);
+});
+
 test("a dump whose last newline an editor has taken away is loaded, its rows counted once", async () => {
   const words = [join(server.clientDir, "pg_dump"), "--table=public.plain"];
   const text = await new Response(Bun.spawn(words, { env: server.env("app") }).stdout).text();

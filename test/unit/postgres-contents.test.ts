@@ -13,6 +13,7 @@ const rules = {
   asleep: false,
   withoutCron: false,
   superuser: true,
+  foreignRoles: new Set<string>(),
   major: 15,
   keptSchemas: new Map<string, "ours" | "foreign">(),
   keptRelations: new Set<string>(),

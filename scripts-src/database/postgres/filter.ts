@@ -1,5 +1,14 @@
 /** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
-import { createSchema, name, needsRoles, owner, qualified, unquote, unquoteQualified } from "./contents.ts";
+import {
+  createSchema,
+  defaultPrivileges,
+  name,
+  needsRoles,
+  owner,
+  qualified,
+  unquote,
+  unquoteQualified,
+} from "./contents.ts";
 import type { Piece } from "./statements.ts";
 
 export interface LoadRules {
@@ -13,6 +22,8 @@ export interface LoadRules {
   /** Major version of the target. */
   major: number;
   superuser: boolean;
+  /** Roles of which the user is no member: their default privileges are not the user's to set. */
+  foreignRoles: ReadonlySet<string>;
   /** Extensions that are there, belong to somebody else and stay as they are. */
   keptExtensions: ReadonlySet<string>;
   /** Their tables and sequences, `schema.name`: they keep their rows and privileges. */
@@ -58,6 +69,8 @@ const relation = new RegExp(
   String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
 );
 const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
+const publication = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) PUBLICATION ${name}`);
+const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATION [^;]* ADD TABLES IN SCHEMA /;
 const sequenceValue = /^SELECT pg_catalog\.setval\('((?:[^']|'')+)'/;
 
 /** A filter for one dump. */
@@ -68,6 +81,8 @@ export function loadFilter(rules: LoadRules): LoadFilter {
   const last: string[] = [];
   const warnings = new Set<string>();
   const leftOut: string[] = [];
+  /** Publications that only a superuser can create. */
+  const forbidden = new Set<string>();
 
   function statement(text: string, bytes: Uint8Array): Uint8Array | undefined {
     // pg_dump --clean drops everything before it creates anything; there is nothing to drop
@@ -78,6 +93,12 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     const keeps = cron || isKept(text, rules);
     skipsRows = keeps && text.startsWith("COPY ");
     if (keeps || isLeftOut(text, rules)) {
+      leftOut.push(text);
+      return undefined;
+    }
+    const refused = beyondRights(text);
+    if (refused !== undefined) {
+      warnings.add(refused);
       leftOut.push(text);
       return undefined;
     }
@@ -95,6 +116,19 @@ export function loadFilter(rules: LoadRules): LoadFilter {
       leftOut.push(text);
     } else return keptMapping(text) ?? bytes;
     return undefined;
+  }
+
+  /** Why the server would refuse the statement to this user, without which the rest of the database is complete. */
+  function beyondRights(text: string): string | undefined {
+    const role = unquote(defaultPrivileges.exec(text)?.[1] ?? "");
+    if (rules.foreignRoles.has(role))
+      return `default privileges of the role ${role} are left out: only its members can set them`;
+    const published = rules.superuser ? undefined : publication.exec(text)?.[1];
+    if (published === undefined) return undefined;
+    if (publishesAll.test(text)) forbidden.add(published);
+    return forbidden.has(published)
+      ? `publication ${published} is left out: only a superuser can publish all tables, or those of a schema`
+      : undefined;
   }
 
   /** What the backup's user could not read is not lost while the present database has it. */

@@ -26,7 +26,7 @@ export function comparePlan(
 ): RestorePlan {
   const contents = contentsToLoad(dump, { asleep });
   const withoutExtensions = extensionProblems(contents, target);
-  const createProblems = [...findCreateProblems(target), ...(proof ? [] : withoutExtensions.create)];
+  const createProblems = [...findCreateProblems(contents, target, noOwner), ...(proof ? [] : withoutExtensions.create)];
   const besideProblems = findBesideProblems(contents, target);
   return {
     problems: [
@@ -68,6 +68,7 @@ export function loadRules(
     withoutCron: asleep && hasCron(contents),
     major,
     superuser: target.superuser,
+    foreignRoles: new Set(target.foreignRoles),
     keptExtensions: new Set([
       ...(inPlace ? target.keptExtensions : target.superuser ? [] : ["plpgsql"]),
       ...(proof ? [...notInstalled(contents, target), ...notCreatable(contents, target)] : []),
@@ -80,11 +81,15 @@ export function loadRules(
   };
 }
 
-function findCreateProblems({ user, mayCreate, maintenance }: PostgresTarget): string[] {
+function findCreateProblems({ owners }: DumpContents, target: PostgresTarget, noOwner: boolean): string[] {
+  const { user, mayCreate, maintenance, foreignRoles } = target;
+  const foreign = noOwner ? [] : [...owners].filter(([role]) => foreignRoles.includes(role));
   return listOf(
     !mayCreate && `${user} cannot create databases: ALTER ROLE ${user} CREATEDB`,
     maintenance === undefined &&
       `there is no other database that ${user} can connect to: allow the login to connect to the database postgres`,
+    foreign.length > 0 &&
+      `${user} is no member of ${foreign.map(([role, what]) => `${role}, which owns ${what}`).join(" and ")}: restore as a superuser, or with --no-owner`,
   );
 }
 

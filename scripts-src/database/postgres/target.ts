@@ -33,6 +33,8 @@ const serverFacts = (database: string, named = literal(database)) => ({
   /** The user is a member of the database's owner. */
   owns: fact(`coalesce((SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = ${named}), true)`, true),
   roles: factList("SELECT rolname FROM pg_roles"),
+  /** Roles of which the user is no member. */
+  foreignRoles: factList("SELECT rolname FROM pg_roles WHERE NOT pg_has_role(oid, 'MEMBER')"),
   tablespaces: factList("SELECT spcname FROM pg_tablespace"),
   extensions: factList("SELECT name FROM pg_available_extensions"),
   /** Extensions that everybody may create in a database of his own. */
