@@ -112,7 +112,9 @@ function readText(text: string, path: string): Manifest {
     });
   const { data, error } = schema.safeParse(json);
   if (data) return data;
-  const isMissing = ([field]: readonly PropertyKey[]) => field !== undefined && !(field in Object(json));
+  const valueAt = (path: readonly PropertyKey[]) =>
+    path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key], json);
+  const isMissing = (path: readonly PropertyKey[]) => path.length > 0 && valueAt(path) === undefined;
   const missing = error.issues.flatMap((issue) => (isMissing(issue.path) ? [issue.path.join(".")] : []));
   const wrong = error.issues
     .filter((issue) => !isMissing(issue.path))

@@ -19,6 +19,8 @@ export async function propertiesOf(
   const found = { encoding, ...(sealed ? ((await openJson(create, keysFrom(job), what)) as object) : create) };
   if (roles) return found;
   const { settings } = found as { settings?: unknown };
-  const general = Array.isArray(settings) ? settings.filter((setting: { role?: unknown }) => !setting.role) : [];
+  const general = Array.isArray(settings)
+    ? settings.filter((setting: { role?: unknown } | null) => !setting?.role)
+    : [];
   return { ...found, owner: null, acl: null, settings: general };
 }

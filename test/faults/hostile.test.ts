@@ -63,6 +63,11 @@ describe("manifests", () => {
     );
   });
 
+  test("what a part of it lacks is called by its name", () => {
+    const text = good.replace("{", '{"identity":{"server":"db:5432"},');
+    expect(() => parseManifest(text, "m")).toThrow("m is damaged: it lacks identity.site, identity.siteIsSet");
+  });
+
   test("any text, and any text cut or overwritten, is an error for people", () => {
     const at = fc.nat({ max: good.length });
     return fc.assert(

@@ -1,12 +1,13 @@
 /**
  * What happens to the client program, to its session or to the run at each step of a restore beside and of a proof, on both engines. The
  * run succeeds, or fails with its reason; the database holds all of the one state or of the other; no proof is given that was not earned;
- * and the next run succeeds and leaves nothing of this one.
+ * and the next run succeeds and leaves nothing of this one. FAULTS_STEPS=all: every fault at every step.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, rmSync } from "node:fs";
 import { type Installation, installScripts, type Ran, type Running } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
+import { isListing } from "../support/expect/registered.ts";
 import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type StatementGate, statementGate, type Verdict } from "./statement-gate.ts";
@@ -177,27 +178,30 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
   const stopped = "it is told to stop";
   const slow = "the server is slow";
   const usual = [killed, exits, ended, full] as const;
+  /** With FAULTS_STEPS=all all of them, else those that differ most. */
+  const some = (few: readonly Fault[], all: readonly Fault[] = usual) =>
+    process.env.FAULTS_STEPS === "all" || isListing ? all : few;
   describe.each([
-    ["create", usual],
-    ["compare", usual],
+    ["drop", some([killed, stopped], [...usual, stopped])],
+    ["create", some([killed, full])],
+    ["compare", some([ended])],
     ["exchange", [...usual, stopped, slow]],
-    ["drop", [...usual, stopped]],
-  ] as const)("restore: %s", (step, some) => {
+  ] as const)("restore: %s", (step, chosen) => {
     // the first one dropped is then the state before
     const alone = step === "drop";
 
-    test.each([...some])(`restore, ${step}: %s`, async (fault) => {
+    test.each([...chosen])(`restore, ${step}: %s`, async (fault) => {
       await startAgain({ alone });
       await expectWhole(await run("restore", ["--replace", "--drop-before", file], engine.lines[step], fault));
     });
+  });
 
-    test("and then the next run succeeds, and names or removes what these have left", async () => {
-      const next = await scripts.run("restore", ["--replace", file]);
-      expectSuccess(next);
-      expect(await stateNow()).toBe(backedUp);
-      for (const name of await databases())
-        if (!/^app(?:_before_.*)?$/.test(name)) expect(next.stderr).toMatch(new RegExp(`WARN .*${name}`));
-    });
+  test("restore: the next run succeeds, and names or removes what these have left", async () => {
+    const next = await scripts.run("restore", ["--replace", file]);
+    expectSuccess(next);
+    expect(await stateNow()).toBe(backedUp);
+    for (const name of await databases())
+      if (!/^app(?:_before_.*)?$/.test(name)) expect(next.stderr).toMatch(new RegExp(`WARN .*${name}`));
   });
 
   test("restore: a row that is lost on its way is found by comparing", async () => {
@@ -213,25 +217,25 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
   });
 
   describe.each([
-    ["create", [killed, full, stopped]],
-    ["compare", [exits, ended]],
-    ["drop", [killed, full]],
-  ] as const)("verify: %s", (step, some) => {
-    test.each([...some])(`verify, ${step}: %s`, async (fault) => {
-      await startAgain({ alone: true });
+    ["create", some([killed], [killed, full, stopped])],
+    ["compare", some([exits], [exits, ended])],
+    ["drop", some([full], [killed, full])],
+  ] as const)("verify: %s", (step, chosen) => {
+    test.each([...chosen])(`verify, ${step}: %s`, async (fault) => {
+      await startAgain();
       const ran = await run("verify", [file], engine.lines[step], fault);
       expect(existsSync(`${file}.proof.json`), ran.stderr).toBe(ran.status === 0);
       expect(await stateNow()).toBe(old);
     });
-
-    test("and then the next proof succeeds, and leaves nothing of these", async () => {
-      expectSuccess(await scripts.run("verify", [file]));
-      expect(existsSync(`${file}.proof.json`)).toBe(true);
-      expect(await databases()).toEqual(["app"]);
-    });
   });
 
-  test.each([killed, full] as const)("restore --all, a role is created: %s", async (fault) => {
+  test("verify: the next proof succeeds, and leaves nothing of these", async () => {
+    expectSuccess(await scripts.run("verify", [file]));
+    expect(existsSync(`${file}.proof.json`)).toBe(true);
+    expect((await databases()).filter((name) => name.includes("_verify_"))).toEqual([]);
+  });
+
+  test.each([...some([killed], [killed, full])])("restore --all, a role is created: %s", async (fault) => {
     await startAgain();
     await server.sql(engine.admin, engine.noRole);
     const settings = { DB_NAMES: "app", DB_NAME: "" };

@@ -28,7 +28,10 @@ export async function registeredTests(files: readonly string[]): Promise<Readonl
 }
 
 /** The environment variable with which also those tests are registered for which the machine lacks something. */
-export const registerAll = "REGISTER_ALL_TESTS";
+const registerAll = "REGISTER_ALL_TESTS";
+
+/** Tests are only listed by now, and none is run. */
+export const isListing = process.env[registerAll] === "1";
 
 const entities: Record<string, string> = { quot: '"', apos: "'", lt: "<", gt: ">", amp: "&" };
 const unescape = (text: string): string =>
