@@ -1,7 +1,8 @@
 /** BACKUP_DIR: made, guarded, listed, swept. */
+import { lstatSync, type Stats } from "node:fs";
 import { access, constants, lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Stats, statSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
@@ -109,27 +110,32 @@ interface Surveyed extends StoredFile {
 
 /** Every file of the folder, and which backups another user could have planted: there a backup and its manifest are judged as one. */
 export async function survey(dir: string): Promise<Surveyed[]> {
-  const entries = await readdir(dir, { withFileTypes: true }).catch((error: unknown) => {
+  const names = await readdir(dir).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return [];
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
-  const folder = look(dir);
+  const folder = look(`${dir}/.`);
   const found: Surveyed[] = [];
   const reasons = new Map<string, Distrust>();
-  for (const { name } of entries.filter((entry) => entry.isFile())) {
+  for (const [at, name] of names.entries()) {
+    if (at % filesAtOnce === 0) await setImmediate();
     const file = look(join(dir, name));
-    if (!file) continue;
+    if (!file?.isFile()) continue;
     found.push({ name, bytes: file.size });
     const why = folder && distrustFile(join(dir, name), file, folder);
     if (why) reasons.set(backupNameOf(name), why);
   }
+  if (reasons.size === 0) return found;
   return found.map((file) => ({ ...file, distrust: reasons.get(backupNameOf(file.name)) }));
 }
 
-/** Undefined when it has vanished meanwhile (retention of another run). At once: to wait for each of 10,000 files takes half a second. */
+/** After so many files other work gets its turn: one takes 3 µs on a disk of this machine, and up to 1 ms on a network disk. */
+const filesAtOnce = 100;
+
+/** Undefined when it has vanished meanwhile (retention of another run). */
 function look(path: string): Stats | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false });
+    return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
     throw readFailure(path, error);
   }

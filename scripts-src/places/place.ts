@@ -5,6 +5,7 @@ import {
   byAge,
   formatBackupName,
   manifestName,
+  namePrefix,
   partialName,
   parseBackupName,
   proofName,
@@ -82,9 +83,10 @@ export async function proofOf(place: Place, backup: string, keys: ManifestKeys):
 /** The backups among the files of a place, or those of exactly one database; oldest first. */
 export function findBackups<T extends StoredFile>(files: readonly T[], database?: string): (T & Stored)[] {
   const names = new Set(files.map(({ name }) => name));
+  const prefix = database === undefined ? "" : namePrefix(database);
   return files
     .flatMap((file) => {
-      const backup = parseBackupName(file.name);
+      const backup = file.name.startsWith(prefix) ? parseBackupName(file.name) : undefined;
       if (!backup || (database !== undefined && backup.database !== database)) return [];
       return [
         { ...file, backup, committed: names.has(manifestName(file.name)), proved: names.has(proofName(file.name)) },

@@ -10,7 +10,6 @@ import { findBackups, type Place, type StoredFile } from "./place.ts";
 import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
 
 interface Retention {
-  database: string;
   rules: readonly Rule[];
   /** Whose backups are ours. */
   present: Identity | undefined;
@@ -19,31 +18,20 @@ interface Retention {
   proofKeys?: ManifestKeys;
   /** Name of the backup that this run has made. */
   made?: string | undefined;
-  /** A backup that does not exist yet: a dry run plans as if it did. */
-  coming?: Candidate;
   /** Backups whose manifests may be read; the others are taken for ours. Absent: all. */
   mayRead?: (backup: Candidate) => boolean;
 }
 
 /**
- * What retention would do with each backup of the database among `files`. Manifests are read only when something would be deleted,
- * and only where the owner matters. Does not throw.
+ * What retention would do with each of these backups of one database. Manifests are read only when something would be deleted, and
+ * only where the owner matters. Does not throw.
  */
 export async function planPrune(
   place: Place,
-  files: readonly StoredFile[],
-  {
-    database,
-    rules,
-    present,
-    now = new Date(),
-    coming,
-    made = coming?.name,
-    proofKeys,
-    mayRead = () => true,
-  }: Retention,
+  all: readonly Candidate[],
+  { rules, present, now = new Date(), made, proofKeys, mayRead = () => true }: Retention,
 ): Promise<Plan<Candidate>> {
-  let backups: Candidate[] = [...findBackups(files, database), ...(coming ? [coming] : [])];
+  let backups = all;
   for (;;) {
     const read = backups.filter(isRead);
     const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
@@ -79,11 +67,11 @@ function toRead({ shared }: Place, { fates }: Plan<Candidate>, rules: readonly R
  */
 export async function prune(
   place: Place,
-  { log, warn, ...wanted }: Retention & { log: Logger; warn: (message: string) => void },
+  { log, warn, ...wanted }: Retention & { database: string; log: Logger; warn: (message: string) => void },
 ): Promise<void> {
   if (wanted.rules.length === 0) return;
   const files = await place.list(wanted.database);
-  const { fates, refusal } = await planPrune(place, files, wanted);
+  const { fates, refusal } = await planPrune(place, findBackups(files, wanted.database), wanted);
   const unreadable = fates.filter(({ backup }) => backup.error);
   for (const { backup } of unreadable.slice(0, 1))
     warn(`retention keeps ${backup.name} in ${place.where}, and does not count it: ${messageOf(backup.error)}`);
@@ -115,7 +103,7 @@ async function lonelyOnes(
   place: Place,
   files: readonly StoredFile[],
   fates: readonly Fate<Candidate>[],
-  { database, present, rules, now = new Date() }: Retention,
+  { database, present, rules, now = new Date() }: Retention & { database: string },
 ): Promise<string[]> {
   const names = new Set(files.map(({ name }) => name));
   const days = rules.find(({ kind }) => kind === "days")?.count ?? 1;

@@ -123,7 +123,7 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
 }
 
 /** A table a line with its rows, the versions, and the commands that restore it. */
-export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
+export async function describeOneBackup(job: Job, one: ReadBackup<Manifest>): Promise<string> {
   const { manifest, proof, stored } = one;
   const lines: [string, string | undefined][] = [
     ["name", one.name],
@@ -165,7 +165,7 @@ function signatureText(name: string, manifest: Manifest, keys: Keys): string {
   return doubt ? `no, so it is not restored by itself: ${doubt.why}` : "yes";
 }
 
-async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup): Promise<string[]> {
+async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup<Manifest>): Promise<string[]> {
   if (stored.backup.database === serverRoles) return ["tables: none, these are the server's roles"];
   const { tables } = manifest ?? {};
   if (tables === undefined) return ["tables: the manifest does not list them"];
@@ -183,7 +183,7 @@ async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup): Promi
   }
 }
 
-function restoreCommands({ name, copies, manifest }: ReadBackup): string[] {
+function restoreCommands({ name, copies, manifest }: ReadBackup<Manifest>): string[] {
   const s3 = copies.every(({ place }) => place.shared) ? " --from-s3" : "";
   return [
     `restore it:                    restore${s3} ${quote(name)}`,

@@ -2,14 +2,13 @@
 import { type Identity, type Owner, ownerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, type ManifestKeys, sizeFault } from "../archive/manifest.ts";
-import { backupNameOf, parseBackupName } from "../archive/name.ts";
 import type { Proof } from "../archive/proof.ts";
 import { doubtOf } from "../archive/trust.ts";
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
 import {
-  findBackups,
+  listBackups,
   manifestOf,
   oldestFirst,
   type Place,
@@ -42,9 +41,15 @@ export interface FoundBackup {
   present: Identity | undefined;
 }
 
+/** What is shown of a manifest: the rows of each table, which can be a large part of it, are not. */
+type Shown = Pick<
+  Manifest,
+  "engine" | "serverVersion" | "site" | "identity" | "rows" | "suspicious" | "startedAt" | "endedAt"
+>;
+
 /** A backup with what stands beside it. */
-export interface ReadBackup extends FoundBackup {
-  manifest: Manifest | undefined;
+export interface ReadBackup<M = Shown> extends FoundBackup {
+  manifest: M | undefined;
   proof: Proof | undefined;
   owner: Owner;
   /** Why it, or a copy of it, cannot be restored, as far as listings and manifests show that. */
@@ -82,7 +87,7 @@ export async function findAllBackups(job: Job, database: string | undefined, all
   if (S3_BUCKET !== undefined)
     looks.push(
       openStorage(settings, job)
-        .then((storage) => look(inBucket(storage), rulesFrom(settings, "BACKUP"), seeker))
+        .then((storage) => look(readOnce(inBucket(storage)), rulesFrom(settings, "BACKUP"), seeker))
         .catch((error: unknown) => ({ copies: [], trouble: `s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}` })),
     );
   const seen = await Promise.all(looks);
@@ -113,20 +118,36 @@ function listedOnce(place: Place): Place {
   return { ...place, list: () => (files ??= place.list()) };
 }
 
+/** Bytes: most manifests are smaller. */
+const smallManifest = 8192;
+
+/** A bucket in which a manifest that was read to tell a fate is read again, to be shown, without a request. */
+function readOnce(bucket: Place): Place {
+  const kept = new Map<string, Buffer>();
+  return {
+    ...bucket,
+    async load(name) {
+      const known = kept.get(name);
+      if (kept.delete(name)) return known;
+      const content = await bucket.load(name);
+      if (content && content.length <= smallManifest) kept.set(name, content);
+      return content;
+    },
+  };
+}
+
 async function look(place: Place, rules: readonly Rule[], seeker: Seeker): Promise<Seen> {
   try {
-    const files = await place.list(seeker.database);
-    const all = findBackups(files, seeker.database);
+    const all = await listBackups(place, seeker.database);
     const exactly = new Set(all.slice(-seeker.exactly).map(({ name }) => name));
     // the newest of each database decides whether retention is held
     for (const name of new Map(all.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
-    const byDatabase = Map.groupBy(files, ({ name }) => parseBackupName(backupNameOf(name))?.database);
     const copies: Judged[] = [];
-    for (const database of new Set(all.map(({ backup }) => backup.database))) {
+    for (const [database, backups] of Map.groupBy(all, ({ backup }) => backup.database)) {
       const present = await seeker.presentFor(database);
       const mayRead = ({ name }: Candidate) => exactly.has(name);
-      const wanted = { database, rules, present, mayRead, proofKeys: seeker.proofKeys };
-      const { fates, refusal } = await planPrune(place, byDatabase.get(database) ?? [], wanted);
+      const wanted = { rules, present, mayRead, proofKeys: seeker.proofKeys };
+      const { fates, refusal } = await planPrune(place, backups, wanted);
       for (const { backup, kept } of fates) {
         const deleted = kept.length === 0 && refusal === undefined;
         const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(rules));
@@ -151,9 +172,24 @@ function merge(copies: readonly Judged[]): FoundBackup[] {
 
 /** Reads manifests and proofs, 32 backups at a time. Does not throw. */
 export const readBackups = (job: Job, found: readonly FoundBackup[]): Promise<ReadBackup[]> =>
-  eachOf(found, (one) => readBackup(job, one));
+  eachOf(found, async (one) => {
+    const { manifest, ...others } = await readBackup(job, one);
+    return { ...others, manifest: manifest && shownOf(manifest) };
+  });
 
-async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup> {
+const shownOf = ({ engine, serverVersion, site, identity, rows, suspicious, startedAt, endedAt }: Manifest): Shown => ({
+  engine,
+  serverVersion,
+  site,
+  identity,
+  startedAt,
+  endedAt,
+  ...(rows !== undefined && { rows }),
+  ...(suspicious && { suspicious }),
+});
+
+/** The same of one, with all that its manifest says. */
+export async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup<Manifest>> {
   const keys = keysFrom(job);
   const copy = one.copies.find(({ stored }) => stored.committed);
   const proved = one.copies.find(({ stored }) => stored.proved);

@@ -5,7 +5,7 @@ import { scriptLog } from "../base/log.ts";
 import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { haveOneOrigin, readOwners } from "../places/owners.ts";
-import { listBackups, type Place } from "../places/place.ts";
+import { listBackups, type Place, type Stored } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { siteOf } from "../settings/site.ts";
 
@@ -35,14 +35,37 @@ export async function identityWithoutServer(
   { surely = false, here = false } = {},
 ): Promise<Identity | undefined> {
   const newest = (await listBackups(local, database)).slice(-manifestsRead).toReversed();
-  const all = (await readOwners(local, newest, undefined)).filter(({ identity }) => identity);
   const address = addressOf(settings);
-  const fitting = all.filter(({ identity }) => identity?.server === address);
-  const origins = fitting.length > 0 || here ? fitting : all;
-  const known = surely && !haveOneOrigin(origins) ? undefined : origins[0]?.identity;
+  const known = await (surely
+    ? onlyOrigin(local, newest, address)
+    : newestOrigin(local, newest, { address, elsewhere: !here }));
   const siteIsSet = settings.SITE_NAME !== undefined;
   if (!known && !siteIsSet) return undefined;
   return { server: hostname(), ...known, site: siteOf(settings), siteIsSet };
+}
+
+/** Of the newest that names the address, or else, with `elsewhere`, of the newest. Mostly the first that is read says it. */
+async function newestOrigin(
+  local: Place,
+  newest: readonly Stored[],
+  { address, elsewhere }: { address: string | undefined; elsewhere: boolean },
+) {
+  const known: Identity[] = [];
+  for (const part of [newest.slice(0, 1), newest.slice(1)]) {
+    known.push(...(await readOwners(local, part, undefined)).flatMap(({ identity }) => identity ?? []));
+    const fitting = known.find(({ server }) => server === address);
+    if (fitting) return fitting;
+    if (elsewhere && address === undefined && known.length > 0) break;
+  }
+  return elsewhere ? known[0] : undefined;
+}
+
+/** The same, undefined where they are of several servers. */
+async function onlyOrigin(local: Place, newest: readonly Stored[], address: string | undefined) {
+  const all = (await readOwners(local, newest, undefined)).filter(({ identity }) => identity);
+  const fitting = all.filter(({ identity }) => identity?.server === address);
+  const origins = fitting.length > 0 ? fitting : all;
+  return haveOneOrigin(origins) ? origins[0]?.identity : undefined;
 }
 
 /** Host and port of the server that the settings name; undefined when they name none. */

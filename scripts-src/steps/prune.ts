@@ -103,18 +103,18 @@ async function lookAt(
   const next = { database: connected.name, time: now, sequence: 1, compression: "gzip", encrypted: false } as const;
   const coming = formatBackupName(next);
   const [candidate] = findBackups([coming, manifestName(coming)].map((file) => ({ name: file, bytes: 0 })));
-  const files = await place.list(connected.name);
+  const backups = await listBackups(place, connected.name);
   const present = identityOf(settings, connected);
-  const newest = await newestOfOurs(place, findBackups(files, connected.name), present);
+  const newest = await newestOfOurs(place, backups, present);
   // the coming backup is judged as the newest one was, until it says otherwise
   const suspicious = !accept && newest?.suspicious === true;
-  const { fates, refusal } = await planPrune(place, files, {
-    database: connected.name,
+  const all = [...backups, ...(candidate ? [{ ...candidate, owner: "ours" as const, suspicious }] : [])];
+  const { fates, refusal } = await planPrune(place, all, {
     rules,
     present,
     now,
+    made: coming,
     proofKeys: settings.MANIFEST_KEY,
-    ...(candidate && { coming: { ...candidate, owner: "ours", suspicious } }),
   });
   const others = fates.filter(({ backup }) => backup.name !== coming);
   const gone = others.filter(({ kept }) => kept.length === 0);
