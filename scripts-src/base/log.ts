@@ -3,7 +3,7 @@ import { writeSync } from "node:fs";
 import { configureSync, getLogger, type Logger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import { codeOf } from "./errors.ts";
 import { redact } from "./secrets.ts";
-import { unseen, visible } from "./text.ts";
+import { painterFor, unseen, visible } from "./text.ts";
 
 export type { Logger };
 
@@ -51,8 +51,14 @@ function emit(line: string): void {
   beforeLine();
   tail.push(line);
   if (tail.length > tailLength) tail.shift();
-  writeAll(`${line}\n`);
+  writeAll(`${coloured(line)}\n`);
 }
+
+/** On a terminal, the level of a line of text stands out. */
+const coloured = (line: string): string =>
+  line.replace(/(?<=^\S+ )(?:WARN|ERROR)(?= )/, (level) =>
+    painterFor(process.stderr)(level === "ERROR" ? "red" : "yellow", level),
+  );
 
 /** stderr may be a full pipe that does not block: try again rather than lose a line. */
 function writeAll(text: string): void {

@@ -1,4 +1,5 @@
-/** Texts for people: numbers, sizes, times, lines, and control characters made visible. */
+/** Texts for people: numbers, sizes, times, lines, colours, and control characters made visible. */
+import { styleText } from "node:util";
 import prettyBytes from "pretty-bytes";
 import prettyMilliseconds from "pretty-ms";
 
@@ -47,6 +48,15 @@ export const stampOf = (time: Date): string => time.toISOString().slice(0, 19).r
 /** The text in lines of at most `width` columns, broken at spaces; a longer word has a line of its own. */
 export const wrap = (text: string, width: number): string[] =>
   Bun.wrapAnsi(text.replaceAll(/\s+/g, " "), width).split("\n");
+
+/** Gives text a style, "red" or "bold"; leaves it as it is where the stream is no terminal, or NO_COLOR is set. */
+export function painterFor(
+  { isTTY }: { isTTY?: boolean | undefined },
+  env: Record<string, string | undefined> = process.env,
+): (style: Parameters<typeof styleText>[0], text: string) => string {
+  const styled = isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  return (style, text) => (styled ? styleText(style, text, { validateStream: false }) : text);
+}
 
 /**
  * Characters that move a terminal's cursor, change its colours, end a line or turn the direction of writing: C0, DEL, C1,

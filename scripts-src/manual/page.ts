@@ -1,6 +1,5 @@
 /** How a longer text looks: on a terminal as wide as that and with headings set off, elsewhere plain, 80 columns. */
-import { styleText } from "node:util";
-import { wrap } from "../base/text.ts";
+import { painterFor, wrap } from "../base/text.ts";
 
 export interface Page {
   /** Characters in a line. */
@@ -15,16 +14,14 @@ export interface Page {
 }
 
 export function pageFor(out: { isTTY?: boolean; columns?: number }, env: Record<string, string | undefined>): Page {
-  const styled = out.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+  const paint = painterFor(out, env);
   const width = out.isTTY === true ? Math.max(40, Math.min(100, out.columns ?? 80)) : 80;
-  const style = (format: "bold" | "cyan", text: string) =>
-    styled ? styleText(format, text, { validateStream: false }) : text;
   const indented = (lines: string[], indent: number) =>
     lines.map((line) => (line === "" ? "" : `${" ".repeat(indent)}${line}`)).join("\n");
   return {
     width,
-    heading: (text) => style("bold", text.toUpperCase()),
-    term: (text) => style("cyan", text),
+    heading: (text) => paint("bold", text.toUpperCase()),
+    term: (text) => paint("cyan", text),
     paragraph: (text, indent) => indented(wrap(text, width - indent), indent),
     verbatim: (text, indent) => indented(text.split("\n"), indent),
   };

@@ -65,17 +65,16 @@ export function layOut({ title, tone, what, warnings, hints, facts, databases, l
 function databaseTable(rows: readonly DatabaseRow[]): Html {
   const heads = tableHeads.map((head) => html`<th style="${style.column}">${head}</th>`);
   const body = rows.map(
-    ({ status, cells, message }) =>
+    ({ status, cells, remarks }) =>
       html`<tr>
           ${cells.map((cell) => html`<td style="${style.cell};color:${status === "success" ? "inherit" : colour[status]}">${cell}</td>`)}
         </tr>
-        ${
-          message
-            ? html`<tr>
-                <td colspan="${cells.length}" style="${style.message}">${message}</td>
-              </tr>`
-            : ""
-        }`,
+        ${remarks.map(
+          (remark) =>
+            html`<tr>
+              <td colspan="${cells.length}" style="${style.message}">${remark}</td>
+            </tr>`,
+        )}`,
   );
   return html`<table style="${style.table}">
     <tr>

@@ -54,17 +54,17 @@ export interface DatabaseRow {
   status: Status;
   /** One for each of `tableHeads`. */
   cells: readonly string[];
-  /** Empty when there is nothing to say. */
-  message: string;
+  /** What is to be said below. */
+  remarks: readonly string[];
 }
 
 const order: readonly Status[] = ["failure", "warning", "success"];
 
-/** A row for each database: failures first, then warnings. */
-export function databaseRows(databases: readonly DatabaseOutcome[]): DatabaseRow[] {
+/** A row for each database: failures first, then warnings. Ages are those of `now`, times those of `zone`. */
+export function databaseRows(databases: readonly DatabaseOutcome[], now: Date, zone: string): DatabaseRow[] {
   return databases
     .toSorted((a, b) => order.indexOf(a.status) - order.indexOf(b.status))
-    .map(({ database, status, bytes, previousBytes, rows, durationMs, restoreMs, message }) => ({
+    .map(({ database, status, bytes, previousBytes, rows, durationMs, restoreMs, message, lastGood }) => ({
       status,
       cells: [
         oneLine(database),
@@ -73,8 +73,11 @@ export function databaseRows(databases: readonly DatabaseOutcome[]): DatabaseRow
         rows?.toLocaleString("en") ?? "",
         durationMs === undefined ? "" : durationText(durationMs),
       ],
-      message: oneLine(
+      remarks: listOf(
         listOf(message, restoreMs !== undefined && `time to recover: ${durationText(restoreMs)}`).join("; "),
-      ),
+        lastGood && `last good backup: ${lastGoodText(lastGood, now, zone)}`,
+      )
+        .filter(Boolean)
+        .map(oneLine),
     }));
 }

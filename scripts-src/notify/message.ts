@@ -43,7 +43,7 @@ function contentOf(outcome: Outcome, zone: string): Content {
     warnings: outcome.warnings.map(visible),
     hints: (error?.hints ?? []).map(visible),
     facts: factsOf(outcome, zone),
-    databases: databaseRows(outcome.facts.databases ?? []),
+    databases: databaseRows(outcome.facts.databases ?? [], outcome.endedAt, zone),
     log: error ? outcome.logTail.map(visible) : [],
     foot: `sent by backup_scripts ${outcome.version}`,
   };
@@ -76,6 +76,6 @@ export function databaseTable(rows: readonly DatabaseRow[]): string {
       .trimEnd();
   return [
     line(tableHeads),
-    ...rows.flatMap(({ cells, message }) => [line(cells), ...(message ? [`    ${message}`] : [])]),
+    ...rows.flatMap(({ cells, remarks }) => [line(cells), ...remarks.map((remark) => `    ${remark}`)]),
   ].join("\n");
 }

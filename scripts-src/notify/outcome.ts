@@ -17,6 +17,8 @@ export interface DatabaseOutcome extends Pick<
   durationMs?: number;
   /** One line: the error, or the warnings. */
   message?: string;
+  /** Only of a failure. */
+  lastGood?: LastGood;
 }
 
 /** The newest good backup, as far as a failed run could find it. */
@@ -53,7 +55,7 @@ export interface Facts {
   remoteLocation?: string;
   /** Of a run over several databases: each of them. */
   databases?: readonly DatabaseOutcome[];
-  /** Only of a failure. */
+  /** Only of a failure, of a run over one database. */
   lastGood?: LastGood;
 }
 

@@ -1,7 +1,7 @@
 /** What a dry run checks, as a list for people. */
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { redact } from "../base/secrets.ts";
-import { indented, visible } from "../base/text.ts";
+import { indented, painterFor, visible } from "../base/text.ts";
 
 export interface Check {
   /** What is looked at: "database". */
@@ -41,11 +41,15 @@ export async function checkAll(checks: readonly Check[]): Promise<string> {
       if (error instanceof Failure) lines.push(...error.hints.map(hintLine));
     }
   }
-  const output = visible(redact(lines.join("\n")));
+  const paint = painterFor(process.stdout);
+  const output = visible(redact(lines.join("\n"))).replaceAll(/^[✓!✗]/gm, (sign) =>
+    paint(colours[sign] ?? "red", sign),
+  );
   if (crosses.length === 0) return output;
   const [first] = crosses;
   const count = `${crosses.length} of ${checks.length} checks failed`;
   throw new Failure(count, { ...(first instanceof Failure && { status: first.status }), output });
 }
 
+const colours: Record<string, "green" | "yellow"> = { "✓": "green", "!": "yellow" };
 const hintLine = (hint: string) => `    hint: ${hint}`;

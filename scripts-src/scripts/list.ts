@@ -1,6 +1,7 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
 import { resolve } from "node:path";
 import { noSuchBackup } from "../base/errors.ts";
+import { painterFor } from "../base/text.ts";
 import { refuseCompanion } from "../places/choose.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
@@ -52,13 +53,11 @@ export const list: Script<Options> = {
     const shown = await readBackups(job, all ? found.backups : found.backups.slice(0, newest));
     const now = new Date();
     if (json) return { summary: "", output: backupsAsJson(shown, found, now) };
-    const look = { now, width: Math.min(process.stdout.columns ?? 80, 120), styled: isStyled() };
+    const look = { now, width: Math.min(process.stdout.columns ?? 80, 120), paint: painterFor(process.stdout) };
     const elsewhere = found.backups.length === 0 ? await hints(job, found.places) : [];
     return { summary: "", output: [describeBackups(shown, found, look), ...elsewhere].join("\n") };
   },
 };
-
-const isStyled = () => process.stdout.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 
 async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
   refuseCompanion(job.options.name ?? "");

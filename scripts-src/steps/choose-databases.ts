@@ -89,7 +89,10 @@ export async function targetsOf(
     .filter((one) => !isRefused(one))
     .map(({ name }) => ({ ...job, settings: inDatabase(job.settings, name) }));
   return {
-    targets: jobs.map((one) => ({ one, target: { database: openDatabase(one.settings, one) } })),
+    targets: jobs.map((one) => ({
+      one,
+      target: { database: openDatabase(one.settings, one), isOneOfMany: jobs.length > 1 },
+    })),
     refused: chosen.filter(isRefused).map(({ name, refuses }) => ({
       what: `database ${name}`,
       look: async () => ({ warning: `it would be passed over: ${refuses}`, hints: [] }),

@@ -1,5 +1,4 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
-import { styleText } from "node:util";
 import { type Keys, keysFrom } from "../archive/keys.ts";
 import { isSigned, type Manifest } from "../archive/manifest.ts";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
@@ -8,7 +7,7 @@ import { doubtOf } from "../archive/trust.ts";
 import { openJson } from "../archive/unseal.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
-import { ageText, bytesText, counted, durationText, listOf, visibleName, wrap } from "../base/text.ts";
+import { ageText, bytesText, counted, durationText, listOf, type painterFor, visibleName, wrap } from "../base/text.ts";
 import { isAhead } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
@@ -17,13 +16,12 @@ interface Look {
   now: Date;
   /** Columns of the terminal. */
   width: number;
-  styled: boolean;
+  paint: ReturnType<typeof painterFor>;
 }
 
 /** Two lines a backup (the name in full, then the facts) and a last line that says how things stand. */
 export function describeBackups(shown: readonly ReadBackup[], { backups, troubles }: Found, look: Look): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    look.styled ? styleText(style, text, { validateStream: false }) : text;
+  const { paint } = look;
   const blocks = shown.flatMap((one) => [
     paint("bold", visibleName(one.name)),
     ...wrap(visibleName(factsOf(one, look.now).join(" · ")), look.width - 4).map((line) => `    ${line}`),
@@ -186,8 +184,11 @@ async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup<Manifes
 function restoreCommands({ name, copies, manifest }: ReadBackup<Manifest>): string[] {
   const s3 = copies.every(({ place }) => place.shared) ? " --from-s3" : "";
   return [
-    `restore it:                    restore${s3} ${quote(name)}`,
-    ...(manifest ? [`without this program, in its folder: ${visibleName(manifest.restoreCommand)}`] : []),
+    "restore it:",
+    `  restore${s3} ${quote(name)}`,
+    ...(manifest
+      ? ["restore it without this program, in the folder of the file:", `  ${visibleName(manifest.restoreCommand)}`]
+      : []),
     ...(manifest && s3 && !isSigned(manifest)
       ? ["(read that command before you run it: whoever can write to the bucket can have written it)"]
       : []),

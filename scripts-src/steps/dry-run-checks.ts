@@ -6,7 +6,7 @@ import type { Connected, ConnectOptions, Database } from "../database/database.t
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
-import { bytesText } from "../base/text.ts";
+import { bytesText, visibleName } from "../base/text.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { lockName } from "./backup-folder.ts";
@@ -16,6 +16,8 @@ import { openStorage } from "../storage/open.ts";
 /** A database as the checks get to know it, one after the other. */
 export interface Target {
   database: Database;
+  /** The checks are about several. */
+  isOneOfMany?: boolean;
   /** Set once the login worked. */
   connected?: Connected;
 }
@@ -32,9 +34,13 @@ export const checkLogin = ({ log }: Job, target: Target, options?: ConnectOption
   },
 });
 
+/** Tells the checks of several databases apart; empty where a run is about one alone. */
+export const forDatabase = ({ database, isOneOfMany }: Target): string =>
+  isOneOfMany ? ` for ${visibleName(database.name)}` : "";
+
 /** What a backup has to read. */
 export const checkPrivileges = (target: Target): Check => ({
-  what: "privileges",
+  what: `privileges${forDatabase(target)}`,
   async look() {
     if (!target.connected) return { skipped: "not checked without the database" };
     await target.connected.checkReading();
@@ -60,7 +66,8 @@ export const checkRoom = ({ settings }: Job, target: Target, folder: string): Ch
 });
 
 /** How large the next backup will be: a little more than the last one, else by a rule of thumb; undefined when nothing is known. */
-async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, connected }: Target, folder: string) {
+async function nextBackup({ BACKUP_COMPRESSION }: Settings, target: Target, folder: string) {
+  const { database, connected } = target;
   const last = newestGood(await listBackups(inFolder(folder), database.name));
   if (!last && !connected) return undefined;
   // SQL mostly shrinks to less than a quarter of the tables' size
@@ -68,7 +75,7 @@ async function nextBackup({ BACKUP_COMPRESSION }: Settings, { database, connecte
   const bytes = Math.round(last ? last.bytes * 1.1 : guess);
   return {
     bytes,
-    text: `the next backup takes about ${bytesText(bytes)} (estimated from the ${last ? "last one" : "size of the tables"})`,
+    text: `the next backup${forDatabase(target)} takes about ${bytesText(bytes)} (estimated from the ${last ? "last one" : "size of the tables"})`,
   };
 }
 

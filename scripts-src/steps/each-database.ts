@@ -46,8 +46,10 @@ export async function eachDatabase<O extends object>(
   if (failed.length === 0)
     return { summary: `${job.script} done: ${counted(outcomes.length, "database")}`, ...(text.output && text) };
   const names = failed.map(({ database }) => database).join(", ");
+  const hints = failures.flatMap((failure, at) => (failure?.hints ?? []).map((hint) => ({ hint, at })));
+  const sameHint = [...Map.groupBy(hints, ({ hint }) => hint)];
   throw new Failure(`${failed.length} of ${counted(outcomes.length, "database")} failed: ${names}`, {
-    hints: [...new Set(failures.flatMap((failure) => failure?.hints ?? []))],
+    hints: sameHint.map(([hint, all]) => `${all.map(({ at }) => chosen[at]?.name).join(", ")}: ${hint}`),
     ...(text.output && text),
   });
 }

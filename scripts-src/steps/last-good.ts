@@ -26,11 +26,32 @@ interface Found {
   trouble?: string;
 }
 
-/** Looks into the folder, and into S3 where that is set up and the run was not stopped. Throws when the database is not known. */
-export async function lastGood(job: Job): Promise<LastGood> {
-  const { settings, facts, signal } = job;
-  const failed = facts.databases?.find(({ status }) => status === "failure");
-  const database = failed?.database ?? facts.database ?? openDatabase(settings, job).name;
+/** Of so many failed databases the last good backup is looked for. */
+const mostDatabases = 20;
+
+/**
+ * Looks into the folder, and into S3 where that is set up and the run was not stopped. Of a run over several databases, each that failed
+ * gets its own; undefined then. Throws when the database is not known.
+ */
+export async function lastGood(job: Job): Promise<LastGood | undefined> {
+  const { settings, facts } = job;
+  const { databases = [] } = facts;
+  const [only] = databases;
+  if (databases.length > 1) {
+    const failed = databases.filter(({ status }) => status === "failure").slice(0, mostDatabases);
+    for (const one of failed) one.lastGood = await lastGoodOf(job, one.database);
+    return undefined;
+  }
+  // a server that could not be asked for its databases: the newest backup of any
+  const isUnknown = settings.DB_NAMES !== undefined && !only;
+  return lastGoodOf(
+    job,
+    isUnknown ? undefined : (only?.database ?? facts.database ?? openDatabase(settings, job).name),
+  );
+}
+
+async function lastGoodOf(job: Job, database: string | undefined): Promise<LastGood> {
+  const { settings, signal } = job;
   const local = inFolder(backupFolder(job));
   const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
   const looks = [
@@ -43,7 +64,7 @@ export async function lastGood(job: Job): Promise<LastGood> {
 async function newestIn(
   { settings }: Pick<Job, "settings">,
   place: Place,
-  database: string,
+  database: string | undefined,
   present: Identity | undefined,
 ): Promise<Found> {
   const { where } = place;
@@ -55,7 +76,11 @@ async function newestIn(
   }
 }
 
-async function newestQuickly({ settings, log }: Job, database: string, present: Identity | undefined): Promise<Found> {
+async function newestQuickly(
+  { settings, log }: Job,
+  database: string | undefined,
+  present: Identity | undefined,
+): Promise<Found> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {

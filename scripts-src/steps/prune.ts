@@ -6,14 +6,14 @@ import type { Connected, Server } from "../database/database.ts";
 import { inBucket } from "../places/bucket.ts";
 import { newestOfOurs } from "../places/choose.ts";
 import { inFolder } from "../places/folder.ts";
-import { findBackups, type Place } from "../places/place.ts";
+import { findBackups, listBackups, type Place } from "../places/place.ts";
 import { planPrune, prune } from "../places/prune.ts";
 import { type Candidate, type Fate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Check, Warned } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
 import { openStorage } from "../storage/open.ts";
-import type { Target } from "./dry-run-checks.ts";
+import { forDatabase, type Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
 
 /** Where backups of a run lie. */
@@ -86,7 +86,7 @@ export function checkRetention(
   return places
     .filter(({ name }) => rulesFrom(job.settings, name).length > 0 && (name === "LOCAL" || upload))
     .map(({ name, where, open }) => ({
-      what: `retention in ${where}`,
+      what: `retention in ${where}${forDatabase(target)}`,
       look: async () => lookAt(job, target, name, { place: await open(), accept }),
     }));
 }

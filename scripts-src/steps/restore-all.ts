@@ -148,7 +148,7 @@ export async function restoreServer(job: Job<RestoreOptions>, { roles, databases
   const chosen = [...databases, ...emptied].map((name) => ({ name, named: true }));
   const tell = async (description: string) => job.log.info(description);
   const table = () => {
-    const rows = databaseRows(job.facts.databases ?? []);
+    const rows = databaseRows(job.facts.databases ?? [], new Date(), "UTC");
     return rows.length > 0 ? { output: databaseTable(rows) } : {};
   };
   const restore = async (one: Job<RestoreOptions>) => ({ summary: await restoreOne(one, tell) });

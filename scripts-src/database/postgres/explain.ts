@@ -2,6 +2,10 @@
 import type { Failure } from "../../base/errors.ts";
 import * as shared from "../explain.ts";
 
+/** pg_read_all_data does not include them. */
+export const hintForLargeObjects =
+  "large objects need GRANT SELECT ON LARGE OBJECT each, or a backup as their owner: no role reads them all";
+
 const explanations: shared.Explanations = {
   permanent: [
     [
@@ -60,6 +64,7 @@ const explanations: shared.Explanations = {
       /too many clients|remaining connection slots/,
       "the server has no free connection: raise max_connections or try later",
     ],
+    [/permission denied for large object/, hintForLargeObjects],
     [
       /permission denied|must be owner|must be superuser|must be member|must be able to/,
       "the database user lacks a privilege: for backups GRANT pg_read_all_data TO it (PostgreSQL 14 and later); for restores it must own the database's objects",

@@ -3,6 +3,7 @@ import { Failure } from "../../base/errors.ts";
 import { listed, listOf } from "../../base/text.ts";
 import { isMember, jsonList, userSchema } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
+import { hintForLargeObjects } from "./explain.ts";
 import { query } from "./query.ts";
 
 /** Options that choose tables: what cannot be read may be left out by them. */
@@ -45,6 +46,5 @@ const hintsFor = (found: readonly string[]): string[] =>
       "GRANT pg_read_all_data TO the user (PostgreSQL 14 and later), or SELECT on each, with USAGE on its schema",
     found.some((what) => what.endsWith(" (row security)")) &&
       "row security hides rows from the user: ALTER ROLE … BYPASSRLS, or back up as the tables' owner",
-    found.some((what) => what.startsWith("large object ")) &&
-      "large objects need GRANT SELECT ON LARGE OBJECT each, or a backup as their owner: no role reads them all",
+    found.some((what) => what.startsWith("large object ")) && hintForLargeObjects,
   );
