@@ -206,6 +206,7 @@ test("I2: another server's backup in BACKUP_DIR does not make its backups in S3 
   }
   const env = { REMOTE_S3_DELETE: "true", BACKUP_KEEP_LOCAL: "true", BACKUP_DIR: join(onA.dir, "restored-from-b") };
   expectSuccess(await onA.run("backup", [], { env }));
+  await Bun.sleep(1_000); // or the next name is the same
   // as somebody does who wants to restore it here
   const newest = await backUp(onB);
   for (const end of ["", ".json"])
