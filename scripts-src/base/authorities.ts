@@ -32,7 +32,7 @@ export function trustAlso(path: string): void {
       `CA_FILE ${path}: no certificate in it`,
       "name a file with certificates in PEM form (-----BEGIN CERTIFICATE-----)",
     );
-  ours = found;
+  [ours, all] = [found, undefined];
 }
 
 /** Gathered when they are needed: that takes 10 ms. Each once: Bun reads the list for every request, which takes it 0.2 ms or more. */
