@@ -60,6 +60,8 @@ export interface Database {
   readonly where: string;
   /** True when a failed load in place changes nothing: then it is done by itself where no other way is possible. */
   readonly atomicLoad: boolean;
+  /** A load can continue after what cannot be loaded (`--keep-going`). */
+  readonly keepsGoing: boolean;
 
   /** Finds the client programs and logs in (3 tries with growing waits, each logged). Throws `Failure`. */
   connect(options?: ConnectOptions): Promise<Connected>;

@@ -26,6 +26,11 @@ export const strange = (
 export const cutOff = (): Failure =>
   strange("breaks off in the middle of a statement", "the file is cut short: take another backup");
 
+export const wordsBehind = (): Failure =>
+  new Failure("the file goes on behind the dump's last line, with words that are no SQL", {
+    hints: ["an error of the dump program or of another one: read it, and remove what follows the dump's last line"],
+  });
+
 /** Bytes of a dump that say by which program it was made, and of what server. */
 const headLength = 4096;
 
@@ -53,11 +58,12 @@ export class DumpEnd {
     return completion.test(this.#tail.toString("latin1"));
   }
 
-  /** Throws a `Failure` when a dump without its last line ends in what its program said of that: somebody wrote both into the file. */
+  /** Throws a `Failure` when a dump ends in what its program said of an error: somebody wrote both into the file. */
   refuseProgramError(): void {
     const text = this.#tail.toString();
     const [said] = programError.exec(text) ?? [];
-    if (said === undefined || /^-- .*dump complete/im.test(text)) return;
+    if (said === undefined) return;
+    if (/^-- .*dump complete/im.test(text)) throw wordsBehind();
     throw new Failure(`the dump is incomplete: its program failed while it was made: ${said.trim()}`, {
       hints: ["choose another backup; do not write errors into a dump (2>&1), and look at the program's exit status"],
     });

@@ -95,7 +95,7 @@ async function load(
       const half = (way === "in place" || way === "fill") && !database.atomicLoad;
       job.log.warn(`the database is ${half ? "half restored" : "as it was before the restore"}`);
     }
-    throw way === "beside" || way === "new" ? withWayOut(error) : error;
+    throw database.keepsGoing && (way === "beside" || way === "new") ? withWayOut(error) : error;
   }
 }
 

@@ -34,7 +34,7 @@ export const restoreOptions = {
     coerce: (text: string | undefined) => (text === undefined ? undefined : parseTime(text)),
   },
   into: value("Restore into another database NAME, which is created; the present one is not touched"),
-  "keep-going": flag("With --into: continue after what cannot be loaded, and list it"),
+  "keep-going": flag("PostgreSQL, with --into: continue after what cannot be loaded, and list it"),
   "in-place": flag("Remove everything from the present database, then load; it is backed up first"),
   replace: flag("Restore the backup even if it lacks tables or rows that the database has"),
   "drop-before": flag("Drop NAME_before_TIME, the state before the restore, when the restore has succeeded"),

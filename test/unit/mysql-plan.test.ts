@@ -505,6 +505,12 @@ describe("a dump and its target", () => {
     ["--\n-- PostgreSQL database dump\n--\n", "is a dump of PostgreSQL"],
     ["PGDMP\x01\x0e", "custom format"],
     ["SELECT 1;", "no dump of mysqldump"],
+    [
+      dumpOf("8.0.1", "mysqldump: Got error: 1356: View 'v'").replace(/(mysqldump: .*\n)([^]*)/, "$2$1"),
+      "goes on behind",
+    ],
+    ["-- phpMyAdmin SQL Dump\n-- version 5.2.1\n", "is an export of phpMyAdmin"],
+    ["-- Adminer 4.8.1 MySQL 10.11.2-MariaDB dump\n", "is an export of Adminer"],
   ])("%p is refused", async (text, words) => {
     await expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
   });

@@ -24,6 +24,7 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
     name: target.database,
     where: target.where,
     atomicLoad: false,
+    keepsGoing: false,
     reader: dumpReader,
     comparing,
   } as const;

@@ -6,6 +6,9 @@ import { Scanner } from "./statements.ts";
 
 const otherKind = "name a backup of this database, or set DATABASE_URL to a database of that kind";
 
+const command = "mysql --binary-mode DATABASE < FILE";
+const byHand = `load it by hand into a new, empty database, look at what it holds, then take a backup of that: ${command}`;
+
 export const dumpForm: DumpForm = {
   name: "dump of mysqldump or mariadb-dump",
   head: /^-- (MySQL|MariaDB) dump /m,
@@ -13,8 +16,10 @@ export const dumpForm: DumpForm = {
   foreign: [
     [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB", otherKind],
     [/^<\?xml/, "is a dump in XML", otherKind],
+    [/^-- phpMyAdmin SQL Dump/m, "is an export of phpMyAdmin, which does not say whether it is complete", byHand],
+    [/^-- Adminer [\d.]+ /m, "is an export of Adminer, which does not say whether it is complete", byHand],
   ],
-  byHand: "mysql --binary-mode DATABASE < FILE",
+  byHand: command,
 };
 
 /** Reads one dump of mysqldump or mariadb-dump. */

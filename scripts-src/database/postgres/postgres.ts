@@ -26,6 +26,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     name: login.database,
     where: login.where,
     atomicLoad: true,
+    keepsGoing: true,
     reader: dumpReader,
     comparing,
   } as const;

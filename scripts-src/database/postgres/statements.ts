@@ -5,7 +5,7 @@
  * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { cutOff, piecesOf, strange } from "../read-dump.ts";
+import { cutOff, piecesOf, strange, wordsBehind } from "../read-dump.ts";
 import { decoderOf } from "./encodings.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
 
@@ -489,8 +489,3 @@ function beginningOfEnd(text: Buffer): number {
 
 /** Since the minor releases of August 2025 a line `\unrestrict` follows them. */
 const lastWords = "\n-- PostgreSQL database dump complete";
-
-const wordsBehind = () =>
-  new Failure("the file goes on behind the dump's last line, with words that are no SQL", {
-    hints: ["an error of the dump program or of another one: read it, and remove what follows the dump's last line"],
-  });
