@@ -66,6 +66,21 @@ test.each([
   await expectState(server, "jobs", before);
 });
 
+test("R6: privileges on a function of an administrator's extension stay, whoever has them", async () => {
+  await server.sql("postgres", "CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant-password'; CREATE ROLE monitor");
+  await server.createDatabase(
+    "rented",
+    `CREATE EXTENSION pageinspect; GRANT EXECUTE ON FUNCTION get_raw_page(text, bigint) TO monitor;
+     CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO tenant`,
+    "OWNER tenant",
+  );
+  const own = installScripts(server.settings("rented", { user: "tenant", password: "tenant-password" }));
+  expectSuccess(await own.run("backup"));
+  const before = await stateOf(server, "rented");
+  expectSuccess(await own.run("restore"));
+  await expectState(server, "rented", before);
+});
+
 test("a proof goes without an extension that its login cannot create, and says so; what needs the extension cannot be proved", async () => {
   await server.sql("postgres", "CREATE ROLE app LOGIN CREATEDB PASSWORD 'app-password'");
   await server.createDatabase(

@@ -17,6 +17,7 @@ const rules = {
   major: 15,
   keptSchemas: new Map<string, "ours" | "foreign">(),
   keptRelations: new Set<string>(),
+  keptRoutines: new Set<string>(),
   keptExtensions: new Set<string>(),
   mappings: new Map<string, string | null>(),
   leftOut: new Set<string>(),

@@ -28,6 +28,8 @@ export interface LoadRules {
   keptExtensions: ReadonlySet<string>;
   /** Their tables and sequences, `schema.name`: they keep their rows and privileges. */
   keptRelations: ReadonlySet<string>;
+  /** Their functions, `schema.name`: they keep their privileges. */
+  keptRoutines: ReadonlySet<string>;
   /** Schemas that are there and stay; those that belong to somebody else stay as they are. */
   keptSchemas: ReadonlyMap<string, "ours" | "foreign">;
   /** Options of the user mappings that are there. */
@@ -68,6 +70,7 @@ const aboutCron =
 const relation = new RegExp(
   String.raw`^(?:COPY|INSERT INTO|GRANT [^;]*? ON (?:TABLE|SEQUENCE)|REVOKE [^;]*? ON (?:TABLE|SEQUENCE)) ${qualified}`,
 );
+const routine = new RegExp(String.raw`^(?:GRANT|REVOKE) [^;]*? ON (?:FUNCTION|PROCEDURE) ${qualified}`);
 const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
 const publication = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) PUBLICATION ${name}`);
 const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATION [^;]* ADD TABLES IN SCHEMA /;
@@ -167,9 +170,10 @@ function eventTriggerStatements(
   return verb === "CREATE" ? [text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`] : [];
 }
 
-/** A statement about a table or sequence of an extension that stays. */
-function isKept(text: string, { keptRelations }: LoadRules): boolean {
-  if (keptRelations.size === 0) return false;
+/** A statement about a table, sequence or function of an extension that stays. */
+function isKept(text: string, { keptRelations, keptRoutines }: LoadRules): boolean {
+  const called = routine.exec(text)?.[1];
+  if (called !== undefined) return keptRoutines.has(unquoteQualified(called));
   const found = relation.exec(text)?.[1] ?? sequenceValue.exec(text)?.[1]?.replaceAll("''", "'");
   return found !== undefined && keptRelations.has(unquoteQualified(found));
 }

@@ -74,6 +74,7 @@ export function loadRules(
       ...(proof ? [...notInstalled(contents, target), ...notCreatable(contents, target)] : []),
     ]),
     keptRelations: new Set(inPlace ? target.keptRelations : []),
+    keptRoutines: new Set(inPlace ? target.keptRoutines : []),
     // a schema public that the dump creates takes the place of template0's
     keptSchemas: new Map(inPlace ? target.keptSchemas : madeAnew ? [] : [["public", publicOwner]]),
     mappings: new Map(target.mappings),

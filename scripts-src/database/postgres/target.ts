@@ -89,6 +89,10 @@ const databaseFacts = {
     factList(`SELECT n.nspname || '.' || c.relname FROM pg_extension x JOIN pg_depend d ON d.refobjid = x.oid
     AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype = 'e'
     JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${keptExtension}`),
+  keptRoutines:
+    factList(`SELECT DISTINCT n.nspname || '.' || p.proname FROM pg_extension x JOIN pg_depend d ON d.refobjid = x.oid
+    AND d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
+    JOIN pg_proc p ON p.oid = d.objid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE ${keptExtension}`),
   keptSchemas: factList<[string, "ours" | "foreign"]>(keptSchemasQuery),
   /** Installed extensions, and those of them that belong to the user. */
   installed: factList("SELECT extname FROM pg_extension", ["plpgsql"]),
