@@ -53,7 +53,11 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   const full = await holdingData(job, wanted, await connected.databases());
   const kept = options.replace ? [] : full;
   const databases = wanted.filter((name) => !kept.includes(name));
-  const roles = all.some(({ backup }) => backup.database === serverRoles) ? await planRoles(job, connected) : undefined;
+  const hasRoles = all.some(({ backup }) => backup.database === serverRoles);
+  const roles = hasRoles ? await planRoles(job, connected) : undefined;
+  const noRoles = hasRoles
+    ? "the server's roles are not restored, the warning says why"
+    : "there is no backup of the server's roles";
   const listed = { ...place, list: async () => files };
   const present = identityOf(settings, connected);
   const lines = await Promise.all(
@@ -63,7 +67,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   );
   const description = [
     `restore of ${counted(databases.length, "database")} into the server of ${connected.where} from ${place.where}:`,
-    roles?.description ?? "there is no backup of the server's roles",
+    roles?.description ?? noRoles,
     ...lines.map(({ chosen, text }, at) =>
       chosen && full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
     ),
