@@ -10,7 +10,7 @@ import type { Distrust } from "../base/trust.ts";
 import { inBucket } from "../places/bucket.ts";
 import { checkFolder, inFolder, survey } from "../places/folder.ts";
 import { readOwners, unknownIsOurs } from "../places/owners.ts";
-import { findBackups, type Place, type StoredFile } from "../places/place.ts";
+import { findBackups, oldestFirst, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
@@ -125,6 +125,10 @@ export async function findForeign(
       else if (identity && !present) reasons.set(name, "nothing here says that it is of this server");
       else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
     }
+    const proved = owned.findLast(({ name, proved }) => proved && !reasons.has(name));
+    const newer = all.filter((one) => proved && one.proved && !concerned.has(one.name) && oldestFirst(proved, one) < 0);
+    const isOutdated = (await readOwners(place, newer, present)).some((one) => one.proved && one.owner !== "other");
+    if (proved && !isOutdated) reasons.set(proved.name, "the newest proved backup");
   }
   const names = new Set(remote.map(({ name }) => name));
   for (const name of concerned) {

@@ -34,18 +34,24 @@ beforeAll(async () => {
   for (const server of [a, b]) await server.createDatabase("shop");
   onA = installScripts();
   onB = installScripts();
+  await useNewBucket();
+  for (const scripts of [onA, onB]) await backUp(scripts); // fills `origin`
 });
 afterAll(() => Promise.all([a.stop(), b.stop(), s3.stop()]));
 beforeEach(async () => {
+  await useNewBucket();
+  await write(a, "A");
+  await write(b, "B");
+});
+
+async function useNewBucket(): Promise<void> {
   bucket = await s3.newBucket();
   for (const [scripts, server] of [
     [onA, a],
     [onB, b],
   ] as const)
     scripts.configure({ ...server.settings("shop"), ...s3Settings(s3, bucket, "prod"), BACKUP_KEEP_LOCAL: "false" });
-  await write(a, "A");
-  await write(b, "B");
-});
+}
 
 const names = () => [...s3.objects(bucket).keys()].filter((key) => !key.endsWith(".json")).toSorted();
 const write = (server: PostgresServer, word: string) =>

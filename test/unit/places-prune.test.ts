@@ -163,4 +163,29 @@ describe("in a bucket", () => {
     expect(foreign.has(nameOf(30))).toBe(stays);
     removeDir(folder);
   });
+
+  test("sync keeps the newest proved backup in S3 until a newer one of this server is proved there", async () => {
+    const folder = tempDir("sync");
+    writeFileSync(join(folder, nameOf(1)), "12345");
+    writeFileSync(join(folder, manifestName(nameOf(1))), manifestOf(nameOf(1), serverA));
+    const place = await bucketWith([
+      [1, serverA],
+      [30, serverA],
+      [40, serverA],
+    ]);
+    const prove = (days: number, sha256 = "0".repeat(64)) =>
+      place.put(proofName(nameOf(days)), formatProof({ ...proofFacts, backup: nameOf(days), sha256 }, undefined));
+    const kept = async () => {
+      const remote = await place.list();
+      const deletes = remote.filter(({ name }) => !name.startsWith(nameOf(1)));
+      return [...(await findForeign(settingsFrom({}), inFolder(folder), place, { deletes, remote }))];
+    };
+    await prove(40);
+    await prove(30);
+    await prove(1, "1".repeat(64));
+    expect(await kept()).toEqual([[nameOf(30), "the newest proved backup"]]);
+    await prove(1);
+    expect(await kept()).toEqual([]);
+    removeDir(folder);
+  });
 });
