@@ -9,9 +9,16 @@ import { tempDir } from "../support/machine/temp.ts";
 
 const columns = Array.from({ length: 200 }, (_, i) => `c${i} varchar(200)`).join(", ");
 
+const invalidDates = [
+  "dates that no calendar has",
+  "SET sql_mode = 'ALLOW_INVALID_DATES'; CREATE TABLE d (a date DEFAULT '2020-02-31', b datetime); INSERT INTO d VALUES ('2020-02-31', '2021-04-31 10:00:00')",
+  "",
+] as [string, string, string];
+
 /** What is made with settings that a later session does not have; and the server's own setting while it is restored. */
 const made: Record<Family, [what: string, sql: string, setting: string][]> = {
   mariadb: [
+    invalidDates,
     [
       "rows that may be too long for their format",
       `SET SESSION innodb_strict_mode = OFF; CREATE TABLE wide (${columns}) ROW_FORMAT=COMPACT CHARSET latin1; INSERT INTO wide (c0) VALUES ('a')`,
@@ -24,6 +31,7 @@ const made: Record<Family, [what: string, sql: string, setting: string][]> = {
     ],
   ],
   mysql: [
+    invalidDates,
     [
       "a foreign key to a key that is not unique",
       "SET SESSION restrict_fk_on_non_standard_key = OFF; CREATE TABLE parent (a int, b int, KEY (a)); INSERT INTO parent VALUES (1, 1);" +

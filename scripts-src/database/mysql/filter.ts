@@ -17,6 +17,8 @@ export interface LoadRules {
 
 const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
+/** What dump programs set for tables and rows. Without the other mode a date that was let in by it (2020-02-31) becomes 0000-00-00 silently. */
+const firstMode = /(@OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO)(?=[,'])/;
 const forgotten =
   /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
 /** Texts and names, of which those that MariaDB writes with the database's name in front are the groups. */
@@ -75,6 +77,7 @@ function change(head: string, { database, dumped, noOwner, forgetModes, asleep }
       (token, call?: string, sequence?: string, from?: string, table?: string, other?: string) =>
         [sequence, table, other].includes(quoted(dumped)) ? (call ?? from ?? "") : token,
     );
+  if (firstMode.test(head)) return head.replace(firstMode, "$1,ALLOW_INVALID_DATES");
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
   const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;
   return noOwner ? event.replace(definer, "$1") : event;
