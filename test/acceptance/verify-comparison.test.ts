@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { comparing } from "../../scripts-src/database/postgres/fingerprint.ts";
-import { expectNamed, expectSameDumps } from "../support/expect/comparison.ts";
+import { expectFound, expectSameDumps } from "../support/expect/comparison.ts";
 import { createNasty } from "../support/expect/nasty.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
@@ -73,11 +73,5 @@ describe("the comparison of verify, PostgreSQL", () => {
     ["a privilege", "REVOKE SELECT ON t FROM pg_monitor", "GRANT SELECT"],
     ["a column's type", "ALTER TABLE t ALTER n TYPE varchar(90)", "character varying(90)"],
     ["a table missing", "DROP TABLE t CASCADE", "the table is missing in the copy"],
-  ])("is found: %s", async (_, change, named) => {
-    const name = `found${Bun.hash(change)}`;
-    await server.createDatabase(name, base);
-    const dump = await dumpOf(name);
-    await server.sql(name, change);
-    expectNamed(comparing, dump, await dumpOf(name), named);
-  });
+  ])("is found: %s", (_, change, named) => expectFound(comparing, { server, dumpOf }, { base, change, named }));
 });

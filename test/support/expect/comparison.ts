@@ -6,6 +6,8 @@ import {
   compareFingerprints,
   type Fingerprint,
 } from "../../../scripts-src/database/fingerprint.ts";
+import type { MysqlServer } from "../servers/mysql.ts";
+import type { PostgresServer } from "../servers/postgres.ts";
 
 /** Reads in chunks that end anywhere. */
 function printOf(comparing: Comparing, dump: Buffer, chunk: number, first?: Fingerprint): Fingerprint {
@@ -26,8 +28,28 @@ export function expectSameDumps(comparing: Comparing, one: Buffer, other: Buffer
 }
 
 /** What a person would be told of the difference holds `named`. */
-export function expectNamed(comparing: Comparing, one: Buffer, other: Buffer, named: string): void {
+function expectNamed(comparing: Comparing, one: Buffer, other: Buffer, named: string): void {
   const { data, statements } = compareDumps(comparing, one, other);
   const told = [...data.map(({ what, how }) => `${what}: ${how}`), ...statements.map(({ text }) => text)];
   expect(told.join("\n")).toContain(named);
+}
+
+/** A server on which `expectFound` makes databases, and what dumps one of them. */
+interface Ground {
+  server: Pick<PostgresServer | MysqlServer, "createDatabase" | "dropDatabase" | "sql">;
+  dumpOf(database: string): Promise<Buffer>;
+}
+
+/** A change of a database that `base` makes is found by comparing, and called `named`. */
+export async function expectFound(
+  comparing: Comparing,
+  { server, dumpOf }: Ground,
+  { base, change, named }: Record<"base" | "change" | "named", string>,
+): Promise<void> {
+  const name = `found${Bun.hash(change)}`;
+  await server.createDatabase(name, base);
+  const dump = await dumpOf(name);
+  await server.sql(name, change);
+  expectNamed(comparing, dump, await dumpOf(name), named);
+  await server.dropDatabase(name);
 }
