@@ -13,7 +13,8 @@ const account = "`(?:[^`]|``)*`(?:@`(?:[^`]|``)*`)?";
 const one = /^(?:[^;`'"\\/#-]|`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'|-(?!-))*;$/s;
 const forms = {
   create: new RegExp(`^CREATE (?:USER|ROLE) (${account})(?: .*)?;$`, "s"),
-  grant: new RegExp(`^GRANT .* TO (${account})(?: WITH (?:GRANT|ADMIN) OPTION)?;$`, "s"),
+  // MariaDB's role of everybody, which nobody creates
+  grant: new RegExp(`^GRANT .* TO (${account}|PUBLIC)(?: WITH (?:GRANT|ADMIN) OPTION)?;$`, "s"),
   revoke: new RegExp(`^REVOKE .* FROM (${account});$`, "s"),
   standard: new RegExp(`^ALTER USER (${account}) DEFAULT ROLE (?:${account},?)+;$`, "s"),
   standardMariadb: new RegExp(`^SET DEFAULT ROLE ${account} FOR (${account});$`, "s"),
@@ -82,12 +83,14 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
       granted.push(...grants.filter((line) => ownerOf(line) === name && line !== `GRANT USAGE ON *.* TO ${name};`));
       if (roles) granted.push(`ALTER USER ${name} DEFAULT ROLE ${roles};`);
     }
+    const [toAll = []] = (await list()).some(isPublic) ? await each(["SHOW GRANTS FOR PUBLIC"], () => {}) : [];
+    granted.push(...toAll.map((line) => `${line};`).filter((line) => line !== "GRANT USAGE ON *.* TO PUBLIC;"));
     const all = [...created, ...granted];
     // the server writes a certificate's subject as it is, whatever quotes are in it
     const odd = all.filter((line) => !isOurs(line)).map((line) => shown(line));
     for (const line of odd) lacking.push(`${line}: it could not be read back safely`);
     // without its account, a grant is of no use
-    const readable = new Set(created.filter(isOurs).map(ownerOf));
+    const readable = new Set([...created.filter(isOurs).map(ownerOf), "PUBLIC"]);
     return { statements: all.filter((line) => isOurs(line) && readable.has(ownerOf(line))), notes: [], lacking };
   }
 
@@ -95,7 +98,8 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     isOurs,
     read,
     async plan(statements) {
-      const names = new Set((await list()).map(nameOf));
+      const present = await list();
+      const names = new Set([...present.map(nameOf), ...present.filter(isPublic).map(() => "PUBLIC")]);
       const { unfinished, lacking } = unfinishedOf(statements, (await read()).statements);
       const wanted = statements.filter((statement) => {
         const owner = ownerOf(statement) ?? "";
@@ -121,6 +125,9 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     },
   };
 }
+
+/** A server has it once a right was granted to it. */
+const isPublic = ({ user, isRole }: { user: string; isRole: boolean }) => user === "PUBLIC" && isRole;
 
 const isCreate = (line: string) => forms.create.test(line);
 
