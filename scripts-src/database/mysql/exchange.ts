@@ -129,7 +129,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
 /** Whether triggers of another account are there: what is dropped of these, the user may not be able to make again. */
 async function hasOthersTriggers(session: Session, database: string): Promise<boolean> {
   const [[count] = []] = await session.ask(
-    `SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = ${quoteText(database)} AND definer <> current_user()`,
+    `SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ${quoteText(database)} AND definer <> current_user()`,
   );
   return count !== "0";
 }

@@ -29,7 +29,7 @@ const question = (database: string) => {
   const schema = quoteText(database);
   return `
   SELECT table_type, table_name, coalesce(engine, '') FROM information_schema.tables WHERE table_schema = ${schema} ORDER BY table_name;
-  SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = ${schema}
+  SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE event_object_schema = ${schema}
     ORDER BY event_object_table, action_timing, event_manipulation, action_order;
   SELECT 'ROUTINE', routine_name, routine_type FROM information_schema.routines WHERE routine_schema = ${schema};
   SELECT 'EVENT', event_name, '' FROM information_schema.events WHERE event_schema = ${schema}`;

@@ -58,7 +58,7 @@ const question = (schema: string) => `
     (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()),
     (SELECT count(*) FROM information_schema.routines WHERE routine_schema = ${schema})
       + (SELECT count(*) FROM information_schema.events WHERE event_schema = ${schema});
-  SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = ${schema})
+  SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ${schema})
       + (SELECT count(*) FROM information_schema.views WHERE table_schema = ${schema});
   SELECT 'table', table_name, coalesce(table_rows, 0), table_type FROM information_schema.tables WHERE table_schema = ${schema};
   SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
