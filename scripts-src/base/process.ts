@@ -4,7 +4,7 @@ import type { Shell } from "zx";
 import { constants as system } from "node:os";
 import { killGroup, running } from "./children.ts";
 import { childEnvironment } from "./environment.ts";
-import { exitStatus, Failure, messageOf } from "./errors.ts";
+import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";
 import { scriptLog } from "./log.ts";
 
 /** One word for /bin/sh, whatever it holds. */
@@ -97,6 +97,8 @@ function spawn(argv: string[], env: Record<string, string>) {
       detached: true,
     });
   } catch (error) {
+    // nothing is wrong with the program: this machine, or this user, is at a limit
+    if (["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"].includes(codeOf(error) ?? "")) throw error;
     throw new Failure(`cannot start ${argv[0]}: ${messageOf(error)}`, {
       status: exitStatus.missingProgram,
       hints: [`look at ${argv[0]}: it is not what it should be`],
