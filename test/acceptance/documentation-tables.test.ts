@@ -114,7 +114,7 @@ test("6: the modes and the webhook's keys", () => {
     warnings: [],
     logTail: [],
   });
-  const [, keys = ""] = /a POST of JSON with the keys ([\s\S]*?)\. Slack/.exec(documentation) ?? [];
+  const [, keys = ""] = /a POST of JSON with the keys ([\s\S]*?)\.\s/.exec(documentation) ?? [];
   expect([...keys.matchAll(/`(\w+)`/g)].map(([, key]) => key)).toEqual(Object.keys(body));
 });
 
