@@ -31,8 +31,9 @@ const known: Record<string, readonly [cause: string, hint: string]> = {
   EIO: ["input/output error", "check the disk (dmesg, smartctl)"],
 };
 
-/** What to do about an error of the system, if we know. */
-export const systemHint = (error: unknown): string | undefined => known[codeOf(error) ?? ""]?.[1];
+/** What to do about an error: a `Failure` says it, and of errors of the system some are known. */
+export const hintsOf = (error: unknown): readonly string[] =>
+  error instanceof Failure ? error.hints : (known[codeOf(error) ?? ""]?.slice(1) ?? []);
 
 /**
  * `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added, `otherwise` when the error is

@@ -1,14 +1,13 @@
 /** The last lines of a script, on stderr and on stdout. */
 import { writeSync } from "node:fs";
-import { systemHint } from "../base/disk.ts";
+import { hintsOf } from "../base/disk.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  const hint = systemHint(error);
-  return new Failure(messageOf(error), { cause: error, ...(hint && { hints: [hint] }) });
+  return new Failure(messageOf(error), { cause: error, hints: hintsOf(error) });
 }
 
 /** An error that nobody foresaw: where it happened matters. */

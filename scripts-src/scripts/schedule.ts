@@ -1,5 +1,6 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL. */
-import { Failure, messageOf } from "../base/errors.ts";
+import { hintsOf } from "../base/disk.ts";
+import { messageOf } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { checkAll } from "../run/checklist.ts";
@@ -92,7 +93,7 @@ function problemsOf(read: () => unknown): string[] {
     read();
     return [];
   } catch (error) {
-    return [[messageOf(error), ...(error instanceof Failure ? error.hints : [])].join("; ")];
+    return [[messageOf(error), ...hintsOf(error)].join("; ")];
   }
 }
 

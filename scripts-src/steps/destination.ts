@@ -2,6 +2,7 @@
 import { formatManifest, type ManifestFacts } from "../archive/manifest.ts";
 import { freeName, type Place, type Sink } from "../places/place.ts";
 import type { Connected } from "../database/database.ts";
+import { hintsOf } from "../base/disk.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { Facts } from "../notify/outcome.ts";
@@ -91,9 +92,6 @@ function both(
 
 const notInS3 = (path: string, error: unknown) =>
   new Failure(`the backup is good and lies in ${path}, but it is not in S3: ${messageOf(error)}`, {
-    hints: [
-      ...(error instanceof Failure ? error.hints : []),
-      "sync sends it once the cause is fixed; there is no need for another backup",
-    ],
+    hints: [...hintsOf(error), "sync sends it once the cause is fixed; there is no need for another backup"],
     cause: error,
   });

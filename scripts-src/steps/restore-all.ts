@@ -1,6 +1,7 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
 import type { Identity } from "../archive/identity.ts";
 import { serverRoles } from "../archive/name.ts";
+import { hintsOf } from "../base/disk.ts";
 import { noSuchBackup, Failure, messageOf } from "../base/errors.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
@@ -114,7 +115,7 @@ async function describeOne(
     const text = `${database}: ${chosen.name}, ${bytesText(chosen.bytes)}${note}`;
     return { chosen, restoreMs: proof?.restoreMs, text };
   } catch (error) {
-    return { text: `${database}: ${messageOf(error)}`, hints: error instanceof Failure ? error.hints : [] };
+    return { text: `${database}: ${messageOf(error)}`, hints: hintsOf(error) };
   }
 }
 

@@ -4,6 +4,7 @@ import { inFolder, prepareFolder } from "../places/folder.ts";
 import { backupFolder } from "./backup-folder.ts";
 import { takeBackup } from "./take-backup.ts";
 import { openDatabase } from "../database/open.ts";
+import { hintsOf } from "../base/disk.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { restoreCommand } from "./options.ts";
 import type { Job } from "../run/script.ts";
@@ -57,7 +58,7 @@ async function backUpInto(folder: string, job: Job): Promise<string> {
   } catch (error) {
     job.signal.throwIfAborted();
     throw new Failure(`could not back up the present state; nothing was changed: ${messageOf(error)}`, {
-      hints: [...(error instanceof Failure ? error.hints : []), "--no-safety-backup restores without one"],
+      hints: [...hintsOf(error), "--no-safety-backup restores without one"],
       cause: error,
     });
   }

@@ -298,28 +298,28 @@ describeWhere(canTrace, "strace")("a restore with MariaDB", () => {
       "write",
       "EIO",
       () => files(safety()).backup,
-      /no safety backup .*nothing was changed: cannot write .*: input\/output error/,
+      /could not back up the present state; nothing was changed: cannot write .*: input\/output error/,
     ],
     [
       "ENOSPC as the safety backup is flushed",
       "fsync",
       "ENOSPC",
       () => files(safety()).backup,
-      /no safety backup .*nothing was changed: cannot finish .*: no space left/,
+      /could not back up the present state; nothing was changed: cannot finish .*: no space left/,
     ],
     [
       "EIO as the safety backup's folder is flushed",
       "fsync",
       "EIO",
       () => files(safety()).folder,
-      /no safety backup .*nothing was changed: cannot finish .*: input\/output error/,
+      /could not back up the present state; nothing was changed: cannot finish .*: input\/output error/,
     ],
     [
       "EMFILE as the safety backup's manifest is created",
       "openat",
       "EMFILE",
       () => files(safety()).manifest,
-      /no safety backup .*nothing was changed: .*too many open files/,
+      /could not back up the present state; nothing was changed: .*too many open files/,
     ],
   ] as const)("%s: nothing is changed", async (_, call, error, paths, cause) => {
     deploy();

@@ -2,6 +2,7 @@
  * Puts a new database's tables in the place of the present ones by one RENAME TABLE, then its views, triggers, events and routines. Nothing
  * of the present database is touched before; each later step can be finished or taken back by any later run.
  */
+import { hintsOf } from "../../base/disk.ts";
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
 import { type Connection, query } from "./connection.ts";
@@ -75,7 +76,7 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
     const lost = await takeBack(steady, job.before);
     const state = lost.length > 0 ? `, but these could not be made again: ${lost.join(", ")}` : ": nothing was changed";
     throw new Failure(`${messageOf(error)}\nthe tables were put back${state}`, {
-      hints: error instanceof Failure ? error.hints : [],
+      hints: hintsOf(error),
       cause: error,
     });
   }
