@@ -41,7 +41,7 @@ export interface Installation {
   configure(settings: Record<string, string>): void;
   run(script: string, args?: string[], options?: RunOptions): Promise<Ran>;
   start(script: string, args?: string[], options?: RunOptions): Running;
-  /** Names in the backup folder that are those of committed backups, oldest first. */
+  /** Names in the backup folder that are those of committed backups, as they are spelt: the oldest first where no two are of one second. */
   list(): string[];
   /** Everything that lies in the backup folder, hidden files included. */
   everything(): string[];
