@@ -64,6 +64,8 @@ const schema = z.lazy(() => {
 
 export type Manifest = z.infer<typeof schema>;
 
+const version = z.lazy(() => z.object({ formatVersion: z.int() }));
+
 /** What `formatManifest` is given: everything but the format's version and the signature. */
 export type ManifestFacts = Pick<
   Manifest,
@@ -105,9 +107,9 @@ function readText(text: string, path: string): Manifest {
   } catch (error) {
     throw new Failure(`manifest ${path} is damaged: ${messageOf(error)}`, { hints, cause: error });
   }
-  const version = z.object({ formatVersion: z.int() }).safeParse(json).data?.formatVersion;
-  if (version !== undefined && version > currentFormat)
-    throw new Failure(`manifest ${path} has format ${version}, this program knows ${currentFormat}`, {
+  const { formatVersion = 0 } = version.safeParse(json).data ?? {};
+  if (formatVersion > currentFormat)
+    throw new Failure(`manifest ${path} has format ${formatVersion}, this program knows ${currentFormat}`, {
       hints: ["use a newer backup_scripts"],
     });
   const { data, error } = schema.safeParse(json);
