@@ -20,7 +20,7 @@ export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "s
     }
     if (graceSeconds > 0 && !ask.signal.aborted) {
       log.warn(
-        `${reason.signalName}: the current run has ${graceSeconds} s to finish; send the signal again to stop it now`,
+        `${reason.signalName}: no new run starts; a run that is active has ${graceSeconds} s to finish; send the signal again to stop it now`,
       );
       setTimeout(stopNow, graceSeconds * 1000, reason, `not done after ${graceSeconds} s`).unref();
       ask.abort(reason);

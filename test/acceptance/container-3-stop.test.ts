@@ -30,7 +30,7 @@ test("container 3.5: a backup that is under way may finish within BACKUP_GRACE_S
     status: 0,
     backups: 1,
   });
-  expect(ran.stderr).toContain("SIGTERM: the current run has 60 s to finish");
+  expect(ran.stderr).toContain("SIGTERM: no new run starts; a run that is active has 60 s to finish");
   expect(ran.stderr).toContain("stopped by SIGTERM; no run is active");
 });
 
