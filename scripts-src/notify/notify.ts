@@ -55,7 +55,7 @@ export async function pingHealthcheck(
 }
 
 /** Mail and webhooks. Who has set a webhook and nothing of mail wants no mail; else what is missing for it is reported. */
-export function waysToTell(outcome: Outcome, settings: NoticeSettings): Way[] {
+function waysToTell(outcome: Outcome, settings: NoticeSettings): Way[] {
   const { EMAIL_NOTIFY_MODE, SMTP_HOST, EMAIL_FROM, EMAIL_TO, NOTIFY_WEBHOOK_URL } = settings;
   const clean = withoutSecrets(outcome);
   const ways: Way[] = webhooks(clean, settings, patience);

@@ -1,6 +1,7 @@
 /** Whether the settings are enough for what was asked for. */
 import { usageFailure } from "../base/errors.ts";
-import { missingSettings, type ReadSettings } from "../settings/env.ts";
+import { missingSettings } from "../settings/env-rules.ts";
+import type { ReadSettings } from "../settings/env.ts";
 import type { Job, Script } from "./script.ts";
 
 /** Logs what is noteworthy; throws one `Failure` with everything that is wrong or missing. */

@@ -5,7 +5,7 @@ import { timeText } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** What is done at the ticks of each setting, as the log calls it. */
-export const intervals = {
+const intervals = {
   BACKUP_INTERVAL: {
     run: "run",
     due: "a backup",
@@ -14,7 +14,7 @@ export const intervals = {
   },
   VERIFY_INTERVAL: { run: "proof", due: "a proof", last: "the last proof is from", none: "there is no proof yet" },
 } as const;
-export type Interval = keyof typeof intervals;
+type Interval = keyof typeof intervals;
 
 export interface Ticks {
   /** "BACKUP_INTERVAL 0 3 * * *". */

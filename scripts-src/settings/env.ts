@@ -7,8 +7,6 @@ import { hideSecrets } from "../base/secrets.ts";
 import { readSecretFile, secretsOf } from "./env-secrets.ts";
 import { aboutSetting, type SettingName, settingNames, type Settings, settingsFrom } from "./settings.ts";
 
-export { missingSettings } from "./env-rules.ts";
-
 export interface ReadSettings {
   /** Every setting that is in order; a broken one has its default, or undefined. */
   settings: Settings;

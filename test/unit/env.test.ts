@@ -2,7 +2,8 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missingSettings, readSettings } from "../../scripts-src/settings/env.ts";
+import { missingSettings } from "../../scripts-src/settings/env-rules.ts";
+import { readSettings } from "../../scripts-src/settings/env.ts";
 import { redact } from "../../scripts-src/base/secrets.ts";
 import { testWhere } from "../support/machine/where.ts";
 
