@@ -12,7 +12,7 @@ import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";
 import { inFolder } from "./folder.ts";
 import { haveOneOrigin, type Owned, readOwners, unknownIsOurs } from "./owners.ts";
-import { findBackups, goodOnes, isAhead, listBackups, oldestFirst, type Place, type Stored } from "./place.ts";
+import { findBackups, goodOnes, isAhead, listBackups, type Place, type Stored } from "./place.ts";
 
 interface Wanted {
   database: string;
@@ -86,55 +86,35 @@ function flawOf({ shared }: Place, one: Stored & Partial<Owned>): string | undef
   return one.renamed ?? (one.error && one.owner === "unknown" ? messageOf(one.error) : undefined);
 }
 
-/** The newest good backup that is not another server's, signed when there are `keys`; undefined when there is none. Does not throw. */
-export const newestOfOurs = (
+/**
+ * The newest good backup that is not another server's, that a restore would take with these `keys`, and that `fits`. Undefined when there is
+ * none. Does not throw.
+ */
+export async function newestOfOurs(
   place: Place,
   backups: readonly Stored[],
   present: Identity | undefined,
-  keys?: ManifestKeys,
-): Promise<Owned | undefined> =>
-  // what is not signed says nothing of its origin, and is not restored
-  newestWith(
-    place,
-    backups,
-    present,
-    ({ identity, error }) => !keys || identity !== undefined || error !== undefined,
-    keys,
-  );
-
-/** The newest of them that is not suspicious. Does not throw. */
-export const newestNormal = (
-  place: Place,
-  backups: readonly Stored[],
-  present: Identity | undefined,
-): Promise<Owned | undefined> => newestWith(place, backups, present, ({ suspicious }) => !suspicious);
-
-async function newestWith(
-  place: Place,
-  backups: readonly Stored[],
-  present: Identity | undefined,
-  fits: (backup: Owned) => boolean,
-  keys?: ManifestKeys,
+  keys: ManifestKeys,
+  fits: (backup: Owned) => boolean = () => true,
 ): Promise<Owned | undefined> {
-  const { chosen } = await search(place, goodOnes(backups), present, keys);
   // a damaged one is no good backup; one whose manifest cannot be fetched now may be
-  if (!chosen || (!(chosen.error instanceof Damaged) && fits(chosen))) return chosen;
-  const older = backups.filter((one) => oldestFirst(one, chosen) < 0);
-  return newestWith(place, older, present, fits, keys);
+  const isGood = (one: Owned) => !(one.error instanceof Damaged) && one.doubt === undefined && fits(one);
+  return (await search(place, goodOnes(backups), present, keys, isGood)).chosen;
 }
 
-/** Reads manifests from the newest backup on, until one can be chosen. */
+/** Reads manifests from the newest backup on, until one of those that are good can be chosen. */
 async function search(
   place: Place,
   newestFirst: readonly Stored[],
   present: Identity | undefined,
-  keys?: ManifestKeys,
+  keys: ManifestKeys,
+  isGood: (backup: Owned) => boolean = () => true,
 ): Promise<{ chosen?: Owned; read: Owned[] }> {
   const read: Owned[] = [];
   while (read.length < newestFirst.length) {
     const next = newestFirst.slice(read.length, read.length + (read.length === 0 ? 1 : 32));
     read.push(...(await readOwners(place, next, present, keys)));
-    const chosen = pick(place, read, read.length === newestFirst.length, false);
+    const chosen = pick(place, read.filter(isGood), read.length === newestFirst.length, false);
     if (chosen) return { chosen, read };
   }
   return { read };

@@ -1,13 +1,21 @@
-/** Whose the backups of a place are, by their manifests. */
-import { damaged } from "../archive/damaged.ts";
+/** Whose the backups of a place are, and what else their manifests and proofs say. */
+import { Damaged, damaged } from "../archive/damaged.ts";
 import { type Identity, originIn, type Owner, ownerOf } from "../archive/identity.ts";
-import { type ManifestKeys, sizeFault } from "../archive/manifest.ts";
+import { type Manifest, type ManifestKeys, parseManifest, sizeFault } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
+import type { Proof } from "../archive/proof.ts";
 import { isSignedWith } from "../archive/signature.ts";
-import { renaming } from "../archive/trust.ts";
-import { Failure } from "../base/errors.ts";
+import { doubtOf, renaming } from "../archive/trust.ts";
+import { Failure, messageOf } from "../base/errors.ts";
 import { eachOf } from "../storage/together.ts";
 import { type Place, proofOf, type Stored } from "./place.ts";
+
+/** What is kept of a manifest: all but the rows of each table and other things that can be large. */
+type Shown = ReturnType<typeof shownOf>;
+const shownOf = (manifest: Manifest) => {
+  const { identity, engine, serverVersion, site, rows, suspicious, startedAt, endedAt, bytes, sha256 } = manifest;
+  return { identity, engine, serverVersion, site, rows, suspicious, startedAt, endedAt, bytes, sha256 };
+};
 
 /** A backup with what its manifest says of its origin. */
 export type Owned<T extends Stored = Stored> = T & {
@@ -19,28 +27,32 @@ export type Owned<T extends Stored = Stored> = T & {
   renamed?: string | undefined;
   /** It is damaged, or its manifest cannot be read: why. */
   error?: unknown;
+  /** Why a restore refuses it, because MANIFEST_KEY is set. */
+  doubt?: string | undefined;
+  manifest?: Shown | undefined;
+  proof?: Pick<Proof, "provedAt" | "restoreMs"> | undefined;
 };
 
 /**
- * Reads the manifests of these backups, and compares them with the present identity. With `keys` a manifest that is not signed says
- * nothing: else somebody could make the newest backup pass for another server's. A proof counts when it is of this backup and signed
- * with one of `proofKeys`. Does not throw.
+ * Reads the manifests of these backups and their proofs, and compares their origin with the present identity. With `keys` a manifest
+ * that is not signed says nothing, unless `unsignedToo`: else somebody could make the newest backup pass for another server's. A proof
+ * counts when it is of this backup and signed with one of the keys. Does not throw.
  */
 export function readOwners<T extends Stored>(
   place: Place,
   backups: readonly T[],
   present: Identity | undefined,
   keys?: ManifestKeys,
-  proofKeys = keys,
+  { unsignedToo = false } = {},
 ): Promise<Owned<T>[]> {
-  return eachOf(backups, (backup) => readOwner(place, backup, present, { keys, proofKeys }));
+  return eachOf(backups, (backup) => readOwner(place, backup, present, { keys, unsignedToo }));
 }
 
 async function readOwner<T extends Stored>(
   place: Place,
   backup: T,
   present: Identity | undefined,
-  { keys, proofKeys }: Record<"keys" | "proofKeys", ManifestKeys>,
+  { keys, unsignedToo }: { keys: ManifestKeys; unsignedToo: boolean },
 ): Promise<Owned<T>> {
   const { name } = backup;
   const unknown = { ...backup, identity: undefined, owner: "unknown", suspicious: false } as const;
@@ -49,35 +61,67 @@ async function readOwner<T extends Stored>(
     const path = place.locate(manifestName(name));
     const content = await place.load(manifestName(name));
     if (!content) throw new Failure(`${path} was deleted meanwhile`);
-    if (keys && !isSignedWith(content, keys)) return unknown;
-    const origin = originIn(content.toString());
-    if (!origin) throw damaged(`manifest ${path}`, "it is cut short, or no manifest");
-    const { identity, suspicious, sha256 } = origin;
+    const { manifest, origin, error } = parse(content, path, keys);
+    const doubt = manifest && doubtOf(name, manifest, { manifestKeys: keys })?.why;
+    if (keys && !unsignedToo && !isSignedWith(content, keys)) return { ...unknown, doubt: doubt ?? messageOf(error) };
+    const proof = backup.proved ? await proofOf(place, name, keys) : undefined;
+    // its name alone proves nothing
+    const proved = proof !== undefined && proof.sha256 === origin.sha256;
     return {
       ...backup,
-      identity,
-      owner: ownerOf(identity, present),
-      suspicious: suspicious.length > 0,
+      identity: origin.identity,
+      owner: ownerOf(origin.identity, present),
+      suspicious: (origin.suspicious ?? []).length > 0,
       // in a folder its owner may rename; with keys a restore refuses it, loudly
       renamed: place.shared && !keys ? renaming(name, origin) : undefined,
-      // its name alone proves nothing
-      proved: backup.proved && (await proofOf(place, name, proofKeys))?.sha256 === (sha256 ?? ""),
-      error: sizeFault(place.locate(name), backup.bytes, origin),
+      error: error ?? sizeFault(place.locate(name), backup.bytes, origin),
+      doubt,
+      manifest: manifest && shownOf(manifest),
+      proved,
+      proof: proved ? { provedAt: proof.provedAt, restoreMs: proof.restoreMs } : undefined,
     };
   } catch (error) {
     return { ...unknown, error };
   }
 }
 
+/** A manifest that restore refuses as damaged, or of a later version, still says where the backup comes from. */
+function parse(content: Buffer, path: string, keys: ManifestKeys) {
+  try {
+    const manifest = parseManifest(content, path, keys);
+    return { manifest, origin: manifest };
+  } catch (cause) {
+    const origin = originIn(content.toString());
+    if (!origin) throw damaged(`manifest ${path}`, "it is cut short, or no manifest");
+    return { origin, error: new Damaged(messageOf(cause), { cause }) };
+  }
+}
+
 /** Whether none of them is known to come from another server than the rest. */
-export function haveOneOrigin(owned: readonly Owned[]): boolean {
+export function haveOneOrigin(owned: readonly Pick<Owned, "identity">[]): boolean {
   const known = owned.find(({ identity }) => identity)?.identity;
   return owned.every(({ identity }) => ownerOf(identity, known) !== "other");
 }
 
 /**
  * Whether backups that do not say whose they are count as ours: always in a folder; in a bucket, which servers may share, only
- * as long as nobody else's are known to be there.
+ * as long as nobody else's are known to be there. Where it is not known who we are, whoever's is there may be somebody else.
  */
-export const unknownIsOurs = (place: Pick<Place, "shared">, owned: readonly Owned[]): boolean =>
-  !place.shared || (owned.every(({ owner }) => owner !== "other") && haveOneOrigin(owned));
+export const unknownIsOurs = (
+  place: Pick<Place, "shared">,
+  owned: readonly Owned[],
+  { weAreKnown = true } = {},
+): boolean =>
+  !place.shared ||
+  (owned.every(({ owner, identity }) => owner !== "other" && (weAreKnown || !identity)) && haveOneOrigin(owned));
+
+/** Why a backup is neither deleted nor counted as one of ours. */
+export function whyNotOurs(
+  { error, owner, identity }: Partial<Owned>,
+  { unknownIsOurs: isOurs }: { unknownIsOurs: boolean },
+): string | undefined {
+  if (error) return "it is damaged, or its manifest cannot be read";
+  if (owner === "other") return "a backup of another server";
+  if (owner !== "unknown" || isOurs) return undefined;
+  return identity ? "nothing here says that it is of this server" : "its manifest does not say whose it is";
+}

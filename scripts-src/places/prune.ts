@@ -15,7 +15,7 @@ interface Retention {
   present: Identity | undefined;
   now?: Date;
   /** MANIFEST_KEY: a proof must be signed with one of these. */
-  proofKeys?: ManifestKeys;
+  keys?: ManifestKeys;
   /** Name of the backup that this run has made. */
   made?: string | undefined;
   /** Backups whose manifests may be read; the others are taken for ours. Absent: all. */
@@ -29,22 +29,22 @@ interface Retention {
 export async function planPrune(
   place: Place,
   all: readonly Candidate[],
-  { rules, present, now = new Date(), made, proofKeys, mayRead = () => true }: Retention,
+  { rules, present, now = new Date(), made, keys, mayRead = () => true }: Retention,
 ): Promise<Plan<Candidate>> {
   let backups = all;
   for (;;) {
     const read = backups.filter(isRead);
-    const plan = planRetention(backups, { rules, now, made, unknownIsOurs: unknownIsOurs(place, read) });
+    const isOurs = unknownIsOurs(place, read, { weAreKnown: present !== undefined });
+    const plan = planRetention(backups, { rules, now, made, unknownIsOurs: isOurs });
     const unread = new Set(toRead(place, plan, rules).filter(mayRead));
     if (unread.size === 0) return plan;
-    const owned = new Map(
-      (await readOwners(place, [...unread], present, undefined, proofKeys)).map((one) => [one.name, one]),
-    );
-    backups = backups.map((backup) => owned.get(backup.name) ?? backup);
+    const owned = await readOwners(place, [...unread], present, keys, { unsignedToo: true });
+    const known = new Map(owned.map((one) => [one.name, one]));
+    backups = backups.map((backup) => known.get(backup.name) ?? backup);
   }
 }
 
-const isRead = (backup: Candidate): backup is Owned => backup.owner !== undefined;
+export const isRead = (backup: Candidate): backup is Owned => backup.owner !== undefined;
 
 /** Backups whose owner can still change the plan; none while nothing is deleted. */
 function toRead({ shared }: Place, { fates }: Plan<Candidate>, rules: readonly Rule[]): Candidate[] {

@@ -1,6 +1,6 @@
 /** Which backups are deleted, and what keeps the others. Pure. */
-import type { Owner } from "../archive/identity.ts";
 import { counted } from "../base/text.ts";
+import { type Owned, whyNotOurs } from "./owners.ts";
 import { isAhead, oldestFirst, type Stored } from "./place.ts";
 
 /** A rule of a setting: keeps backups that are not older than so many days, or one for each of so many days, weeks, … */
@@ -12,7 +12,7 @@ export interface Rule {
 }
 
 /** A backup of the database; without `owner`, its manifest was not read yet, and it is taken for ours. */
-export type Candidate = Stored & { owner?: Owner; suspicious?: boolean; error?: unknown };
+export type Candidate = Stored & Partial<Owned>;
 
 export interface Circumstances {
   rules: readonly Rule[];
@@ -79,12 +79,10 @@ export const untilSettled =
   "retention deletes nothing until a backup is as usual again, or until backup --accept makes this the new normal";
 
 /** Why the rules do not apply to a backup. */
-function exemption(backup: Candidate, { now, unknownIsOurs }: Circumstances): string | undefined {
+function exemption(backup: Candidate, circumstances: Circumstances): string | undefined {
   if (!backup.committed) return "it has no manifest: not a finished backup";
-  if (isAhead(backup.backup, now)) return "its name lies in the future";
-  if (backup.error) return "it is damaged, or its manifest cannot be read";
-  if (backup.owner === "other") return "a backup of another server";
-  return backup.owner === "unknown" && !unknownIsOurs ? "its manifest does not say whose it is" : undefined;
+  if (isAhead(backup.backup, circumstances.now)) return "its name lies in the future";
+  return whyNotOurs(backup, circumstances);
 }
 
 /** As restic counts: of each day (ISO week, month, year; UTC) that has backups the newest, and the oldest one while the count is not used up. */

@@ -6,7 +6,7 @@ import { refuseCompanion } from "../places/choose.ts";
 import { flag, type OptionsOf, value } from "../run/options.ts";
 import type { Job, Result, Script } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
-import { findAllBackups, type Found, readBackup, readBackups } from "../steps/find-all-backups.ts";
+import { findAllBackups, type Found, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
 /** How many backups are shown without --all. */
@@ -62,7 +62,7 @@ export const list: Script<Options> = {
 async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
   refuseCompanion(job.options.name ?? "");
   const named = backups.find(({ name }) => name === job.options.name?.split("/").at(-1));
-  const one = named && (await readBackup(job, named));
+  const [one] = await readBackups(job, named ? [named] : []);
   if (one && job.options.json) return { summary: "", output: backupsAsJson([one], { backups, ...found }, new Date()) };
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
   throw noSuchBackup(

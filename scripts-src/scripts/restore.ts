@@ -4,7 +4,6 @@ import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
 import { openDatabase } from "../database/open.ts";
-import { lookAtFolder } from "../places/folder.ts";
 import { backupFolder, nameDatabase } from "../steps/backup-folder.ts";
 import { checkBackup } from "../steps/check-backup.ts";
 import { inDatabase } from "../steps/choose-databases.ts";
@@ -14,7 +13,7 @@ import { checkLogin, type Target } from "../steps/dry-run-checks.ts";
 import { checkFolderAndLock } from "../steps/lock-folder.ts";
 import { openChosen } from "../steps/open-chosen.ts";
 import { contradictionIn, fileArgument, type RestoreOptions, restoreOptions } from "../steps/options.ts";
-import { planRestore } from "../steps/plan-restore.ts";
+import { planRestore, refuseTaken } from "../steps/plan-restore.ts";
 import { planServer, restoreServer } from "../steps/restore-all.ts";
 import { restoreOne } from "../steps/restore-one.ts";
 
@@ -68,21 +67,19 @@ function restoreChecks(job: Job<RestoreOptions>): Check[] {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
   const target: Target = { database };
-  const folder = backupFolder(job);
   return [
     checkLogin(job, target, { mayBeMissing: true }),
-    checkFolderAndLock(database, folder),
-    { what: "backup", look: async () => checkChosen(job, target, folder) },
+    checkFolderAndLock(database, backupFolder(job)),
+    { what: "backup", look: async () => checkChosen(job, target) },
     ...checkNotices(job.settings),
   ];
 }
 
-async function checkChosen(job: Job<RestoreOptions>, target: Target, folder: string): Promise<string> {
+async function checkChosen(job: Job<RestoreOptions>, target: Target): Promise<string> {
   const { options } = job;
   const { connected } = target;
-  // BACKUP_DIR is not made for it
-  const place = options.fromS3 ? (await lookAtFolder(folder)).nearest : folder;
-  await using file = await openChosen(job, target, place);
+  if (connected) await refuseTaken(connected, options);
+  await using file = await openChosen(job, target);
   const contents = await checkBackup(job, target, file);
   const good = `${file.name} is complete and intact`;
   if (!connected) return `${good}; not compared with the database`;

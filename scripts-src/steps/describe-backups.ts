@@ -2,13 +2,12 @@
 import { type Keys, keysFrom } from "../archive/keys.ts";
 import { isSigned, type Manifest } from "../archive/manifest.ts";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
-import type { Proof } from "../archive/proof.ts";
 import { doubtOf } from "../archive/trust.ts";
 import { openJson } from "../archive/unseal.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { ageText, bytesText, counted, durationText, listOf, type painterFor, visibleName, wrap } from "../base/text.ts";
-import { isAhead } from "../places/place.ts";
+import { isAhead, manifestOf, proofOf } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
 
@@ -56,7 +55,7 @@ function factsOf({ stored, manifest, proof, copies, owner, trouble }: ReadBackup
 const oldText = (time: Date, now: Date) =>
   ageText(Math.max(0, now.getTime() - time.getTime())).replace(/ ago$/, " old");
 
-function provedText({ provedAt, restoreMs }: Proof, now: Date): string {
+function provedText({ provedAt, restoreMs }: NonNullable<ReadBackup["proof"]>, now: Date): string {
   const wholeSeconds = restoreMs < 10_000 ? restoreMs : Math.round(restoreMs / 1000) * 1000;
   return `proved ${ageText(now.getTime() - Date.parse(provedAt))}, restores in ${durationText(wholeSeconds)}`;
 }
@@ -120,16 +119,23 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
   return JSON.stringify(value, null, 2);
 }
 
-/** A table a line with its rows, the versions, and the commands that restore it. */
-export async function describeOneBackup(job: Job, one: ReadBackup<Manifest>): Promise<string> {
-  const { manifest, proof, stored } = one;
+/** A table a line with its rows, the versions, and the commands that restore it. Throws `Failure`. */
+export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
+  const { name, stored, copies } = one;
+  const { manifestKeys } = keysFrom(job);
+  const place = one.manifest && copies.find((copy) => copy.stored.committed)?.place;
+  const manifest = place && (await manifestOf(place, name, manifestKeys));
+  const proofs = await Promise.all(
+    copies.map((copy) => proofOf(copy.place, name, manifestKeys).catch(() => undefined)),
+  );
+  const proof = one.proof && proofs.find((found) => found?.provedAt === one.proof?.provedAt);
   const lines: [string, string | undefined][] = [
-    ["name", one.name],
+    ["name", name],
     ["database", databaseLabel(stored.backup.database)],
     ["started", stored.backup.time.toISOString()],
     ["size", `${bytesText(stored.bytes)}${manifest ? `, ${bytesText(manifest.uncompressedBytes)} of SQL` : ""}`],
-    ...one.copies.map((copy): [string, string] => ["lies in", `${copy.place.locate(one.name)} (${fateOf(copy)})`]),
-    ...(manifest ? factsOfManifest(job, one.name, manifest) : []),
+    ...copies.map((copy): [string, string] => ["lies in", `${copy.place.locate(name)} (${fateOf(copy)})`]),
+    ...(manifest ? factsOfManifest(job, name, manifest) : []),
     ["manifest", manifest ? undefined : "none that can be read: not a finished backup, or a file made elsewhere"],
     ["trouble", one.trouble],
     ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
@@ -139,9 +145,9 @@ export async function describeOneBackup(job: Job, one: ReadBackup<Manifest>): Pr
   return [
     ...known.map(({ what, text }) => `${what.padEnd(width)}  ${visibleName(text)}`),
     "",
-    ...(await tablesOf(job, one)),
+    ...(await tablesOf(job, one, manifest)),
     "",
-    ...restoreCommands(one),
+    ...restoreCommands(one, manifest),
   ].join("\n");
 }
 
@@ -163,7 +169,7 @@ function signatureText(name: string, manifest: Manifest, keys: Keys): string {
   return doubt ? `no, so it is not restored by itself: ${doubt.why}` : "yes";
 }
 
-async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup<Manifest>): Promise<string[]> {
+async function tablesOf(job: Job, { name, stored }: ReadBackup, manifest: Manifest | undefined): Promise<string[]> {
   if (stored.backup.database === serverRoles) return ["tables: none, these are the server's roles"];
   const { tables } = manifest ?? {};
   if (tables === undefined) return ["tables: the manifest does not list them"];
@@ -181,7 +187,7 @@ async function tablesOf(job: Job, { name, manifest, stored }: ReadBackup<Manifes
   }
 }
 
-function restoreCommands({ name, copies, manifest }: ReadBackup<Manifest>): string[] {
+function restoreCommands({ name, copies }: ReadBackup, manifest: Manifest | undefined): string[] {
   const s3 = copies.every(({ place }) => place.shared) ? " --from-s3" : "";
   return [
     "restore it:",

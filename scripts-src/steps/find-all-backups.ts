@@ -1,22 +1,12 @@
 /** Everything there is: the backups in BACKUP_DIR and in S3, each once, with what their manifests and proofs say. */
-import { type Identity, type Owner, ownerOf } from "../archive/identity.ts";
-import { keysFrom } from "../archive/keys.ts";
-import { type Manifest, type ManifestKeys, sizeFault } from "../archive/manifest.ts";
-import type { Proof } from "../archive/proof.ts";
-import { doubtOf } from "../archive/trust.ts";
+import type { Identity } from "../archive/identity.ts";
+import { type ManifestKeys, sizeFault } from "../archive/manifest.ts";
 import { messageOf } from "../base/errors.ts";
 import { inBucket } from "../places/bucket.ts";
 import { inFolder } from "../places/folder.ts";
-import {
-  listBackups,
-  manifestOf,
-  oldestFirst,
-  type Place,
-  proofOf,
-  type Stored,
-  type StoredFile,
-} from "../places/place.ts";
-import { planPrune } from "../places/prune.ts";
+import { type Owned, readOwners } from "../places/owners.ts";
+import { listBackups, oldestFirst, type Place, type Stored, type StoredFile } from "../places/place.ts";
+import { isRead, planPrune } from "../places/prune.ts";
 import { type Candidate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
@@ -41,17 +31,8 @@ export interface FoundBackup {
   present: Identity | undefined;
 }
 
-/** What is shown of a manifest: the rows of each table, which can be a large part of it, are not. */
-type Shown = Pick<
-  Manifest,
-  "engine" | "serverVersion" | "site" | "identity" | "rows" | "suspicious" | "startedAt" | "endedAt"
->;
-
 /** A backup with what stands beside it. */
-export interface ReadBackup<M = Shown> extends FoundBackup {
-  manifest: M | undefined;
-  proof: Proof | undefined;
-  owner: Owner;
+export interface ReadBackup extends FoundBackup, Pick<Owned, "owner" | "manifest" | "proof"> {
   /** Why it, or a copy of it, cannot be restored, as far as listings and manifests show that. */
   trouble: string | undefined;
 }
@@ -74,90 +55,73 @@ const judgedExactly = 50;
  */
 export async function findAllBackups(job: Job, database: string | undefined, all = false): Promise<Found> {
   const { settings } = job;
-  const local = listedOnce(inFolder(backupFolder(job)));
+  const { S3_BUCKET, S3_PATH, MANIFEST_KEY: keys } = settings;
+  const troubles: string[] = [];
+  const local = listedOnce(inFolder(backupFolder(job)), database);
+  const remote = await openRemote().catch((error: unknown) => {
+    troubles.push(`s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}`);
+    return undefined;
+  });
   const identities = new Map<string, Promise<Identity | undefined>>();
-  const seeker: Seeker = {
-    database,
-    exactly: all ? Infinity : judgedExactly,
-    proofKeys: settings.MANIFEST_KEY,
-    presentFor: (name) => identities.getOrInsertComputed(name, () => identityWithoutServer(settings, local, name)),
-  };
-  const looks = [look(local, rulesFrom(settings, "LOCAL"), seeker)];
-  const { S3_BUCKET, S3_PATH } = settings;
-  if (S3_BUCKET !== undefined)
-    looks.push(
-      openStorage(settings, job)
-        .then((storage) => look(readOnce(inBucket(storage)), rulesFrom(settings, "BACKUP"), seeker))
-        .catch((error: unknown) => ({ copies: [], trouble: `s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}` })),
-    );
-  const seen = await Promise.all(looks);
+  const presentFor = (name: string) =>
+    identities.getOrInsertComputed(name, () => identityWithoutServer(settings, name, local, remote));
+  const seen = await Promise.all(
+    [local, ...(remote ? [remote] : [])].map(async (place) => {
+      const rules = rulesFrom(settings, place);
+      try {
+        const backups = await listBackups(place, database);
+        return [{ place, copies: await judge(place, backups, { rules, keys, presentFor, all }) }];
+      } catch (error) {
+        troubles.push(messageOf(error));
+        return [];
+      }
+    }),
+  );
   job.signal.throwIfAborted();
+  const found = seen.flat();
   return {
-    backups: merge(seen.flatMap(({ copies }) => copies)),
-    places: seen.flatMap(({ place }) => place ?? []),
-    troubles: seen.flatMap(({ trouble }) => trouble ?? []),
+    backups: merge(found.flatMap(({ copies }) => copies)),
+    places: found.map(({ place }) => place),
+    troubles,
   };
+
+  async function openRemote(): Promise<Place | undefined> {
+    return S3_BUCKET === undefined ? undefined : listedOnce(inBucket(await openStorage(settings, job)), database);
+  }
 }
 
 type Judged = Copy & Pick<FoundBackup, "present">;
-/** Without a place: why it could not be listed. */
-type Seen = { place?: Place; copies: Judged[]; trouble?: string };
 
-/** What both looks share. */
-interface Seeker {
-  database: string | undefined;
-  exactly: number;
-  /** MANIFEST_KEY: proofs must be signed with one of these. */
-  proofKeys: ManifestKeys;
-  presentFor(database: string): Promise<Identity | undefined>;
-}
-
-/** A folder whose files are listed once, however many databases there are. */
-function listedOnce(place: Place): Place {
+/** A place whose files are listed once, however many databases there are. */
+function listedOnce(place: Place, database: string | undefined): Place {
   let files: Promise<StoredFile[]> | undefined;
-  return { ...place, list: () => (files ??= place.list()) };
+  return { ...place, list: () => (files ??= place.list(database)) };
 }
 
-/** Bytes: most manifests are smaller. */
-const smallManifest = 8192;
-
-/** A bucket in which a manifest that was read to tell a fate is read again, to be shown, without a request. */
-function readOnce(bucket: Place): Place {
-  const kept = new Map<string, Buffer>();
-  return {
-    ...bucket,
-    async load(name) {
-      const known = kept.get(name);
-      if (kept.delete(name)) return known;
-      const content = await bucket.load(name);
-      if (content && content.length <= smallManifest) kept.set(name, content);
-      return content;
-    },
-  };
+interface Seeker {
+  rules: readonly Rule[];
+  keys: ManifestKeys;
+  presentFor: (database: string) => Promise<Identity | undefined>;
+  all: boolean;
 }
 
-async function look(place: Place, rules: readonly Rule[], seeker: Seeker): Promise<Seen> {
-  try {
-    const all = await listBackups(place, seeker.database);
-    const exactly = new Set(all.slice(-seeker.exactly).map(({ name }) => name));
-    // the newest of each database decides whether retention is held
-    for (const name of new Map(all.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
-    const copies: Judged[] = [];
-    for (const [database, backups] of Map.groupBy(all, ({ backup }) => backup.database)) {
-      const present = await seeker.presentFor(database);
-      const mayRead = ({ name }: Candidate) => exactly.has(name);
-      const wanted = { rules, present, mayRead, proofKeys: seeker.proofKeys };
-      const { fates, refusal } = await planPrune(place, backups, wanted);
-      for (const { backup, kept } of fates) {
-        const deleted = kept.length === 0 && refusal === undefined;
-        const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(rules));
-        copies.push({ place, stored: backup, fate: { deleted, why }, present });
-      }
+/** What retention would do with each of these backups of one place. */
+async function judge(place: Place, backups: readonly Stored[], { presentFor, all, ...wanted }: Seeker) {
+  const exactly = new Set((all ? backups : backups.slice(-judgedExactly)).map(({ name }) => name));
+  // the newest of each database decides whether retention is held
+  for (const name of new Map(backups.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
+  const mayRead = ({ name }: Candidate) => exactly.has(name);
+  const copies: Judged[] = [];
+  for (const [database, some] of Map.groupBy(backups, ({ backup }) => backup.database)) {
+    const present = await presentFor(database);
+    const { fates, refusal } = await planPrune(place, some, { ...wanted, present, mayRead });
+    for (const { backup, kept } of fates) {
+      const deleted = kept.length === 0 && refusal === undefined;
+      const why = kept.length > 0 ? kept.join(", ") : (refusal ?? whyDeleted(wanted.rules));
+      copies.push({ place, stored: backup, fate: { deleted, why }, present });
     }
-    return { place, copies };
-  } catch (error) {
-    return { copies: [], trouble: messageOf(error) };
   }
+  return copies;
 }
 
 function merge(copies: readonly Judged[]): FoundBackup[] {
@@ -172,40 +136,26 @@ function merge(copies: readonly Judged[]): FoundBackup[] {
 
 /** Reads manifests and proofs, 32 backups at a time. Does not throw. */
 export const readBackups = (job: Job, found: readonly FoundBackup[]): Promise<ReadBackup[]> =>
-  eachOf(found, async (one) => {
-    const { manifest, ...others } = await readBackup(job, one);
-    return { ...others, manifest: manifest && shownOf(manifest) };
-  });
+  eachOf(found, (one) => readBackup(job, one));
 
-const shownOf = ({ engine, serverVersion, site, identity, rows, suspicious, startedAt, endedAt }: Manifest): Shown => ({
-  engine,
-  serverVersion,
-  site,
-  identity,
-  startedAt,
-  endedAt,
-  ...(rows !== undefined && { rows }),
-  ...(suspicious && { suspicious }),
-});
-
-/** The same of one, with all that its manifest says. */
-export async function readBackup(job: Job, one: FoundBackup): Promise<ReadBackup<Manifest>> {
-  const keys = keysFrom(job);
-  const copy = one.copies.find(({ stored }) => stored.committed);
-  const proved = one.copies.find(({ stored }) => stored.proved);
-  try {
-    const manifest = copy && (await manifestOf(copy.place, one.name, keys.manifestKeys));
-    const proof = proved && (await proofOf(proved.place, one.name, keys.manifestKeys));
-    const faults = one.copies.flatMap(
-      ({ place, stored }) => sizeFault(place.locate(one.name), stored.bytes, manifest)?.message ?? [],
-    );
-    const doubt = manifest && doubtOf(one.name, manifest, keys);
-    const trouble = doubt ? `restore refuses it: ${doubt.why}` : faults[0];
-    const isProved = proof && proof.sha256 === manifest?.sha256 && !doubt && faults.length < one.copies.length;
-    const owner = ownerOf(manifest?.identity, one.present);
-    return { ...one, manifest, owner, proof: isProved ? proof : undefined, trouble };
-  } catch (error) {
-    job.signal.throwIfAborted();
-    return { ...one, manifest: undefined, owner: "unknown", proof: undefined, trouble: messageOf(error) };
-  }
+async function readBackup({ settings, signal }: Job, one: FoundBackup): Promise<ReadBackup> {
+  const { name, copies, present } = one;
+  const read = async ({ place, stored }: Copy): Promise<Owned | undefined> =>
+    // what was read to tell its fate is not read again
+    isRead(stored)
+      ? stored
+      : (await readOwners(place, [stored], present, settings.MANIFEST_KEY, { unsignedToo: true }))[0];
+  const [first, ...others] = copies.filter(({ stored }) => stored.committed);
+  const owned = first && (await read(first));
+  const { owner = "unknown", manifest, doubt, error } = owned ?? {};
+  const provedElsewhere = owned?.proof ? undefined : others.find(({ stored }) => stored.proved);
+  const other = provedElsewhere && (await read(provedElsewhere));
+  signal.throwIfAborted();
+  const proof = owned?.proof ?? (other?.manifest?.sha256 === manifest?.sha256 ? other?.proof : undefined);
+  const faults = copies.flatMap(
+    ({ place, stored }) => sizeFault(place.locate(name), stored.bytes, manifest)?.message ?? [],
+  );
+  const trouble = doubt === undefined ? (error ? messageOf(error) : faults[0]) : `restore refuses it: ${doubt}`;
+  const isProved = doubt === undefined && faults.length < copies.length;
+  return { ...one, owner, manifest, proof: isProved ? proof : undefined, trouble };
 }

@@ -1,10 +1,12 @@
 /** Judges a new backup by the last one that was not suspicious. */
 import { z } from "zod";
 import type { Identity } from "../archive/identity.ts";
+import type { ManifestKeys } from "../archive/manifest.ts";
 import type { Weighed } from "../archive/suspicion.ts";
+import { doubtOf } from "../archive/trust.ts";
 import type { Logger } from "../base/log.ts";
 import { keep, readKept } from "../base/replace-file.ts";
-import { newestNormal } from "../places/choose.ts";
+import { newestOfOurs } from "../places/choose.ts";
 import { manifestOf, newestGood, type Place, type Stored } from "../places/place.ts";
 
 interface Known {
@@ -16,21 +18,26 @@ interface Known {
 /** A backup that others are compared with. */
 type Normal = Weighed & { name: string };
 
-/** The last backup of ours that was not suspicious, as far as it can be read. Does not throw. */
+/**
+ * The last backup of ours that was not suspicious, as far as it can be read. Whoever can write to the bucket could make a shrunken backup look
+ * normal there, so with `manifestKeys` it counts only when it is signed. Does not throw.
+ */
 export async function findNormal(
   { local, database }: Known,
   identity: Identity,
   places: readonly { place: Place; backups: Stored[] }[],
+  manifestKeys: ManifestKeys,
 ): Promise<Normal | undefined> {
   const found = await Promise.all(
     places.map(async ({ place, backups }) => {
-      const normal = await newestNormal(place, backups, identity);
-      return normal ? [{ ...normal, place }] : [];
+      const keys = place.shared ? manifestKeys : undefined;
+      const normal = await newestOfOurs(place, backups, identity, keys, ({ suspicious }) => !suspicious);
+      return normal ? [{ ...normal, place, keys }] : [];
     }),
   );
   const normal = newestGood(found.flat());
-  const manifest = normal && (await manifestOf(normal.place, normal.name).catch(() => undefined));
-  if (!manifest) return undefined;
+  const manifest = normal && (await manifestOf(normal.place, normal.name, normal.keys).catch(() => undefined));
+  if (!manifest || doubtOf(normal.name, manifest, { manifestKeys: normal.keys })) return undefined;
   const { tables } = manifest;
   return {
     ...manifest,

@@ -1,5 +1,4 @@
 /** The last good backup: when and where it is, after a failure and for a schedule. */
-import type { Identity } from "../archive/identity.ts";
 import { messageOf } from "../base/errors.ts";
 import { ageText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
@@ -52,46 +51,36 @@ export async function lastGood(job: Job): Promise<LastGood | undefined> {
 
 async function lastGoodOf(job: Job, database: string | undefined): Promise<LastGood> {
   const { settings, signal } = job;
-  const local = inFolder(backupFolder(job));
-  const present = await identityWithoutServer(settings, local, database).catch(() => undefined);
-  const looks = [
-    newestIn(job, local, database, present),
-    ...(settings.S3_BUCKET !== undefined && !signal.aborted ? [newestQuickly(job, database, present)] : []),
-  ];
+  const looks = [newestIn(job, inFolder(backupFolder(job)), database)];
+  if (settings.S3_BUCKET !== undefined && !signal.aborted) looks.push(newestQuickly(job, database));
   return summarize(await Promise.all(looks), new Date());
 }
 
-async function newestIn(
-  { settings }: Pick<Job, "settings">,
-  place: Place,
-  database: string | undefined,
-  present: Identity | undefined,
-): Promise<Found> {
+/** The newest good backup of ours in a place. Throws when it cannot be listed. */
+async function newestOf(job: Job, place: Place, database: string | undefined) {
+  const { settings } = job;
+  const remote = place.shared ? place : undefined;
+  const present = await identityWithoutServer(settings, database, inFolder(backupFolder(job)), remote);
+  return newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY);
+}
+
+async function newestIn(job: Job, place: Place, database: string | undefined): Promise<Found> {
   const { where } = place;
   try {
-    const newest = await newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY);
+    const newest = await newestOf(job, place, database);
     return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
   } catch (error) {
     return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
   }
 }
 
-async function newestQuickly(
-  { settings, log }: Job,
-  database: string | undefined,
-  present: Identity | undefined,
-): Promise<Found> {
+async function newestQuickly(job: Job, database: string | undefined): Promise<Found> {
+  const { settings, log } = job;
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
   try {
     const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
-    const place = inBucket(storage);
-    return await newestIn(
-      { settings },
-      place,
-      database,
-      present ?? (await identityInBucket({ settings }, place, database)),
-    );
+    return await newestIn(job, inBucket(storage), database);
   } catch (error) {
     return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
   } finally {
@@ -114,10 +103,6 @@ function describe({ where, startedAt, trouble }: Found, now: Date): string {
   return startedAt ? `${where}: the newest began ${ageText(now.getTime() - startedAt.getTime())}` : `${where}: none`;
 }
 
-/** Who we are where no backup is kept locally: as the manifests say that name the server of the settings. */
-const identityInBucket = ({ settings }: Pick<Job, "settings">, bucket: Place, database: string | undefined) =>
-  identityWithoutServer(settings, bucket, database, { here: true });
-
 /** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */
 export async function newestInBucket(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, log, stopRequested, facts } = job;
@@ -125,9 +110,7 @@ export async function newestInBucket(job: Job, known: Date | undefined): Promise
   const database = settings.DB_NAMES === undefined ? facts.database : undefined;
   try {
     const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
-    const local = await identityWithoutServer(settings, inFolder(backupFolder(job)), database);
-    const present = local ?? (await identityInBucket(job, place, database));
-    return (await newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY))?.backup.time;
+    return (await newestOf(job, place, database))?.backup.time;
   } catch (error) {
     if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);
     return known;

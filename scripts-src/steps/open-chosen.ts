@@ -14,7 +14,7 @@ import { bytesText } from "../base/text.ts";
 import { inBucket } from "../places/bucket.ts";
 import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
 import { spool } from "../places/file.ts";
-import { inFolder } from "../places/folder.ts";
+import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
 import { manifestOf, type Place, type Stored } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
@@ -24,19 +24,18 @@ import { identityOf, identityWithoutServer } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
-type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned"> & { unproved?: boolean };
+type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned" | "dryRun"> & { unproved?: boolean };
 
 /** A backup with the place where it lies. */
 export type ChosenBackup = OpenBackup & { place: Place };
 
 /**
- * The backup, and with `fromS3` its copy in `folder`, which is deleted when it is disposed of. Throws a `Failure`; of one that is
+ * The backup, and with `fromS3` its copy in BACKUP_DIR, which is deleted when it is disposed of. Throws a `Failure`; of one that is
  * damaged `onDamaged` hears before.
  */
 export async function openChosen(
   job: Job<Choice & object>,
   target: Target,
-  folder: string,
   onDamaged: (backup: Pick<ChosenBackup, "place" | "name">) => Promise<void> = async () => {},
 ): Promise<ChosenBackup> {
   const { options, facts } = job;
@@ -46,7 +45,7 @@ export async function openChosen(
     throw error;
   };
   if (!options.fromS3) {
-    const path = await findLocal(job, target, folder, options);
+    const path = await findLocal(job, target, options);
     const file = await openBackup(path, opening).catch(tell(inFolder(dirname(path)), basename(path)));
     Object.assign(facts, { file: file.name, bytes: file.bytes, localPath: file.path });
     return { ...file, place: inFolder(dirname(file.path)) };
@@ -54,7 +53,7 @@ export async function openChosen(
   const found = await findRemote(job, target, options);
   const { place, backup } = found;
   await using opened = new AsyncDisposableStack();
-  const copy = opened.use(await fetchBackup(job, target, folder, found).catch(tell(place, backup.name)));
+  const copy = opened.use(await fetchBackup(job, target, found).catch(tell(place, backup.name)));
   try {
     const file = opened.use(await openBackup(copy.path, { ...opening, origin: copy }).catch(tell(place, backup.name)));
     Object.assign(facts, { file: file.name, bytes: file.bytes });
@@ -71,11 +70,10 @@ export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job
   return error.reworded(error.message.replaceAll(path, remoteLocation));
 }
 
-/** A backup in S3 as a copy in `folder`. */
+/** A backup in S3 as a copy in BACKUP_DIR. */
 async function fetchBackup(
   job: Job<Choice & object>,
   target: Target,
-  folder: string,
   { place, backup }: Awaited<ReturnType<typeof findRemote>>,
 ) {
   const { log, options } = job;
@@ -86,6 +84,7 @@ async function fetchBackup(
   if (!options.unsigned) requireSigned(name, manifest, keys);
   const fault = sizeFault(location, backup.bytes, manifest, "nothing was fetched; restore another backup");
   if (fault) throw fault;
+  const folder = await copyFolder(job);
   log.info(`fetching ${location}, ${bytesText(backup.bytes)}`);
   const progress = showProgress("fetch", backup.bytes);
   const owner = options.unproved ? proofSpool(target.database) : target.database.name;
@@ -97,14 +96,23 @@ async function fetchBackup(
   }
 }
 
+/** A dry run makes no folder. */
+async function copyFolder(job: Job<Choice & object>): Promise<string> {
+  const folder = backupFolder(job);
+  if (job.options.dryRun) return (await lookAtFolder(folder)).nearest;
+  await prepareFolder(folder);
+  return folder;
+}
+
 /** Among our own partial files, whatever database it is of: our lock guards it, and our next run sweeps it. */
 function spoolName(name: string, database: string): string {
   const backup = parseBackupName(name);
   return backup ? formatBackupName({ ...backup, database }) : name;
 }
 
-/** Path of the backup in `folder` (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
-async function findLocal(job: Job, target: Target, folder: string, which: Choice): Promise<string> {
+/** Path of the backup in BACKUP_DIR (or anywhere, when a path is named). Throws a `Failure` with status 4 when there is none. */
+async function findLocal(job: Job, target: Target, which: Choice): Promise<string> {
+  const folder = backupFolder(job);
   if (which.file !== undefined) return chooseFile(folder, which.file);
   return join(folder, (await chooseNewest(inFolder(folder), await wantedBy(job, target, which))).name);
 }
@@ -121,7 +129,9 @@ async function findRemote(job: Job, target: Target, which: Choice): Promise<{ pl
     );
   const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
   const backup =
-    name === undefined ? await chooseNewest(place, await wantedBy(job, target, which)) : await chooseNamed(place, name);
+    name === undefined
+      ? await chooseNewest(place, await wantedBy(job, target, which, place))
+      : await chooseNamed(place, name);
   return { place, backup };
 }
 
@@ -131,8 +141,8 @@ function partsOf(file: string): { bucket?: string; path?: string; name: string }
   return bucket === undefined || name === undefined ? { name: file } : { bucket, path: path ?? "", name };
 }
 
-/** Without a login (it failed, or the backup is proved on another server), the local manifests say who we are. */
-async function wantedBy(job: Job, { database, connected }: Target, { before, unproved }: Choice) {
+/** Without a login (it failed, or the backup is proved on another server), manifests say who we are. */
+async function wantedBy(job: Job, { database, connected }: Target, { before, unproved }: Choice, remote?: Place) {
   const { settings, log } = job;
   return {
     before,
@@ -140,7 +150,7 @@ async function wantedBy(job: Job, { database, connected }: Target, { before, unp
     database: database.name,
     present: connected
       ? identityOf(settings, connected)
-      : await identityWithoutServer(settings, inFolder(backupFolder(job)), database.name),
+      : await identityWithoutServer(settings, database.name, inFolder(backupFolder(job)), remote),
     isNew: async () => connected !== undefined && (await connected.target()).empty,
     keys: settings.MANIFEST_KEY,
     log,

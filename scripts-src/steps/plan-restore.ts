@@ -1,7 +1,7 @@
 /** Decides how a backup is restored, before anything happens. */
 import { dirname, resolve } from "node:path";
 import type { OpenBackup } from "../archive/read.ts";
-import { Failure } from "../base/errors.ts";
+import { Failure, usageFailure } from "../base/errors.ts";
 import { bytesText, counted } from "../base/text.ts";
 import type { Connected, Contents } from "../database/database.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
@@ -51,6 +51,12 @@ export function decideWay(
   if ((atomicLoad && inPlaceProblems.length === 0) || fillsEmpty) return inside("in place", reasons);
   if (atomicLoad) return { way: "in place", reasons, problems: [...problems, ...reasons, ...inPlaceProblems] };
   return { way: "beside", reasons: [], problems: [...problems, ...reasons] };
+}
+
+/** What `createScratch` would refuse only after the backup was fetched and read. Throws `Failure`. */
+export async function refuseTaken(database: Connected, { into }: Pick<RestoreOptions, "into">): Promise<void> {
+  if (into !== undefined && (await database.databases()).some(({ name }) => name === into))
+    throw usageFailure(`--into ${into}: this database exists already`, "choose another name, or drop it first");
 }
 
 /** Compares the backup with the target and decides. Throws a `Failure` that lists everything that stands in the way. */

@@ -9,12 +9,12 @@ import { counted } from "../base/text.ts";
 import type { Distrust } from "../base/trust.ts";
 import { inBucket } from "../places/bucket.ts";
 import { checkFolder, inFolder, survey } from "../places/folder.ts";
-import { readOwners, unknownIsOurs } from "../places/owners.ts";
+import { readOwners, unknownIsOurs, whyNotOurs } from "../places/owners.ts";
 import { findBackups, oldestFirst, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
-import { identityWithoutServer } from "./identity.ts";
+import { identityWithoutDoubt } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
 /** Names of backups that are not sent, each with what speaks against it. */
@@ -70,7 +70,7 @@ export async function findUnfit(folder: string, files: readonly LocalFile[]): Pr
 export const refusal = (message: string) =>
   new Failure(message, { hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"] });
 
-export type RemoteFile = Entry & RemoteObject;
+type RemoteFile = Entry & RemoteObject;
 
 export type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
 
@@ -114,20 +114,21 @@ export async function findForeign(
   for (const [database, all] of Map.groupBy(findBackups(remote), ({ backup }) => backup.database)) {
     const some = all.filter(({ name }) => concerned.has(name));
     if (some.length === 0) continue;
-    const present = await identityWithoutServer(settings, local, database, { surely: true });
-    const owned = await readOwners(place, some, present);
+    const present = await identityWithoutDoubt(settings, database, local);
+    const read = (backups: typeof all) =>
+      readOwners(place, backups, present, settings.MANIFEST_KEY, { unsignedToo: true });
+    const owned = await read(some);
     // one backup of another server protects those that do not say whose they are
     const isDoubtful = owned.some(({ owner }) => owner === "unknown");
-    const mayBeOurs = unknownIsOurs(place, isDoubtful ? await readOwners(place, all, present) : owned);
-    for (const { name, owner, identity, error } of owned) {
-      if (error) reasons.set(name, "it is damaged, or its manifest cannot be read");
-      else if (owner === "other") reasons.set(name, "a backup of another server");
-      else if (identity && !present) reasons.set(name, "nothing here says that it is of this server");
-      else if (owner === "unknown" && !mayBeOurs) reasons.set(name, "its manifest does not say whose it is");
+    const weAreKnown = present !== undefined;
+    const isOurs = unknownIsOurs(place, isDoubtful ? await read(all) : owned, { weAreKnown });
+    for (const one of owned) {
+      const why = whyNotOurs(one, { unknownIsOurs: isOurs });
+      if (why !== undefined) reasons.set(one.name, why);
     }
     const proved = owned.findLast(({ name, proved }) => proved && !reasons.has(name));
     const newer = all.filter((one) => proved && one.proved && !concerned.has(one.name) && oldestFirst(proved, one) < 0);
-    const isOutdated = (await readOwners(place, newer, present)).some((one) => one.proved && one.owner !== "other");
+    const isOutdated = (await read(newer)).some((one) => one.proved && one.owner !== "other");
     if (proved && !isOutdated) reasons.set(proved.name, "the newest proved backup");
   }
   const names = new Set(remote.map(({ name }) => name));
@@ -136,7 +137,7 @@ export async function findForeign(
     if (database === undefined || names.has(name) || !names.has(manifestName(name))) continue;
     // a manifest whose backup is missing: somebody's run has died between two deletions
     const identity = originIn(String(await place.load(manifestName(name))))?.identity;
-    const present = await identityWithoutServer(settings, local, database, { surely: true });
+    const present = await identityWithoutDoubt(settings, database, local);
     if (identity && ownerOf(identity, present) !== "ours") reasons.set(name, "of a backup of another server");
   }
   return reasons;

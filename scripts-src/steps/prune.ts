@@ -32,10 +32,10 @@ const kinds = [
   ["yearly", "KEEP_YEARLY"],
 ] as const;
 
-/** What keeps backups in BACKUP_DIR (LOCAL) or in S3 (BACKUP); without a rule, all are kept. */
-export const rulesFrom = (settings: Settings, place: "LOCAL" | "BACKUP"): Rule[] =>
+/** What keeps backups in BACKUP_DIR, or in S3; without a rule, all are kept. */
+export const rulesFrom = (settings: Settings, { shared }: Pick<Place, "shared">): Rule[] =>
   kinds.flatMap(([kind, end]) => {
-    const setting = `${place}_${end}` as const;
+    const setting = `${shared ? "BACKUP" : "LOCAL"}_${end}` as const;
     const count = settings[setting];
     return count === undefined ? [] : [{ kind, count, setting }];
   });
@@ -51,16 +51,15 @@ export async function pruneAll(job: Job, database: Connected, { local, remote }:
     database: database.name,
     present: identityOf(settings, database),
     made: job.facts.file,
-    proofKeys: settings.MANIFEST_KEY,
+    keys: settings.MANIFEST_KEY,
     log,
     warn: (text: string) => job.warn(text),
   };
-  await prune(local, { ...wanted, rules: rulesFrom(settings, "LOCAL") });
-  if (remote) await prune(remote, { ...wanted, rules: rulesFrom(settings, "BACKUP") });
+  for (const place of [local, remote]) if (place) await prune(place, { ...wanted, rules: rulesFrom(settings, place) });
 }
 
 /** Whose clock differs too much from this machine's for anything to be deleted. */
-export const clockTroubles = ({ clockAhead }: Pick<Server, "clockAhead">, remote: Place | undefined): string[] =>
+const clockTroubles = ({ clockAhead }: Pick<Server, "clockAhead">, remote: Place | undefined): string[] =>
   [clockText(clockAhead, "the database server"), clockText(remote?.clockAhead() ?? 0, "the S3 server")].flatMap(
     (text) => text ?? [],
   );
@@ -80,32 +79,27 @@ export function checkRetention(
   { upload, accept }: { upload: boolean; accept: boolean },
 ): Check[] {
   const places = [
-    { name: "LOCAL" as const, where: "BACKUP_DIR", open: async () => inFolder(folder) },
-    { name: "BACKUP" as const, where: "S3", open: async () => inBucket(await openStorage(job.settings, job)) },
+    { shared: false, where: "BACKUP_DIR", open: async () => inFolder(folder) },
+    { shared: true, where: "S3", open: async () => inBucket(await openStorage(job.settings, job)) },
   ];
   return places
-    .filter(({ name }) => rulesFrom(job.settings, name).length > 0 && (name === "LOCAL" || upload))
-    .map(({ name, where, open }) => ({
+    .filter((place) => rulesFrom(job.settings, place).length > 0 && (!place.shared || upload))
+    .map(({ where, open }) => ({
       what: `retention in ${where}${forDatabase(target)}`,
-      look: async () => lookAt(job, target, name, { place: await open(), accept }),
+      look: async () => lookAt(job, target, { place: await open(), accept }),
     }));
 }
 
-async function lookAt(
-  { settings }: Job,
-  { connected }: Target,
-  name: "LOCAL" | "BACKUP",
-  { place, accept }: { place: Place; accept: boolean },
-) {
+async function lookAt({ settings }: Job, { connected }: Target, { place, accept }: { place: Place; accept: boolean }) {
   if (!connected) return { skipped: "not checked without the database" };
-  const rules = rulesFrom(settings, name);
+  const rules = rulesFrom(settings, place);
   const now = new Date();
   const next = { database: connected.name, time: now, sequence: 1, compression: "gzip", encrypted: false } as const;
   const coming = formatBackupName(next);
   const [candidate] = findBackups([coming, manifestName(coming)].map((file) => ({ name: file, bytes: 0 })));
   const backups = await listBackups(place, connected.name);
   const present = identityOf(settings, connected);
-  const newest = await newestOfOurs(place, backups, present);
+  const newest = await newestOfOurs(place, backups, present, undefined);
   // the coming backup is judged as the newest one was, until it says otherwise
   const suspicious = !accept && newest?.suspicious === true;
   const all = [...backups, ...(candidate ? [{ ...candidate, owner: "ours" as const, suspicious }] : [])];
@@ -114,7 +108,7 @@ async function lookAt(
     present,
     now,
     made: coming,
-    proofKeys: settings.MANIFEST_KEY,
+    keys: settings.MANIFEST_KEY,
   });
   const others = fates.filter(({ backup }) => backup.name !== coming);
   const gone = others.filter(({ kept }) => kept.length === 0);

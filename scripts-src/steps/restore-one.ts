@@ -13,7 +13,7 @@ import { describeRestore } from "./describe-restore.ts";
 import { lockFolder } from "./lock-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import { restoreCommand, type RestoreOptions } from "./options.ts";
-import { planRestore } from "./plan-restore.ts";
+import { planRestore, refuseTaken } from "./plan-restore.ts";
 
 /** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */
 export async function restoreOne(
@@ -30,7 +30,8 @@ export async function restoreOne(
   const connected = await database.connect({ mayBeMissing: true });
   if (options.undo !== undefined) return undoRestore(job, connected, options.undo);
   const target = { database, connected };
-  await using file = await openChosen(job, target, folder);
+  await refuseTaken(connected, options);
+  await using file = await openChosen(job, target);
   if (parseBackupName(file.name)?.database === serverRoles)
     throw usageFailure(
       `${file.name} holds the roles of a server, no database`,
@@ -46,7 +47,7 @@ export async function restoreOne(
 }
 
 /** Returns the last word. Throws `Failure`. */
-export async function undoRestore(job: Job<RestoreOptions>, database: Connected, before: string): Promise<string> {
+async function undoRestore(job: Job<RestoreOptions>, database: Connected, before: string): Promise<string> {
   const { log, options, signal } = job;
   if (!database.undo)
     throw usageFailure(

@@ -7,9 +7,8 @@ import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { readDump } from "../database/read-dump.ts";
 import { type RolesContents, type RolesPlan, rolesReader, writeRoles } from "../database/roles.ts";
-import { lookAtFolder, prepareFolder } from "../places/folder.ts";
 import type { Job } from "../run/script.ts";
-import { backupFolder, lockName } from "./backup-folder.ts";
+import { lockName } from "./backup-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 import { type Places, pruneAll } from "./prune.ts";
@@ -54,15 +53,6 @@ export async function backUpRoles(
   }
 }
 
-/** Where a copy from S3 lies while it is read. A dry run makes no folder. */
-async function copyFolder(job: Job<RestoreOptions>): Promise<string> {
-  const folder = backupFolder(job);
-  if (!job.options.fromS3) return folder;
-  if (job.options.dryRun) return (await lookAtFolder(folder)).nearest;
-  await prepareFolder(folder);
-  return folder;
-}
-
 export interface PlannedRoles {
   plan: RolesPlan;
   description: string;
@@ -75,11 +65,10 @@ export async function planRoles(job: Job<RestoreOptions>, connected: Connected):
     // only what is missing is created, so every server counts as a new one
     const target = async () => ({ ...(await connected.target()), empty: true });
     const database = { ...connected, name: serverRoles, target };
-    await using file = await openChosen(
-      one,
-      { database: { ...database, connect: async () => database }, connected: database },
-      await copyFolder(job),
-    );
+    await using file = await openChosen(one, {
+      database: { ...database, connect: async () => database },
+      connected: database,
+    });
     const { statements } = await readDump<RolesContents>(rolesReader(connected.roles.isOurs), file.sql());
     const plan = await connected.roles.plan(statements);
     const { missing, unfinished, superusers } = plan;

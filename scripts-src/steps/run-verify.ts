@@ -9,7 +9,7 @@ import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { inBucket } from "../places/bucket.ts";
-import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
+import { inFolder, prepareFolder } from "../places/folder.ts";
 import { type Place, proofOf } from "../places/place.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
@@ -53,7 +53,7 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const prover = proverOf(job, database);
   const connected = await prover.connect({ mayBeMissing: true });
   const target = { database, connected: prover === database ? connected : undefined };
-  await using file = await openChosen(chooses(job), target, folder, (backup) => withdrawProof(job, backup));
+  await using file = await openChosen(chooses(job), target, (backup) => withdrawProof(job, backup));
   await using _serverLock = await connected.lock("verify");
   try {
     const contents = await checkBackup(chooses(job), target, file);
@@ -111,15 +111,13 @@ function checksOf(job: Job<VerifyOptions>): Check[] {
   const database = openDatabase(job.settings, job);
   nameDatabase(job, database);
   const prover: Target = { database: proverOf(job, database) };
-  const folder = backupFolder(job);
   return [
     checkLogin(job, prover, { mayBeMissing: true }),
     {
       what: "backup",
       async look() {
         const target = { database, connected: prover.database === database ? prover.connected : undefined };
-        const place = job.options.fromS3 ? (await lookAtFolder(folder)).nearest : folder;
-        await using file = await openChosen(chooses(job), target, place);
+        await using file = await openChosen(chooses(job), target);
         await checkBackup(chooses(job), target, file);
         return `${file.name} is complete and intact; verify would restore and compare it`;
       },

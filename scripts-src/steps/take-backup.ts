@@ -12,7 +12,7 @@ import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
-import { findBackups, type Place, type StoredFile } from "../places/place.ts";
+import { findBackups, type Place, type Sink, type StoredFile } from "../places/place.ts";
 import { untilSettled } from "../places/retention.ts";
 import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
@@ -33,94 +33,129 @@ export async function takeBackup(
   accept: boolean,
 ): Promise<string> {
   const { settings, log, facts } = job;
-  const { server } = database;
   const startedAt = new Date();
-  const isRoles = database.name === serverRoles;
-  const from = `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
-  log.info(isRoles ? "backup of the server's roles starts" : `backup of ${database.where} starts: ${from}`, {
-    database: database.name,
-    server: database.where,
-    startedAt: startedAt.toISOString(),
-  });
-  // the backups of its databases have logged them
-  for (const warning of isRoles ? [] : server.warnings) log.warn(warning);
-  const compression = settings.BACKUP_COMPRESSION;
+  logStart(job, database, startedAt);
   const { files, trouble } = await listRemote(job, database, remote);
   const localFiles = await local.list(database.name);
-  const present = [...localFiles, ...files];
   const known = { local, database: database.name };
-  const normal = await findNormal(known, identityOf(settings, database), [
+  const earlier = [
     { place: local, backups: findBackups(localFiles, database.name) },
     ...(remote ? [{ place: remote, backups: findBackups(files, database.name) }] : []),
-  ]);
+  ];
+  const normal = await findNormal(known, identityOf(settings, database), earlier, settings.MANIFEST_KEY);
   facts.previousBytes = normal?.bytes;
   const destination = await openDestination({
     job,
     database,
     local: settings.BACKUP_KEEP_LOCAL || !remote ? local : undefined,
     remote,
-    taken: new Set(present.map(({ name }) => name)),
+    taken: new Set([...localFiles, ...files].map(({ name }) => name)),
     trouble,
     startedAt,
   });
-  const progress = showProgress("backup", server.dataBytes, { estimated: true });
+  const { name, places } = destination;
   try {
-    let sqlBytes = 0;
+    const { contents, written } = await dumpInto(destination, job, database);
+    const tables = countsOf(contents);
+    const suspicions = normal && !accept ? suspicionsOf({ ...written, tables }, normal) : [];
+    if (suspicions.length > 0) warnOf(job, suspicions);
+    const manifest = await describe(job, database, { name, startedAt, written, tables, suspicions });
+    await destination.commit(manifest);
+    if (suspicions.length === 0 && settings.AGE_RECIPIENTS && tables) keepCounts(known, { name, tables }, log);
+    const uploadFailure = destination.uploadFailure?.();
+    if (uploadFailure) throw uploadFailure;
+    const { bytes, uncompressedBytes, rows } = manifest;
+    Object.assign(facts, { file: name, bytes, rows, ...places });
+    const took = durationText(Date.now() - startedAt.getTime());
+    log.info(`${name}: ${bytesText(uncompressedBytes)} of SQL in ${bytesText(bytes)}, ${took}`, {
+      sqlBytes: uncompressedBytes,
+      bytes,
+    });
+    return places.localPath ?? places.remoteLocation ?? name;
+  } catch (error) {
+    await destination.discard();
+    throw error;
+  }
+}
+
+function logStart({ log }: Job, database: Connected, startedAt: Date): void {
+  const { name, where, server } = database;
+  const isRoles = name === serverRoles;
+  const from = `${server.version}, ${server.client}, about ${bytesText(server.dataBytes)} of data`;
+  log.info(isRoles ? "backup of the server's roles starts" : `backup of ${where} starts: ${from}`, {
+    database: name,
+    server: where,
+    startedAt: startedAt.toISOString(),
+  });
+  // the backups of its databases have logged them
+  for (const warning of isRoles ? [] : server.warnings) log.warn(warning);
+}
+
+/** Dumps the database; returns what the dump holds, and sizes and checksum of the file. */
+async function dumpInto(destination: Pick<Sink, "write">, { settings }: Job, database: Connected) {
+  const { BACKUP_COMPRESSION: compression, BACKUP_COMPRESSION_LEVEL: level, BACKUP_JOBS: jobs } = settings;
+  const progress = showProgress("backup", database.server.dataBytes, { estimated: true });
+  try {
+    let uncompressedBytes = 0;
     const reader = database.reader();
     const sql = watched(database.dump(), (chunk) => {
-      sqlBytes += chunk.byteLength;
+      uncompressedBytes += chunk.byteLength;
       progress.add(chunk.byteLength);
       restorable(() => reader.add(chunk));
     });
-    const level = settings.BACKUP_COMPRESSION_LEVEL;
-    const packed = compress(sql, { compression, level, jobs: settings.BACKUP_JOBS });
-    const { AGE_RECIPIENTS: recipients } = settings;
+    const packed = compress(sql, { compression, level, jobs });
     const tally = startTally();
+    const { AGE_RECIPIENTS: recipients } = settings;
     for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
       await destination.write(block);
     // what a restore would refuse fails tonight
     const contents = restorable(() => reader.end());
     await database.checkDumped?.(contents);
-    const tables = countsOf(contents);
-    const written = { ...tally.result(), uncompressedBytes: sqlBytes, compression };
-    const suspicions = normal && !accept ? suspicionsOf({ ...written, tables }, normal) : [];
-    const manifest: ManifestFacts = {
-      database: database.name,
-      engine: database.engine,
-      serverVersion: server.version,
-      clientVersion: server.client,
-      startedAt: startedAt.toISOString(),
-      endedAt: new Date().toISOString(),
-      ...written,
-      programVersion: version,
-      host: hostname(),
-      site: siteOf(settings),
-      identity: identityOf(settings, database),
-      dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
-      encoding: server.encoding,
-      restoreCommand: database.stockRestore(destination.name, compression),
-      ...(tables && (await describeRows(tables, recipients))),
-      ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
-      create: recipients ? await sealJson(database.properties, recipients) : database.properties,
-      ...(recipients && { encryptedTo: recipients }),
-    };
-    if (suspicions.length > 0) warnOf(job, suspicions);
-    await destination.commit(manifest);
-    if (suspicions.length === 0 && recipients && tables) keepCounts(known, { name: destination.name, tables }, log);
-    const uploadFailure = destination.uploadFailure?.();
-    if (uploadFailure) throw uploadFailure;
-    progress.stop();
-    const { bytes } = manifest;
-    Object.assign(facts, { file: destination.name, bytes, rows: manifest.rows, ...destination.places });
-    const took = durationText(Date.now() - startedAt.getTime());
-    log.info(`${destination.name}: ${bytesText(sqlBytes)} of SQL in ${bytesText(bytes)}, ${took}`, { sqlBytes, bytes });
-    return destination.places.localPath ?? destination.places.remoteLocation ?? destination.name;
-  } catch (error) {
-    await destination.discard();
-    throw error;
+    return { contents, written: { ...tally.result(), uncompressedBytes, compression } };
   } finally {
     progress.stop();
   }
+}
+
+interface Made {
+  name: string;
+  startedAt: Date;
+  written: Awaited<ReturnType<typeof dumpInto>>["written"];
+  tables: Record<string, number> | undefined;
+  suspicions: readonly Reason[];
+}
+
+/** What the manifest says. What a backup holds is hidden from those who cannot read it. */
+async function describe(
+  { settings }: Job,
+  database: Connected,
+  { name, startedAt, written, tables, suspicions }: Made,
+): Promise<ManifestFacts> {
+  const { server, properties } = database;
+  const { AGE_RECIPIENTS: recipients } = settings;
+  return {
+    database: database.name,
+    engine: database.engine,
+    serverVersion: server.version,
+    clientVersion: server.client,
+    startedAt: startedAt.toISOString(),
+    endedAt: new Date().toISOString(),
+    ...written,
+    programVersion: version,
+    host: hostname(),
+    site: siteOf(settings),
+    identity: identityOf(settings, database),
+    dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
+    encoding: server.encoding,
+    restoreCommand: database.stockRestore(name, written.compression),
+    ...(tables && {
+      rows: Object.values(tables).reduce((sum, count) => sum + count, 0),
+      tables: recipients ? await sealJson(tables, recipients) : tables,
+    }),
+    ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
+    create: recipients ? await sealJson(properties, recipients) : properties,
+    ...(recipients && { encryptedTo: recipients }),
+  };
 }
 
 function warnOf({ facts, warn }: Job, suspicions: readonly Reason[]): void {
@@ -131,12 +166,6 @@ function warnOf({ facts, warn }: Job, suspicions: readonly Reason[]): void {
 /** Rows of every table; undefined where the reader does not count them. */
 const countsOf = ({ tables, rows }: Contents): Record<string, number> | undefined =>
   rows && Object.fromEntries([...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]));
-
-/** The rows of every table are hidden from those who cannot read the backup. */
-const describeRows = async (counts: Record<string, number>, recipients: readonly string[] | undefined) => ({
-  rows: Object.values(counts).reduce((sum, count) => sum + count, 0),
-  tables: recipients ? await sealJson(counts, recipients) : counts,
-});
 
 /** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
 async function listRemote(

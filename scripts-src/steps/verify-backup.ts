@@ -112,7 +112,7 @@ const cannotProve = ({ where }: Connected, { name }: OpenBackup, problems: reado
   });
 
 /** Whether one was asked. Throws a `Failure` when its value is not true. */
-export async function askQuery(
+async function askQuery(
   { settings, log }: Job,
   scratch: Pick<Scratch, "ask">,
   { name, manifest }: Pick<OpenBackup, "name" | "manifest">,

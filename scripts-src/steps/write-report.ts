@@ -1,4 +1,4 @@
-/** The report: `list --html FILE`, and REPORT_FILE after every run. Only the manifests of each day's last backup are read. */
+/** The report: `list --html FILE`, and REPORT_FILE after every run. */
 import { resolve } from "node:path";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { diskFailure } from "../base/disk.ts";
@@ -19,7 +19,7 @@ const dayMs = 86_400_000;
 /** Days that are shown. */
 const shownDays = 90;
 
-export async function reportFacts(job: Job, database: string | undefined): Promise<Omit<ReportFacts, "run">> {
+async function reportFacts(job: Job, database: string | undefined): Promise<Omit<ReportFacts, "run">> {
   const now = new Date();
   const { backups, troubles } = await findAllBackups(job, database, true);
   const databases = [...Map.groupBy(backups, ({ stored }) => stored.backup.database)].toSorted(([a], [b]) =>
@@ -88,9 +88,8 @@ function dayWith({ name, stored, manifest, trouble }: ReadBackup, day: string, p
 
 /** For so many days (at least) retention keeps a backup of every day somewhere. */
 function daysKept({ settings }: Job): number {
-  const places = settings.S3_BUCKET === undefined ? (["LOCAL"] as const) : (["LOCAL", "BACKUP"] as const);
-  const of = places.map((place) => {
-    const rules = rulesFrom(settings, place);
+  const of = (settings.S3_BUCKET === undefined ? [false] : [false, true]).map((shared) => {
+    const rules = rulesFrom(settings, { shared });
     const counts = rules.map(({ kind, count }) => (kind === "days" || kind === "daily" ? count : 0));
     return rules.length === 0 ? Infinity : Math.max(...counts);
   });

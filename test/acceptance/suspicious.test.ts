@@ -123,3 +123,32 @@ test("encrypted: judged by rows that lie in BACKUP_DIR for its owner alone; the 
   expect((await backUp("--accept")).suspicious).toEqual([]);
   expect((await backUp()).suspicious).toEqual([]);
 });
+
+test("with MANIFEST_KEY, what somebody else put into the bucket makes no shrunken backup look normal", async () => {
+  await server.createDatabase("signed", `CREATE TABLE t AS ${rows(5000)}`);
+  const bucket = await s3.newBucket();
+  scripts = installScripts({
+    ...server.settings("signed"),
+    ...s3Settings(s3, bucket, "x"),
+    BACKUP_KEEP_LOCAL: "false",
+    MANIFEST_KEY: "4d5a8c1e7b2f9d3a6c0e8b5f1a7d2c94",
+  });
+  const take = async () => {
+    const { status, stdout, stderr } = await scripts.run("backup", ["--upload"]);
+    expect(status, stderr).toBe(0);
+    return { key: stdout.trim().slice(`s3://${bucket}/`.length), stderr };
+  };
+  const { key } = await take();
+  const objects = s3.objects(bucket);
+  const [object, manifest] = [objects.get(key)!, objects.get(`${key}.json`)!];
+  const { signature: _, ...honest } = JSON.parse(manifest.body.toString()) as Record<string, unknown>;
+  await Bun.sleep(1_000); // names have seconds
+  const now = new Date().toISOString();
+  const forged = key.replace(/\d{4}-.*\d\d-\d\d/, now.slice(0, 19).replace("T", "_").replaceAll(":", "-"));
+  const small = { ...honest, startedAt: now, bytes: 3, uncompressedBytes: 3, rows: 0, tables: { "public.t": 0 } };
+  objects.set(forged, { ...object, body: Buffer.from("abc") });
+  objects.set(`${forged}.json`, { ...manifest, body: Buffer.from(JSON.stringify(small)) });
+  await server.sql("signed", "TRUNCATE t");
+  await Bun.sleep(1_000);
+  expect((await take()).stderr).toContain("table public.t has 0 rows (it had 5,000 rows)");
+});

@@ -144,6 +144,32 @@ test("I1: where nothing is kept locally, the health check finds this server's ba
   expect([check.status, check.stdout]).toEqual([0, `healthy: the last good backup began ${began} UTC\n`]);
 });
 
+test("I2: with S3 alone, list says whose each backup is, and foretells no deletion that retention does not make", async () => {
+  await backUp(onB);
+  await Bun.sleep(1_000); // names have seconds
+  await backUp(onA);
+  const [ofA, ofB] = [plant(20, origin.A), plant(30, origin.B)].map((key) => key.slice("prod/".length));
+  const foretold = async (env: Record<string, string> = {}) => {
+    const ran = await onA.run("list", ["--json"], { env: { BACKUP_RETENTION_DAYS: "7", ...env } });
+    const { backups } = JSON.parse(ran.stdout) as {
+      backups: { name: string; owner: string; copies: { deleted: boolean; rule: string }[] }[];
+    };
+    return Object.fromEntries(backups.map(({ name, owner, copies: [copy] }) => [name, { owner, ...copy }]));
+  };
+  const known = await foretold();
+  expect(known[ofA!]).toMatchObject({ owner: "ours", deleted: true });
+  expect(known[ofB!]).toMatchObject({ owner: "other", deleted: false });
+  // nothing names a server
+  onA.configure({ ...s3Settings(s3, bucket, "prod"), BACKUP_KEEP_LOCAL: "false" });
+  for (const key of names().filter((name) => name.endsWith(ofB!))) s3.objects(bucket).delete(key);
+  const unknown = await foretold();
+  expect(unknown[ofA!]).toMatchObject({
+    owner: "unknown",
+    deleted: false,
+    rule: "nothing here says that it is of this server",
+  });
+});
+
 test("I1: equal SITE_NAMEs make one of two servers, different ones make two of one", async () => {
   await backUp(onB, { SITE_NAME: "shop" });
   await spoil(a);

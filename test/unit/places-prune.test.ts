@@ -8,9 +8,9 @@ import { formatBackupName, manifestName, parseBackupName, proofName } from "../.
 import { formatProof } from "../../scripts-src/archive/proof.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { inBucket } from "../../scripts-src/places/bucket.ts";
-import { chooseNewest } from "../../scripts-src/places/choose.ts";
+import { chooseNewest, newestOfOurs } from "../../scripts-src/places/choose.ts";
 import { inFolder } from "../../scripts-src/places/folder.ts";
-import type { Place } from "../../scripts-src/places/place.ts";
+import { listBackups, type Place } from "../../scripts-src/places/place.ts";
 import { prune } from "../../scripts-src/places/prune.ts";
 import type { Rule } from "../../scripts-src/places/retention.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
@@ -60,9 +60,12 @@ async function pruned(place: Place, rules: readonly Rule[], present?: Identity) 
 
 describe("a damaged backup in a folder neither stands for a good one nor is deleted", () => {
   const cut = (folder: string, file: string) => truncateSync(join(folder, file), 2);
+  const lack = (folder: string, file: string) =>
+    writeFileSync(join(folder, manifestName(file)), manifestOf(file).replace(/^ *"uncompressedBytes".*\n/m, ""));
   test.each<[string, string, (folder: string, name: string) => void]>([
     ["its file was cut short", "it has 2 bytes, its manifest says 5", cut],
     ["its manifest was cut short", "it is cut short, or no manifest", (folder, name) => cut(folder, `${name}.json`)],
+    ["its manifest is one that restore refuses", "it lacks uncompressedBytes", lack],
   ])("%s", async (_, why, harm) => {
     const folder = tempDir("damaged");
     // all of yesterday but one would go: the newest of the day, which is damaged, must not be that one
@@ -109,6 +112,22 @@ test("the newest backup without a proof of its own is chosen to be proved, thoug
   prove(1, "0".repeat(64));
   truncateSync(join(folder, nameOf(2)), 2);
   expect(await chosen()).toBe(nameOf(2));
+  removeDir(folder);
+});
+
+test("the newest good backup is found by reading each manifest once, however many are damaged", async () => {
+  const folder = tempDir("damaged");
+  const all = Array.from({ length: 6 }, (_, days) => nameOf(days));
+  for (const [days, name] of all.entries()) {
+    writeFileSync(join(folder, name), days < 5 ? "1" : "12345");
+    writeFileSync(join(folder, manifestName(name)), manifestOf(name, serverA));
+  }
+  const loaded: string[] = [];
+  const real = inFolder(folder);
+  const place: Place = { ...real, load: (name) => (loaded.push(name), real.load(name)) };
+  const newest = await newestOfOurs(place, await listBackups(place), serverA, undefined);
+  expect(newest?.name).toBe(nameOf(5));
+  expect(loaded.toSorted()).toEqual(all.map(manifestName).toSorted());
   removeDir(folder);
 });
 
@@ -175,16 +194,23 @@ describe("in a bucket", () => {
     ]);
     const prove = (days: number, sha256 = "0".repeat(64)) =>
       place.put(proofName(nameOf(days)), formatProof({ ...proofFacts, backup: nameOf(days), sha256 }, undefined));
-    const kept = async () => {
+    const key = "4d5a8c1e7b2f9d3a6c0e8b5f1a7d2c94";
+    const kept = async (settings = {}) => {
       const remote = await place.list();
       const deletes = remote.filter(({ name }) => !name.startsWith(nameOf(1)));
-      return [...(await findForeign(settingsFrom({}), inFolder(folder), place, { deletes, remote }))];
+      return [...(await findForeign(settingsFrom(settings), inFolder(folder), place, { deletes, remote }))];
     };
     await prove(40);
     await prove(30);
     await prove(1, "1".repeat(64));
     expect(await kept()).toEqual([[nameOf(30), "the newest proved backup"]]);
     await prove(1);
+    // a proof that somebody else put there is none where proofs are signed
+    await place.put(
+      proofName(nameOf(30)),
+      formatProof({ ...proofFacts, backup: nameOf(30), sha256: "0".repeat(64) }, [key]),
+    );
+    expect(await kept({ MANIFEST_KEY: key })).toEqual([[nameOf(30), "the newest proved backup"]]);
     expect(await kept()).toEqual([]);
     removeDir(folder);
   });
