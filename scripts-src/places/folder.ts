@@ -119,10 +119,11 @@ export async function survey(dir: string): Promise<Surveyed[]> {
   const reasons = new Map<string, Distrust>();
   for (const [at, name] of names.entries()) {
     if (at % filesAtOnce === 0) await setImmediate();
-    const file = look(join(dir, name));
+    const path = join(dir, name);
+    const file = look(path);
     if (!file?.isFile()) continue;
     found.push({ name, bytes: file.size });
-    const why = folder && distrustFile(join(dir, name), file, folder);
+    const why = folder && distrustFile(path, file, folder);
     if (why) reasons.set(backupNameOf(name), why);
   }
   if (reasons.size === 0) return found;

@@ -84,15 +84,14 @@ export async function proofOf(place: Place, backup: string, keys: ManifestKeys):
 export function findBackups<T extends StoredFile>(files: readonly T[], database?: string): (T & Stored)[] {
   const names = new Set(files.map(({ name }) => name));
   const prefix = database === undefined ? "" : namePrefix(database);
-  return files
-    .flatMap((file) => {
-      const backup = file.name.startsWith(prefix) ? parseBackupName(file.name) : undefined;
-      if (!backup || (database !== undefined && backup.database !== database)) return [];
-      return [
-        { ...file, backup, committed: names.has(manifestName(file.name)), proved: names.has(proofName(file.name)) },
-      ];
-    })
-    .toSorted(oldestFirst);
+  const found: (T & Stored)[] = [];
+  for (const file of files) {
+    const { name } = file;
+    const backup = name.startsWith(prefix) ? parseBackupName(name) : undefined;
+    if (!backup || (database !== undefined && backup.database !== database)) continue;
+    found.push({ ...file, backup, committed: names.has(manifestName(name)), proved: names.has(proofName(name)) });
+  }
+  return found.toSorted(oldestFirst);
 }
 
 /** The backups in a place, or those of exactly one database; oldest first. */

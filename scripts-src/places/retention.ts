@@ -47,31 +47,31 @@ const dayMs = 86_400_000;
 export function planRetention<T extends Candidate>(backups: readonly T[], wanted: Circumstances): Plan<T> {
   const newestFirst = backups.toSorted(oldestFirst).toReversed();
   const ours = newestFirst.filter((backup) => exemption(backup, wanted) === undefined);
-  const reasons = new Map(ours.map((backup) => [backup, new Set<string>()]));
-  const keep = (backup: T | undefined, why: string) => backup && reasons.get(backup)?.add(why);
-  keep(ours[0], "the newest good backup");
-  keep(
-    ours.slice(1).find(({ name }) => name === wanted.made),
-    "made by this run",
-  );
-  // should those that do not say whose they are be another server's after all
-  const certain = ours.find(({ owner }) => owner === "ours");
-  if (certain !== ours[0]) keep(certain, "the newest good backup of this server");
-  keep(
-    ours.find(({ proved }) => proved),
-    "the newest proved backup",
-  );
-  for (const rule of wanted.rules) for (const backup of keptBy(rule, ours, wanted.now)) keep(backup, textOf(rule));
-  if (wanted.rules.length === 0) for (const backup of ours) keep(backup, "no rule deletes backups");
+  const keepers = keepersOf(ours, wanted);
   const fates = newestFirst.map((backup): Fate<T> => {
     const why = exemption(backup, wanted);
-    return why === undefined
-      ? { backup, kept: [...(reasons.get(backup) ?? [])], matters: true }
-      : { backup, kept: [why], matters: false };
+    if (why !== undefined) return { backup, kept: [why], matters: false };
+    return { backup, kept: keepers.flatMap(([reason, kept]) => (kept.has(backup) ? reason : [])), matters: true };
   });
   const isHeld = ours[0]?.suspicious && fates.some(({ kept }) => kept.length === 0);
   const refusal = isHeld ? `the newest backup is suspicious; ${untilSettled}` : jump(fates, ours, wanted);
   return { fates: fates.toReversed(), ...(refusal !== undefined && { refusal }) };
+}
+
+/** Each reason to keep backups, with those that it keeps. */
+function keepersOf<T extends Candidate>(ours: readonly T[], { rules, now, made }: Circumstances) {
+  const [newest, ...others] = ours;
+  // should those that do not say whose they are be another server's after all
+  const certain = ours.find(({ owner }) => owner === "ours");
+  const keepers: [why: string, kept: readonly (T | undefined)[]][] = [
+    ["the newest good backup", [newest]],
+    ["made by this run", [others.find(({ name }) => name === made)]],
+    ["the newest good backup of this server", [certain === newest ? undefined : certain]],
+    ["the newest proved backup", [ours.find(({ proved }) => proved)]],
+    ...rules.map((rule): [string, T[]] => [textOf(rule), keptBy(rule, ours, now)]),
+    ["no rule deletes backups", rules.length === 0 ? ours : []],
+  ];
+  return keepers.map(([why, kept]) => [why, new Set(kept)] as const);
 }
 
 /** What a suspicious backup does to retention. */

@@ -124,14 +124,13 @@ async function judge(place: Place, backups: readonly Stored[], { presentFor, all
   return copies;
 }
 
-function merge(copies: readonly Judged[]): FoundBackup[] {
-  const groups = [...Map.groupBy(copies, ({ stored }) => stored.name)];
-  return groups
-    .flatMap(([name, all]) => {
-      const [first] = all;
-      return first ? [{ name, stored: first.stored, copies: all, present: first.present }] : [];
-    })
-    .toSorted((a, b) => oldestFirst(b.stored, a.stored));
+function merge(all: readonly Judged[]): FoundBackup[] {
+  const found = new Map<string, FoundBackup>();
+  for (const { present, ...copy } of all) {
+    const { stored } = copy;
+    found.getOrInsertComputed(stored.name, (name) => ({ name, stored, copies: [], present })).copies.push(copy);
+  }
+  return [...found.values()].toSorted((a, b) => oldestFirst(b.stored, a.stored));
 }
 
 /** Reads manifests and proofs, 32 backups at a time. Does not throw. */
