@@ -6,8 +6,9 @@ import { diskFailure } from "./disk.ts";
 import { usageFailure } from "./errors.ts";
 import { distrust } from "./trust.ts";
 
-/** Those of CA_FILE. */
+/** The certificates in CA_FILE. */
 let ours: readonly string[] = [];
+/** With those that this machine trusts. */
 let all: string[] | undefined;
 
 const uncheckedBy = "NODE_TLS_REJECT_UNAUTHORIZED";
@@ -35,7 +36,7 @@ export function trustAlso(path: string): void {
   [ours, all] = [found, undefined];
 }
 
-/** Gathered when they are needed: that takes 10 ms. Each once: Bun reads the list for every request, which takes it 0.2 ms or more. */
+/** Reading the system's certificates takes 10 ms, so that waits for the first request. Bun parses the list for each request: no certificate stands there twice. */
 const allOf = (): string[] =>
   (all ??= [...new Set([...getCACertificates("default"), ...ours].map((pem) => pem.trim()))]);
 

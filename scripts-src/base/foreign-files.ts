@@ -19,6 +19,7 @@ const foreign: readonly (readonly [start: RegExp, what: string, hint: string])[]
   [/^PGDMP/, "a dump in pg_dump's custom format", pgRestore],
   [/^toc\.dat[^]{250}ustar/, "a dump in pg_dump's tar format", pgRestore],
   [/^[^]{257}ustar/, "a tar file", "unpack it with tar -xf FILE, and restore the dump that is in it"],
+  [/^(\xff\xfe\0\0|\0\0\xfe\xff)/, "text in UTF-32", unpack("iconv -f UTF-32 -t UTF-8")],
   [/^(\xff\xfe|\xfe\xff)/, "text in UTF-16, as PowerShell writes it", unpack("iconv -f UTF-16 -t UTF-8")],
   [/^(?:\0[^\0]){8}/, "text in UTF-16", unpack("iconv -f UTF-16BE -t UTF-8")],
   [/^(?:[^\0]\0){8}/, "text in UTF-16", unpack("iconv -f UTF-16LE -t UTF-8")],

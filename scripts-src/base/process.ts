@@ -2,7 +2,6 @@
 import { accessSync, constants } from "node:fs";
 import type { Shell } from "zx";
 import { constants as system } from "node:os";
-import { killGroup, running } from "./children.ts";
 import { childEnvironment } from "./environment.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";
 import { scriptLog } from "./log.ts";
@@ -10,6 +9,23 @@ import { scriptLog } from "./log.ts";
 /** One word for /bin/sh, whatever it holds. */
 export const quote = (word: string): string =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+
+/** The programs that we started and that still run. */
+const running = new Set<Bun.Subprocess>();
+
+/** Ends every program of ours that still runs, at once; for the last moment before we exit ourselves. */
+export function killAll(): void {
+  for (const child of running) killGroup(child, "SIGKILL");
+}
+
+/** Sends a signal to a program and to what it started. */
+function killGroup(child: Bun.Subprocess, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // it has ended by itself
+  }
+}
 
 /** Where programs start: in the present folder, but in / when we may not enter that (`sudo -u backup`, typed in /root), or it is gone. */
 function childFolder(): string {

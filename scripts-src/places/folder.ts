@@ -130,7 +130,7 @@ export async function survey(dir: string): Promise<Surveyed[]> {
   return found.map((file) => ({ ...file, distrust: reasons.get(backupNameOf(file.name)) }));
 }
 
-/** After so many files other work gets its turn: one takes 3 µs on a disk of this machine, and up to 1 ms on a network disk. */
+/** After so many files other work gets its turn: one takes 3 µs on a local disk, and up to 1 ms on a network disk. */
 const filesAtOnce = 100;
 
 /** Undefined when it has vanished meanwhile (retention of another run). */

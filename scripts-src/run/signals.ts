@@ -1,6 +1,6 @@
 /** How signals stop a run. */
 import { constants } from "node:os";
-import { killAll } from "../base/children.ts";
+import { killAll } from "../base/process.ts";
 import { cleanUp } from "../base/cleanup.ts";
 import { Stopped } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";

@@ -47,7 +47,7 @@ const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
 const reported = new Set<string>();
 
 /** The host of requests where it is neither AWS nor that of S3_URL; it is logged once. Sends nothing. */
-export async function endpointElsewhere(settings: Settings, bucket: string, log: Logger): Promise<string | undefined> {
+async function endpointElsewhere(settings: Settings, bucket: string, log: Logger): Promise<string | undefined> {
   if (settings.S3_URL !== undefined) return undefined;
   // keys play no part in it, and may be missing
   const client = makeClient({ ...settings, S3_ACCESS_KEY: "none", S3_SECRET_KEY: "none" });

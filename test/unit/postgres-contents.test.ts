@@ -178,6 +178,8 @@ describe("the first words of a file", () => {
     ["\u001f\u008b\b", /compressed twice.*gzip -dc FILE/],
     [`toc.dat${"\0".repeat(250)}ustar`, /tar format.*pg_restore -f dump.sql FILE/],
     ["\u00ff\u00fe-\0-\0", /UTF-16.*iconv -f UTF-16 -t UTF-8 FILE/],
+    ["\u00ff\u00fe\0\0-\0\0\0", /UTF-32.*iconv -f UTF-32 -t UTF-8 FILE/],
+    ["\0\0\u00fe\u00ff\0\0\0-", /UTF-32.*iconv -f UTF-32 -t UTF-8 FILE/],
     ["\u00ef\u00bb\u00bf--", /byte order mark.*tail -c \+4 FILE/],
     ["pg_dump: warning: there are circular foreign-key constraints\n--\n-- PostgreSQL", /error output.*sed 1d/],
   ])("%p is refused", (head, why) => {
