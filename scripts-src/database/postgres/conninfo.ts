@@ -6,7 +6,7 @@
 import { usageFailure } from "../../base/errors.ts";
 import { hideSecrets } from "../../base/secrets.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { unknownKeyword } from "./keywords.ts";
+import { otherSecrets, unknownKeyword } from "./keywords.ts";
 
 /** Keywords of libpq with their values, in the order in which they were first named; none comes twice. */
 export type Keywords = (readonly [keyword: string, value: string])[];
@@ -21,9 +21,6 @@ interface Target {
   password?: string;
   database: string;
 }
-
-/** What else libpq takes as a secret; unlike the password it has no way to get there but the command line. */
-const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 
 /** The database that the settings name. Throws `Failure` with status 2, which names the setting and never a secret. */
 export function targetFromSettings(settings: Settings): Target {

@@ -11,8 +11,10 @@ const documented =
 
 export const knownKeywords: readonly string[] = documented.split(" ");
 
+/** What libpq takes as a secret beside the password; no way leads there but the command line. */
+export const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 /** What stands behind one of these may be a piece of its value that was not encoded or quoted. */
-const holdSecrets = ["password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
+const holdSecrets = ["password", ...otherSecrets];
 
 /** Why a connection string with these keywords is refused, and what to do; undefined when libpq knows all of them. */
 export function unknownKeyword(keywords: readonly string[]): { cause: string; hint: string } | undefined {
