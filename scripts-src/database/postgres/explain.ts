@@ -112,6 +112,10 @@ const explanations: shared.Explanations = {
       "the server or an administrator ended it: look for statement_timeout and transaction_timeout (ALTER ROLE … SET, ALTER DATABASE … SET), and try again",
     ],
     [
+      /out of shared memory/,
+      "one transaction needs more locks than the server has: raise max_locks_per_transaction (restart), or restore as a user who can create databases",
+    ],
+    [
       /invalid memory alloc request size|cannot enlarge string buffer|out of memory/,
       "a value is too large for pg_dump (binary data of more than about 500 MB), or the server's memory too small: leave its rows out with DB_DUMP_OPTIONS=--exclude-table-data=TABLE and save them by other means, or keep such data as large objects",
     ],

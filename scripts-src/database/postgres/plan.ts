@@ -1,5 +1,5 @@
 /** Compares what a dump names with what the server and the database have, before anything is touched. */
-import { counted, listed, listOf } from "../../base/text.ts";
+import { listed, listOf } from "../../base/text.ts";
 import type { Server } from "../database.ts";
 import type { LoadOptions, RestorePlan } from "../restoring.ts";
 import { DumpContents } from "./contents.ts";
@@ -41,7 +41,7 @@ export function comparePlan(
     ],
     createProblems,
     besideProblems,
-    inPlaceProblems: findInPlaceProblems(contents, server, target),
+    inPlaceProblems: findInPlaceProblems(contents, target),
     partial: [],
     waived: proof ? Object.values(withoutExtensions).flat() : [],
     warnings: findWarnings(contents, server, target, noOwner),
@@ -126,32 +126,19 @@ function findBesideProblems(contents: DumpContents, target: PostgresTarget): str
   );
 }
 
-function findInPlaceProblems(contents: DumpContents, server: Server, target: PostgresTarget): string[] {
-  const { user, exists, removals, installed, locks, prepared } = target;
+function findInPlaceProblems(contents: DumpContents, target: PostgresTarget): string[] {
+  const { user, exists, removals, installed, prepared } = target;
   if (!exists) return [`the database does not exist: create it, or let ${user} create it: ALTER ROLE ${user} CREATEDB`];
   const foreign = removals.filter(({ ours }) => !ours).map(({ what }) => what);
   const extensions = notCreatable(contents, target).filter((name) => !installed.includes(name));
-  const needed = (contents.tables.length + removals.length) * locksOfTable;
   return listOf(
     prepared.length > 0 &&
       `prepared transactions hold locks for ever: ${prepared.join(", ")}; end each with COMMIT PREPARED or ROLLBACK PREPARED`,
     foreign.length > 0 && `${user} does not own ${listed(foreign)}: restore as its owner, or as a superuser`,
     extensions.length > 0 &&
       `${user} cannot create the extension ${extensions.join(", ")}: create it as a superuser first`,
-    needed > locks &&
-      `one transaction over ${counted(contents.tables.length, "table")} needs more locks than the server has: ` +
-        `raise max_locks_per_transaction (restart), or restore as a user who can create databases`,
-    server.major < 15 &&
-      foreignPublic(contents, target) &&
-      `${user} cannot create tables in the schema public: restore as the owner of the database or as a superuser`,
   );
 }
-
-/** A table with its sequence, its TOAST table and some indexes. */
-const locksOfTable = 6;
-
-const foreignPublic = ({ schemas, tables }: DumpContents, { mayCreateInPublic }: PostgresTarget): boolean =>
-  !mayCreateInPublic && !schemas.has("public") && tables.some((table) => table.startsWith("public."));
 
 /** Extensions that only a superuser, or who made them here before, can create. */
 const notCreatable = ({ extensions }: DumpContents, { superuser, trusted, ownExtensions }: PostgresTarget): string[] =>

@@ -64,12 +64,6 @@ const serverFacts = (database: string, named = literal(database)) => ({
       AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr() THEN current_setting('data_directory') END`,
     null,
   ),
-  /** Room for locks of one transaction. */
-  locks: fact(
-    `current_setting('max_locks_per_transaction')::bigint
-      * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint)`,
-    0,
-  ),
 });
 type ServerFacts = Found<ReturnType<typeof serverFacts>>;
 
@@ -104,10 +98,6 @@ const databaseFacts = {
       (SELECT string_agg(format('%I %L', option_name, option_value), ', ') FROM pg_options_to_table(umoptions)))
     FROM pg_user_mappings`),
   hasPublic: fact("EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public')", true),
-  mayCreateInPublic: fact(
-    "coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), true)",
-    true,
-  ),
 };
 type DatabaseFacts = Found<typeof databaseFacts>;
 
