@@ -3,14 +3,24 @@ import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import { lockPatience } from "../lock-watch.ts";
 import type { Loaded } from "../restoring.ts";
-import { type LoadFilter, loadFilter } from "./filter.ts";
+import { type LoadFilter, loadFilter, type LoadRules } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
-import { expectedRows, type Loading, ourEncoding, piecesToLoad, refreshedView, viewWithoutRows } from "./load.ts";
+import {
+  expectedRows,
+  isChecked,
+  type Loading,
+  ourEncoding,
+  piecesToLoad,
+  refreshedView,
+  rowsAgain,
+  viewWithoutRows,
+} from "./load.ts";
 import { counting, literal } from "./names.ts";
 import { query, withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { Session } from "./session.ts";
 import { watchSessions } from "./waiting.ts";
+import type { Piece } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 
 const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
@@ -30,26 +40,64 @@ const words: Record<Outcome, string> = {
   unknown: "broke off, and the server cannot be asked what became of it: look at the database",
 };
 
-/**
- * Loads what `sql` gives. When a statement fails because the dump's empty search_path hides what a function names, everything is done
- * once more with the database's own path: nothing was committed. Throws `Failure`, which says what became of it.
- */
-export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading): Promise<Loaded> {
-  try {
-    return await loadOnce(sql, how, "");
-  } catch (error) {
-    const { signal, log } = how.connection;
-    signal.throwIfAborted();
-    const undone = error instanceof Failure && error.message.includes(words.aborted);
-    if (!undone || !isMissing(error)) throw error;
-    log.info("a name was not found with the dump's search_path; trying again with the database's own");
-    return loadOnce(sql, how, ownPath).catch((second: unknown) => {
-      throw isMissing(second) ? error : second;
-    });
-  }
+/** What another try does otherwise. */
+interface Attempt {
+  /** Takes the place of the dump's empty search_path. */
+  path: string;
+  /** Tables whose rows come behind those of the others, in this order. */
+  late: readonly string[];
 }
 
-async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: string): Promise<Loaded> {
+/** Each try loads everything. */
+const mostTries = 8;
+
+/**
+ * Loads what `sql` gives. When a statement fails because the dump's empty search_path hides what a function names, or a check because it
+ * looks into a table whose rows come later, everything is done once more in another way: nothing was committed. Throws `Failure`, which
+ * says what became of it.
+ */
+export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading): Promise<Loaded> {
+  const { signal, log } = how.connection;
+  let attempt: Attempt = { path: "", late: [] };
+  let hidden: unknown;
+  for (let tries = 1; ; tries++)
+    try {
+      return await loadOnce(sql, how, attempt);
+    } catch (error) {
+      signal.throwIfAborted();
+      const undone = error instanceof Failure && error.message.includes(words.aborted);
+      const next = undone && tries < mostTries ? anotherWay(how, attempt, error) : undefined;
+      if (!next) throw isMissing(error) ? (hidden ?? error) : error;
+      if (isMissing(error)) hidden = error;
+      log.info(`${next.why}; trying again`);
+      attempt = next.attempt;
+    }
+}
+
+function anotherWay(
+  { contents }: Loading,
+  attempt: Attempt,
+  error: Failure,
+): { attempt: Attempt; why: string } | undefined {
+  if (isMissing(error) && attempt.path === "")
+    return {
+      attempt: { ...attempt, path: ownPath },
+      why: "a name was not found with the dump's search_path, but may be with the database's own",
+    };
+  const [, refused = ""] = isChecked(error) ? (/^(?:CONTEXT: {2})?COPY (.*), line \d+/m.exec(error.message) ?? []) : [];
+  // the server names it without its schema
+  const tables = [...(contents.rows?.keys() ?? [])].filter(
+    (table) => table === refused || table.endsWith(`.${refused}`),
+  );
+  if (tables.length === 0) return undefined;
+  const late = [...attempt.late.filter((table) => !tables.includes(table)), ...tables];
+  return {
+    attempt: { ...attempt, late },
+    why: `a check refused a row of ${refused}, but may accept it behind the rows of other tables`,
+  };
+}
+
+async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, attempt: Attempt): Promise<Loaded> {
   const { connection, rules, prelude } = how;
   let ours = "";
   let outcome: Outcome | undefined;
@@ -75,10 +123,8 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: stri
     ours = await session.settled(transactionNumber);
     session.write(`${prelude.join("\n")}\n`);
     const expected = expectedRows(how);
-    rows = countRows(
-      await feed(session, watched(sql, watch.moved), { filter, path, expected }),
-      await session.copied(),
-    );
+    const tables = await feed(session, sql, { filter, rules, attempt, expected, moved: watch.moved });
+    rows = countRows(tables, await session.copied());
     // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
     if ((await session.settled(transactionNumber)) !== ours) throw endedByDump(connection);
     compareRows(expected, rows);
@@ -104,28 +150,44 @@ const endedByDump = ({ where }: Connection) =>
     },
   );
 
-async function* watched(sql: AsyncIterable<Uint8Array>, see: () => void) {
-  for await (const chunk of sql) {
-    see();
-    yield chunk;
-  }
+interface Feeding {
+  filter: LoadFilter;
+  rules: LoadRules;
+  attempt: Attempt;
+  /** Rows of each table. */
+  expected: ReadonlyMap<string, number> | undefined;
+  /** Called when something was read. */
+  moved: () => void;
 }
 
 /** The tables whose rows were copied, in order. */
 async function feed(
   session: Session,
   sql: AsyncIterable<Uint8Array>,
-  { filter, path, expected }: { filter: LoadFilter; path: string; expected: ReadonlyMap<string, number> | undefined },
+  { filter, rules, attempt, expected, moved }: Feeding,
 ): Promise<string[]> {
+  const { path, late } = attempt;
   const tables: string[] = [];
-  for await (const { piece, bytes } of piecesToLoad(sql, filter)) {
+  /** Tables whose rows have yet to come. */
+  const waiting = new Set(expected?.keys());
+  let table: string | undefined;
+  const pass = async (piece: Piece, bytes: Uint8Array) => {
     const text = piece.kind === "statement" ? piece.text : "";
-    const table = copyTable(text);
-    if (table !== undefined) tables.push(table);
+    const copied = copyTable(text);
+    if (copied !== undefined) tables.push(copied);
     const view = refreshedView(text);
     if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
     else session.write(view === undefined ? bytes : refreshing(bytes));
     await session.ready();
+    moved();
+  };
+  for await (const { piece, bytes } of piecesToLoad(sql, filter)) {
+    if (piece.kind === "statement") table = copyTable(piece.text);
+    if (table === undefined || !late.includes(table)) await pass(piece, bytes);
+    const ends = piece.kind === "data" && piece.rows === "last" && waiting.delete(table ?? "");
+    if (ends && waiting.size === 0)
+      for (const one of late)
+        for await (const again of rowsAgain(sql, rules, new Set([one]))) await pass(again.piece, again.bytes);
   }
   session.write("\n", ourEncoding, "\n");
   for (const table of expected?.keys() ?? []) {

@@ -16,8 +16,20 @@ export interface Unit {
   table?: string;
 }
 
+export const copyUnit = (
+  statement: string | Uint8Array,
+  text: string,
+  table: string,
+  rows: readonly Uint8Array[],
+): Unit => ({
+  text,
+  table,
+  sql: [statement, "\n", ...rows, "\\.\n"],
+  bytes: rows.reduce((sum, part) => sum + part.length, 0),
+});
+
 /** Settings of a session by their names, each as the statement that sets it. */
-export type SessionSettings = ReadonlyMap<string, string>;
+type SessionSettings = ReadonlyMap<string, string>;
 
 interface Batch {
   units: Unit[];
@@ -27,20 +39,19 @@ interface Batch {
 
 /** What the lanes of a load share. */
 export interface Course {
-  open(): Session;
   /** The server has taken so many rows. */
   loaded(table: string, rows: number): void;
   /** Last resort for a unit that failed in every way: true when the load goes on without it. */
   skips(unit: Unit, error: unknown): boolean;
-  /** True when a unit that failed in every way is tried again later, after the rows of other tables. */
-  postpones(unit: Unit, settings: SessionSettings, error: unknown): boolean;
+  /** True when all rows of a unit's table are loaded once more, after those of other tables. */
+  postpones(unit: Unit, error: unknown): boolean;
   /** Cuts a unit in two, so that what is good of it can be saved. */
   halve(unit: Unit): [Unit, Unit] | undefined;
 }
 
 const [batchBytes, batchUnits] = [262_144, 50];
-/** So much is given out before it is confirmed (bytes). */
-const openBytes = 2 << 20;
+/** So much is given out before it is confirmed (as `weightOf`). */
+const mostUnconfirmed = 2 << 20;
 
 /**
  * The search_path of a second try: the database's own, and after it every schema, for functions that name things without their schema.
@@ -52,6 +63,7 @@ SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', NULLIF(pg
    WHERE ${userSchema})), true);
 `;
 
+/** Bytes, and something for each statement. */
 const weightOf = ({ bytes, units }: Batch): number => bytes + units.length * 4096;
 
 /** A batch as it was handed to a session. */
@@ -63,25 +75,25 @@ interface Sent {
 /** The server does not know a name: with the dump's empty search_path, that says little about what is wrong. */
 export const isMissing = (error: unknown): boolean => /does not exist/.test(messageOf(error));
 
-const errorOf = ({ answers }: Sent): Promise<unknown> => answers.catch((error: unknown) => error);
-
 export class Lane {
   readonly #course: Course;
+  readonly #connect: () => Session;
   #session: Session | undefined;
   #settings: SessionSettings = new Map();
   /** The settings that the session has. */
   #applied: SessionSettings = new Map();
   #batch: Batch | undefined;
-  /** What is not confirmed. */
-  #open = { bytes: 0, batches: 0, weight: 0 };
+  /** Weight of what was handed over and is not confirmed. */
+  #unconfirmed = 0;
   /** A batch has failed: those behind it wait until it has been repeated. */
   #repeating = false;
   #confirmed: Promise<void> = Promise.resolve();
   #waiting: PromiseWithResolvers<void>[] = [];
   #failure: { error: unknown } | undefined;
 
-  constructor(course: Course) {
+  constructor(course: Course, connect: () => Session) {
     this.#course = course;
+    this.#connect = connect;
   }
 
   /** From here on the session has this setting. */
@@ -97,21 +109,12 @@ export class Lane {
     if (this.#batch.bytes >= batchBytes || this.#batch.units.length >= batchUnits) this.flush();
   }
 
-  /** A unit that was postponed, with the settings that it had. */
-  again(unit: Unit, settings: SessionSettings): void {
-    this.flush();
-    this.#batch = { units: [unit], bytes: unit.bytes, settings };
-    this.flush();
-  }
-
   /** Hands over what was added. */
   flush(): void {
     const batch = this.#batch;
     this.#batch = undefined;
     if (!batch || this.#failure) return;
-    this.#open.batches++;
-    this.#open.bytes += batch.bytes;
-    this.#open.weight += weightOf(batch);
+    this.#unconfirmed += weightOf(batch);
     const sent = this.#repeating ? undefined : this.#send(batch.units, batch.settings);
     this.#confirmed = this.#confirmed.then(() => this.#confirm(batch, sent));
   }
@@ -120,26 +123,21 @@ export class Lane {
     return this.weight === 0;
   }
 
-  /** How much work lies before it: bytes, and something for each statement. */
+  /** How much work lies before it. */
   get weight(): number {
-    return this.#open.weight + (this.#batch ? weightOf(this.#batch) : 0);
-  }
-
-  /** Counts the server's answer to a COPY that went past `add`. */
-  loaded(table: string, rows: number | undefined): void {
-    this.#course.loaded(table, rows ?? Number.NaN);
+    return this.#unconfirmed + (this.#batch ? weightOf(this.#batch) : 0);
   }
 
   /** Resolves when little is unconfirmed. Throws what ended the load. */
   async ready(): Promise<void> {
-    while (this.#open.bytes > openBytes) await this.#progress();
+    while (this.#unconfirmed > mostUnconfirmed) await this.#progress();
     this.#check();
   }
 
   /** Resolves when all is confirmed. Throws what ended the load. */
   async settled(): Promise<void> {
     this.flush();
-    while (this.#open.batches > 0) await this.#progress();
+    while (this.#unconfirmed > 0) await this.#progress();
     this.#check();
   }
 
@@ -169,7 +167,7 @@ export class Lane {
   }
 
   #ready(settings: SessionSettings): Session {
-    this.#session ??= this.#course.open();
+    this.#session ??= this.#connect();
     for (const [key, statement] of settings)
       if (this.#applied.get(key) !== statement) this.#session.write(`${statement}\n`);
     this.#applied = settings;
@@ -189,30 +187,28 @@ export class Lane {
   async #confirm(batch: Batch, sent: Sent | undefined): Promise<void> {
     try {
       if (this.#failure) return;
-      if (!sent || !(await this.#succeeded(batch.units, sent))) {
+      if (!sent || (await this.#refusal(batch.units, sent)) !== undefined) {
         this.#repeating = true;
         for (const unit of batch.units) await this.#try(unit, batch.settings);
       }
     } catch (error) {
       this.#failure ??= { error };
     } finally {
-      this.#open.batches--;
-      this.#open.bytes -= batch.bytes;
-      this.#open.weight -= weightOf(batch);
-      if (this.#open.batches === 0) this.#repeating = false;
+      this.#unconfirmed -= weightOf(batch);
+      if (this.#unconfirmed === 0) this.#repeating = false;
       for (const { resolve } of this.#waiting.splice(0)) resolve();
     }
   }
 
-  /** False when the server has refused a statement of it. Throws when the connection broke: what it committed may not be durable. */
-  async #succeeded(units: readonly Unit[], { session, answers }: Sent): Promise<boolean> {
+  /** Why the server has refused a statement of it. Throws when the connection broke: what it committed may not be durable. */
+  async #refusal(units: readonly Unit[], { session, answers }: Sent): Promise<Error | undefined> {
     try {
       this.#count(units, await answers);
-      return true;
+      return undefined;
     } catch (error) {
       if (!session.refused) throw error;
       if (this.#session === session) [this.#session, this.#applied] = [undefined, new Map()];
-      return false;
+      return error as Error;
     }
   }
 
@@ -220,12 +216,10 @@ export class Lane {
    * With the dump's search_path, then with the database's own; then later; then its halves; then without it, where that is allowed.
    */
   async #try(unit: Unit, settings: SessionSettings): Promise<void> {
-    const first = this.#send([unit], settings);
-    if (await this.#succeeded([unit], first)) return;
-    const second = this.#send([unit], settings, ownPath);
-    if (await this.#succeeded([unit], second)) return;
-    const [hidden, error] = [await errorOf(first), await errorOf(second)];
-    if (this.#course.postpones(unit, settings, error)) return;
+    const hidden = await this.#refusal([unit], this.#send([unit], settings));
+    const error = hidden && (await this.#refusal([unit], this.#send([unit], settings, ownPath)));
+    if (error === undefined) return;
+    if (this.#course.postpones(unit, error)) return;
     const halves = this.#course.halve(unit);
     if (halves) for (const half of halves) await this.#try(half, settings);
     else {
@@ -236,6 +230,6 @@ export class Lane {
 
   #count(units: readonly Unit[], answers: readonly number[]): void {
     const tables = units.flatMap(({ table }) => (table === undefined ? [] : [table]));
-    for (const [index, table] of tables.entries()) this.loaded(table, answers[index]);
+    for (const [index, table] of tables.entries()) this.#course.loaded(table, answers[index] ?? Number.NaN);
   }
 }

@@ -1,8 +1,10 @@
 /** What both ways of loading a dump share: over several sessions into a new database, or in one transaction into the present one. */
 import { type DumpContents, qualified } from "./contents.ts";
 import type { Connection } from "./connection.ts";
-import type { LoadFilter, LoadRules } from "./filter.ts";
+import { type LoadFilter, loadFilter, type LoadRules } from "./filter.ts";
+import { messageOf } from "../../base/errors.ts";
 import { statementCheck } from "./kinds.ts";
+import { copyTable } from "./row-counts.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
 export interface Loading {
@@ -24,11 +26,14 @@ export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, 
  */
 const collectAfter = 32 << 20;
 
-/** The pieces of a dump that are loaded, with what the filter made of each. Throws `Failure` on what no pg_dump writes. */
-export async function* piecesToLoad(
-  sql: AsyncIterable<Uint8Array>,
-  filter: LoadFilter,
-): AsyncGenerator<{ piece: Piece; bytes: Uint8Array }> {
+/** A piece of a dump, and what the filter made of it. */
+interface PieceToLoad {
+  piece: Piece;
+  bytes: Uint8Array;
+}
+
+/** The pieces of a dump that are loaded. Throws `Failure` on what no pg_dump writes. */
+export async function* piecesToLoad(sql: AsyncIterable<Uint8Array>, filter: LoadFilter): AsyncGenerator<PieceToLoad> {
   const check = statementCheck();
   let sinceCollected = 0;
   for await (const piece of splitStatements(sql)) {
@@ -40,6 +45,26 @@ export async function* piecesToLoad(
     }
     const bytes = filter.piece(piece);
     if (bytes) yield { piece, bytes };
+  }
+}
+
+/**
+ * Whether a check has refused a row. A function that a check calls can look into a table whose rows come later in the dump, which has its
+ * tables in alphabetical order: then all rows of the refused table are loaded once more, behind those of the others.
+ */
+export const isChecked = (error: unknown): boolean =>
+  /violates check constraint|CONTEXT: [^]*function/.test(messageOf(error));
+
+/** Each COPY into one of the tables, with its rows, from another reading of the dump. */
+export async function* rowsAgain(
+  sql: AsyncIterable<Uint8Array>,
+  rules: LoadRules,
+  tables: ReadonlySet<string>,
+): AsyncGenerator<PieceToLoad> {
+  let wanted = false;
+  for await (const { piece, bytes } of piecesToLoad(sql, loadFilter(rules))) {
+    if (piece.kind === "statement") wanted = tables.has(copyTable(piece.text) ?? "");
+    if (wanted && (piece.kind === "statement" || (piece.kind === "data" && piece.rows))) yield { piece, bytes };
   }
 }
 

@@ -57,14 +57,22 @@ export const unfinished = "backup_scripts: unfinished restore of ";
 export const markOf = (database: string, system: string | undefined): string =>
   `${unfinished}${database} on server ${system ?? "unknown"}`;
 
-/**
- * SQL that answers as a COPY does: the rows of a table that is called `schema.table` (`table` alone in dumps of pg_dump before 10.3),
- * without those of tables that inherit from it.
- */
-export function counting(table: string): string {
+/** As SQL wants it: a table that is called `schema.table` (`table` alone in dumps of pg_dump before 10.3). */
+function relation(table: string): string {
   const point = table.indexOf(".");
   const schema = point < 0 ? "" : `${identifier(table.slice(0, point))}.`;
-  const sql = schema + identifier(table.slice(point + 1));
+  return schema + identifier(table.slice(point + 1));
+}
+
+/** SQL that answers as a COPY does: the rows of a table, without those of tables that inherit from it. */
+export function counting(table: string): string {
+  const sql = relation(table);
   return `SELECT 'COPY ' || count(*) FROM ${sql} WHERE tableoid = ${literal(sql)}::regclass
   OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${literal(sql)}::regclass);`;
+}
+
+/** SQL that removes the same rows. */
+export function emptying(table: string): string {
+  const sql = relation(table);
+  return `DO ${literal(`BEGIN TRUNCATE ONLY ${sql}; EXCEPTION WHEN wrong_object_type THEN TRUNCATE ${sql}; END`)};`;
 }

@@ -1,0 +1,221 @@
+/** What a load over several sessions does with the pieces of a dump. */
+import { name, qualified } from "./contents.ts";
+import { copyUnit, Lane } from "./lane.ts";
+import type { LoadReport } from "./load-report.ts";
+import type { rowsAgain } from "./load.ts";
+import { emptying } from "./names.ts";
+import { copyTable } from "./row-counts.ts";
+import type { Session } from "./session.ts";
+import type { Piece } from "./statements.ts";
+
+/** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
+const [turnBytes, longestKept] = [1 << 20, 8 << 20];
+const newline = 0x0a;
+
+/** What the lanes do at a time: a change waits until all of them are done. */
+type Phase = "statements" | "rows" | "indexes";
+
+const setting = /^(?:SET|RESET) (?:SESSION )?(\w+)|^SELECT pg_catalog\.set_config\('(\w+)'/;
+const key = new RegExp(
+  String.raw`^ALTER TABLE (?:ONLY )?${qualified}\s+ADD CONSTRAINT ${name} (?:PRIMARY KEY|UNIQUE) `,
+);
+const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
+
+/** The COPY whose rows come now. */
+interface Copying {
+  statement: Uint8Array;
+  text: string;
+  table: string;
+  rows: Uint8Array[];
+  bytes: number;
+  started: boolean;
+  /** Gets a row that is too long to be kept. */
+  direct?: Session | undefined;
+}
+
+/** The rows of some tables, from another reading of the dump. */
+type RowsAgain = (tables: ReadonlySet<string>) => ReturnType<typeof rowsAgain>;
+
+/** The sessions of a load: the rows of each table in turns, then indexes side by side; all else by the first of them. */
+export class Lanes {
+  readonly #lanes: readonly Lane[];
+  readonly #first: Lane;
+  readonly #report: LoadReport;
+  readonly #again: RowsAgain;
+  #phase: Phase = "statements";
+  #copy: Copying | undefined;
+  /** Gets what comes in parts. */
+  #direct: Session | undefined;
+  #inTransaction = false;
+  /** Rows are loaded in the dump's order. */
+  #inOrder = false;
+
+  constructor(count: number, report: LoadReport, { open, again }: { open: () => Session; again: RowsAgain }) {
+    this.#first = new Lane(report, open);
+    this.#lanes = [this.#first, ...Array.from({ length: count - 1 }, () => new Lane(report, open))];
+    this.#report = report;
+    this.#again = again;
+  }
+
+  /** What a piece of the dump asks for; `bytes` are what the filter made of it. */
+  async take(piece: Piece, bytes: Uint8Array): Promise<void> {
+    if (piece.kind === "data") {
+      if (piece.rows) return this.#rows(bytes, piece.rows);
+      if (this.#inTransaction) return this.#part(bytes, "some");
+      return piece.part ? this.#part(bytes, piece.part) : this.statement(bytes);
+    }
+    if (this.#inTransaction || piece.text === "BEGIN;") return this.#transaction(piece.text, bytes);
+    if (setting.test(piece.text)) return this.setting(piece.text, Buffer.from(bytes).toString().trim());
+    const table = copyTable(piece.text);
+    if (table !== undefined) return this.#begin(piece.text, bytes, table);
+    return isIndex(piece.text) ? this.#index(piece.text, bytes) : this.statement(bytes, { text: piece.text });
+  }
+
+  /** What each session must know; `statement` is what the filter made of `text`. */
+  setting(text: string, statement = text): void {
+    const found = setting.exec(text);
+    for (const lane of this.#lanes) lane.set(found?.[1] ?? found?.[2] ?? text, statement);
+  }
+
+  async statement(bytes: string | Uint8Array, about: { text?: string; table?: string } = {}): Promise<void> {
+    await this.#enter("statements");
+    const text = Buffer.from(bytes.slice(0, 200)).toString().trim();
+    this.#first.add({ text, ...about, sql: [bytes], bytes: bytes.length });
+    await this.#first.ready();
+  }
+
+  /** Resolves when everything that was given so far is in the database, and counted. */
+  async loaded(): Promise<void> {
+    await this.#enter("statements");
+    await this.#settled();
+  }
+
+  async end(): Promise<void> {
+    await this.loaded();
+    await Promise.all(this.#lanes.map((lane) => lane.end()));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.stop()));
+  }
+
+  async #settled(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.settled()));
+  }
+
+  async #enter(phase: Phase): Promise<void> {
+    if (phase === this.#phase) return;
+    await this.#settled();
+    if (this.#phase === "rows") await this.#loadLate();
+    this.#phase = phase;
+  }
+
+  /** As long as that leaves fewer tables; one after the other, for they can look into each other. */
+  async #loadLate(): Promise<void> {
+    this.#inOrder = true;
+    for (let late = this.#report.takeLate(); late.size > 0; late = this.#report.takeLate()) {
+      for (const table of late) {
+        const sql = emptying(table);
+        this.#first.add({ text: sql, sql: [sql], bytes: sql.length });
+      }
+      await this.#first.settled();
+      for await (const { piece, bytes } of this.#again(late)) await this.take(piece, bytes);
+      await this.#settled();
+    }
+    this.#inOrder = false;
+  }
+
+  /** A transaction of the dump: it holds the contents of large objects, which may be too long to be kept. */
+  async #transaction(text: string, bytes: Uint8Array): Promise<void> {
+    this.#inTransaction = text !== "COMMIT;";
+    await this.#part(bytes, this.#inTransaction ? "some" : "last");
+  }
+
+  /** A part of something that is too long to be kept. */
+  async #part(bytes: Uint8Array, which: "some" | "last"): Promise<void> {
+    await this.#enter("statements");
+    this.#direct ??= await this.#first.direct();
+    this.#direct.write(bytes);
+    await this.#direct.ready();
+    if (which === "some") return;
+    await this.#direct.settled();
+    this.#direct = undefined;
+  }
+
+  async #begin(text: string, statement: Uint8Array, table: string): Promise<void> {
+    await this.#enter("rows");
+    this.#copy = { statement, text, table, rows: [], bytes: 0, started: false };
+  }
+
+  /** Rows, cut between two of them where the next lane has its turn. */
+  async #rows(bytes: Uint8Array, which: "some" | "last"): Promise<void> {
+    const copy = this.#copy;
+    if (!copy) throw new Error("rows without a COPY");
+    if (which === "last") this.#copy = undefined;
+    if (this.#report.isLate(copy.table) && !copy.direct) return;
+    const rest = rowsOf(copy, bytes, which);
+    const end = copy.bytes + rest.length < turnBytes && !copy.direct ? 0 : rest.lastIndexOf(newline) + 1;
+    keep(copy, rest.subarray(0, end));
+    if (end > 0 || copy.bytes > longestKept) await this.#turn(copy, end > 0);
+    keep(copy, rest.subarray(end));
+    if (which === "last" && (copy.bytes > 0 || copy.direct)) await this.#turn(copy, true);
+  }
+
+  /** Gives what has been kept to the first lane that is ready; `ends`: with complete rows. */
+  async #turn(copy: Copying, ends: boolean): Promise<void> {
+    const { statement, text, table, rows } = copy;
+    if (!copy.direct && ends) {
+      const lane = await this.#free();
+      lane.add(copyUnit(statement, text, table, rows));
+      if (copy.bytes >= turnBytes) lane.flush();
+    } else {
+      if (!copy.direct) {
+        copy.direct = await this.#first.direct();
+        copy.direct.write(statement, "\n");
+      }
+      copy.direct.write(...rows);
+      await copy.direct.ready();
+      if (ends) await this.#closeDirect(copy, copy.direct);
+    }
+    [copy.rows, copy.bytes] = [[], 0];
+  }
+
+  async #closeDirect(copy: Copying, session: Session): Promise<void> {
+    session.write("\\.\n");
+    const [rows = Number.NaN] = await session.copied();
+    this.#report.loaded(copy.table, rows);
+    copy.direct = undefined;
+  }
+
+  async #free(): Promise<Lane> {
+    const lanes = this.#inOrder ? [this.#first] : this.#lanes;
+    await Promise.race(lanes.map((lane) => lane.ready()));
+    return lanes.reduce((best, lane) => (lane.weight < best.weight ? lane : best), this.#first);
+  }
+
+  /** An index is built by the first lane that has none to build. */
+  async #index(text: string, bytes: Uint8Array): Promise<void> {
+    await this.#enter("indexes");
+    const idle = () => this.#lanes.find((lane) => lane.idle);
+    if (!idle()) await Promise.race(this.#lanes.map((lane) => lane.settled()));
+    const lane = idle() ?? this.#first;
+    lane.add({ text, sql: [bytes], bytes: bytes.length });
+    lane.flush();
+  }
+}
+
+/** What of a piece are rows: the newline before the first of them and the line `\.` behind the last are not. */
+function rowsOf(copy: Copying, bytes: Uint8Array, which: "some" | "last"): Buffer {
+  let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (which === "last") rest = rest.subarray(0, rest.lastIndexOf("\\."));
+  if (copy.started) return rest;
+  const start = bytes.indexOf(newline);
+  copy.started = start >= 0;
+  return rest.subarray(start < 0 ? rest.length : Math.min(start + 1, rest.length));
+}
+
+function keep(copy: Copying, rows: Uint8Array): void {
+  if (rows.length === 0) return;
+  copy.rows.push(rows);
+  copy.bytes += rows.length;
+}
