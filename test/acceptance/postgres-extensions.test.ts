@@ -55,6 +55,30 @@ test("R14: a backup with pg_cron is proved without its jobs, and so is a copy ma
   await server.dropDatabase("look");
 });
 
+test("R14: views over pg_cron's jobs are proved, and copied without rows", async () => {
+  await server.sql(
+    "jobs",
+    "CREATE VIEW planned AS SELECT jobid, command FROM cron.job; CREATE VIEW few AS TABLE planned",
+  );
+  expectSuccess(await scripts.run("backup"));
+  expectSuccess(await scripts.run("verify"));
+  expectSuccess(await scripts.run("restore", ["--into", "look"]));
+  expect(await server.sql("look", "SELECT count(*) FROM few")).toBe("0");
+  await server.dropDatabase("look");
+});
+
+test("R14: a backup with pg_cron that cannot be loaded leaves no empty database under its name", async () => {
+  await server.createDatabase("kept", "", "TEMPLATE jobs");
+  const file = join(scripts.backups, "broken.sql");
+  const good = Bun.gunzipSync(await Bun.file(join(scripts.backups, scripts.list().at(-1) ?? "")).bytes());
+  await Bun.write(file, Buffer.from(good).toString().replace("\nCOPY public.t (a)", "\nCOPY public.t (lost)"));
+  await server.dropDatabase("jobs");
+  const refused = await scripts.run("restore", [file, "--replace"]);
+  expectFailure(refused, /column "lost" of relation "t" does not exist[^]*was not created/);
+  expect(await server.sql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'jobs%'")).toBe("0");
+  await server.sql("postgres", "ALTER DATABASE kept RENAME TO jobs");
+});
+
 test.each([
   ["in place of the present state", async () => {}],
   ["into a database that is gone", () => server.dropDatabase("jobs")],

@@ -14,16 +14,20 @@ const question = `
       WHEN NOT has_database_privilege(oid, 'CONNECT') THEN 'the user lacks CONNECT on it' END)
     FROM pg_database ORDER BY datname`)}`;
 
+/** Whether anybody has made a table, view or sequence in the database. Throws `Failure`. */
+export const isUsed = (connection: Connection): Promise<boolean> =>
+  query(connection, "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid >= 16384))");
+
 /** Throws `Failure`. `postgres` counts as one of the system's as long as nobody has made anything in it. */
 export async function listDatabases(connection: Connection): Promise<ServerDatabase[]> {
   const found = await query<(ServerDatabase & { refuses: string | null })[]>(connection, question);
-  const isUsed = async (name: string) =>
-    query<boolean>(inDatabase(connection, name), "SELECT to_json(EXISTS (SELECT FROM pg_class WHERE oid >= 16384))");
   return Promise.all(
     found.map(async ({ name, isSystem, refuses }) => ({
       name,
       isSystem:
-        isSystem || providers.includes(name) || (name === "postgres" && !(await isUsed(name).catch(() => false))),
+        isSystem ||
+        providers.includes(name) ||
+        (name === "postgres" && !(await isUsed(inDatabase(connection, name)).catch(() => false))),
       ...(refuses !== null && { refuses }),
     })),
   );

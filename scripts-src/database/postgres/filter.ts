@@ -64,6 +64,21 @@ const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIP
 const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
 /** Without options; pg_dump leaves those out that its user may not read. */
 const bareMapping = /^CREATE (USER MAPPING FOR (?![^]* OPTIONS \()[^]*);$/;
+/** Instead of pg_cron's tables a copy has views without rows: views of the database may read them. */
+const cronCreated = /^CREATE EXTENSION (?:IF NOT EXISTS )?pg_cron\b/;
+const cronViews = `
+CREATE SCHEMA cron;
+CREATE VIEW cron.job AS SELECT NULL::bigint AS jobid, NULL::text AS schedule, NULL::text AS command, NULL::text AS nodename,
+  NULL::integer AS nodeport, NULL::text AS database, NULL::text AS username, NULL::boolean AS active, NULL::text AS jobname WHERE false;
+CREATE VIEW cron.job_run_details AS SELECT NULL::bigint AS jobid, NULL::bigint AS runid, NULL::integer AS job_pid, NULL::text AS database,
+  NULL::text AS username, NULL::text AS command, NULL::text AS status, NULL::text AS return_message, NULL::timestamptz AS start_time,
+  NULL::timestamptz AS end_time WHERE false;`;
+/** When nothing has come to depend on them. */
+const dropCronViews = `DO 'BEGIN DROP VIEW cron.job, cron.job_run_details; DROP SCHEMA cron;
+  EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END';`;
+/** Whether a statement of a copy's dump is about these views. */
+export const isCronView = (text: string): boolean =>
+  /^(?:CREATE|ALTER) (?:SCHEMA cron|(?:TABLE|VIEW) cron\.job(?:_run_details)?)\b/.test(text);
 /** What pg_dump writes about pg_cron; its schema belongs to the extension. */
 const aboutCron =
   /^(?:(?:CREATE|COMMENT ON) EXTENSION (?:IF NOT EXISTS )?pg_cron\b|(?:COPY|INSERT INTO) cron\.|SELECT pg_catalog\.setval\('cron\.|(?:GRANT|REVOKE) [^;]*? ON (?:SCHEMA cron |\w+ cron\.))/;
@@ -97,7 +112,9 @@ export function loadFilter(rules: LoadRules): LoadFilter {
     skipsRows = keeps && text.startsWith("COPY ");
     if (keeps || isLeftOut(text, rules)) {
       leftOut.push(text);
-      return undefined;
+      if (!cron || !cronCreated.test(text)) return undefined;
+      last.push(dropCronViews);
+      return Buffer.from(cronViews);
     }
     const refused = beyondRights(text);
     if (refused !== undefined) {

@@ -9,7 +9,7 @@ import {
 } from "../fingerprint.ts";
 import { Lines } from "../lines.ts";
 import { name, qualified, unquote, unquoteQualified } from "./contents.ts";
-import { isOwnership } from "./filter.ts";
+import { isCronView, isOwnership } from "./filter.ts";
 import { type Piece, Scanner } from "./statements.ts";
 
 const copy = new RegExp(String.raw`^COPY ${qualified}(?: \(([\s\S]*)\))? FROM stdin`);
@@ -33,7 +33,9 @@ export const comparing: Comparing = {
   loosen,
   objectOf,
   isOfCopy: (statement, { noOwner }) =>
-    /^ALTER EVENT TRIGGER \S+ DISABLE;$/.test(statement) || (noOwner && isOwnership(statement)),
+    /^ALTER EVENT TRIGGER \S+ DISABLE;$/.test(statement) ||
+    isCronView(statement) ||
+    (noOwner && isOwnership(statement)),
 };
 
 class Reader implements FingerprintReader {

@@ -76,16 +76,18 @@ interface Wanted {
   major: number;
   /** On the server where `given` was read: what is refused ends the restore before the load. */
   exactly: boolean;
+  /** For a database of which nothing is known. */
+  encoding: string;
 }
 
-/** Undefined when these are no properties of a PostgreSQL database. */
+/** What is missing in `given`, or is no property of a PostgreSQL database, the server decides. */
 export function statementsFor(
   fresh: string,
   given: DatabaseProperties,
-  { major, exactly }: Wanted,
-): PropertyStatements | undefined {
-  const { data } = schema.safeParse(given);
-  if (!data) return undefined;
+  { major, exactly, encoding: usual }: Wanted,
+): PropertyStatements {
+  const encoding = typeof given.encoding === "string" ? given.encoding : usual;
+  const data = schema.safeParse(given).data ?? { encoding };
   const name = identifier(fresh);
   const [create = "", ...otherwise] = creations(name, data, major);
   const settings = data.settings ?? [];
@@ -114,22 +116,6 @@ export function statementsFor(
       `COMMENT ON DATABASE ${name} IS ${comment && isPlain ? text(comment) : "NULL"};`,
     ],
     comment: isPlain ? undefined : comment,
-  };
-}
-
-/** Of a database that the server makes by its own defaults; in another encoding than the server's it can only have the locale C. */
-export function defaultProperties(
-  fresh: string,
-  { encoding, serverEncoding }: { encoding: string | undefined; serverEncoding: string },
-): PropertyStatements {
-  const other = encoding !== undefined && encoding !== serverEncoding;
-  const locale = other ? ` ENCODING ${text(encoding)} LC_COLLATE 'C' LC_CTYPE 'C'` : "";
-  return {
-    create: `CREATE DATABASE ${identifier(fresh)} TEMPLATE template0${locale};`,
-    otherwise: [],
-    early: [],
-    optional: [],
-    late: [`COMMENT ON DATABASE ${identifier(fresh)} IS NULL;`],
   };
 }
 

@@ -16,9 +16,10 @@ import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { defaultProperties, type PropertyStatements, propertiesOf, statementsFor } from "./properties.ts";
+import { type PropertyStatements, propertiesOf, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { askValue, query } from "./query.ts";
+import { isUsed } from "./databases.ts";
 import { execute } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import type { PostgresTarget } from "./target.ts";
@@ -52,10 +53,12 @@ export async function createScratch(
   async function discard(): Promise<void> {
     const { signal, log } = maintenance;
     const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
+    const name = exchanged ? present.database : fresh;
     try {
-      await dropDatabase(way, fresh);
+      // whoever found the database under its final name may have begun to use it
+      if (!exchanged || !(await isUsed(inDatabase(way, name)))) await dropDatabase(way, name);
     } catch (error) {
-      log.warn(`the unfinished database ${fresh} may still exist, the next restore drops it: ${messageOf(error)}`);
+      log.warn(`the unfinished database ${name} may still exist, the next restore drops it: ${messageOf(error)}`);
     }
   }
 
@@ -75,6 +78,7 @@ export async function createScratch(
     throw best;
   }
 
+  let exchanged: Exchanged | undefined;
   await using unfinished = new AsyncDisposableStack();
   unfinished.defer(discard);
   // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they leave
@@ -91,7 +95,6 @@ export async function createScratch(
     });
   maintenance.log.info(`created the database ${fresh}`);
   const exchanging: Exchanging = { ground, unstoppable, fresh, time, properties };
-  let exchanged: Exchanged | undefined;
   const created = unfinished.move();
   /** From here on it is no longer thrown away. */
   const complete = () => {
@@ -106,10 +109,11 @@ export async function createScratch(
       const dump = contents as DumpContents;
       // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
       if (!ground.exists && !options.asleep && hasCron(dump)) {
-        complete();
         exchanged = await exchange(exchanging);
         const rules = loadRules(dump, server, target, options, "in place");
-        return loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
+        const loaded = await loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
+        complete();
+        return loaded;
       }
       const known = contentsToLoad(dump, options);
       const rules = loadRules(dump, server, target, options, "beside");
@@ -136,16 +140,14 @@ export async function createScratch(
 async function propertiesFor(
   fresh: string,
   { present, exists, empty }: Ground,
-  { major, encoding: serverEncoding }: Server,
+  { major, encoding }: Server,
   { properties, purpose }: ScratchOptions,
 ): Promise<PropertyStatements> {
-  const asBefore = properties && statementsFor(fresh, properties, { major, exactly: false });
-  const encoding = typeof properties?.encoding === "string" ? properties.encoding : undefined;
-  const byDefault = defaultProperties(fresh, { encoding, serverEncoding });
-  if (!exists || purpose === "verify") return asBefore ?? byDefault;
-  const asPresent = statementsFor(fresh, await propertiesOf(present), { major, exactly: true }) ?? byDefault;
+  const asBefore = statementsFor(fresh, properties ?? {}, { major, encoding, exactly: false });
+  if (!exists || purpose === "verify") return asBefore;
+  const asPresent = statementsFor(fresh, await propertiesOf(present), { major, encoding, exactly: true });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
-  return empty && asBefore ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
+  return empty && properties ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
 }
 
 async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {
