@@ -80,12 +80,16 @@ export interface Program {
 
 /**
  * Starts a program with an argument array (no shell) in a process group of its own. Abort of `signal` ends it: SIGTERM,
- * and SIGKILL 5 seconds later. Throws a `Failure` with status 3 when the program cannot be started.
+ * and SIGKILL 5 seconds later. It has the open `file` as its descriptor 3. Throws a `Failure` with status 3 when the program cannot
+ * be started.
  */
-export function start(argv: string[], options: { env?: Record<string, string>; signal: AbortSignal }): Program {
+export function start(
+  argv: string[],
+  options: { env?: Record<string, string>; signal: AbortSignal; file?: number },
+): Program {
   options.signal.throwIfAborted();
   runs(argv.map(quote).join(" "));
-  const child = spawn(argv, childEnvironment(options.env));
+  const child = spawn(argv, childEnvironment(options.env), options.file);
   running.add(child);
   let killer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
@@ -102,12 +106,10 @@ export function start(argv: string[], options: { env?: Record<string, string>; s
   return { stdin: child.stdin, stdout: child.stdout, stderr: lastOf(child.stderr, 16_384), exited, stop };
 }
 
-function spawn(argv: string[], env: Record<string, string>) {
+function spawn(argv: string[], env: Record<string, string>, file: number | undefined) {
   try {
     return Bun.spawn(argv, {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
+      stdio: ["pipe", "pipe", "pipe", ...(file === undefined ? [] : [file])],
       cwd: childFolder(),
       env,
       detached: true,

@@ -9,7 +9,7 @@ type Engine = "postgresql" | "mysql" | "mariadb";
 export interface Server {
   /** Human form, "PostgreSQL 15.18". */
   version: string;
-  /** Major version; of MariaDB and MySQL major.minor as a number is not needed: 10, 11, 8. */
+  /** The first number of the version: 15, 11, 8. */
   major: number;
   /** Version of the dump program that fits it, "pg_dump 15.18". */
   client: string;

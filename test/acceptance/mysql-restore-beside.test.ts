@@ -104,6 +104,32 @@ describe.each([...families])("%s", (family) => {
     }
   });
 
+  test("a database whose name differs in capital letters alone is another one: backed up and restored by itself", async () => {
+    const content = (n: number) =>
+      `CREATE TABLE t${n} (a int PRIMARY KEY); CREATE TABLE u${n} (a int, CONSTRAINT fk${n} FOREIGN KEY (a) REFERENCES t${n} (a));
+       INSERT INTO t${n} VALUES (${n}); CREATE VIEW v${n} AS SELECT a FROM t${n}; CREATE PROCEDURE p${n}() SELECT ${n};
+       CREATE TRIGGER tr${n} BEFORE INSERT ON t${n} FOR EACH ROW SET NEW.a = ${n}; CREATE EVENT e${n} ON SCHEDULE EVERY 1 DAY DO DO ${n}`;
+    for (const [name, n] of [["app", 1] as const, ["APP", 2] as const]) await server.createDatabase(name, content(n));
+    const [before, other] = [await stateOf(server, "app"), await stateOf(server, "APP")];
+    const taken = await scripts.run("backup");
+    expect(taken.status, taken.stderr).toBe(0);
+    for (const args of [[], ["--in-place"]]) {
+      await server.sql("app", "DELETE FROM t1; DROP EVENT e1; CREATE TABLE younger (a int)");
+      const ran = await scripts.run("restore", args);
+      expect(ran.status, ran.stderr).toBe(0);
+      await expectState(server, "app", before);
+      await expectState(server, "APP", other);
+    }
+    // the one is empty, whatever the other holds: there is no state to keep
+    await server.sql("mysql", "DROP DATABASE app; CREATE DATABASE app");
+    const filled = await scripts.run("restore");
+    expect(filled.status, filled.stderr).toBe(0);
+    expect(filled.stderr).not.toMatch(/kept as app_before_\d/);
+    await expectState(server, "app", before);
+    await expectState(server, "APP", other);
+    await server.sql("mysql", "DROP DATABASE APP");
+  });
+
   test("views over system tables come back on a new server, after a restore and after it was taken back", async () => {
     await server.createDatabase(
       "app",
@@ -167,6 +193,23 @@ describe.each([...families])("%s", (family) => {
       await expectState(server, "app", before);
     });
 
+  test("a routine that the user cannot read would be lost: nothing was changed, and the message names it", async () => {
+    await server.createDatabase(
+      "app",
+      `CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE USER clerk IDENTIFIED BY 'c';
+       GRANT ALL ON app.* TO clerk; GRANT ALL ON \`app\\_%\`.* TO clerk`,
+    );
+    expect((await scripts.run("backup")).status).toBe(0);
+    await server.sql("app", "CREATE PROCEDURE work() SELECT 1; INSERT INTO t VALUES (2)");
+    const before = await stateOf(server, "app");
+    const ran = await scripts.run("restore", [], { env: server.settings("app", { user: "clerk", password: "c" }) });
+    expect(ran.status, ran.stderr).toBe(1);
+    expect(ran.stderr).toMatch(/the user cannot read these, so a restore would lose them: procedure work/);
+    expect(ran.stderr).toContain("nothing was changed");
+    await expectState(server, "app", before);
+    expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'; DROP USER clerk")).toBe("app");
+  });
+
   // so it is since 8.0: only who has SYSTEM_USER drops what belongs to such an account
   if (family === "mysql")
     test("views and programs that the user may not replace: nothing was changed, and the message says who may", async () => {
@@ -174,7 +217,7 @@ describe.each([...families])("%s", (family) => {
         "app",
         `CREATE TABLE t (a int PRIMARY KEY); CREATE VIEW v AS SELECT a FROM t; CREATE VIEW w AS SELECT a FROM v; CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 1;
        CREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1; CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO SET @a = 2;
-       CREATE USER keeper IDENTIFIED BY 'k'; GRANT ALL ON app.* TO keeper; GRANT ALL ON \`app\\_%\`.* TO keeper; GRANT SET_ANY_DEFINER ON *.* TO keeper;
+       CREATE USER keeper IDENTIFIED BY 'k'; GRANT ALL ON app.* TO keeper; GRANT ALL ON \`app\\_%\`.* TO keeper; GRANT SET_ANY_DEFINER, SHOW_ROUTINE ON *.* TO keeper;
        CREATE DEFINER = keeper VIEW own AS SELECT a FROM v; CREATE DEFINER = keeper PROCEDURE work() SELECT 1`,
       );
       const before = await stateOf(server, "app");

@@ -140,7 +140,7 @@ describe.each([...families])("%s", (family) => {
     // whatever is named, first it mends what an earlier run has left
     const mend = () => scripts.run("restore", ["--undo", "app_before_nothing"]);
     let next = await mend();
-    if (kill.server !== undefined && next.stderr.includes("hint: did the server crash before? restart it once more")) {
+    if (kill.server !== undefined && next.stderr.includes("hint: if the server crashed before: restart it once more")) {
       await server.crash();
       await server.restart();
       next = await mend();

@@ -4,8 +4,8 @@
  * FAULTS_SEED repeats. A restore beside is killed in kill-mysql-exchange.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { lutimesSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   type Installation,
   installScripts,
@@ -28,7 +28,7 @@ import {
   timed,
 } from "../support/machine/kill.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
-import { type MysqlServer, optionFilesFor, startMysql } from "../support/servers/mysql.ts";
+import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import type { State } from "../support/expect/oracle.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
@@ -72,12 +72,6 @@ async function deploy(settings: Record<string, string> = {}): Promise<void> {
   scripts = installScripts({ ...server.settings("app"), ...s3Settings(s3, bucket), ...settings });
 }
 
-/** What killed runs have left in the folder for temporary files, as if they had died yesterday. */
-function ageOptionFiles(): void {
-  const yesterday = new Date(Date.now() - 86_400_000);
-  for (const file of optionFilesFor(server)) lutimesSync(dirname(file), yesterday, yesterday);
-}
-
 /** Another database becomes what this one is. */
 async function expectRestores(args: string[]): Promise<void> {
   await server.dropDatabase("copy");
@@ -101,12 +95,10 @@ test(
         if (scripts.list().length > 8) removeNew(scripts.backups, earlier);
       },
     );
-    ageOptionFiles();
     const ran = await scripts.run("backup");
     expectSuccess(ran);
     expectGoodFiles(scripts.backups, earlier);
     expect(hiddenIn(scripts.backups)).toEqual([]);
-    expect(optionFilesFor(server)).toEqual([]);
     await expectRestores([ran.stdout.trim()]);
   },
   limit,
@@ -128,11 +120,9 @@ test(
       },
     );
     for (const upload of s3.uploads(bucket)) upload.initiated = new Date(Date.now() - 8 * 86_400_000);
-    ageOptionFiles();
     expectSuccess(await scripts.run("backup", ["--upload"]));
     expect(hiddenIn(scripts.backups)).toEqual([]);
     expect(s3.uploads(bucket)).toEqual([]);
-    expect(optionFilesFor(server)).toEqual([]);
     await expectRestores([newestObject(s3.objects(bucket)), "--from-s3"]);
   },
   limit,
@@ -222,12 +212,10 @@ test(
       },
       () => {},
     );
-    ageOptionFiles();
     expectSuccess(await restore(file));
     await expectState(server, "target", after);
     expect(hiddenIn(safety)).toEqual([]);
     expect(hiddenIn(scripts.backups)).toEqual([]);
-    expect(optionFilesFor(server)).toEqual([]);
   },
   limit,
 );

@@ -74,9 +74,9 @@ export function statementGate(
   const file = (name: string) => join(marks, name);
   writeFileSync(file("gate.pl"), program);
   // unlike in a pipeline, a client that cannot connect ends it all at once
-  const pass = `case " $* " in ${sessions}) pipe='${marks}'/pipe.$$; mkfifo "$pipe"; exec 3<&0
-    "$REAL" "$@" < "$pipe" 3<&- & client=$!; echo $client > '${marks}'/client.$$
-    perl '${file("gate.pl")}' '${marks}' <&3 3<&- > "$pipe" & gate=$!
+  const pass = `case " $* " in ${sessions}) pipe='${marks}'/pipe.$$; mkfifo "$pipe"; exec 8<&0
+    "$REAL" "$@" < "$pipe" 8<&- & client=$!; echo $client > '${marks}'/client.$$
+    perl '${file("gate.pl")}' '${marks}' <&8 8<&- > "$pipe" & gate=$!
     wait $client; status=$?; rm "$pipe"; kill $gate 2> /dev/null
     [ -e '${marks}'/status.$$ ] && exit 0; [ $status = 137 ] && kill -9 $$; exit $status;; esac; exec "$REAL" "$@"`;
   // a client that stands at the stop looks for its verdict when the next turn has begun, too

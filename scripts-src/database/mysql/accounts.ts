@@ -1,10 +1,10 @@
 /** Accounts and roles of MySQL and MariaDB as the statements that the server itself writes, without those that every server has. */
 import { messageOf } from "../../base/errors.ts";
 import type { ServerRoles } from "../roles.ts";
-import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
+import { type Connection, everywhere, inDatabase } from "./connection.ts";
 import type { ServerKind } from "./clients.ts";
 import { quoteName } from "./names.ts";
-import { Session } from "./session.ts";
+import { query, Session } from "./session.ts";
 
 const systems = "root mysql mysql.sys mysql.session mysql.infoschema mariadb.sys PUBLIC rdsadmin".split(" ");
 

@@ -4,7 +4,7 @@ import type { Family } from "./clients.ts";
 import { unquote } from "./names.ts";
 import { type Piece } from "./statements.ts";
 import { createsTrigger, triggerName, withoutDatabase } from "./triggers.ts";
-import { bare } from "./words.ts";
+import { anyName, bare, eitherName, quotedName, string } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
 export class DumpContents implements Contents {
@@ -31,20 +31,15 @@ export class DumpContents implements Contents {
   triggers = new Set<string>();
   /** Accounts in whose name views and programs run: "root@localhost". */
   definers = new Set<string>();
-  collations = new Set<string>();
   /** Storage engines, with a table that uses each. */
   engines = new Map<string, string>();
-  /** Modes of sql_mode that it sets. */
-  modes = new Set<string>();
-  /** Character set in which the dump is written. */
-  names?: string;
-  /** What the other family does not understand: "sequences". */
-  features = new Set<string>();
+  /** Tables with constraints that are not enforced: MariaDB would enforce them. */
+  unenforced = new Set<string>();
   /** Bytes of the longest statement. */
   longest = 0;
 }
 
-const name = String.raw`(\x60(?:[^\x60]|\x60\x60)*\x60|"(?:[^"]|"")*")`;
+const name = `(${eitherName})`;
 const createTable = new RegExp(String.raw`^CREATE TABLE (?:/\*!32312 )?(?:IF NOT EXISTS ?)?(?:\*/ )?${name}`);
 const createSequence = new RegExp(String.raw`^CREATE SEQUENCE (?:IF NOT EXISTS )?${name}`);
 const createView = new RegExp(String.raw`^/\*!50001 CREATE (?:TABLE|VIEW) (?:IF NOT EXISTS )?${name}`);
@@ -55,8 +50,10 @@ const createProgram = new RegExp(
   String.raw`^(?:/\*!\d+ )?CREATE\b[^'"\x60;]*\b(PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) (?:IF NOT EXISTS )?${name}`,
 );
 /** What leads into a database; any of these is left out of a load. */
-const ofDatabase =
-  /^(?:\/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:\/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;
+const ofDatabase = new RegExp(
+  String.raw`^(?:/\*!\d* *)?(?:USE|(?:CREATE|DROP)\s+(?:DATABASE|SCHEMA))\s+(?:(?:/\*!\d+ *)?IF (?:NOT )?EXISTS(?: *\*/)?\s*)?(${anyName})`,
+  "i",
+);
 
 const disableKeys = new RegExp(String.raw`^/\*!40000 ALTER TABLE ${name} DISABLE KEYS`);
 /** The last word on a view; before it a placeholder was created. */
@@ -66,9 +63,9 @@ const elsewhereInView = new RegExp(String.raw`\b(?:from|join)\s*\(*${name}\.${na
 
 /** FROM in a view that no table follows. */
 export const otherFrom = String.raw`\b(?:extract\(\w+|trim\(\w+ \S+) from `;
-const notTables = new RegExp(String.raw`'(?:[^'\\]|\\[\s\S]|'')*'|${otherFrom}`, "gi");
-
-const strings = /'(?:[^'\\]|\\[\s\S]|'')*'/g;
+const notTables = new RegExp(`${string}|${otherFrom}`, "gi");
+/** A database in front of another name; texts are skipped. */
+const otherDatabase = new RegExp(String.raw`${string}|(${quotedName})\.(?=\x60)`, "g");
 
 /** Adds what a statement says. */
 export function readStatement(contents: DumpContents, piece: Piece & { kind: "statement" }): void {
@@ -77,7 +74,6 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   const used = piece.leftOut ? ofDatabase.exec(text)?.[1] : undefined;
   if (used !== undefined) contents.databases.add(unquote(used));
   if (piece.leftOut || /^DROP /i.test(text)) return;
-  if (/^(?:\/\*!\d+ )?SET /.test(text)) return readSetting(contents, text);
   const sequence = createSequence.exec(text)?.[1];
   if (sequence) contents.filled.add(unquote(sequence));
   const table = createTable.exec(text)?.[1] ?? sequence;
@@ -94,22 +90,15 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
   if (piece.namesDatabase) withoutDatabase(unowned, contents.database);
   if (createsTrigger(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
-  const words = bare(text, { backslashes: true, ansiQuotes: piece.ansiQuotes });
-  for (const [, collation = ""] of words.matchAll(/\bCOLLATE[ =](\w+)/gi))
-    contents.collations.add(collation.toLowerCase());
-  const engine = table && /\bENGINE ?= ?(\w+)/.exec(words)?.[1];
-  const elsewhere = table ? text.replaceAll(strings, "").matchAll(/(`(?:[^`]|``)*`)\.`/g) : [];
-  for (const [, word = ""] of elsewhere) contents.qualified.add(unquote(word));
-  if (engine) contents.engines.set(engine, unquote(table));
-  for (const [what, pattern] of features) if (pattern.test(words)) contents.features.add(what);
+  if (table) readTable(contents, unquote(table), text);
 }
 
-function readSetting(contents: DumpContents, text: string): void {
-  const modes = /\bsql_mode\s*=\s*'([^']*)'/i.exec(text)?.[1];
-  for (const mode of modes?.split(",") ?? []) if (mode) contents.modes.add(mode.toUpperCase());
-  contents.names ??= /\bSET NAMES (\w+)/i.exec(text)?.[1]?.toLowerCase();
-  const collation = /\bcollation_connection\s*=\s*(\w+)/i.exec(text)?.[1];
-  if (collation) contents.collations.add(collation.toLowerCase());
+function readTable({ qualified, engines, unenforced }: DumpContents, table: string, text: string): void {
+  const words = bare(text, { backslashes: true, ansiQuotes: false });
+  for (const [, database] of text.matchAll(otherDatabase)) if (database) qualified.add(unquote(database));
+  const engine = /\bENGINE ?= ?(\w+)/.exec(words)?.[1];
+  if (engine) engines.set(engine, table);
+  if (/\bNOT ENFORCED\b/.test(words)) unenforced.add(table);
 }
 
 const dataOf = /^-- Dumping data for table `((?:[^`]|``)*)`/gm;
@@ -128,33 +117,3 @@ function readView({ viewDatabases }: DumpContents, text: string): void {
   );
   if (named.length > 0) viewDatabases.set(unquote(view), new Set(named));
 }
-
-/**
- * What one family writes into a dump and the other does not take: loaded there it would fail or mean something else. By name; the
- * pattern is looked for in statements without their strings, quoted names (now ``) and comments.
- */
-const onlyIn: Record<Family, Record<string, RegExp>> = {
-  mariadb: {
-    sequences: /^CREATE SEQUENCE\b|\bnextval\(/,
-    "system-versioned tables and periods": /\bWITH SYSTEM VERSIONING\b|\bPERIOD FOR\b|\bWITHOUT OVERLAPS\b/,
-    "the types uuid, inet4 and inet6": /^CREATE TABLE[\s\S]*`` (?:uuid|inet4|inet6)\b/,
-    "values of generated columns": /^CREATE TABLE[\s\S]*\bGENERATED ALWAYS AS\b/,
-    "defaults that are functions": /^CREATE TABLE[\s\S]*\bDEFAULT (?!current_timestamp|current_date|nextval)\w+\(/i,
-    packages: /^CREATE\b[^;]*? PACKAGE\b/,
-    "aggregate functions": /^CREATE\b[^;]*? AGGREGATE FUNCTION\b/,
-  },
-  mysql: {
-    "keys over expressions": /\bKEY `` (?:USING \w+ )?\((?:[^()]*,)?\(/,
-    "constraints that are not enforced": /\bNOT ENFORCED\b/,
-    "the type vector": /`` vector\(/,
-    "lateral tables": /\bLATERAL\b/i,
-  },
-};
-
-/** Every one of them, of either family. */
-const features: readonly (readonly [name: string, pattern: RegExp])[] = Object.values(onlyIn).flatMap((patterns) =>
-  Object.entries(patterns),
-);
-
-/** Those that belong to `family` alone. */
-export const isOnlyIn = (family: Family, feature: string): boolean => feature in onlyIn[family];

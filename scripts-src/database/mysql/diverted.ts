@@ -5,15 +5,14 @@
 import type { QuoteRules } from "./sql-mode.ts";
 import { triggerTable } from "./triggers.ts";
 import { unquote } from "./names.ts";
-import { bare, readings } from "./words.ts";
+import { anyName, bare, readings } from "./words.ts";
 
 /** Stands for every table. */
 export const everyTable = "*";
 
 const remote = /\bUNION ?=|\bENGINE ?= ?(?:MRG_\w+|MERGE|FEDERATEDX?|SPIDER|CONNECT|OQGRAPH)\b/i;
 
-const tableName =
-  /\bTABLE\s+(?:(?:\/\*!\d+\s*)?IF NOT EXISTS(?:\s*\*\/)?\s*)?(`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\w$\x80-\xff]+)/i;
+const tableName = new RegExp(String.raw`\bTABLE\s+(?:(?:/\*!\d+\s*)?IF NOT EXISTS(?:\s*\*/)?\s*)?(${anyName})`, "i");
 
 /** The table into which no rows may come behind that statement; `text` is latin1 and was found to be one that dump programs write. */
 export function divertedTable(text: string, rules: QuoteRules): string | undefined {

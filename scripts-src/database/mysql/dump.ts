@@ -5,14 +5,16 @@ import { bytesText, listed } from "../../base/text.ts";
 import { watchLocks } from "../lock-watch.ts";
 import { outputOf } from "../run-program.ts";
 import { unpackCommand } from "../stock.ts";
-import { type Connection, query, startClient } from "./connection.ts";
+import { type Connection, startClient } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dumpWords } from "./dump-options.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed } from "./listed.ts";
 import type { ServerInfo } from "./probe.ts";
 import { dumpForm } from "./reader.ts";
+import { unlimited } from "./session-settings.ts";
 import { findWaits } from "./waiting.ts";
+import { query } from "./session.ts";
 
 /** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
 export async function* dump(
@@ -32,7 +34,6 @@ export async function* dump(
     const program = startClient(connection, client, words, { setsAside });
     const run = { name: client.name, path: client.path, form: dumpForm, watch, failure, log, signal };
     for await (const chunk of outputOf(program, run)) {
-      if (!begun) program.loggedIn();
       begun = true;
       yield chunk;
     }
@@ -63,8 +64,6 @@ export async function checkDumped(
   );
 }
 
-const unlimited = "18446744073709551615";
-
 /** A server can cut every result, also those of a dump. Throws `Failure`. */
 async function refuseCut(connection: Connection, { dump }: ServerInfo): Promise<void> {
   const [[limit = ""] = []] = await query(connection, "SELECT @@global.sql_select_limit");
@@ -76,7 +75,7 @@ async function refuseCut(connection: Connection, { dump }: ServerInfo): Promise<
 }
 
 /**
- * Tables and triggers that a user may not see are left out of a dump without a word: such a user takes no backup.
+ * Tables and triggers that a user may not see are left out of a dump silently: such a user takes no backup.
  * Throws `Failure`.
  */
 export function checkGrants({ grants }: ServerInfo, options: readonly string[], database: string): void {
@@ -106,9 +105,8 @@ const floats = `
 export async function noteFloats(connection: Connection): Promise<void> {
   const columns = (await query(connection, floats)).map((row) => row.join("."));
   if (columns.length === 0) return;
-  const shown = listed(columns);
   connection.log.info(
-    `note: dumps hold FLOAT columns with six digits (16777216 comes back as 16777200): ${shown}; DOUBLE keeps all`,
+    `note: dumps hold FLOAT columns with six digits (16777216 comes back as 16777200): ${listed(columns)}; DOUBLE keeps all`,
   );
 }
 

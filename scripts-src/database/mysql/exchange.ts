@@ -5,37 +5,17 @@
 import { hintsOf } from "../../base/disk.ts";
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
-import { type Connection, query } from "./connection.ts";
-import { type ExchangeLog, logTable, readLog, writeLog } from "./exchange-log.ts";
-import {
-  exchangeStatement,
-  finishingMoves,
-  type Keys,
-  lockStatement,
-  planTables,
-  takeBackStatement,
-  type Whereabouts,
-} from "./exchange-plan.ts";
-import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
+import type { Place } from "./connection.ts";
+import { type ExchangeLog, readLog, writeLog } from "./exchange-log.ts";
+import { exchangeStatement, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
+import { dropDatabase, dropTriggers, finish, makeTriggersAgain, takeBack } from "./finish.ts";
 import { changing } from "./locks.ts";
+import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
 import { dropObjects, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
-import { clear, remake, runObjects } from "./remake.ts";
+import { runObjects } from "./remake.ts";
+import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
-import { Session } from "./session.ts";
-
-/** A way to a database that is always there, for what is done to the present one. */
-export interface Place extends Connection {
-  /** SQL with which each session begins. */
-  settings: string;
-  /** The present database: its name, and how it is called for people. */
-  database: string;
-  where: string;
-  /** The server renames tables that are locked, and the user may lock them. */
-  locks: boolean;
-  /** MySQL: the user may make triggers for every account. */
-  isSystemUser: boolean;
-}
 
 interface ExchangeJob {
   /** Whose tables take the place. */
@@ -65,10 +45,9 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
     signal.throwIfAborted();
     await renameAll(steady, job, signal);
   } catch (error) {
-    if ((await stageOf(steady, job.before)) === "prepared") {
-      await dropDatabase(steady, job.before);
-      throw error;
-    }
+    const stage = await stageOf(steady, job.before);
+    if (stage === "prepared") await dropDatabase(steady, job.before);
+    if (stage !== "exchanged") throw error;
   }
   try {
     return await finish(steady, job.before);
@@ -90,15 +69,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const isEmpty = Object.values(live).every((list: unknown[]) => list.length === 0);
   const orphans = isEmpty ? await orphanKeys(session, source) : { drop: "", add: "" };
   if (orphans.drop) await session.ask(orphans.drop);
-  const tied = [...ties(await session.ask(tiesQuestion(source))), ...ties(await session.ask(tiesQuestion(database)))];
-  if (tied.length > 0)
-    throw new Failure(`${database} cannot be exchanged for ${source}: ${tied.join("; ")}`, {
-      hints: [
-        isEmpty
-          ? `create the database where it does not exist (CREATE DATABASE ${quoteName(database)}), and restore with --in-place`
-          : "restore with --in-place: the present state is backed up first, then everything in the database is replaced",
-      ],
-    });
+  await refuseTied(session, database, source, isEmpty);
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
   const old = await recreate(session, database, { ...live, triggers: [] });
   const { objects: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
@@ -127,6 +98,18 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
 }
 
+async function refuseTied(session: Session, database: string, source: string, isEmpty: boolean): Promise<void> {
+  const tied = [...ties(await session.ask(tiesQuestion(source))), ...ties(await session.ask(tiesQuestion(database)))];
+  if (tied.length === 0) return;
+  throw new Failure(`${database} cannot be exchanged for ${source}: ${tied.join("; ")}`, {
+    hints: [
+      isEmpty
+        ? `create the database where it does not exist (CREATE DATABASE ${quoteName(database)}), and restore with --in-place`
+        : "restore with --in-place: the present state is backed up first, then everything in the database is replaced",
+    ],
+  });
+}
+
 /** Whether triggers of another account are there: what is dropped of these, the user may not be able to make again. */
 async function hasOthersTriggers(session: Session, database: string): Promise<boolean> {
   const [[count] = []] = await session.ask(
@@ -137,7 +120,7 @@ async function hasOthersTriggers(session: Session, database: string): Promise<bo
 
 async function foreignKeys(session: Session, database: string): Promise<Keys> {
   const rows = await session.ask(
-    `SELECT table_name, constraint_name FROM information_schema.table_constraints WHERE constraint_schema = ${quoteText(database)} AND constraint_type = 'FOREIGN KEY'`,
+    `SELECT table_name, constraint_name FROM information_schema.table_constraints WHERE table_schema = ${quoteText(database)} AND constraint_type = 'FOREIGN KEY'`,
   );
   return rows.map(([table = "", key = ""]) => ({ table, key }));
 }
@@ -187,9 +170,6 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   await session.settled();
 }
 
-const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
-  dropped.map((name) => `DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`).join("");
-
 /** Where the tables were not exchanged, triggers that were dropped for that are made again. */
 async function restoreTriggers(place: Place, before: string): Promise<void> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
@@ -197,94 +177,10 @@ async function restoreTriggers(place: Place, before: string): Promise<void> {
   if (found?.stage === "prepared") await makeTriggersAgain(place, session, found.log);
 }
 
-async function makeTriggersAgain(place: Place, session: Session, log: ExchangeLog): Promise<void> {
-  const { triggers } = await listObjects(session, log.database);
-  if (log.dropped.every((dropped) => triggers.some(({ name }) => name === dropped))) return;
-  // all of them, in their order
-  session.write(dropTriggers(log));
-  runObjects(place, session, sqlOf(log.oldTriggers.filter(({ name }) => log.dropped.includes(name))));
-  await session.settled();
-}
-
 /** Where the exchange stands, once nothing of it runs on the server any more. */
 async function stageOf(place: Place, before: string) {
   await using session = await changing(place, `cannot look at ${before}`);
   return (await readLog(session, before))?.stage;
-}
-
-async function whereabouts(session: Session, { database, source }: ExchangeLog, before: string): Promise<Whereabouts> {
-  const tables = async (name: string) => {
-    const schema = `SELECT table_name FROM information_schema.tables WHERE table_schema = ${quoteText(name)} AND table_type <> 'VIEW'`;
-    return new Set((await session.ask(schema)).flat());
-  };
-  return { live: await tables(database), before: await tables(before), source: await tables(source) };
-}
-
-/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Returns whether `before` is kept. Throws `Failure`. */
-export async function finish(place: Place, before: string): Promise<boolean> {
-  await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
-  const found = await readLog(session, before);
-  if (found?.stage !== "exchanged") return true;
-  const { log } = found;
-  const { database, source, freshTriggers, freshObjects, freshCollation } = log;
-  const moves = finishingMoves(log, before, await whereabouts(session, log, before));
-  // first those that serve users, in one go; tables set aside are nobody's any more
-  const rest = moves.filter((one) => !one.includes("`_backup_scripts_aside_"));
-  for (const one of rest) await session.ask(`RENAME TABLE ${one}`);
-  await session.ask(
-    `${dropObjects(database, await listObjects(session, database))}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
-  );
-  runObjects(place, session, freshTriggers + freshObjects);
-  await session.settled();
-  for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
-  await grantAgain(place, session, log);
-  await session.ask(
-    log.wasEmpty
-      ? `DROP DATABASE ${quoteName(before)}`
-      : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
-  );
-  await dropEmpty(place, session, source);
-  return !log.wasEmpty;
-}
-
-/** The exchange is done by then: a failure here must not be taken for one of it. */
-async function dropEmpty({ log }: Place, session: Session, database: string): Promise<void> {
-  try {
-    if ((await listObjects(session, database)).tables.length === 0)
-      await session.ask(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
-  } catch (error) {
-    log.warn(
-      `the empty database ${database} stays: ${messageOf(error)}; drop it: DROP DATABASE ${quoteName(database)}`,
-    );
-  }
-}
-
-/** Puts the tables back that were exchanged, and makes all else again; returns what could not be made. Throws `Failure`. */
-export async function takeBack(place: Place, before: string): Promise<string[]> {
-  await using session = await changing(place, `cannot take the exchange of ${place.database} back`);
-  const found = await readLog(session, before);
-  if (!found || found.stage === "undo") return [];
-  const { log, stage } = found;
-  let lost: string[] = [];
-  const { database, source, oldTriggers, oldObjects, oldCollation } = log;
-  if (stage === "prepared") {
-    await makeTriggersAgain(place, session, log);
-  } else {
-    const { triggers, ...others } = await listObjects(session, database);
-    // tables that were set aside within the database have kept theirs, and so has what is back already
-    const aside = new Set(Object.values(log.aside));
-    const dropped = stage === "exchanged" ? triggers.filter(({ table }) => !aside.has(table)) : [];
-    await clear(place, { ...others, triggers: dropped });
-    if (stage === "exchanged")
-      await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
-    await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
-    lost = await remake(place, session, [...oldTriggers, ...oldObjects]);
-    await grantAgain(place, session, log);
-  }
-  await session.ask(`DROP DATABASE ${quoteName(before)}`);
-  // what is taken back may be an undo: then the source is the state before a restore
-  if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
-  return lost;
 }
 
 /** A name for the present state that no database has: an undo may come in the second of the restore. */
@@ -317,23 +213,4 @@ async function findUndo(place: Place, kept: string): Promise<ExchangeLog> {
       `such databases are called ${besideName(place.database, "before", new Date())}, and are listed by SHOW DATABASES`,
     ],
   });
-}
-
-/** Rights on single routines, which their DROP has taken; for those that are there again. */
-async function grantAgain(place: Place, session: Session, { grants, database }: ExchangeLog): Promise<void> {
-  const { routines } = await listObjects(session, database);
-  const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
-  for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
-    await using alone = new Session(place, grant);
-    try {
-      await alone.ask(grant);
-    } catch (error) {
-      place.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
-    }
-  }
-}
-
-export async function dropDatabase(place: Place, name: string): Promise<void> {
-  await using session = await changing(place, `cannot drop ${name}`);
-  await session.ask(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
 }

@@ -46,6 +46,10 @@ const explanations: shared.Explanations = {
       /max_allowed_packet/,
       "a row is larger than the server takes: raise max_allowed_packet there (SET GLOBAL max_allowed_packet = 1073741824)",
     ],
+    [
+      code(1064, 1231, 1273, 3105),
+      "the server does not take what the dump holds: restore into a server of the kind and version that was dumped",
+    ],
     [code(1356, 1449), "a view names something that is not there any more: fix or drop it (the message names it)"],
   ],
   passing: [
@@ -68,7 +72,7 @@ const explanations: shared.Explanations = {
       code(1812),
       // MySQL 9.7, killed in a RENAME TABLE, where a database has a - in its name: recovery takes the files back, and finds them only when
       // it starts again
-      "did the server crash before? restart it once more: it finds the tables' files then",
+      "if the server crashed before: restart it once more, then it finds the files of its tables",
     ],
     [code(1205, 1213), "another session was in the way: stop the applications that use the database and try again"],
     [code(1412), "a table was changed (ALTER, TRUNCATE) while it was backed up: back up at a quieter time"],

@@ -2,6 +2,7 @@
 import { definer, otherFrom } from "./contents.ts";
 import type { Piece } from "./statements.ts";
 import { withoutDatabase } from "./triggers.ts";
+import { eitherName, quotedName, string } from "./words.ts";
 
 export interface LoadRules {
   /** Name of the database that is loaded. */
@@ -15,20 +16,18 @@ export interface LoadRules {
   asleep: boolean;
 }
 
-const alterDatabase = /^(ALTER DATABASE )(?:`(?:[^`]|``)*`|"(?:[^"]|"")*")/;
+const alterDatabase = new RegExp(`^(ALTER DATABASE )${eitherName}`);
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 /** What dump programs set for tables and rows. Without the other mode a date that was let in by it (2020-02-31) becomes 0000-00-00 silently. */
 const firstMode = /(@OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO)(?=[,'])/;
 const forgotten =
   /\b(?:NO_AUTO_CREATE_USER|NO_(?:FIELD|KEY|TABLE)_OPTIONS|DB2|MAXDB|MSSQL|MYSQL323|MYSQL40|ORACLE|POSTGRESQL),?/g;
-/** Texts and names, of which those that MariaDB writes with the database's name in front are the groups. */
-const text = String.raw`'(?:[^'\\]|\\[\s\S]|'')*'`;
-const quotedName = "`(?:[^`]|``)*`";
+/** What MariaDB writes with the database's name in front is a group of the patterns; texts and other names are not. */
 const sequence = String.raw`\b((?:nextval|lastval|setval)\()(${quotedName})\.`;
-const inTable = new RegExp(`${text}|${sequence}|${quotedName}`, "gi");
+const inTable = new RegExp(`${string}|${sequence}|${quotedName}`, "gi");
 /** In a view also: tables behind FROM and JOIN, columns with their table, and functions. An alias can have the database's name. */
 const inView = new RegExp(
-  String.raw`${text}|${sequence}|${otherFrom}|(\b(?:from|join) \(*)(${quotedName})\.(?=${quotedName}(?!\.))|(${quotedName})\.(?=${quotedName}(?:\.${quotedName}|\())|${quotedName}`,
+  String.raw`${string}|${sequence}|${otherFrom}|(\b(?:from|join) \(*)(${quotedName})\.(?=${quotedName}(?!\.))|(${quotedName})\.(?=${quotedName}(?:\.${quotedName}|\())|${quotedName}`,
   "gi",
 );
 const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;

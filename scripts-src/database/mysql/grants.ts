@@ -3,9 +3,9 @@
  * active in it. The dump program's session begins with the same roles.
  */
 
-import { query } from "./connection.ts";
-import type { Place } from "./exchange.ts";
+import type { Place } from "./connection.ts";
 import { besideName } from "./names.ts";
+import { query } from "./session.ts";
 
 interface Line {
   revoked: boolean;

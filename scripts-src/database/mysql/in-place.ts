@@ -1,9 +1,8 @@
 /** Loading into the present database itself, which is emptied first: what fails then cannot be taken back. */
 import { Failure, messageOf } from "../../base/errors.ts";
 import type { Loaded, LoadOptions } from "../restoring.ts";
-import { inDatabase } from "./connection.ts";
+import { inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import type { Place } from "./exchange.ts";
 import { load } from "./load.ts";
 import { changing } from "./locks.ts";
 import { quoteName } from "./names.ts";

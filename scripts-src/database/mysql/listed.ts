@@ -1,7 +1,9 @@
 /** What the server lists in the database, against what a dump holds: dump programs leave out silently what their user cannot see. */
 import { Failure } from "../../base/errors.ts";
-import { type Connection, query } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
+import { eventsOf } from "./objects.ts";
+import { query } from "./session.ts";
 
 /** "table customers", "trigger audit", "procedure work", with the table that it belongs to. */
 export type Listed = ReadonlyMap<string, { kind: string; table: string }>;
@@ -13,7 +15,7 @@ export const listedQuestion = `
   SELECT 'listed', 'trigger', trigger_name, event_object_table FROM information_schema.triggers
     WHERE event_object_schema = database();
   SELECT 'listed', lower(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = database();
-  SELECT 'listed', 'event', event_name, '' FROM information_schema.events WHERE event_schema = database()`;
+  SELECT 'listed', 'event', event_name, '' FROM ${eventsOf("database()")}`;
 
 /** `rows` are the answers to `listedQuestion`, and others. */
 export const listedFrom = (rows: readonly string[][]): Listed =>

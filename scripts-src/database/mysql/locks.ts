@@ -1,7 +1,7 @@
 /** Locks of the server that keep two restores of a database apart, wherever they run. */
 import { createHash } from "node:crypto";
 import { exitStatus, Failure } from "../../base/errors.ts";
-import type { Place } from "./exchange.ts";
+import type { Place } from "./connection.ts";
 import { quoteText } from "./names.ts";
 import { Session } from "./session.ts";
 

@@ -70,7 +70,7 @@ export async function readGrants(
  * points the defaults of tables from `source` to the sequences of `database`, a letter for each byte; to be run there.
  */
 export async function sequenceDefaults(session: Session, source: string, database: string): Promise<string> {
-  const bytes = (name: string) => Buffer.from(quoteName(name)).toString("latin1");
+  const [from, to] = [bytes(`${quoteName(source)}.`), bytes(`${quoteName(database)}.`)];
   const rows = await session.askBytes(
     `SELECT table_name, column_name, column_default FROM information_schema.columns
      WHERE table_schema = ${quoteText(source)} AND locate(${quoteText(`${quoteName(source)}.`)}, column_default) > 0`,
@@ -79,7 +79,7 @@ export async function sequenceDefaults(session: Session, source: string, databas
   const changes = [...Map.groupBy(rows, ([table = ""]) => table)].map(([table, columns]) => {
     const defaults = columns.map(
       ([, column = "", value = ""]) =>
-        `ALTER COLUMN ${quoteName(column)} SET DEFAULT (${value.replaceAll(bytes(source), () => bytes(database))})`,
+        `ALTER COLUMN ${quoteName(column)} SET DEFAULT (${value.replaceAll(from, () => to)})`,
     );
     return `ALTER TABLE ${quoteName(table)} ${defaults.join(", ")};\n`;
   });

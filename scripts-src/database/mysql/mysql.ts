@@ -5,13 +5,14 @@ import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
 import { withoutBroken } from "./objects.ts";
 import { connectionFrom, everywhere, inDatabase } from "./connection.ts";
-import { listDatabases } from "./databases.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
+import { isSystem } from "./names.ts";
 import { dumpReader } from "./reader.ts";
 import { restoringOf } from "./restoring.ts";
 import { probe } from "./probe.ts";
+import { query } from "./session.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openMysql(settings: Settings, context: DatabaseContext): Database {
@@ -39,7 +40,11 @@ export function openMysql(settings: Settings, context: DatabaseContext): Databas
       server: serverInfo.server,
       roles: serverAccounts(connection, serverInfo.kind),
       properties: serverInfo.properties,
-      databases: () => listDatabases(inDatabase(connection, everywhere)),
+      async databases() {
+        const schemas = "SELECT schema_name FROM information_schema.schemata ORDER BY 1";
+        const rows = await query(inDatabase(connection, everywhere), schemas);
+        return rows.map(([name = ""]) => ({ name, isSystem: isSystem(name) }));
+      },
       async checkReading() {
         checkGrants(serverInfo, options, target.database);
         await noteFloats(connection);

@@ -3,9 +3,12 @@ import { stampOf } from "../../base/text.ts";
 
 /** A name as SQL wants it. */
 export const quoteName = (name: string): string => `\`${name.replaceAll("`", "``")}\``;
-/** A text as SQL wants it, whatever sql_mode says of backslashes. */
+/**
+ * A text as SQL wants it, whatever sql_mode says of backslashes. It is a literal: with the name of a database in any other expression
+ * (CONVERT), servers would also find databases whose names differ in capital letters alone.
+ */
 export const quoteText = (text: string): string =>
-  text === "" ? "''" : `CONVERT(0x${Buffer.from(text).toString("hex")} USING utf8mb4)`;
+  text === "" ? "''" : `_utf8mb4 0x${Buffer.from(text).toString("hex")}`;
 
 /** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
 export const unquote = (word: string): string => {
@@ -41,3 +44,7 @@ export function isBeside(name: string, database: string, what: Purpose): boolean
   const start = beginning(database, what);
   return name.startsWith(start) && /^\d{4}([-_])\d\d\1\d\d_\d\d\1\d\d\1\d\d$/.test(name.slice(start.length));
 }
+
+/** Whether every server has that database. A folder in the data directory that is none (`lost+found`) is listed as `#mysql50#…`. */
+export const isSystem = (name: string): boolean =>
+  ["information_schema", "performance_schema", "mysql", "sys"].includes(name) || name.startsWith("#mysql50#");

@@ -1,7 +1,8 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
-import { type Connection, everywhere, query } from "./connection.ts";
+import { Failure } from "../../base/errors.ts";
+import { type Connection, everywhere } from "./connection.ts";
 import { quoteName, quoteText } from "./names.ts";
-import type { Session } from "./session.ts";
+import { query, type Session } from "./session.ts";
 
 export interface Table {
   name: string;
@@ -25,6 +26,11 @@ export const nothing: Objects = { tables: [], views: [], triggers: [], routines:
 /** Tables of our own in databases beside the present one. */
 const ownTable = /^_backup_scripts_/;
 
+/** The events of a database. MariaDB also finds those of one whose name differs in capital letters alone. */
+export const eventsOf = (schema: string): string =>
+  `information_schema.events WHERE event_schema = ${schema}
+    AND (@@lower_case_table_names <> 0 OR CAST(event_schema AS BINARY) = CAST(${schema} AS BINARY))`;
+
 const question = (database: string) => {
   const schema = quoteText(database);
   return `
@@ -32,7 +38,7 @@ const question = (database: string) => {
   SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE event_object_schema = ${schema}
     ORDER BY event_object_table, action_timing, event_manipulation, action_order;
   SELECT 'ROUTINE', routine_name, routine_type FROM information_schema.routines WHERE routine_schema = ${schema};
-  SELECT 'EVENT', event_name, '' FROM information_schema.events WHERE event_schema = ${schema}`;
+  SELECT 'EVENT', event_name, '' FROM ${eventsOf(schema)}`;
 };
 
 /** What `database` holds, but for tables of our own. */
@@ -140,9 +146,7 @@ export async function recreate(session: Session, database: string, objects: Obje
     ...intact.map((name) => ({ kind: "VIEW", name })),
     ...events.map((name) => ({ kind: "EVENT", name })),
   ];
-  const lost = broken.map(
-    (name) => `the view ${name} is broken (it names what is not there): a restore cannot be taken back with it`,
-  );
+  const lost = broken.map((name) => `the view ${name} ${whyBroken}: it will be missing if the restore is taken back`);
   if (wanted.length === 0) return { objects: [], warnings: lost };
   // a view's tables in the session's database are shown without its name
   await session.ask(
@@ -156,17 +160,17 @@ export async function recreate(session: Session, database: string, objects: Obje
   );
   await session.ask(`USE ${everywhere}; SET character_set_results = @results, sql_mode = @mode`);
   const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
-  const readable = shown.filter(({ sql }) => sql !== "NULL");
-  const hidden = shown
-    .filter(({ sql }) => sql === "NULL")
-    .map(
-      ({ kind, name }) =>
-        `the user may not read the ${kind.toLowerCase()} ${name}: a restore cannot be taken back with it`,
-    );
-  const remade = readable.map((one) => ({ kind: one.kind, name: one.name, sql: statement(one, home) }));
-  const firstView = readable.findIndex(({ kind }) => kind === "VIEW");
+  const hidden = shown.filter(({ sql }) => sql === "NULL").map(({ kind, name }) => `${kind.toLowerCase()} ${name}`);
+  if (hidden.length > 0)
+    throw new Failure(`the user cannot read these, so a restore would lose them: ${hidden.join(", ")}`, {
+      hints: [
+        "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO the user, or restore as an administrator",
+      ],
+    });
+  const remade = shown.map((one) => ({ kind: one.kind, name: one.name, sql: statement(one, home) }));
+  const firstView = shown.findIndex(({ kind }) => kind === "VIEW");
   if (firstView >= 0) remade.splice(firstView, 0, ...standIns);
-  return { objects: remade, warnings: [...lost, ...hidden] };
+  return { objects: remade, warnings: lost };
 }
 
 function statement({ sql, modes, zone, client, collation, home }: Made, now: string): string {
@@ -183,8 +187,10 @@ function statement({ sql, modes, zone, client, collation, home }: Made, now: str
   return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${text}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
 }
 
-/** Views that name what is not there any more, or whose definer may not use it. */
-export async function brokenViews(
+const whyBroken = "cannot be used (a table or column is missing, or its definer lacks a right)";
+
+/** Views of which a table or column is missing, or whose definer lacks a right to one. */
+async function brokenViews(
   session: Pick<Session, "ask">,
   database: string,
   views: readonly string[],
@@ -207,7 +213,7 @@ export async function withoutBroken(connection: Connection): Promise<string[]> {
   for (const view of broken) {
     const shown = await ask(`SHOW CREATE VIEW ${quoteName(database)}.${quoteName(view)}`).catch(() => []);
     connection.log.warn(
-      `the view ${view} is broken (it names what is not there) and is left out: ${shown[0]?.[1] ?? "its definition cannot be read"}`,
+      `the view ${view} ${whyBroken}: it is left out; its definition: ${shown[0]?.[1] ?? "cannot be read"}`,
     );
   }
   return broken.map((view) => `--ignore-table=${database}.${view}`);

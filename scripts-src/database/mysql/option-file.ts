@@ -1,75 +1,39 @@
 /** The option file that gives the client programs their login: never on the command line or in the environment. */
-import { lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { atExit } from "../../base/cleanup.ts";
 import { diskFailure } from "../../base/disk.ts";
 import type { Client, Family } from "./clients.ts";
 import type { Target } from "./login.ts";
 
 interface OptionFile extends Disposable {
+  /** The open file. It has no name any more: nobody else can open it, and nothing is left of it when its readers have ended. */
+  file: number;
   /** The first argument. Not --defaults-extra-file: after that one the programs would still read ~/.my.cnf, which wins. */
   argument: string;
   /** The other place that MySQL's programs would take a login from, ~/.mylogin.cnf, put out of the way. */
   env: Record<string, string>;
 }
 
-const [prefix, fileName] = ["backup_scripts-", "client.cnf"];
-
-/**
- * Writes the file (0600, in a folder of its own, 0700); it is removed when it is disposed of or the process is stopped. Throws
- * `Failure`.
- */
+/** Writes the file for a program that gets it as its descriptor 3. Throws `Failure`. */
 export function writeOptionFile(target: Target, client: Client, { setsAside = true } = {}): OptionFile {
   try {
-    return createOptionFile(formatOptions(target, client, setsAside));
+    const path = join(tmpdir(), `backup_scripts-${crypto.randomUUID()}`);
+    const file = openSync(path, "wx+", 0o600);
+    using unfit = new DisposableStack();
+    unfit.defer(() => closeSync(file));
+    unlinkSync(path);
+    // at offset 0: on macOS its reader begins where we have ended
+    writeSync(file, formatOptions(target, client, setsAside), 0);
+    const opened = unfit.move();
+    return {
+      file,
+      argument: "--defaults-file=/dev/fd/3",
+      env: { MYSQL_TEST_LOGIN_FILE: "/dev/null/none" },
+      [Symbol.dispose]: () => opened.dispose(),
+    };
   } catch (error) {
     throw diskFailure(`cannot write an option file below ${tmpdir()}`, error);
-  }
-}
-
-function createOptionFile(text: string): OptionFile {
-  const folder = mkdtempSync(join(tmpdir(), prefix));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  const forget = atExit(remove);
-  const path = join(folder, fileName);
-  writeFileSync(path, text, { mode: 0o600, flag: "wx" });
-  return {
-    argument: `--defaults-file=${path}`,
-    env: { MYSQL_TEST_LOGIN_FILE: join(folder, "none") },
-    [Symbol.dispose]() {
-      remove();
-      forget();
-    },
-  };
-}
-
-/** Programs read their file as they start, so that none this old is needed any more. */
-const staleMs = 600_000;
-
-/** Removes what runs left that were killed before their login. */
-export function sweepOptionFiles(): void {
-  const ours = new RegExp(`^${prefix}[A-Za-z0-9]{6}$`);
-  for (const name of namesIn(tmpdir()).filter((one) => ours.test(one))) {
-    const folder = join(tmpdir(), name);
-    try {
-      const { mtimeMs, uid } = lstatSync(folder);
-      if (uid !== process.geteuid?.() || Date.now() - mtimeMs < staleMs) continue;
-      rmSync(join(folder, fileName), { force: true });
-      // never more than that: the name may be somebody's
-      rmdirSync(folder);
-    } catch {
-      // not what it seems, or another run was quicker
-    }
-  }
-}
-
-/** None where it cannot be listed: whoever writes there will say why. */
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }
 

@@ -2,15 +2,15 @@
 import { counted, listed, listOf } from "../../base/text.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
 import { release } from "./clients.ts";
-import { query } from "./connection.ts";
+import type { Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import { isSystem } from "./databases.ts";
-import type { Place } from "./exchange.ts";
 import type { LoadRules } from "./filter.ts";
 import { type Grants, grantsBeside } from "./grants.ts";
 import { familyNames, type ServerInfo } from "./probe.ts";
+import { isSystem } from "./names.ts";
 import { findProblems, quoteAccount, tablePrivileges } from "./problems.ts";
 import { askServer, ties, tiesQuestion } from "./target.ts";
+import { query } from "./session.ts";
 
 /** Throws `Failure` when the server cannot be asked. */
 export async function planRestore(
@@ -34,7 +34,10 @@ export async function planRestore(
     ],
     createProblems,
     besideProblems,
-    inPlaceProblems: [],
+    // beside this is tried: what fails there leaves the present database as it is
+    inPlaceProblems: target.empty
+      ? []
+      : foreignDump(contents, serverInfo).map((one) => `${one}: restore without --in-place`),
     partial: tablesAlone(contents),
     warnings: [
       ...warnings(contents, serverInfo, database),
@@ -79,10 +82,20 @@ export const tablesAlone = ({ tables, rows, filled }: Pick<DumpContents, "tables
       `the dump creates ${counted(tables.length, "table")} (${listed(tables)}) and holds rows of none, as with --no-data`,
   );
 
+/** The server may not take all of a dump of the other kind, or of a newer version. */
+function foreignDump({ family, serverVersion = "0" }: DumpContents, { kind, server }: ServerInfo): string[] {
+  const from = `the dump comes from ${familyNames[family]}`;
+  return listOf(
+    family !== kind.family && `${from}, the server is ${server.version}`,
+    family === kind.family &&
+      release({ family, version: serverVersion }) > release(kind) &&
+      `${from} ${serverVersion}, which is newer than the server, ${server.version}`,
+  );
+}
+
 /** What a person should know before a dump is loaded. */
-export function warnings(contents: DumpContents, { kind, server }: ServerInfo, database: string): string[] {
-  const { family, serverVersion, databases, qualified } = contents;
-  const isNewer = family === kind.family && release({ family, version: serverVersion ?? "0" }) > release(kind);
+export function warnings(contents: DumpContents, serverInfo: ServerInfo, database: string): string[] {
+  const { databases, qualified } = contents;
   const [used] = databases;
   const others = [...qualified].filter((name) => name !== database && name !== contents.database);
   const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
@@ -90,9 +103,7 @@ export function warnings(contents: DumpContents, { kind, server }: ServerInfo, d
     return away.length > 0 ? [`${view} (${away.join(", ")})`] : [];
   });
   return listOf(
-    family !== kind.family && `the dump comes from ${familyNames[family]}, the server is ${server.version}`,
-    isNewer &&
-      `the dump comes from ${familyNames[family]} ${serverVersion}, which is newer than the server, ${server.version}`,
+    ...foreignDump(contents, serverInfo),
     used !== undefined && used !== database && `the dump is of the database ${used}; it is loaded into ${database}`,
     others.length > 0 && `tables of the dump name other databases and go on to use them: ${others.join(", ")}`,
     reading.length > 0 && `these views read other databases and will keep reading them: ${reading.join(", ")}`,

@@ -17,13 +17,13 @@ import {
   type ServerKind,
   unfitProgram,
 } from "./clients.ts";
-import { type Connection, everywhere, inDatabase, type Login, query } from "./connection.ts";
+import { type Connection, everywhere, inDatabase, type Login } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { type Listed, listedFrom, listedQuestion } from "./listed.ts";
 import { isBeside } from "./names.ts";
-import { sweepOptionFiles } from "./option-file.ts";
 import type { Target } from "./login.ts";
+import { query } from "./session.ts";
 
 /** What is known after the first connection. */
 export interface ServerInfo {
@@ -61,7 +61,6 @@ const question = `
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
 export async function probe(login: Login, { mayBeMissing = false } = {}): Promise<ServerInfo> {
   const { folder, log, signal, target } = login;
-  sweepOptionFiles();
   const [dumps, found] = await Promise.all([findClients("dump", folder), findClients("client", folder)]);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
   // a folder that holds the dump program alone is good enough to dump with

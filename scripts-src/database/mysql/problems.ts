@@ -1,8 +1,8 @@
 /** What is in the way of a load: it would fail, or harm, in the middle. */
 import { bytesText, counted, listed, listOf } from "../../base/text.ts";
-import { type DumpContents, isOnlyIn } from "./contents.ts";
+import type { DumpContents } from "./contents.ts";
 import { quoteName } from "./names.ts";
-import { type ServerInfo, familyNames } from "./probe.ts";
+import type { ServerInfo } from "./probe.ts";
 import type { ServerState } from "./target.ts";
 
 type Compare = (contents: DumpContents, serverInfo: ServerInfo, state: ServerState) => string[];
@@ -16,8 +16,7 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
     serverProblems,
     privilegeProblems,
     packetProblems,
-    familyProblems,
-    collationProblems,
+    unenforcedProblems,
     engineProblems,
     ...(noOwner ? [] : [definerProblems]),
   ];
@@ -25,15 +24,12 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
 }
 
 /** A dump may hold several databases; which one is meant is not known. */
-const databaseProblems: Compare = ({ database, databases: used, names = "" }) => {
+const databaseProblems: Compare = ({ database, databases: used }) => {
   const databases = new Set([...(database === undefined ? [] : [database]), ...used]);
   return listOf(
     databases.size > 1 &&
       `the dump holds ${databases.size} databases (${listed([...databases])}), a restore takes one: ` +
         "take a dump of the one, or load it with the mysql client",
-    // in these a backslash can be half a character, which the clients take for an escape
-    /^(big5|cp932|gbk|gb18030|sjis)$/.test(names) &&
-      `the dump is written in ${names}: take it again with --default-character-set=utf8mb4`,
   );
 };
 
@@ -106,35 +102,13 @@ const packetProblems: Compare = ({ longest }, { maxPacket }) => {
   ];
 };
 
-/** Modes of sql_mode that change what a program does and that the other family lacks. */
-const ownModes = {
-  mariadb: ["ORACLE", "SIMULTANEOUS_ASSIGNMENT", "EMPTY_STRING_IS_NULL", "TIME_ROUND_FRACTIONAL"],
-  mysql: ["TIME_TRUNCATE_FRACTIONAL"],
-};
-
-const familyProblems: Compare = ({ family, features, modes }, { kind }) => {
-  if (family === kind.family) return [];
-  const foreign = [
-    ...[...features].filter((feature) => isOnlyIn(family, feature)),
-    ...ownModes[family].filter((mode) => modes.has(mode)).map((mode) => `programs in sql_mode ${mode}`),
-  ];
-  return listOf(
-    foreign.length > 0 &&
-      `the dump comes from ${familyNames[family]} and holds what ${familyNames[kind.family]} does not take: ` +
-        `${foreign.join(", ")}; restore it into ${familyNames[family]}`,
+/** The words stand in a comment, which MariaDB skips. */
+const unenforcedProblems: Compare = ({ unenforced }, { kind }) =>
+  listOf(
+    unenforced.size > 0 &&
+      kind.family === "mariadb" &&
+      `MariaDB would enforce constraints that the dump does not enforce (${listed([...unenforced])}): restore into MySQL`,
   );
-};
-
-const collationProblems: Compare = ({ collations }, _serverInfo, state) => {
-  // MariaDB lists these once for all character sets
-  const known = (name: string) =>
-    state.collations.has(name) || state.collations.has(name.replace(/^\w+?_(?=uca1400)/, ""));
-  const unknown = [...collations].filter((name) => !known(name));
-  return listOf(
-    unknown.length > 0 &&
-      `collations that the server does not know: ${unknown.join(", ")}; restore into a server that has them`,
-  );
-};
 
 const engineProblems: Compare = ({ engines }, _serverInfo, state) =>
   [...engines]

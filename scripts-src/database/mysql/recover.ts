@@ -1,7 +1,8 @@
 /** What killed restores have left on the server: finished, taken back or dropped, where name and mark fit. */
 import { messageOf } from "../../base/errors.ts";
+import type { Place } from "./connection.ts";
 import { readLog, type Stage } from "./exchange-log.ts";
-import { dropDatabase, finish, type Place, takeBack } from "./exchange.ts";
+import { dropDatabase, finish, takeBack } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";

@@ -1,6 +1,6 @@
 /** Views, triggers, events and routines of the present database: dropped, and made again where an exchange is taken back. */
 import { messageOf } from "../../base/errors.ts";
-import type { Place } from "./exchange.ts";
+import type { Place } from "./connection.ts";
 import { quoteName } from "./names.ts";
 import { dropObjects, eachOf, listObjects, type Objects, type Remade, sqlOf } from "./objects.ts";
 import { Session } from "./session.ts";

@@ -1,8 +1,8 @@
 /** What MySQL and MariaDB do for a restore. */
 import type { Restoring } from "../restoring.ts";
-import { everywhere, inDatabase } from "./connection.ts";
+import { everywhere, inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import { type Place, undo } from "./exchange.ts";
+import { undo } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
 import { lockPurpose } from "./locks.ts";
 import type { ServerInfo } from "./probe.ts";

@@ -1,6 +1,6 @@
 /** Rows that the server holds after a load. */
 import { compareRows } from "../compare-rows.ts";
-import type { Place } from "./exchange.ts";
+import type { Place } from "./connection.ts";
 import { quoteName } from "./names.ts";
 import { listObjects, type Table } from "./objects.ts";
 import { Session } from "./session.ts";

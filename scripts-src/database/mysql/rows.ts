@@ -2,13 +2,13 @@
 import { Joined } from "../lines.ts";
 import { strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
+import { anyName } from "./words.ts";
 
 const [quote, backslash, opening, closing, comma, semicolon, minus] = [0x27, 0x5c, 0x28, 0x29, 0x2c, 0x3b, 0x2d];
-const name = '(?:`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+)';
 
 /** `INSERT INTO t (a, b) VALUES`, before the first row. */
 export const insertHead = new RegExp(
-  `^(?:INSERT|REPLACE)(?:\\s+(?:IGNORE|DELAYED|LOW_PRIORITY))*(?:\\s+INTO)?\\s+(${name})\\s*(?:\\(\\s*${name}(?:\\s*,\\s*${name})*\\s*\\)\\s*)?VALUES\\s*(?=\\()`,
+  `^(?:INSERT|REPLACE)(?:\\s+(?:IGNORE|DELAYED|LOW_PRIORITY))*(?:\\s+INTO)?\\s+(${anyName})\\s*(?:\\(\\s*${anyName}(?:\\s*,\\s*${anyName})*\\s*\\)\\s*)?VALUES\\s*(?=\\()`,
   "i",
 );
 

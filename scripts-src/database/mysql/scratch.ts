@@ -1,10 +1,11 @@
 /** A new database beside the present one. */
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
-import { inDatabase, query } from "./connection.ts";
+import { inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
-import { dropDatabase, exchange, freeBefore, type Place } from "./exchange.ts";
+import { exchange, freeBefore } from "./exchange.ts";
+import { dropDatabase } from "./finish.ts";
 import { loadable } from "./filter.ts";
 import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
@@ -15,6 +16,7 @@ import { grantsBeside } from "./grants.ts";
 import { mark, markTable, unmark } from "./recover.ts";
 import { checkRows } from "./rows-loaded.ts";
 import type { Piece } from "./statements.ts";
+import { query } from "./session.ts";
 
 /** Creates it, empty and marked as ours. Throws `Failure`. */
 export async function createScratch(

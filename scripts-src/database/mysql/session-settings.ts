@@ -1,7 +1,9 @@
 /** Session settings under which a server takes back what it once accepted, whatever its defaults are now. */
-import { type Connection, query } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { query } from "./session.ts";
 
-const unlimited = "18446744073709551615";
+/** sql_select_limit, max_join_size: as much as there is. */
+export const unlimited = "18446744073709551615";
 
 /** Settings that every user may change. A server knows only some of them. */
 const ordinary: Readonly<Record<string, string>> = {

@@ -1,12 +1,11 @@
 /** A session of the command-line client of MySQL or MariaDB. */
-import type { Failure } from "../../base/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { ClientSession } from "../session.ts";
-import { type Connection, startClient, unescapeField } from "./connection.ts";
+import { type Connection, startClient } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 
 const options = [
   "--batch",
-  "--unbuffered",
   // comments in the bodies of programs stay
   "--comments",
   "--skip-column-names",
@@ -21,17 +20,16 @@ export class Session extends ClientSession {
   readonly #connection: Connection;
   readonly #what: string;
 
-  /** `what` begins the message of a failure: "the restore into … failed". */
-  constructor(connection: Connection, what: string) {
+  /** `what` begins the message of a failure: "the restore into … failed". With `once`, answers come when the session is ended. */
+  constructor(connection: Connection, what: string, { once = false } = {}) {
     const program = startClient(connection, connection.client, [
       ...options,
+      ...(once ? [] : ["--unbuffered"]),
       `--database=${connection.target.database}`,
     ]);
     super(program, connection.signal);
     this.#connection = connection;
     this.#what = what;
-    // the first answer shows that the option file with the login is no longer needed; a failure is thrown by the next call
-    void this.settled().then(program.loggedIn, () => {});
   }
 
   /** Resolves when all that was handed over has been carried out. */
@@ -51,6 +49,24 @@ export class Session extends ClientSession {
   }
 
   protected override failure(status: number, stderr: string): Failure {
-    return clientFailure(this.#what, this.#connection.client, status, stderr);
+    const { client } = this.#connection;
+    if (status !== 0) return clientFailure(this.#what, client, status, stderr);
+    return new Failure(`${this.#what}: ${client.name} exited with status 0, but its answer is incomplete`, {
+      hints: [`look at ${client.path}: is it really MySQL's or MariaDB's client?`],
+    });
   }
 }
+
+/** The rows that `sql` selects, in a session of their own: see `Session.ask`. Throws `Failure`. */
+export async function query(connection: Connection, sql: string): Promise<string[][]> {
+  const session = new Session(connection, `cannot query ${connection.target.where}`, { once: true });
+  // its input ends at once: a client would wait for the rest of SQL that breaks off in a string
+  const [rows] = await Promise.all([session.ask(sql), session.end()]);
+  return rows;
+}
+
+const escaped: Record<string, string> = { t: "\t", n: "\n", "0": "\0" };
+
+/** --batch writes tab, newline, NUL and backslash in fields as `\t`, `\n`, `\0` and `\\`. */
+const unescapeField = (field: string): string =>
+  field.replaceAll(/\\(.)/g, (_, letter: string) => escaped[letter] ?? letter);

@@ -19,7 +19,6 @@ export type Piece =
       bytes: Buffer;
       delimiter: string;
       leftOut: boolean;
-      ansiQuotes: boolean;
       namesDatabase: boolean;
     }
   /** An INSERT or a part of one, with its delimiter. */
@@ -105,7 +104,7 @@ export class Scanner {
     let found: RegExpExecArray | null = null;
     for (const length of [200, 8192, longestHead]) found ??= insertHead.exec(this.text.toString("latin1", 0, length));
     if (!found) return true;
-    if (this.rules.halves) throw this.refuse();
+    if (this.rules.halves) throw unreadable();
     const { length } = found[0];
     this.lastHead = { bytes: Buffer.from(this.text.subarray(0, length)), table: unquote(found[1] ?? "") };
     return this.beginRows(this.lastHead.table, length);
@@ -250,18 +249,16 @@ export class Scanner {
   private endStatement(): Piece {
     const bytes = this.take(this.at);
     const delimiter = this.take(this.delimiter.length).toString("latin1");
-    const { ansiQuotes, halves } = this.rules;
     this.inStatement = false;
     this.atLineStart = false;
     const text = bytes.toString("latin1");
-    if (halves && /[\x81-\xfe][\\`]/.test(text)) throw unreadable();
+    if (this.rules.halves && /[\x81-\xfe][\\`]/.test(text)) throw unreadable();
     const leftOut = judge(text, this.rules) === "leave out";
     const piece: Piece = {
       kind: "statement",
       bytes,
       delimiter,
       leftOut,
-      ansiQuotes,
       namesDatabase: namesDatabase(text, this.rules),
     };
     if (leftOut) return piece;
@@ -299,7 +296,7 @@ const clientCommand = (command: string) =>
 const unreadable = () =>
   strange(
     "is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
-    "take it again with --default-character-set=utf8mb4",
+    "dump the database again with --default-character-set=utf8mb4",
   );
 
 const tooLate = (table: string) =>

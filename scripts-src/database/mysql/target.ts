@@ -1,17 +1,17 @@
 /** What a restore has to know about the server and the present database, and whether another can take its place. */
 import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
-import { type Connection, everywhere, inDatabase, query } from "./connection.ts";
-import type { Place } from "./exchange.ts";
+import { type Connection, everywhere, inDatabase, type Place } from "./connection.ts";
 import { isBeside, quoteText } from "./names.ts";
+import { eventsOf } from "./objects.ts";
 import type { ServerInfo } from "./probe.ts";
+import { query } from "./session.ts";
 
 export interface ServerState {
   /** As the server sees the login: "app@%". */
   user: string;
   /** What the database holds: "PROCEDURE work", "EVENT cleanup", … */
   programs: string[];
-  collations: ReadonlySet<string>;
   engines: ReadonlySet<string>;
   /** Every account of the server; undefined when the user may not see them. */
   accounts: ReadonlySet<string> | undefined;
@@ -23,8 +23,7 @@ const serverQuestion = (schema: string) => `
   SET SESSION sql_mode = '';
   SELECT 'user', current_user();
   SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
-  SELECT 'program', concat('EVENT ', event_name) FROM information_schema.events WHERE event_schema = ${schema};
-  SELECT 'collation', lower(collation_name) FROM information_schema.collations;
+  SELECT 'program', concat('EVENT ', event_name) FROM ${eventsOf(schema)};
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
   SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
     'lower_case_table_names')`;
@@ -36,7 +35,6 @@ export async function askServer({ connection, grants }: ServerInfo): Promise<Ser
   return {
     user: tagged("user")[0] ?? "",
     programs: tagged("program"),
-    collations: new Set(tagged("collation")),
     engines: new Set(tagged("engine")),
     accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
@@ -57,7 +55,7 @@ const question = (schema: string) => `
   SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
     (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()),
     (SELECT count(*) FROM information_schema.routines WHERE routine_schema = ${schema})
-      + (SELECT count(*) FROM information_schema.events WHERE event_schema = ${schema});
+      + (SELECT count(*) FROM ${eventsOf(schema)});
   SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ${schema})
       + (SELECT count(*) FROM information_schema.views WHERE table_schema = ${schema});
   SELECT 'table', table_name, coalesce(table_rows, 0), table_type FROM information_schema.tables WHERE table_schema = ${schema};

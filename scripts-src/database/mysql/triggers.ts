@@ -1,13 +1,13 @@
 /** MariaDB writes triggers as their authors did, also with the database's name in front of the names of trigger and table. */
 import { strange } from "../read-dump.ts";
 import { unquote } from "./names.ts";
+import { anyName } from "./words.ts";
 
-const name = '`(?:[^`]|``)*`|"(?:[^"]|"")*"|[\\w$\\x80-\\xff]+';
 /** White space and comments. */
 const gap = "(?:\\s|/\\*(?!M?!)[\\s\\S]*?\\*/|--\\s[^\\n]*\\n|#[^\\n]*\\n)";
-const inDatabase = `(?:(${name})${gap}*\\.${gap}*)?`;
+const inDatabase = `(?:(${anyName})${gap}*\\.${gap}*)?`;
 const head = new RegExp(
-  `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${name})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=(${name}))`,
+  `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${anyName})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=(${anyName}))`,
   "i",
 );
 

@@ -1,5 +1,6 @@
 /** Which lock a dump waits for, and whose it is. */
-import { type Connection, query } from "./connection.ts";
+import type { Connection } from "./connection.ts";
+import { query } from "./session.ts";
 
 /** In words. A user without the privilege PROCESS sees only its own sessions. */
 export async function findWaits(connection: Connection): Promise<string[]> {

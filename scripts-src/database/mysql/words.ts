@@ -1,6 +1,12 @@
 /** The words of a statement, without the texts in it. */
 import type { QuoteRules } from "./sql-mode.ts";
 
+/** Sources of patterns: a text, a name in backticks, one in quotes of either kind, any name; of statements that were read as latin1. */
+export const string = String.raw`'(?:[^'\\]|\\[\s\S]|'')*'`;
+export const quotedName = "`(?:[^`]|``)*`";
+export const eitherName = `(?:${quotedName}|"(?:[^"]|"")*")`;
+export const anyName = String.raw`(?:${eitherName}|[\w$\x80-\xff]+)`;
+
 /** Comments as the servers see them; what stands in `/*!` comments is SQL. */
 const comments = String.raw`\/\*(?!M?!)[\s\S]*?\*\/|#[^\n]*|--(?=[\x00-\x20\x7f]|$)[^\n]*`;
 const pattern = (backslashes: boolean, ansiQuotes: boolean): RegExp => {

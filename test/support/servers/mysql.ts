@@ -1,6 +1,5 @@
 /** Real MariaDB and MySQL servers for tests, in a temporary folder on a free port; never the system's own. */
-import { chownSync, globSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hasMysql, mysqlDir, mysqlRoot } from "./mysql-programs.ts";
 import { freePort } from "./postgres.ts";
@@ -129,16 +128,6 @@ function operationsOf(facts: Facts): Omit<MysqlServer, "crash" | "restart" | "st
   };
   return { ...facts, url, settings, client, sql, createDatabase, dropDatabase };
 }
-
-/** Option files with a login to that server which lie about. */
-export const optionFilesFor = ({ port }: MysqlServer): string[] =>
-  globSync(join(tmpdir(), "backup_scripts-*/client.cnf")).filter((file) => {
-    try {
-      return readFileSync(file, "utf8").includes(`port="${port}"`);
-    } catch {
-      return false; // gone meanwhile
-    }
-  });
 
 /** A name as SQL wants it. */
 export const identifier = (name: string): string => `\`${name.replaceAll("`", "``")}\``;

@@ -1,0 +1,117 @@
+/** Finishes an exchange that has begun, or takes it back, whatever of it is done already: also one whose program was killed. */
+import { messageOf } from "../../base/errors.ts";
+import type { Place } from "./connection.ts";
+import { type ExchangeLog, logTable, readLog } from "./exchange-log.ts";
+import { finishingMoves, takeBackStatement, type Whereabouts } from "./exchange-plan.ts";
+import { changing } from "./locks.ts";
+import { isBeside, quoteName, quoteText } from "./names.ts";
+import { dropObjects, listObjects, sqlOf } from "./objects.ts";
+import { clear, remake, runObjects } from "./remake.ts";
+import { Session } from "./session.ts";
+
+async function whereabouts(session: Session, { database, source }: ExchangeLog, before: string): Promise<Whereabouts> {
+  const tables = async (name: string) => {
+    const schema = `SELECT table_name FROM information_schema.tables WHERE table_schema = ${quoteText(name)} AND table_type <> 'VIEW'`;
+    return new Set((await session.ask(schema)).flat());
+  };
+  return { live: await tables(database), before: await tables(before), source: await tables(source) };
+}
+
+/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Returns whether `before` is kept. Throws `Failure`. */
+export async function finish(place: Place, before: string): Promise<boolean> {
+  await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
+  const found = await readLog(session, before);
+  if (found?.stage !== "exchanged") return true;
+  const { log } = found;
+  const { database, source, freshTriggers, freshObjects, freshCollation } = log;
+  const moves = finishingMoves(log, before, await whereabouts(session, log, before));
+  // first those that serve users, in one go; tables set aside are nobody's any more
+  const rest = moves.filter((one) => !one.includes("`_backup_scripts_aside_"));
+  for (const one of rest) await session.ask(`RENAME TABLE ${one}`);
+  await session.ask(
+    `${dropObjects(database, await listObjects(session, database))}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
+  );
+  runObjects(place, session, freshTriggers + freshObjects);
+  await session.settled();
+  for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
+  await grantAgain(place, session, log);
+  await session.ask(
+    log.wasEmpty
+      ? `DROP DATABASE ${quoteName(before)}`
+      : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
+  );
+  await dropEmpty(place, session, source);
+  return !log.wasEmpty;
+}
+
+/** The exchange is done by then: a failure here must not be taken for one of it. */
+async function dropEmpty({ log }: Place, session: Session, database: string): Promise<void> {
+  try {
+    if ((await listObjects(session, database)).tables.length === 0)
+      await session.ask(`DROP DATABASE IF EXISTS ${quoteName(database)}`);
+  } catch (error) {
+    log.warn(
+      `the empty database ${database} stays: ${messageOf(error)}; drop it: DROP DATABASE ${quoteName(database)}`,
+    );
+  }
+}
+
+/** Puts the tables back that were exchanged, and makes all else again; returns what could not be made. Throws `Failure`. */
+export async function takeBack(place: Place, before: string): Promise<string[]> {
+  await using session = await changing(place, `cannot take the exchange of ${place.database} back`);
+  const found = await readLog(session, before);
+  if (!found || found.stage === "undo") return [];
+  const { log, stage } = found;
+  let lost: string[] = [];
+  const { database, source, oldTriggers, oldObjects, oldCollation } = log;
+  if (stage === "prepared") {
+    await makeTriggersAgain(place, session, log);
+  } else {
+    const { triggers, ...others } = await listObjects(session, database);
+    // tables that were set aside within the database have kept theirs, and so has what is back already
+    const aside = new Set(Object.values(log.aside));
+    const dropped = stage === "exchanged" ? triggers.filter(({ table }) => !aside.has(table)) : [];
+    await clear(place, { ...others, triggers: dropped });
+    if (stage === "exchanged")
+      await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
+    await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
+    lost = await remake(place, session, [...oldTriggers, ...oldObjects]);
+    await grantAgain(place, session, log);
+  }
+  await session.ask(`DROP DATABASE ${quoteName(before)}`);
+  // what is taken back may be an undo: then the source is the state before a restore
+  if (isBeside(source, database, "restoring")) await session.ask(`DROP DATABASE IF EXISTS ${quoteName(source)}`);
+  return lost;
+}
+
+export const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
+  dropped.map((name) => `DROP TRIGGER IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`).join("");
+
+/** Triggers that were dropped for the exchange of tables which did not come about. */
+export async function makeTriggersAgain(place: Place, session: Session, log: ExchangeLog): Promise<void> {
+  const { triggers } = await listObjects(session, log.database);
+  if (log.dropped.every((dropped) => triggers.some(({ name }) => name === dropped))) return;
+  // all of them, in their order
+  session.write(dropTriggers(log));
+  runObjects(place, session, sqlOf(log.oldTriggers.filter(({ name }) => log.dropped.includes(name))));
+  await session.settled();
+}
+
+/** Rights on single routines, which their DROP has taken; for those that are there again. */
+async function grantAgain(place: Place, session: Session, { grants, database }: ExchangeLog): Promise<void> {
+  const { routines } = await listObjects(session, database);
+  const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
+  for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
+    await using alone = new Session(place, grant);
+    try {
+      await alone.ask(grant);
+    } catch (error) {
+      place.log.warn(`a right on a routine was lost, grant it again: ${messageOf(error)}`);
+    }
+  }
+}
+
+export async function dropDatabase(place: Place, name: string): Promise<void> {
+  await using session = await changing(place, `cannot drop ${name}`);
+  await session.ask(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
+}
