@@ -39,10 +39,13 @@ export async function attempt(
     return script.act(job);
   }, job.signal);
   const outcome = makeOutcome(script.name, job, startedAt, ended, warnings);
+  const showOutput = () => ended.output !== undefined && print(ended.output);
+  // a list stands before the line that sums it up; but a stdout that takes nothing must not keep a notice back
+  if (!reports) showOutput();
   logEnd(job, outcome, ended);
   if (reports || (script.reportsOnce?.(job.options) && isFirstReport(job, ended)))
     await report(script, job, outcome, ended);
-  if (ended.output !== undefined) print(ended.output);
+  if (reports) showOutput();
   return outcome;
 }
 

@@ -9,7 +9,8 @@ export function describeRestore(planned: Planned, options: RestoreOptions): stri
   const time = file.manifest && new Date(file.manifest.startedAt);
   const made = time ? ` of ${timeText(time)} (${ageText(Date.now() - time.getTime())})` : "";
   const [first = "", ...more] = how[planned.way](planned, options);
-  return [`restore of ${database.where} from ${file.name}${made}: ${first}`, ...more, ...notes(planned)].join("\n");
+  const what = planned.way === "into" ? "restore" : `restore of ${database.where}`;
+  return [`${what} from ${file.name}${made}: ${first}`, ...more, ...notes(planned)].join("\n");
 }
 
 type Words = Record<Way, (planned: Planned, options: RestoreOptions) => string[]>;

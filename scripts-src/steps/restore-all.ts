@@ -143,6 +143,8 @@ async function mended(job: Job, name: string): Promise<boolean> {
   }
 }
 
+const nothingToDo = { summary: "restore done: nothing to restore, every database holds data" };
+
 /** Carries the plan out. One that fails does not stop the others and is tried again at the end. Throws `Failure`. */
 export async function restoreServer(job: Job<RestoreOptions>, { roles, databases, kept }: ServerPlan): Promise<Result> {
   for (const refused of (await roles?.plan.create()) ?? []) job.warn(`not restored: ${refused}`);
@@ -164,7 +166,8 @@ export async function restoreServer(job: Job<RestoreOptions>, { roles, databases
     return error;
   });
   for (const refused of (await roles?.plan.grant()) ?? []) job.warn(`not restored: ${refused}`);
-  if (!(result instanceof Error)) return { summary: (result as Result).summary, ...table() };
+  const { summary } = chosen.length > 0 ? (result as Result) : nothingToDo;
+  if (!(result instanceof Error)) return { summary, ...table() };
   const { hints = [] } = result instanceof Failure ? result : {};
   throw new Failure(messageOf(result), { hints, ...table(), cause: result });
 }

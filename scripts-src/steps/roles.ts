@@ -2,7 +2,7 @@
 import { serverRoles } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
-import { counted } from "../base/text.ts";
+import { counted, listOf } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { readDump } from "../database/read-dump.ts";
@@ -49,7 +49,7 @@ export async function backUpRoles(
     await pruneAll(one, roles, places);
   } catch (error) {
     job.signal.throwIfAborted();
-    job.warn(`the server's roles could not be backed up: ${messageOf(error)}`);
+    job.warn(`backup of the server's roles: ${messageOf(error)}`);
   }
 }
 
@@ -72,16 +72,15 @@ export async function planRoles(job: Job<RestoreOptions>, connected: Connected):
     const { statements } = await readDump<RolesContents>(rolesReader(connected.roles.isOurs), file.sql());
     const plan = await connected.roles.plan(statements);
     const { missing, unfinished, superusers } = plan;
-    const special = superusers.length > 0 ? `; WITH ALL RIGHTS ON THE SERVER: ${superusers.join(", ")}` : "";
-    const names = missing.length > 0 ? ` (${missing.join(", ")})` : "";
-    const rest =
-      unfinished.length > 0
-        ? `; ${unfinished.join(", ")}: created by a restore that was interrupted, rights are granted now`
-        : "";
-    return {
-      plan,
-      description: `${counted(missing.length, "role")} of ${file.name} ${missing.length === 1 ? "is" : "are"} missing and will be created${names}${special}${rest}`,
-    };
+    const none = `no role of ${file.name} is missing`;
+    const some = `${counted(missing.length, "role")} of ${file.name} ${missing.length === 1 ? "is" : "are"} missing and will be created (${missing.join(", ")})`;
+    const parts = listOf(
+      missing.length === 0 ? none : some,
+      superusers.length > 0 && `WITH ALL RIGHTS ON THE SERVER: ${superusers.join(", ")}`,
+      unfinished.length > 0 &&
+        `${unfinished.join(", ")}: created by a restore that was interrupted, rights are granted now`,
+    );
+    return { plan, description: parts.join("; ") };
   } catch (error) {
     job.signal.throwIfAborted();
     job.warn(`the server's roles are not restored: ${messageOf(error)}`);
