@@ -3,14 +3,20 @@ import { Failure } from "../base/errors.ts";
 import { refuseForeign } from "../base/foreign-files.ts";
 import type { Contents, DumpReader } from "./database.ts";
 
-/** What the dumps of an engine have in common. Both ends are read as latin1. */
-export interface DumpForm {
+/** What the dumps of one program have in common. Both ends are read as latin1. */
+interface DumpKind {
   /** "dump of mysqldump or mariadb-dump". */
   name: string;
   /** What its first lines hold. */
   head: RegExp;
   /** Its last words. */
   completion: RegExp;
+}
+
+/** The dumps of an engine. */
+export interface DumpForm extends DumpKind {
+  /** Dumps of another program that are read too. */
+  also?: DumpKind;
   /** Other things that people try to restore: how they begin, what they are, and what helps. */
   foreign: readonly (readonly [pattern: RegExp, what: string, hint: string])[];
   /** The command that loads other SQL. */
@@ -34,13 +40,15 @@ export const wordsBehind = (): Failure =>
 /** Bytes of a dump that say by which program it was made, and of what server. */
 const headLength = 4096;
 
-/** Throws a `Failure` unless the text begins as such a dump does. */
-export function checkHead({ name, head, foreign, byHand }: DumpForm, text: Buffer): void {
+/** The kind of dump that begins so. Throws a `Failure` when it is none. */
+export function kindOf(form: DumpForm, text: Buffer): DumpKind {
+  const { name, also, foreign, byHand } = form;
   refuseForeign(text, "the file", { unpacked: true });
   const first = text.toString("latin1", 0, headLength);
   const [, what, hint = ""] = foreign.find(([pattern]) => pattern.test(first)) ?? [];
   if (what !== undefined) throw new Failure(`the file ${what}`, { hints: [hint] });
-  if (head.test(first)) return;
+  if (form.head.test(first)) return form;
+  if (also?.head.test(first)) return also;
   throw new Failure(`the file is no ${name}: its first lines do not say so`, {
     hints: [`to load other SQL by hand: ${byHand}`],
   });
@@ -54,7 +62,7 @@ export class DumpEnd {
     this.#tail = Buffer.concat([this.#tail, chunk.subarray(-512)]).subarray(-512);
   }
 
-  isComplete({ completion }: DumpForm): boolean {
+  isComplete({ completion }: DumpKind): boolean {
     return completion.test(this.#tail.toString("latin1"));
   }
 
@@ -93,6 +101,7 @@ interface Reading<Piece, C> {
 export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>): DumpReader<C> {
   const { form, scanner } = reading;
   const tail = new DumpEnd();
+  let kind: DumpKind = form;
   let head: Buffer | undefined = Buffer.alloc(0);
   let bytes = 0;
   const read = (chunk: Uint8Array, last: boolean) => {
@@ -101,7 +110,7 @@ export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>):
   };
   const begin = (first: Buffer, last: boolean) => {
     head = undefined;
-    checkHead(form, first);
+    kind = kindOf(form, first);
     reading.begin(first.subarray(0, headLength));
     read(first, last);
   };
@@ -114,11 +123,11 @@ export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>):
       if (head.length >= headLength) begin(head, false);
     },
     end() {
-      if (!tail.isComplete(form)) tail.refuseProgramError();
+      if (!tail.isComplete(kind)) tail.refuseProgramError();
       if (head) begin(head, true);
       else read(Buffer.alloc(0), true);
-      if (tail.isComplete(form)) return reading.end(bytes);
-      throw new Failure(`the dump is incomplete: the last line of a ${form.name} is missing`, {
+      if (tail.isComplete(kind)) return reading.end(bytes);
+      throw new Failure(`the dump is incomplete: the last line of the ${kind.name} is missing`, {
         hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
       });
     },

@@ -493,7 +493,7 @@ describe("a dump and its target", () => {
       dumpOf("8.0.1", "mysqldump: Got error: 1356: View 'v'").replace(/(mysqldump: .*\n)([^]*)/, "$2$1"),
       "goes on behind",
     ],
-    ["-- phpMyAdmin SQL Dump\n-- version 5.2.1\n", "is an export of phpMyAdmin"],
+    ["-- phpMyAdmin SQL Dump\n-- version 5.2.1\n", "the last line of the export of phpMyAdmin"],
     ["-- Adminer 4.8.1 MySQL 10.11.2-MariaDB dump\n", "is an export of Adminer"],
   ])("%p is refused", async (text, words) => {
     await expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);

@@ -4,7 +4,7 @@ import { DumpContents, readPiece } from "../../scripts-src/database/postgres/con
 import { loadFilter } from "../../scripts-src/database/postgres/filter.ts";
 import { dumpForm } from "../../scripts-src/database/postgres/reader.ts";
 import type { Piece } from "../../scripts-src/database/postgres/statements.ts";
-import { checkHead } from "../../scripts-src/database/read-dump.ts";
+import { kindOf } from "../../scripts-src/database/read-dump.ts";
 
 const statement = (text: string): Piece => ({ kind: "statement", text, bytes: Buffer.from(`\n${text}`) });
 const rules = {
@@ -183,16 +183,16 @@ describe("the first words of a file", () => {
     ["\u00ef\u00bb\u00bf--", /byte order mark.*tail -c \+4 FILE/],
     ["pg_dump: warning: there are circular foreign-key constraints\n--\n-- PostgreSQL", /error output.*sed 1d/],
   ])("%p is refused", (head, why) => {
-    expect(() => checkHead(dumpForm, Buffer.from(head, "latin1"))).toThrow(/the file is/);
+    expect(() => kindOf(dumpForm, Buffer.from(head, "latin1"))).toThrow(/the file is/);
     try {
-      checkHead(dumpForm, Buffer.from(head, "latin1"));
+      kindOf(dumpForm, Buffer.from(head, "latin1"));
     } catch (error) {
       const { message, hints } = error as { message: string; hints: string[] };
       expect(`${message} ${hints.join(" ")}`).toMatch(why);
     }
   });
   test("a plain dump is accepted", () => {
-    expect(() => checkHead(dumpForm, Buffer.from("--\n-- PostgreSQL database dump\n--\n"))).not.toThrow();
+    expect(() => kindOf(dumpForm, Buffer.from("--\n-- PostgreSQL database dump\n--\n"))).not.toThrow();
   });
 });
 

@@ -40,6 +40,8 @@ export interface ExchangeLog {
   /** SQL that makes those of the new one, a letter for each byte. */
   freshTriggers: string;
   freshObjects: string;
+  /** "VIEW v": what must be there when they are made. Not events, which can end meanwhile. */
+  freshNames?: string[];
   /** Statements that give rights on single routines again. */
   grants: string[];
   /** "utf8mb4_unicode_ci" of both databases. */

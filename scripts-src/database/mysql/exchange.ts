@@ -2,17 +2,16 @@
  * Puts a new database's tables in the place of the present ones by one RENAME TABLE, then its views, triggers, events and routines. Nothing
  * of the present database is touched before; each later step can be finished or taken back by any later run.
  */
-import { hintsOf } from "../../base/disk.ts";
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, readLog, writeLog } from "./exchange-log.ts";
 import { exchangeStatement, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
-import { dropDatabase, dropTriggers, finish, makeTriggersAgain, takeBack } from "./finish.ts";
+import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
+import { dropObjects, eachOf, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
 import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
@@ -49,16 +48,7 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
     if (stage === "prepared") await dropDatabase(steady, job.before);
     if (stage !== "exchanged") throw error;
   }
-  try {
-    return await finish(steady, job.before);
-  } catch (error) {
-    const lost = await takeBack(steady, job.before);
-    const state = lost.length > 0 ? `, but these could not be made again: ${lost.join(", ")}` : ": nothing was changed";
-    throw new Failure(`${messageOf(error)}\nthe tables were put back${state}`, {
-      hints: hintsOf(error),
-      cause: error,
-    });
-  }
+  return finishOrTakeBack(steady, job.before);
 }
 
 /** Writes the log, and removes from the new database what cannot be renamed. */
@@ -92,6 +82,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     oldObjects: old.objects,
     freshTriggers: (await sequenceDefaults(session, source, database)) + triggers,
     freshObjects: objects + orphans.add,
+    freshNames: eachOf({ ...fresh, events: [] }).map(({ id }) => id),
     grants,
     ...collations,
   });

@@ -1,11 +1,13 @@
 /** Finishes an exchange that has begun, or takes it back, whatever of it is done already: also one whose program was killed. */
-import { messageOf } from "../../base/errors.ts";
+import { hintsOf } from "../../base/disk.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
+import { listed } from "../../base/text.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, logTable, readLog } from "./exchange-log.ts";
 import { finishingMoves, takeBackStatement, type Whereabouts } from "./exchange-plan.ts";
 import { changing } from "./locks.ts";
 import { isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, listObjects, sqlOf } from "./objects.ts";
+import { dropObjects, eachOf, listObjects, sqlOf } from "./objects.ts";
 import { clear, remake, runObjects } from "./remake.ts";
 import { Session } from "./session.ts";
 
@@ -17,8 +19,24 @@ async function whereabouts(session: Session, { database, source }: ExchangeLog, 
   return { live: await tables(database), before: await tables(before), source: await tables(source) };
 }
 
-/** Finishes an exchange whose tables have been exchanged, whatever of it is done already. Returns whether `before` is kept. Throws `Failure`. */
-export async function finish(place: Place, before: string): Promise<boolean> {
+/**
+ * Finishes an exchange whose tables have been exchanged, whatever of it is done already; what cannot be finished is taken back. Returns
+ * whether `before` is kept. Throws a `Failure` that says how the present database is now.
+ */
+export async function finishOrTakeBack(place: Place, before: string): Promise<boolean> {
+  try {
+    return await finish(place, before);
+  } catch (error) {
+    const lost = await takeBack(place, before);
+    const state = lost.length > 0 ? `, but these could not be made again: ${lost.join(", ")}` : ": nothing was changed";
+    throw new Failure(`${messageOf(error)}\nthe tables were put back${state}`, {
+      hints: hintsOf(error),
+      cause: error,
+    });
+  }
+}
+
+async function finish(place: Place, before: string): Promise<boolean> {
   await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
   const found = await readLog(session, before);
   if (found?.stage !== "exchanged") return true;
@@ -33,6 +51,9 @@ export async function finish(place: Place, before: string): Promise<boolean> {
   );
   runObjects(place, session, freshTriggers + freshObjects);
   await session.settled();
+  const made = new Set(eachOf(await listObjects(session, database)).map(({ id }) => id));
+  const missing = (log.freshNames ?? []).filter((name) => !made.has(name));
+  if (missing.length > 0) throw new Failure(`the exchange would lose what was loaded: ${listed(missing)}`);
   for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
   await grantAgain(place, session, log);
   await session.ask(

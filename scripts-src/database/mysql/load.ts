@@ -25,14 +25,17 @@ interface LoadJob {
 }
 
 const isSetting = (head: string) => /^(?:\/\*M?!\d* *)?SET\b/i.test(head);
+const dropsTrigger = /^(?:\/\*!\d+ )?DROP TRIGGER\b/i;
 const objectKind =
-  /^(?:\/\*!50001 |(?:\/\*!\d+ )?(?:CREATE|DROP)\b[^'"`;(]*\b(?:VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b)/i;
+  /^(?:\/\*!50001 |(?:\/\*!\d+ )?(?:CREATE|DROP)\b[^'"`;(]*\b(?:VIEW|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b)/i;
 
 /** What is neither a table nor its rows: settings belong to both. */
 function kindOf(head: string): ObjectKind | undefined {
   if (isSetting(head) || head.startsWith("ALTER DATABASE")) return "setting";
   const unowned = head.replace(definer, "$1");
   if (createsTrigger(unowned)) return "trigger";
+  // an exchange makes all triggers first: a DROP from the dump would take them away again
+  if (dropsTrigger.test(head)) return undefined;
   return objectKind.test(unowned) ? "object" : undefined;
 }
 

@@ -13,16 +13,23 @@ export const dumpForm: DumpForm = {
   name: "dump of mysqldump or mariadb-dump",
   head: /^-- (MySQL|MariaDB) dump /m,
   completion: /\n-- Dump completed(?: on [\d -]+[\d:]+)?\r?\n\s*$/,
+  also: {
+    name: "export of phpMyAdmin",
+    head: /^-- phpMyAdmin SQL Dump/m,
+    completion: /\n\/\*!40101 SET COLLATION_CONNECTION=@OLD_COLLATION_CONNECTION \*\/;\s*$/,
+  },
   foreign: [
     [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB", otherKind],
     [/^<\?xml/, "is a dump in XML", otherKind],
-    [/^-- phpMyAdmin SQL Dump/m, "is an export of phpMyAdmin, which does not say whether it is complete", byHand],
     [/^-- Adminer [\d.]+ /m, "is an export of Adminer, which does not say whether it is complete", byHand],
   ],
   byHand: command,
 };
 
-/** Reads one dump of mysqldump or mariadb-dump. */
+/** phpMyAdmin writes the words before it in the language of its user. */
+const serverVersion = /^-- (?:Server version\t|[^\n]*: (?=.*\n-- [^\n]*PHP))(\d\S*)/m;
+
+/** Reads one dump of mysqldump or mariadb-dump, or an export of phpMyAdmin. */
 export function dumpReader(): DumpReader<DumpContents> {
   /** Bytes of the INSERT so far. */
   let insert = 0;
@@ -33,7 +40,7 @@ export function dumpReader(): DumpReader<DumpContents> {
     scanner,
     begin(head) {
       const text = head.toString();
-      contents.serverVersion = /^-- Server version\t(\S+)/m.exec(text)?.[1];
+      contents.serverVersion = serverVersion.exec(text)?.[1];
       contents.family = /mariadb/i.test(contents.serverVersion ?? text) ? "mariadb" : "mysql";
       contents.database = databaseIn(head);
     },
@@ -48,5 +55,8 @@ export function dumpReader(): DumpReader<DumpContents> {
 }
 
 /** The database that was dumped, where the first lines of the dump say so. */
-export const databaseIn = (head: Buffer): string | undefined =>
-  /^-- Host: .*? {4}Database: (.+?)\r?$/m.exec(head.toString("utf8", 0, 4096))?.[1];
+export function databaseIn(head: Buffer): string | undefined {
+  const [, name, exported] =
+    /^-- (?:Host: .*? {4}Database: (.+?)|[^`\n]*: `(.+)`)\r?$/m.exec(head.toString("utf8", 0, 4096)) ?? [];
+  return name ?? exported?.replaceAll("``", "`");
+}
