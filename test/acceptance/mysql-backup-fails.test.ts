@@ -204,3 +204,13 @@ test("the login is on no command line and in no environment, and its file has no
     expect(read(`${name}.mode`)).toBe("600 0\n");
   }
 });
+
+test("foreign keys with a backtick in their name, which MariaDB cannot read back: the backup fails and names the key", async () => {
+  const key = (name: string) => `CONSTRAINT \`${name}\` FOREIGN KEY (a) REFERENCES odd_parent (a)`;
+  await server.sql("app", "CREATE TABLE odd_parent (a int PRIMARY KEY)");
+  for (const keys of [key("we``ird"), `${key("we``ird")}, ${key("we``ird2")}`]) {
+    await server.sql("app", `CREATE OR REPLACE TABLE odd (a int, ${keys})`);
+    expectFailed(await scripts.run("backup"), 1, /foreign key with a backtick in its name, `we`ird`, /, /drop the key/);
+  }
+  await server.sql("app", "DROP TABLE odd, odd_parent");
+});

@@ -327,6 +327,22 @@ test("a restore that another session holds up ends, and nothing was changed", as
   await expectState(server, "app", before);
 });
 
+test("a prepared transaction holds a restore up: in place nothing was changed; beside it is tried again until the transaction is over", async () => {
+  const xa = "XA START 'held'; INSERT INTO t VALUES (9, 'held'); XA END 'held'; XA PREPARE 'held'";
+  await server.sql("app", xa);
+  const file = write((text) => text);
+  const ran = await scripts.run("restore", [...inPlace, file]);
+  expect(ran.status, ran.stderr).toBe(1);
+  expect(ran.stderr).toMatch(/is in use, and nothing was changed: .*Lock wait timeout exceeded/);
+  expect(ran.stderr).toContain("XA RECOVER");
+  await expectState(server, "app", before);
+  const running = scripts.start("restore", ["--replace", file]);
+  await until("it waits", () => running.stderr().includes("next try in 1 s (1 of 25)"), 20_000);
+  await server.sql("app", "XA ROLLBACK 'held'");
+  expect(await running.done).toMatchObject({ status: 0 });
+  await expectState(server, "app", await stateOf(server, "other"));
+});
+
 test("a damaged table: no safety backup can be taken, a restore without one mends it", async () => {
   await server.sql("app", "ALTER TABLE t ENGINE = MyISAM");
   const whole = await stateOf(server, "app");

@@ -91,11 +91,13 @@ describe("MariaDB", () => {
 
   testWhere(canMount, "mounts")("no room for the option file", async () => {
     const TMPDIR = tempDir("tmp");
-    // for the folder, and for the file in it
-    for (const inodes of [1, 2])
-      await withDisk(`nr_inodes=${inodes}`, TMPDIR, async () => {
+    // for the file, and for what is in it
+    for (const options of ["nr_inodes=1", "size=4k"])
+      await withDisk(options, TMPDIR, async () => {
+        const full = options.startsWith("size") ? ["full"] : [];
+        for (const name of full) writeFileSync(join(TMPDIR, name), Buffer.alloc(4096));
         await expectFailedBackup({}, /cannot write an option file below .*no space left/, { TMPDIR });
-        expect(readdirSync(TMPDIR)).toEqual([]);
+        expect(readdirSync(TMPDIR)).toEqual(full);
         scripts.remove();
       });
   });

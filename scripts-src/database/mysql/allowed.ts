@@ -68,8 +68,21 @@ export const namesDatabase = (text: string, rules: QuoteRules): boolean =>
   /\bTRIGGER\b/i.test(text) &&
   readings(bare(text, rules)).some((reading) => /^CREATE\b/i.test(reading) && qualified.test(reading));
 
+const oddKey = /^CREATE TABLE\b[^]*?^ *CONSTRAINT (`(?:[^`\n]|``)*`(?!`| FOREIGN | CHECK )[^\n]*?) FOREIGN KEY \(/m;
+
+/** MariaDB writes a backtick in the name of a foreign key as it is: what follows is read as something else. Throws `Failure`. */
+export function refuseOddKey(text: string): void {
+  const key = oddKey.exec(text)?.[1];
+  if (key !== undefined)
+    throw strange(
+      `holds a foreign key with a backtick in its name, ${Buffer.from(key, "latin1").toString()}, that the server cannot read back`,
+      "drop the key, and add it with another name (ALTER TABLE … DROP FOREIGN KEY, ADD CONSTRAINT)",
+    );
+}
+
 /** Whether a load runs the statement or leaves it out. Throws `Failure` on one that no dump program writes; `text` is latin1. */
 export function judge(text: string, rules: QuoteRules): "load" | "leave out" {
+  refuseOddKey(text);
   const words = bare(text, rules);
   const [first = "", ...others] = readings(words);
   if (first === "") return "leave out";

@@ -2,6 +2,7 @@
  * Where rows would go elsewhere than into the table they name: a view or a MERGE table can stand for a table of another database, and a
  * trigger acts on every row. Dump programs write rows before triggers and views, and none into tables that only stand for others.
  */
+import { strange } from "../read-dump.ts";
 import type { QuoteRules } from "./sql-mode.ts";
 import { triggerTable } from "./triggers.ts";
 import { unquote } from "./names.ts";
@@ -27,3 +28,9 @@ export function divertedTable(text: string, rules: QuoteRules): string | undefin
   const name = tableName.exec(text)?.[1];
   return name === undefined ? everyTable : unquote(name);
 }
+
+export const tooLate = (table: string) =>
+  strange(
+    `holds rows of ${table} behind what would lead them elsewhere (a view, a trigger, a MERGE or remote table)`,
+    "dump programs write rows before triggers and views: look at the file before you restore it",
+  );

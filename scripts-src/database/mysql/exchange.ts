@@ -152,7 +152,7 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   const isAside = Object.keys(log.aside).length > 0;
   const locks = place.locks && !isAside && log.dropped.length + log.freshTriggers.length > 0;
   session.write(
-    `SET SESSION lock_wait_timeout = ${lockWait};\n`,
+    `SET SESSION lock_wait_timeout = ${lockWait}, innodb_lock_wait_timeout = ${lockWait};\n`,
     locks ? `${lockStatement(log, before)};\n` : "",
     dropTriggers(log),
     `${exchangeStatement(log, before)};\n`,

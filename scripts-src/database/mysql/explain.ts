@@ -74,7 +74,10 @@ const explanations: shared.Explanations = {
       // it starts again
       "if the server crashed before: restart it once more, then it finds the files of its tables",
     ],
-    [code(1205, 1213), "another session was in the way: stop the applications that use the database and try again"],
+    [
+      code(1205, 1213),
+      "another session was in the way, or a prepared transaction (XA RECOVER lists them): stop the applications that use the database and try again",
+    ],
     [code(1412), "a table was changed (ALTER, TRUNCATE) while it was backed up: back up at a quieter time"],
     [
       code(1418, 1419),

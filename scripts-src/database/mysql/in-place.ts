@@ -62,7 +62,8 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
   await using session = new Session(place, what);
   try {
     session.write(place.settings);
-    await session.ask(`LOCK TABLES ${list.join(", ")}`);
+    // without autocommit InnoDB's own locks count, too: all that MariaDB keeps of a prepared transaction (XA)
+    await session.ask(`SET autocommit = 0; LOCK TABLES ${list.join(", ")}`);
   } catch (error) {
     place.signal.throwIfAborted();
     // any other trouble, a damaged table say, may be just why there is a restore

@@ -27,6 +27,7 @@ const ordinary: Readonly<Record<string, string>> = {
   net_write_timeout: "3600",
   wait_timeout: "604800",
   lock_wait_timeout: "15",
+  innodb_lock_wait_timeout: "15",
 };
 
 /** Settings that some servers let only administrators change. */

@@ -49,3 +49,10 @@ export function changeModes(rules: QuoteRules, text: string): QuoteRules {
 const ansi = new Set(["ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", "POSTGRESQL"]);
 
 const unclear = (text: string) => strange(`sets what cannot be read for certain: ${text.slice(0, 100)}`);
+
+/** With `halves`, what may hold half a character. */
+export const unreadable = () =>
+  strange(
+    "is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
+    "dump the database again with --default-character-set=utf8mb4",
+  );

@@ -4,12 +4,12 @@
  * and must never touch what only looks like one. What dump programs never write is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { judge, namesDatabase } from "./allowed.ts";
+import { judge, namesDatabase, refuseOddKey } from "./allowed.ts";
 import { cutOff, piecesOf, strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
-import { divertedTable, everyTable } from "./diverted.ts";
+import { divertedTable, everyTable, tooLate } from "./diverted.ts";
 import { insertHead, Rows } from "./rows.ts";
-import { changeModes, firstRules, type QuoteRules } from "./sql-mode.ts";
+import { changeModes, firstRules, type QuoteRules, unreadable } from "./sql-mode.ts";
 import { unquote } from "./names.ts";
 
 export type Piece =
@@ -79,7 +79,10 @@ export class Scanner {
     this.last = last;
     for (let piece = this.next(); piece; piece = this.next()) yield piece;
     if (!last) return;
-    if (this.inStatement) throw cutOff();
+    if (this.inStatement) {
+      refuseOddKey(this.text.toString("latin1"));
+      throw cutOff();
+    }
     if (this.text.length > 0) yield { kind: "between", bytes: this.take(this.text.length) };
   }
 
@@ -292,15 +295,3 @@ for (const sign of "'\"`#-/\\") special[sign.charCodeAt(0)] = 1;
 
 const clientCommand = (command: string) =>
   strange(`holds the command ${command} of the command-line client, which a restore does not run`);
-
-const unreadable = () =>
-  strange(
-    "is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
-    "dump the database again with --default-character-set=utf8mb4",
-  );
-
-const tooLate = (table: string) =>
-  strange(
-    `holds rows of ${table} behind what would lead them elsewhere (a view, a trigger, a MERGE or remote table)`,
-    "dump programs write rows before triggers and views: look at the file before you restore it",
-  );
