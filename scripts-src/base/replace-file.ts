@@ -1,5 +1,15 @@
 /** Small files that are replaced in one go, and what a run keeps in such for the next. */
-import { closeSync, fchmodSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { codeOf, messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
 
@@ -8,7 +18,8 @@ import type { Logger } from "./log.ts";
  * or in that of the new file, is replaced and never followed. Throws what the file system throws.
  */
 export function replaceFile(path: string, text: string, mode: number): void {
-  const fresh = `${path}.new`;
+  // as an unfinished backup is called: beside backups the next run sweeps it
+  const fresh = join(dirname(path), `.${basename(path)}.partial`);
   remove(fresh);
   try {
     write(fresh, text, mode);
@@ -35,6 +46,8 @@ function write(path: string, text: string, mode: number): void {
     writeFileSync(handle, text);
     // whatever the umask is
     fchmodSync(handle, mode);
+    // after a power failure a file that was not flushed would be there, and empty
+    fsyncSync(handle);
   } finally {
     closeSync(handle);
   }

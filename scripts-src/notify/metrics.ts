@@ -1,8 +1,7 @@
 /** METRICS_FILE: what Prometheus' node_exporter reads from its textfile folder. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { liesAhead } from "../base/clock.ts";
-import { codeOf } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import type { DatabaseOutcome, Outcome } from "./outcome.ts";
@@ -31,7 +30,7 @@ type Samples = Map<string, Map<string, number>>;
  */
 export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
-  const samples = parse(readOld(path));
+  const samples = parse(existsSync(path) ? readFileSync(path, "utf8") : "");
   for (const one of partsOf(outcome)) {
     // of a run that did not get as far as its database, or of a version that did not write the label
     for (const unnamed of [labelsOf(outcome), labelsOf(outcome, "")])
@@ -77,15 +76,6 @@ function valuesOf(
         last_verify_duration_seconds: restoreMs / 1000,
       }),
   };
-}
-
-function readOld(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return "";
-    throw error;
-  }
 }
 
 function parse(text: string): Samples {

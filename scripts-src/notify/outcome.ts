@@ -8,17 +8,12 @@ import { siteOf } from "../settings/site.ts";
 export type Status = "success" | "warning" | "failure";
 
 /** What a run of several databases has to say about one of them. */
-export interface DatabaseOutcome extends Pick<
-  Facts,
-  "bytes" | "previousBytes" | "rows" | "restoreMs" | "localPath" | "remoteLocation"
-> {
+export interface DatabaseOutcome extends Omit<Facts, "databases"> {
   database: string;
   status: Status;
   durationMs?: number;
   /** One line: the error, or the warnings. */
   message?: string;
-  /** Only of a failure. */
-  lastGood?: LastGood;
 }
 
 /** The newest good backup, as far as a failed run could find it. */
@@ -55,7 +50,7 @@ export interface Facts {
   remoteLocation?: string;
   /** Of a run over several databases: each of them. */
   databases?: readonly DatabaseOutcome[];
-  /** Only of a failure, of a run over one database. */
+  /** Only of a failure; of a run over several databases each that failed has its own. */
   lastGood?: LastGood;
 }
 

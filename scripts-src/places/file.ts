@@ -112,23 +112,6 @@ async function writeAll(handle: FileHandle, block: Uint8Array): Promise<void> {
     rest = rest.subarray((await handle.write(rest, 0, rest.byteLength)).bytesWritten);
 }
 
-/** Writes a small file, complete or not at all. Throws `Failure`. */
-export async function replaceFile(dir: string, name: string, content: string): Promise<void> {
-  const partial = join(dir, partialName(name));
-  const forget = atExit(() => remove(partial));
-  try {
-    remove(partial);
-    await writeNew(partial, content);
-    renameSync(partial, join(dir, name));
-    flushFolder(dir);
-  } catch (error) {
-    remove(partial);
-    throw diskFailure(`cannot write ${join(dir, name)}`, error);
-  } finally {
-    forget();
-  }
-}
-
 async function writeNew(path: string, text: string): Promise<void> {
   await using handle = await openNew(path);
   await writeAll(handle, Buffer.from(text));

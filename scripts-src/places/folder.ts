@@ -6,10 +6,11 @@ import { setImmediate } from "node:timers/promises";
 import { codeOf, Failure } from "../base/errors.ts";
 import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
+import { replaceFile } from "../base/replace-file.ts";
 import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
 import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
 import { readPlain, readSmall } from "../archive/plain-file.ts";
-import { replaceFile, createFile } from "./file.ts";
+import { createFile } from "./file.ts";
 import type { Place, StoredFile } from "./place.ts";
 
 /**
@@ -96,7 +97,13 @@ export const inFolder = (dir: string): Place => ({
   load: (name) => readSmall(join(dir, name)),
   read: (name) => readPlain(join(dir, name)),
   create: (name) => createFile(dir, name),
-  put: (name, content) => replaceFile(dir, name, content),
+  async put(name, content) {
+    try {
+      replaceFile(join(dir, name), content, 0o600);
+    } catch (error) {
+      throw diskFailure(`cannot write ${join(dir, name)}`, error);
+    }
+  },
   remove: (name) => removeFile(join(dir, name)),
   clockAhead: () => 0,
   elsewhere: () => Promise.resolve([]),

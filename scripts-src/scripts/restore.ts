@@ -49,8 +49,7 @@ export const restore: Script<RestoreOptions> = {
 
   async act(given) {
     const { options, log, signal } = given;
-    const job =
-      options.database === undefined ? given : { ...given, settings: inDatabase(given.settings, options.database) };
+    const job = options.database === undefined ? given : inDatabase(given, options.database);
     if (options.dryRun)
       return { summary: "", output: await checkAll(options.all ? serverChecks(job) : restoreChecks(job)) };
     const agree = async (description: string) =>

@@ -8,7 +8,6 @@ import { openDatabase } from "../database/open.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import { chooseNames, type ChosenName, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
-import type { Settings } from "../settings/settings.ts";
 import { nameDatabase } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
@@ -18,12 +17,11 @@ export interface ChosenDatabase extends ChosenName {
   refuses?: string;
 }
 
-/** The settings that name this database of the server. */
-export const inDatabase = <S extends Settings>(settings: S, name: string): S => ({
-  ...settings,
-  DB_NAME: name,
+/** The job about this database of the server. */
+export const inDatabase = <J extends Job>(job: J, name: string): J => ({
+  ...job,
   // from here on DB_NAME counts, whatever a URL names
-  DB_NAMES: settings.DB_NAMES ?? "*",
+  settings: { ...job.settings, DB_NAME: name, DB_NAMES: job.settings.DB_NAMES ?? "*" },
 });
 
 /** `wanted` by name, else what DB_NAMES says; undefined: the one that the settings name. Throws `Failure`. */
@@ -85,9 +83,7 @@ export async function targetsOf(
     return { targets: [{ one: job, target: { database } }], refused: [] };
   }
   const isRefused = ({ named, refuses }: (typeof chosen)[number]) => !named && refuses !== undefined;
-  const jobs = chosen
-    .filter((one) => !isRefused(one))
-    .map(({ name }) => ({ ...job, settings: inDatabase(job.settings, name) }));
+  const jobs = chosen.filter((one) => !isRefused(one)).map(({ name }) => inDatabase(job, name));
   return {
     targets: jobs.map((one) => ({
       one,

@@ -7,6 +7,7 @@ import { openJson } from "../archive/unseal.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { ageText, bytesText, counted, durationText, listOf, type painterFor, visibleName, wrap } from "../base/text.ts";
+import { originText } from "../places/choose.ts";
 import { isAhead, manifestOf, proofOf } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
@@ -47,7 +48,7 @@ function factsOf({ stored, manifest, proof, copies, owner, trouble }: ReadBackup
     !stored.committed && "no manifest: not a finished backup",
     suspicious && `suspicious: ${suspicious.join("; ")}`,
     backup.encrypted && "encrypted",
-    owner === "other" && identity && `of another server (${identity.server}, site ${identity.site})`,
+    owner === "other" && identity && `of ${originText(identity)}`,
     trouble,
   );
 }

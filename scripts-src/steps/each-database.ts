@@ -75,12 +75,11 @@ async function attemptOne<O extends object>(
     warnings.push(message);
     job.warn(message.includes(name) ? message : `${name}: ${message}`);
   };
-  const one: Job<O> = { ...job, settings: inDatabase(job.settings, name), facts: {}, warn };
+  const one: Job<O> = { ...inDatabase(job, name), facts: {}, warn };
   const started = Date.now();
   const end = (status: Status, message = warnings.join("; ")): DatabaseOutcome => {
-    const { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation } = one.facts;
-    const known = { bytes, previousBytes, rows, restoreMs, localPath, remoteLocation };
-    return { database: name, status, ...known, durationMs: Date.now() - started, ...(message && { message }) };
+    const durationMs = Date.now() - started;
+    return { ...one.facts, database: name, status, durationMs, ...(message && { message }) };
   };
   try {
     if (refuses !== undefined && !named) throw new Unreachable(`cannot connect to the database: ${refuses}`);

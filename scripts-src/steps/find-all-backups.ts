@@ -58,10 +58,13 @@ export async function findAllBackups(job: Job, database: string | undefined, all
   const { S3_BUCKET, S3_PATH, MANIFEST_KEY: keys } = settings;
   const troubles: string[] = [];
   const local = listedOnce(inFolder(backupFolder(job)), database);
-  const remote = await openRemote().catch((error: unknown) => {
-    troubles.push(`s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}`);
-    return undefined;
-  });
+  const remote =
+    S3_BUCKET === undefined
+      ? undefined
+      : await openStorage(settings, job).then(
+          (storage) => listedOnce(inBucket(storage), database),
+          (error: unknown) => void troubles.push(`s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}`),
+        );
   const identities = new Map<string, Promise<Identity | undefined>>();
   const presentFor = (name: string) =>
     identities.getOrInsertComputed(name, () => identityWithoutServer(settings, name, local, remote));
@@ -84,10 +87,6 @@ export async function findAllBackups(job: Job, database: string | undefined, all
     places: found.map(({ place }) => place),
     troubles,
   };
-
-  async function openRemote(): Promise<Place | undefined> {
-    return S3_BUCKET === undefined ? undefined : listedOnce(inBucket(await openStorage(settings, job)), database);
-  }
 }
 
 type Judged = Copy & Pick<FoundBackup, "present">;

@@ -25,15 +25,16 @@ const addressIn = (where: string): string => /^\w+:\/\/([^/]+)\//.exec(where)?.[
 const manifestsRead = 100;
 
 /** What the newest manifests say of their origin, the newest first; mostly the first that is read says enough. Does not throw. */
-async function* originsIn(place: Place, database: string | undefined, keys?: ManifestKeys): AsyncGenerator<Identity> {
+async function* originsIn(place: Place, database: string | undefined, keys?: ManifestKeys) {
   const newest = (await listBackups(place, database).catch(() => [])).slice(-manifestsRead).toReversed();
   for (const part of [newest.slice(0, 1), newest.slice(1)])
-    for (const { identity } of await readOwners(place, part, undefined, keys)) if (identity) yield identity;
+    for (const { identity } of await readOwners(place, part, undefined, keys)) if (identity) yield { identity };
 }
 
 /**
- * The same where no server is asked: as the newest local manifests say, those first that name the server of the settings; else as those in
- * S3 say that name it. Undefined when nothing is known. Does not throw.
+ * The same where no server is asked: as the newest manifest says that names the server of the settings, a local one first; else as the
+ * local ones say when all are of one server. Somebody may have put another server's backup into the folder to restore it: so what tells
+ * servers apart is left out when they are of several. Undefined when nothing is known. Does not throw.
  */
 export async function identityWithoutServer(
   settings: Settings,
@@ -41,44 +42,24 @@ export async function identityWithoutServer(
   local: Place,
   remote?: Place,
 ): Promise<Identity | undefined> {
-  const address = addressOf(settings);
-  const { fitting, newest } = await firstOf(originsIn(local, database), address);
-  const known = fitting ?? newest;
-  if (known || !remote || address === undefined) return withSite(settings, known);
-  return withSite(settings, (await firstOf(originsIn(remote, database, settings.MANIFEST_KEY), address)).fitting);
-}
-
-/** The newest that names the address, and the newest of all. */
-async function firstOf(origins: AsyncIterable<Identity>, address: string | undefined) {
-  let newest: Identity | undefined;
-  for await (const origin of origins) {
-    newest ??= origin;
-    if (address === undefined) break;
-    if (origin.server === address) return { newest, fitting: origin };
-  }
-  return { newest };
-}
-
-/**
- * As far as the local manifests leave no doubt: without what tells the servers apart when they are of several. Somebody may have put
- * another server's backup into the folder to restore it.
- */
-export async function identityWithoutDoubt(
-  settings: Settings,
-  database: string | undefined,
-  local: Place,
-): Promise<Identity | undefined> {
-  const all = await Array.fromAsync(originsIn(local, database), (identity) => ({ identity }));
-  const address = addressOf(settings);
-  const fitting = all.filter(({ identity }) => identity.server === address);
-  const origins = fitting.length > 0 ? fitting : all;
-  return withSite(settings, haveOneOrigin(origins) ? origins[0]?.identity : undefined);
-}
-
-function withSite(settings: Settings, known: Identity | undefined): Identity | undefined {
+  const known = await knownOrigin(settings, database, local, remote);
   const siteIsSet = settings.SITE_NAME !== undefined;
   if (!known && !siteIsSet) return undefined;
   return { server: hostname(), ...known, site: siteOf(settings), siteIsSet };
+}
+
+async function knownOrigin(settings: Settings, database: string | undefined, local: Place, remote?: Place) {
+  const address = addressOf(settings);
+  const others: { identity: Identity }[] = [];
+  for await (const origin of originsIn(local, database)) {
+    if (origin.identity.server === address) return origin.identity;
+    others.push(origin);
+  }
+  if (others[0] && haveOneOrigin(others)) return others[0].identity;
+  if (remote && address !== undefined)
+    for await (const { identity } of originsIn(remote, database, settings.MANIFEST_KEY))
+      if (identity.server === address) return identity;
+  return undefined;
 }
 
 /** Host and port of the server that the settings name; undefined when they name none. */

@@ -14,7 +14,7 @@ import { findBackups, oldestFirst, type Place, type StoredFile } from "../places
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { RemoteObject, Storage } from "../storage/storage.ts";
-import { identityWithoutDoubt } from "./identity.ts";
+import { identityWithoutServer } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
 /** Names of backups that are not sent, each with what speaks against it. */
@@ -114,7 +114,7 @@ export async function findForeign(
   for (const [database, all] of Map.groupBy(findBackups(remote), ({ backup }) => backup.database)) {
     const some = all.filter(({ name }) => concerned.has(name));
     if (some.length === 0) continue;
-    const present = await identityWithoutDoubt(settings, database, local);
+    const present = await identityWithoutServer(settings, database, local);
     const read = (backups: typeof all) =>
       readOwners(place, backups, present, settings.MANIFEST_KEY, { unsignedToo: true });
     const owned = await read(some);
@@ -137,7 +137,7 @@ export async function findForeign(
     if (database === undefined || names.has(name) || !names.has(manifestName(name))) continue;
     // a manifest whose backup is missing: somebody's run has died between two deletions
     const identity = originIn(String(await place.load(manifestName(name))))?.identity;
-    const present = await identityWithoutDoubt(settings, database, local);
+    const present = await identityWithoutServer(settings, database, local);
     if (identity && ownerOf(identity, present) !== "ours") reasons.set(name, "of a backup of another server");
   }
   return reasons;

@@ -4,7 +4,6 @@ import { serverRoles } from "../archive/name.ts";
 import { hintsOf } from "../base/disk.ts";
 import { noSuchBackup, Failure, messageOf } from "../base/errors.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
-import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
@@ -51,7 +50,9 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
       ...(await place.elsewhere()),
       "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
     );
-  const full = await holdingData(job, wanted, await connected.databases());
+  const present = new Set((await connected.databases()).map(({ name }) => name));
+  const full: string[] = [];
+  for (const name of wanted.filter((one) => present.has(one))) if (await holdsData(job, name)) full.push(name);
   const kept = options.replace ? [] : full;
   const databases = wanted.filter((name) => !kept.includes(name));
   const hasRoles = all.some(({ backup }) => backup.database === serverRoles);
@@ -60,10 +61,10 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
     ? "the server's roles are not restored, the warning says why"
     : "there is no backup of the server's roles";
   const listed = { ...place, list: async () => files };
-  const present = identityOf(settings, connected);
+  const us = identityOf(settings, connected);
   const lines = await Promise.all(
     databases.map((database) =>
-      describeOne(job, listed, { database, present, isNew: async () => !full.includes(database) }),
+      describeOne(job, listed, { database, present: us, isNew: async () => !full.includes(database) }),
     ),
   );
   const description = [
@@ -87,17 +88,11 @@ function exchanged(name: string, { dropBefore, inPlace }: RestoreOptions): strin
   return `replaces the present database, which is ${dropBefore ? "then dropped" : `kept as ${name}_before_TIME`}`;
 }
 
-async function holdingData(
-  job: Job,
-  wanted: readonly string[],
-  present: Awaited<ReturnType<Connected["databases"]>>,
-): Promise<string[]> {
-  const found: string[] = [];
-  for (const name of wanted.filter((one) => present.some((database) => database.name === one))) {
-    const connected = await openDatabase(inDatabase(job.settings, name), job).connect();
-    if (!(await connected.target()).empty) found.push(name);
-  }
-  return found;
+/** Whether a database holds data; with `mend`, when what a killed restore has left of it is finished or taken back. */
+async function holdsData(job: Job, name: string, { mend = false } = {}): Promise<boolean> {
+  const connected = await openDatabase(inDatabase(job, name).settings, job).connect();
+  await using _lock = mend ? await connected.lock("restore") : undefined;
+  return !(await connected.target()).empty;
 }
 
 /** The backup that will be chosen, or why there is none, with the time that the last proof took. */
@@ -130,28 +125,21 @@ function estimate(times: readonly (number | undefined)[]): string[] {
   ];
 }
 
-/** Finishes or takes back what a killed restore has left of a database. Returns whether it still holds data. */
-async function mended(job: Job, name: string): Promise<boolean> {
-  try {
-    const connected = await openDatabase(inDatabase(job.settings, name), job).connect();
-    await using _lock = await connected.lock("restore");
-    return !(await connected.target()).empty;
-  } catch (error) {
-    job.signal.throwIfAborted();
-    job.warn(`cannot look for what an earlier restore of ${name} has left: ${messageOf(error)}`);
-    return true;
-  }
-}
-
 const nothingToDo = { summary: "restore done: nothing to restore, every database holds data" };
 
 /** Carries the plan out. One that fails does not stop the others and is tried again at the end. Throws `Failure`. */
 export async function restoreServer(job: Job<RestoreOptions>, { roles, databases, kept }: ServerPlan): Promise<Result> {
   for (const refused of (await roles?.plan.create()) ?? []) job.warn(`not restored: ${refused}`);
   const emptied: string[] = [];
-  for (const name of kept)
-    if (await mended(job, name)) job.warn(`${name} holds data and was left as it is`);
+  for (const name of kept) {
+    const isFull = await holdsData(job, name, { mend: true }).catch((error: unknown) => {
+      job.signal.throwIfAborted();
+      job.warn(`cannot look for what an earlier restore of ${name} has left: ${messageOf(error)}`);
+      return true;
+    });
+    if (isFull) job.warn(`${name} holds data and was left as it is`);
     else emptied.push(name);
+  }
   const chosen = [...databases, ...emptied].map((name) => ({ name, named: true }));
   const tell = async (description: string) => job.log.info(description);
   const table = () => {

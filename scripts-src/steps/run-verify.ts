@@ -103,7 +103,7 @@ export const checkProver = (job: Job): Check =>
 /** What a dry run looks at. */
 export async function verifyChecks(job: Job<VerifyOptions>): Promise<Check[]> {
   const chosen = await chooseToProve(job);
-  const jobs = chosen ? chosen.map(({ name }) => ({ ...job, settings: inDatabase(job.settings, name) })) : [job];
+  const jobs = chosen ? chosen.map(({ name }) => inDatabase(job, name)) : [job];
   return [...jobs.flatMap(checksOf), ...checkNotices(job.settings)];
 }
 

@@ -113,13 +113,11 @@ const patience = 120_000;
 export async function writePage(job: Job, path: string, database: string | undefined): Promise<void> {
   const page = reportPage(await reportFacts(job, database));
   try {
-    writeFile(path, page);
+    replaceFile(path, page, 0o644);
   } catch (error) {
     throw diskFailure(`cannot write the report ${path}`, error);
   }
 }
-
-const writeFile = (path: string, page: string): void => replaceFile(path, page, 0o644);
 
 /** After a run: writes REPORT_FILE, if it is set. That it cannot be written is logged only. */
 export async function writeReport(
@@ -133,7 +131,7 @@ export async function writeReport(
     const patient = { ...job, signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]) };
     const run = { script, status, text: [summary, ...warnings] };
     const page = reportPage({ ...(await reportFacts(patient, undefined)), run });
-    if (!file.startsWith("s3://")) return writeFile(resolve(home, file), page);
+    if (!file.startsWith("s3://")) return replaceFile(resolve(home, file), page, 0o644);
     const storage = await openStorage(settings, patient);
     await storage.put(file.slice(storage.location("").length) || "report.html", Buffer.from(page));
   } catch (error) {

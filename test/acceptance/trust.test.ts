@@ -171,7 +171,11 @@ describeWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root a
     writeFileSync(victim, "precious");
     chmodSync(folder, 0o777);
     mkdirSync(scripts.backups, { mode: 0o700 });
-    const planted = [join(folder, "m.prom"), join(folder, "m.prom.new"), join(scripts.backups, ".schedule.reported")];
+    const planted = [
+      join(folder, "m.prom"),
+      join(folder, ".m.prom.partial"),
+      join(scripts.backups, ".schedule.reported"),
+    ];
     for (const path of planted) symlinkSync(victim, path);
     scripts.configure({ ...settings, METRICS_FILE: join(folder, "m.prom") });
     expectSuccess(await scripts.run("backup"));
