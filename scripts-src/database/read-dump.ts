@@ -1,6 +1,7 @@
 /** Reading a dump to its end: what tells it from other files, and a complete one from one that broke off. */
 import { Failure } from "../base/errors.ts";
 import { refuseForeign } from "../base/foreign-files.ts";
+import { listOf } from "../base/text.ts";
 import type { Contents, DumpReader } from "./database.ts";
 
 /** What the dumps of one program have in common. Both ends are read as latin1. */
@@ -11,6 +12,8 @@ interface DumpKind {
   head: RegExp;
   /** Its last words. */
   completion: RegExp;
+  /** What helps where these are missing, beside another backup. */
+  hint?: string;
 }
 
 /** The dumps of an engine. */
@@ -128,7 +131,10 @@ export function readerOf<Piece, C extends Contents>(reading: Reading<Piece, C>):
       else read(Buffer.alloc(0), true);
       if (tail.isComplete(kind)) return reading.end(bytes);
       throw new Failure(`the dump is incomplete: the last line of the ${kind.name} is missing`, {
-        hints: ["the file is cut short, or the dump program was stopped while it was made: choose another backup"],
+        hints: listOf(
+          "the file is cut short, or the dump program was stopped while it was made: choose another backup",
+          kind.hint,
+        ),
       });
     },
   };

@@ -17,6 +17,7 @@ export const dumpForm: DumpForm = {
     name: "export of phpMyAdmin",
     head: /^-- phpMyAdmin SQL Dump/m,
     completion: /\n\/\*!40101 SET COLLATION_CONNECTION=@OLD_COLLATION_CONNECTION \*\/;\s*$/,
+    hint: `earlier versions of phpMyAdmin never wrote that line: ${byHand}`,
   },
   foreign: [
     [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB", otherKind],
