@@ -58,8 +58,8 @@ describe("statements", () => {
   test("rows of a COPY are data, whatever they look like", async () => {
     const rows = "ALTER TABLE x OWNER TO y;\n\\\\.\nCOMMIT;\n\\\\connect other\n";
     const found = await pieces(`COPY public.t (a) FROM stdin;\n${rows}\\.\n\nSELECT 1;\n`);
-    expect(found.map((piece) => piece.kind)).toEqual(["statement", "data", "statement", "data"]);
-    expect(found[1]?.bytes.toString()).toBe(`\n${rows}\\.\n`);
+    expect(found.map((piece) => piece.kind)).toEqual(["statement", "data", "data", "statement", "data"]);
+    expect(found.slice(1, 3).map((piece) => piece.bytes.toString())).toEqual([rows, "\\.\n"]);
   });
 
   test("a COPY without rows, and one with the line ends of Windows", async () => {

@@ -77,7 +77,7 @@ class Reader implements FingerprintReader {
     }
     if (piece.kind === "command") return;
     if (!piece.rows) return this.#inserts.add(piece.bytes);
-    this.#rows?.add(piece.rows === "last" ? piece.bytes.subarray(0, piece.bytes.lastIndexOf("\\.")) : piece.bytes);
+    if (piece.rows === "some") this.#rows?.add(piece.bytes);
   }
 
   #statement(text: string): void {
@@ -143,11 +143,8 @@ function permutation(first: readonly string[] | undefined, second: readonly stri
 
 /** The rows of one COPY. */
 function rowsOf(sink: TableSink, places: readonly number[] | undefined): Lines {
-  // the first newline ends the COPY statement
-  let started = false;
   return new Lines((bytes, from, to) => {
-    if (!started) started = true;
-    else if (places) {
+    if (places) {
       const row = reordered(bytes, from, to, places);
       sink.add(row, 0, row.length);
     } else sink.add(bytes, from, to);
