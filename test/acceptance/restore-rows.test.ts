@@ -49,6 +49,11 @@ describe("R5: names that the dump's empty search_path hides are found by the dat
       `CREATE TABLE t AS SELECT 1 AS a; CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM t); END';
        CREATE MATERIALIZED VIEW v AS SELECT f() AS n;`,
     ],
+    [
+      "a materialized view whose owner is subject to policies",
+      `CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO tenant; ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;
+       CREATE POLICY p ON t USING (a > 0); CREATE MATERIALIZED VIEW v AS TABLE t; ALTER MATERIALIZED VIEW v OWNER TO tenant`,
+    ],
   ])("%s, beside and in place", async (_, sql) => {
     const { database, run } = await backedUp(sql);
     const before = await stateOf(server, database);

@@ -38,16 +38,6 @@ export interface LoadRules {
   leftOut: ReadonlySet<string>;
 }
 
-export interface LoadFilter {
-  /** A piece, in the dump's order, as it is to be loaded; undefined when it is left out, or comes at the end. */
-  piece(piece: Piece): Uint8Array | undefined;
-  /** What comes when all else is loaded: event triggers act on what is loaded after them. */
-  atTheEnd(): string[];
-  warnings: string[];
-  /** Statements that were left out because this load cannot or must not have them. */
-  leftOut: string[];
-}
-
 /** Under this encoding of the client, PostgreSQL 14 and later take any bytes of a COPY into any database. */
 const unchecked = /^SET client_encoding = 'SQL_ASCII';$/;
 const databaseEncoding = Buffer.from(
@@ -64,6 +54,7 @@ const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIP
 const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
 /** Without options; pg_dump leaves those out that its user may not read. */
 const bareMapping = /^CREATE (USER MAPPING FOR (?![^]* OPTIONS \()[^]*);$/;
+const withoutCron = "pg_cron and its jobs are left out of the copy";
 /** Instead of pg_cron's tables a copy has views without rows: views of the database may read them. */
 const cronCreated = /^CREATE EXTENSION (?:IF NOT EXISTS )?pg_cron\b/;
 const cronViews = `
@@ -92,99 +83,83 @@ const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATIO
 const sequenceValue = /^SELECT pg_catalog\.setval\('((?:[^']|'')+)'/;
 
 /** A filter for one dump. */
-export function loadFilter(rules: LoadRules): LoadFilter {
-  let cleaning = true;
+export class LoadFilter {
+  readonly #rules: LoadRules;
+  /** Why something is missing that a person may look for. */
+  readonly warnings = new Set<string>();
+  /** Statements that this load cannot or must not have. */
+  readonly leftOut: string[] = [];
+  /** What comes when all else is loaded: event triggers act on what is loaded after them. */
+  readonly atTheEnd: string[] = [];
+  #cleaning = true;
   /** Rows of a table that keeps its own come now. */
-  let skipsRows = false;
-  const last: string[] = [];
-  const warnings = new Set<string>();
-  const leftOut: string[] = [];
+  #skipsRows = false;
   /** Publications that only a superuser can create. */
-  const forbidden = new Set<string>();
+  readonly #forbidden = new Set<string>();
 
-  function statement(text: string, bytes: Uint8Array): Uint8Array | undefined {
+  constructor(rules: LoadRules) {
+    this.#rules = rules;
+  }
+
+  /** A piece, in the dump's order, with the bytes that are loaded; undefined when it is left out, or comes at the end. */
+  piece(piece: Piece): Piece | undefined {
+    if (piece.kind === "data") return this.#skipsRows ? undefined : piece;
+    // the dump's \restrict and \unrestrict: psql is locked by our own
+    const bytes = piece.kind === "command" ? undefined : this.#statement(piece.text, piece.bytes);
+    return bytes && { ...piece, bytes };
+  }
+
+  #statement(text: string, bytes: Buffer): Buffer | undefined {
     // pg_dump --clean drops everything before it creates anything; there is nothing to drop
-    if (text.startsWith("CREATE ") && !emptyView.test(text)) cleaning = false;
-    if (cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
-    const cron = rules.withoutCron && aboutCron.test(text);
-    if (cron) warnings.add("pg_cron and its jobs are left out of the copy");
-    const keeps = cron || isKept(text, rules);
-    skipsRows = keeps && text.startsWith("COPY ");
-    if (keeps || isLeftOut(text, rules)) {
-      leftOut.push(text);
-      if (!cron || !cronCreated.test(text)) return undefined;
-      last.push(dropCronViews);
+    if (text.startsWith("CREATE ") && !emptyView.test(text)) this.#cleaning = false;
+    if (this.#cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
+    const silently = isKept(text, this.#rules) || isLeftOut(text, this.#rules);
+    const why = silently ? undefined : this.#whyNot(text);
+    if (why !== undefined) this.warnings.add(why);
+    const goes = silently || why !== undefined;
+    this.#skipsRows = goes && text.startsWith("COPY ");
+    if (goes) {
+      this.leftOut.push(text);
+      if (why !== withoutCron || !cronCreated.test(text)) return undefined;
+      this.atTheEnd.push(dropCronViews);
       return Buffer.from(cronViews);
     }
-    const refused = beyondRights(text);
-    if (refused !== undefined) {
-      warnings.add(refused);
-      leftOut.push(text);
-      return undefined;
-    }
     if (unchecked.test(text)) return databaseEncoding;
-    const [trigger, sub] = [eventTrigger.exec(text), subscription.exec(text)?.[1]];
-    if (trigger) {
-      const later = eventTriggerStatements(text, trigger, rules, warnings);
-      last.push(...later);
-      if (later.length === 0) leftOut.push(text);
-    } else if (sub !== undefined && rules.asleep) {
-      warnings.add(`subscription ${sub} is left out of the copy`);
-      leftOut.push(text);
-    } else if (rules.asleep && userMapping.test(text)) {
-      warnings.add(`the copy reaches no foreign server ${userMapping.exec(text)?.[1]}: its user mappings are left out`);
-      leftOut.push(text);
-    } else return keptMapping(text) ?? bytes;
+    const [, verb, trigger] = eventTrigger.exec(text) ?? [];
+    if (trigger === undefined) return this.#keptMapping(text) ?? bytes;
+    if (!this.#rules.asleep) this.atTheEnd.push(text);
+    else if (verb === "CREATE") this.atTheEnd.push(text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`);
+    else this.leftOut.push(text);
     return undefined;
   }
 
-  /** Why the server would refuse the statement to this user, without which the rest of the database is complete. */
-  function beyondRights(text: string): string | undefined {
+  /** Why the server would refuse the statement to this user, or the copy must not have it: without it the rest is complete. */
+  #whyNot(text: string): string | undefined {
+    const rules = this.#rules;
+    if (rules.withoutCron && aboutCron.test(text)) return withoutCron;
     const role = unquote(defaultPrivileges.exec(text)?.[1] ?? "");
     if (rules.foreignRoles.has(role))
       return `default privileges of the role ${role} are left out: only its members can set them`;
+    const [, , trigger] = eventTrigger.exec(text) ?? [];
+    if (trigger !== undefined && !rules.superuser)
+      return `event trigger ${trigger} is left out: only a superuser can create it`;
     const published = rules.superuser ? undefined : publication.exec(text)?.[1];
-    if (published === undefined) return undefined;
-    if (publishesAll.test(text)) forbidden.add(published);
-    return forbidden.has(published)
-      ? `publication ${published} is left out: only a superuser can publish all tables, or those of a schema`
-      : undefined;
+    if (published !== undefined && publishesAll.test(text)) this.#forbidden.add(published);
+    if (published !== undefined && this.#forbidden.has(published))
+      return `publication ${published} is left out: only a superuser can publish all tables, or those of a schema`;
+    const [sub, server] = rules.asleep ? [subscription.exec(text)?.[1], userMapping.exec(text)?.[1]] : [];
+    if (sub !== undefined) return `subscription ${sub} is left out of the copy`;
+    return server && `the copy reaches no foreign server ${server}: its user mappings are left out`;
   }
 
   /** What the backup's user could not read is not lost while the present database has it. */
-  function keptMapping(text: string): Uint8Array | undefined {
+  #keptMapping(text: string): Buffer | undefined {
     const mapping = bareMapping.exec(text)?.[1] ?? "";
-    const options = rules.mappings.get(mapping);
+    const options = this.#rules.mappings.get(mapping);
     if (!options) return undefined;
-    warnings.add(`${mapping}: the backup has no options of it, those that it has now are kept`);
+    this.warnings.add(`${mapping}: the backup has no options of it, those that it has now are kept`);
     return Buffer.from(`\nCREATE ${mapping} OPTIONS (${options});`);
   }
-  return {
-    piece(piece) {
-      if (piece.kind === "data") return skipsRows ? undefined : piece.bytes;
-      // the dump's \restrict and \unrestrict: psql is locked by our own
-      return piece.kind === "command" ? undefined : statement(piece.text, piece.bytes);
-    },
-    atTheEnd: () => last,
-    leftOut,
-    get warnings() {
-      return [...warnings];
-    },
-  };
-}
-
-function eventTriggerStatements(
-  text: string,
-  [, verb, trigger = ""]: RegExpExecArray,
-  { superuser, asleep }: LoadRules,
-  warnings: Set<string>,
-): string[] {
-  if (!superuser) {
-    warnings.add(`event trigger ${trigger} is left out: only a superuser can create it`);
-    return [];
-  }
-  if (!asleep) return [text];
-  return verb === "CREATE" ? [text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`] : [];
 }
 
 /** A statement about a table, sequence or function of an extension that stays. */

@@ -3,7 +3,7 @@ import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import { lockPatience } from "../lock-watch.ts";
 import type { Loaded } from "../restoring.ts";
-import { type LoadFilter, loadFilter, type LoadRules } from "./filter.ts";
+import { LoadFilter, type LoadRules } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import {
   expectedRows,
@@ -108,7 +108,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, attempt: A
   };
   const session = new Session(connection, what, { counts: true });
   using watch = watchSessions(connection, "psql");
-  const filter = loadFilter(rules);
+  const filter = new LoadFilter(rules);
   let rows: Loaded["rows"] = new Map();
   const report = (stderr: string): Loaded => ({
     rows,
@@ -171,23 +171,22 @@ async function feed(
   /** Tables whose rows have yet to come. */
   const waiting = new Set(expected?.keys());
   let table: string | undefined;
-  const pass = async (piece: Piece, bytes: Uint8Array) => {
+  const pass = async (piece: Piece) => {
     const text = piece.kind === "statement" ? piece.text : "";
     const copied = copyTable(text);
     if (copied !== undefined) tables.push(copied);
     const view = refreshedView(text);
-    if (path && searchPath.test(text)) session.write(path.replace("SET LOCAL", "SET"), "\n");
-    else session.write(view === undefined ? bytes : refreshing(bytes));
+    if (path && searchPath.test(text)) session.write(path.replaceAll("SET LOCAL", "SET"), "\n");
+    else session.write(view === undefined ? piece.bytes : refreshing(piece.bytes));
     await session.ready();
     moved();
   };
-  for await (const { piece, bytes } of piecesToLoad(sql, filter)) {
+  for await (const piece of piecesToLoad(sql, filter)) {
     if (piece.kind === "statement") table = copyTable(piece.text);
-    if (table === undefined || !late.includes(table)) await pass(piece, bytes);
-    const ends = piece.kind === "data" && piece.rows === "last" && waiting.delete(table ?? "");
+    if (table === undefined || !late.includes(table)) await pass(piece);
+    const ends = piece.kind === "data" && piece.rows === "end" && waiting.delete(table ?? "");
     if (ends && waiting.size === 0)
-      for (const one of late)
-        for await (const again of rowsAgain(sql, rules, new Set([one]))) await pass(again.piece, again.bytes);
+      for (const one of late) for await (const again of rowsAgain(sql, rules, new Set([one]))) await pass(again);
   }
   session.write("\n", ourEncoding, "\n");
   for (const table of expected?.keys() ?? []) {
@@ -195,7 +194,7 @@ async function feed(
     session.write(counting(table), "\n");
     tables.push(table);
   }
-  session.write("\n", filter.atTheEnd().join("\n"), "\n");
+  session.write("\n", filter.atTheEnd.join("\n"), "\n");
   return tables;
 }
 

@@ -4,29 +4,9 @@
  */
 import { messageOf } from "../../base/errors.ts";
 import { userSchema } from "./catalog.ts";
+import type { LoadReport } from "./load-report.ts";
+import type { Unit } from "./load-unit.ts";
 import type { Session } from "./session.ts";
-
-/** A statement, or a COPY with rows of one table. */
-export interface Unit {
-  /** The statement, for messages. */
-  text: string;
-  sql: readonly (string | Uint8Array)[];
-  bytes: number;
-  /** The table whose rows it holds. */
-  table?: string;
-}
-
-export const copyUnit = (
-  statement: string | Uint8Array,
-  text: string,
-  table: string,
-  rows: readonly Uint8Array[],
-): Unit => ({
-  text,
-  table,
-  sql: [statement, "\n", ...rows, "\\.\n"],
-  bytes: rows.reduce((sum, part) => sum + part.length, 0),
-});
 
 /** Settings of a session by their names, each as the statement that sets it. */
 type SessionSettings = ReadonlyMap<string, string>;
@@ -37,27 +17,16 @@ interface Batch {
   settings: SessionSettings;
 }
 
-/** What the lanes of a load share. */
-export interface Course {
-  /** The server has taken so many rows. */
-  loaded(table: string, rows: number): void;
-  /** Last resort for a unit that failed in every way: true when the load goes on without it. */
-  skips(unit: Unit, error: unknown): boolean;
-  /** True when all rows of a unit's table are loaded once more, after those of other tables. */
-  postpones(unit: Unit, error: unknown): boolean;
-  /** Cuts a unit in two, so that what is good of it can be saved. */
-  halve(unit: Unit): [Unit, Unit] | undefined;
-}
-
 const [batchBytes, batchUnits] = [262_144, 50];
 /** So much is given out before it is confirmed (as `weightOf`). */
 const mostUnconfirmed = 2 << 20;
 
 /**
- * The search_path of a second try: the database's own, and after it every schema, for functions that name things without their schema.
- * pg_dump writes an empty one.
+ * The settings of a second try: the database's own search_path, and after it every schema, for functions that name things without their
+ * schema; pg_dump writes an empty one. Its row_security = off refuses to refresh a view whose owner is subject to policies.
  */
-export const ownPath = `SET LOCAL search_path TO DEFAULT;
+export const ownPath = `SET LOCAL row_security TO DEFAULT;
+SET LOCAL search_path TO DEFAULT;
 SELECT pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', NULLIF(pg_catalog.current_setting('search_path'), ''),
   (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(nspname), ', ' ORDER BY nspname) FROM pg_catalog.pg_namespace
    WHERE ${userSchema})), true);
@@ -76,7 +45,7 @@ interface Sent {
 export const isMissing = (error: unknown): boolean => /does not exist/.test(messageOf(error));
 
 export class Lane {
-  readonly #course: Course;
+  readonly #report: LoadReport;
   readonly #connect: () => Session;
   #session: Session | undefined;
   #settings: SessionSettings = new Map();
@@ -91,8 +60,8 @@ export class Lane {
   #waiting: PromiseWithResolvers<void>[] = [];
   #failure: { error: unknown } | undefined;
 
-  constructor(course: Course, connect: () => Session) {
-    this.#course = course;
+  constructor(report: LoadReport, connect: () => Session) {
+    this.#report = report;
     this.#connect = connect;
   }
 
@@ -219,17 +188,17 @@ export class Lane {
     const hidden = await this.#refusal([unit], this.#send([unit], settings));
     const error = hidden && (await this.#refusal([unit], this.#send([unit], settings, ownPath)));
     if (error === undefined) return;
-    if (this.#course.postpones(unit, error)) return;
-    const halves = this.#course.halve(unit);
+    if (this.#report.postpones(unit, error)) return;
+    const halves = this.#report.halve(unit);
     if (halves) for (const half of halves) await this.#try(half, settings);
     else {
       const cause = isMissing(error) ? hidden : error;
-      if (!this.#course.skips(unit, cause)) throw cause;
+      if (!this.#report.skips(unit, cause)) throw cause;
     }
   }
 
   #count(units: readonly Unit[], answers: readonly number[]): void {
     const tables = units.flatMap(({ table }) => (table === undefined ? [] : [table]));
-    for (const [index, table] of tables.entries()) this.#course.loaded(table, answers[index] ?? Number.NaN);
+    for (const [index, table] of tables.entries()) this.#report.loaded(table, answers[index] ?? Number.NaN);
   }
 }

@@ -1,7 +1,9 @@
 /** What a load over several sessions does with the pieces of a dump. */
 import { name, qualified } from "./contents.ts";
-import { copyUnit, Lane } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import { newline } from "./letters.ts";
 import type { LoadReport } from "./load-report.ts";
+import { copyUnit } from "./load-unit.ts";
 import type { rowsAgain } from "./load.ts";
 import { emptying } from "./names.ts";
 import { copyTable } from "./row-counts.ts";
@@ -10,7 +12,6 @@ import type { Piece } from "./statements.ts";
 
 /** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
 const [turnBytes, longestKept] = [1 << 20, 8 << 20];
-const newline = 0x0a;
 
 /** What the lanes do at a time: a change waits until all of them are done. */
 type Phase = "statements" | "rows" | "indexes";
@@ -28,7 +29,6 @@ interface Copying {
   table: string;
   rows: Uint8Array[];
   bytes: number;
-  started: boolean;
   /** Gets a row that is too long to be kept. */
   direct?: Session | undefined;
 }
@@ -57,15 +57,16 @@ export class Lanes {
     this.#again = again;
   }
 
-  /** What a piece of the dump asks for; `bytes` are what the filter made of it. */
-  async take(piece: Piece, bytes: Uint8Array): Promise<void> {
+  /** What a piece of the dump asks for; its bytes are what the filter made of it. */
+  async take(piece: Piece): Promise<void> {
+    const { bytes } = piece;
     if (piece.kind === "data") {
       if (piece.rows) return this.#rows(bytes, piece.rows);
       if (this.#inTransaction) return this.#part(bytes, "some");
       return piece.part ? this.#part(bytes, piece.part) : this.statement(bytes);
     }
     if (this.#inTransaction || piece.text === "BEGIN;") return this.#transaction(piece.text, bytes);
-    if (setting.test(piece.text)) return this.setting(piece.text, Buffer.from(bytes).toString().trim());
+    if (setting.test(piece.text)) return this.setting(piece.text, bytes.toString().trim());
     const table = copyTable(piece.text);
     if (table !== undefined) return this.#begin(piece.text, bytes, table);
     return isIndex(piece.text) ? this.#index(piece.text, bytes) : this.statement(bytes, { text: piece.text });
@@ -119,7 +120,7 @@ export class Lanes {
         this.#first.add({ text: sql, sql: [sql], bytes: sql.length });
       }
       await this.#first.settled();
-      for await (const { piece, bytes } of this.#again(late)) await this.take(piece, bytes);
+      for await (const piece of this.#again(late)) await this.take(piece);
       await this.#settled();
     }
     this.#inOrder = false;
@@ -144,21 +145,23 @@ export class Lanes {
 
   async #begin(text: string, statement: Uint8Array, table: string): Promise<void> {
     await this.#enter("rows");
-    this.#copy = { statement, text, table, rows: [], bytes: 0, started: false };
+    this.#copy = { statement, text, table, rows: [], bytes: 0 };
   }
 
   /** Rows, cut between two of them where the next lane has its turn. */
-  async #rows(bytes: Uint8Array, which: "some" | "last"): Promise<void> {
+  async #rows(bytes: Uint8Array, which: "some" | "end"): Promise<void> {
     const copy = this.#copy;
     if (!copy) throw new Error("rows without a COPY");
-    if (which === "last") this.#copy = undefined;
+    if (which === "end") this.#copy = undefined;
     if (this.#report.isLate(copy.table) && !copy.direct) return;
-    const rest = rowsOf(copy, bytes, which);
-    const end = copy.bytes + rest.length < turnBytes && !copy.direct ? 0 : rest.lastIndexOf(newline) + 1;
-    keep(copy, rest.subarray(0, end));
+    if (which === "end") {
+      if (copy.bytes > 0 || copy.direct) await this.#turn(copy, true);
+      return;
+    }
+    const end = copy.bytes + bytes.length < turnBytes && !copy.direct ? 0 : bytes.lastIndexOf(newline) + 1;
+    keep(copy, bytes.subarray(0, end));
     if (end > 0 || copy.bytes > longestKept) await this.#turn(copy, end > 0);
-    keep(copy, rest.subarray(end));
-    if (which === "last" && (copy.bytes > 0 || copy.direct)) await this.#turn(copy, true);
+    keep(copy, bytes.subarray(end));
   }
 
   /** Gives what has been kept to the first lane that is ready; `ends`: with complete rows. */
@@ -171,7 +174,7 @@ export class Lanes {
     } else {
       if (!copy.direct) {
         copy.direct = await this.#first.direct();
-        copy.direct.write(statement, "\n");
+        copy.direct.write(statement);
       }
       copy.direct.write(...rows);
       await copy.direct.ready();
@@ -202,16 +205,6 @@ export class Lanes {
     lane.add({ text, sql: [bytes], bytes: bytes.length });
     lane.flush();
   }
-}
-
-/** What of a piece are rows: the newline before the first of them and the line `\.` behind the last are not. */
-function rowsOf(copy: Copying, bytes: Uint8Array, which: "some" | "last"): Buffer {
-  let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (which === "last") rest = rest.subarray(0, rest.lastIndexOf("\\."));
-  if (copy.started) return rest;
-  const start = bytes.indexOf(newline);
-  copy.started = start >= 0;
-  return rest.subarray(start < 0 ? rest.length : Math.min(start + 1, rest.length));
 }
 
 function keep(copy: Copying, rows: Uint8Array): void {

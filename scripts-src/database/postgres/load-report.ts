@@ -2,11 +2,12 @@
 import { messageOf } from "../../base/errors.ts";
 import { counted } from "../../base/text.ts";
 import type { Loaded } from "../restoring.ts";
-import { type Course, copyUnit, type Unit } from "./lane.ts";
+
+import { halves, type Unit } from "./load-unit.ts";
 import { isChecked, refreshedView, viewWithoutRows } from "./load.ts";
 
 /** What all lanes of one load know. */
-export class LoadReport implements Course {
+export class LoadReport {
   readonly #keepGoing: boolean;
   readonly #rows = new Map<string, number>();
   readonly #warnings: string[] = [];
@@ -23,10 +24,12 @@ export class LoadReport implements Course {
     this.#keepGoing = keepGoing;
   }
 
+  /** The server has taken so many rows. */
   loaded(table: string, rows: number): void {
     this.#rows.set(table, (this.#rows.get(table) ?? 0) + rows);
   }
 
+  /** True when all rows of a unit's table are loaded once more, after those of other tables. */
   postpones({ table }: Unit, error: unknown): boolean {
     if (table === undefined || !this.#postpones || !isChecked(error)) return false;
     this.#late.add(table);
@@ -52,10 +55,12 @@ export class LoadReport implements Course {
     return tables;
   }
 
+  /** Cuts a unit in two, so that what is good of it can be saved. */
   halve(unit: Unit): [Unit, Unit] | undefined {
     return this.#keepGoing && unit.table !== undefined ? halves(unit) : undefined;
   }
 
+  /** Last resort for a unit that failed in every way: true when the load goes on without it. */
   skips(unit: Unit, error: unknown): boolean {
     const view = refreshedView(unit.text);
     if (view !== undefined) {
@@ -93,16 +98,3 @@ const reasonOf = (error: unknown): string =>
   messageOf(error)
     .replace(/^.*? failed: /, "")
     .split("\n")[0] ?? "";
-
-const newline = 0x0a;
-
-/** Undefined for a single row. */
-function halves({ sql, text, table }: Unit): [Unit, Unit] | undefined {
-  const [statement = "", , ...parts] = sql;
-  const rows = Buffer.concat(parts.slice(0, -1).map((part) => Buffer.from(part)));
-  const middle = rows.indexOf(newline, rows.length >> 1) + 1;
-  const cut = middle > 0 && middle < rows.length ? middle : rows.indexOf(newline) + 1;
-  if (cut === 0 || cut === rows.length) return undefined;
-  const unit = (part: Buffer) => copyUnit(statement, text, table ?? "", [part]);
-  return [unit(rows.subarray(0, cut)), unit(rows.subarray(cut))];
-}

@@ -1,7 +1,7 @@
 /** What both ways of loading a dump share: over several sessions into a new database, or in one transaction into the present one. */
 import { type DumpContents, qualified } from "./contents.ts";
 import type { Connection } from "./connection.ts";
-import { type LoadFilter, loadFilter, type LoadRules } from "./filter.ts";
+import { LoadFilter, type LoadRules } from "./filter.ts";
 import { messageOf } from "../../base/errors.ts";
 import { statementCheck } from "./kinds.ts";
 import { copyTable } from "./row-counts.ts";
@@ -26,14 +26,8 @@ export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, 
  */
 const collectAfter = 32 << 20;
 
-/** A piece of a dump, and what the filter made of it. */
-interface PieceToLoad {
-  piece: Piece;
-  bytes: Uint8Array;
-}
-
 /** The pieces of a dump that are loaded. Throws `Failure` on what no pg_dump writes. */
-export async function* piecesToLoad(sql: AsyncIterable<Uint8Array>, filter: LoadFilter): AsyncGenerator<PieceToLoad> {
+export async function* piecesToLoad(sql: AsyncIterable<Uint8Array>, filter: LoadFilter): AsyncGenerator<Piece> {
   const check = statementCheck();
   let sinceCollected = 0;
   for await (const piece of splitStatements(sql)) {
@@ -43,8 +37,8 @@ export async function* piecesToLoad(sql: AsyncIterable<Uint8Array>, filter: Load
       Bun.gc(true);
       sinceCollected = 0;
     }
-    const bytes = filter.piece(piece);
-    if (bytes) yield { piece, bytes };
+    const loaded = filter.piece(piece);
+    if (loaded) yield loaded;
   }
 }
 
@@ -60,11 +54,11 @@ export async function* rowsAgain(
   sql: AsyncIterable<Uint8Array>,
   rules: LoadRules,
   tables: ReadonlySet<string>,
-): AsyncGenerator<PieceToLoad> {
+): AsyncGenerator<Piece> {
   let wanted = false;
-  for await (const { piece, bytes } of piecesToLoad(sql, loadFilter(rules))) {
+  for await (const piece of piecesToLoad(sql, new LoadFilter(rules))) {
     if (piece.kind === "statement") wanted = tables.has(copyTable(piece.text) ?? "");
-    if (wanted && (piece.kind === "statement" || (piece.kind === "data" && piece.rows))) yield { piece, bytes };
+    if (wanted && (piece.kind === "statement" || (piece.kind === "data" && piece.rows))) yield piece;
   }
 }
 

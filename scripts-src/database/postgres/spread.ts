@@ -5,7 +5,7 @@
  */
 import { compareRows } from "../compare-rows.ts";
 import type { Loaded } from "../restoring.ts";
-import { loadFilter } from "./filter.ts";
+import { LoadFilter } from "./filter.ts";
 import { Lanes } from "./lanes.ts";
 import { LoadReport } from "./load-report.ts";
 import { expectedRows, type Loading, ourEncoding, piecesToLoad, rowsAgain } from "./load.ts";
@@ -26,19 +26,19 @@ export async function loadSpread(
   { sessions, keepGoing }: { sessions: number; keepGoing: boolean },
 ): Promise<Loaded> {
   const { connection, contents, rules, prelude } = loading;
-  const filter = loadFilter(rules);
+  const filter = new LoadFilter(rules);
   const report = new LoadReport(keepGoing);
   const open = () => new Session(connection, () => `the restore into ${connection.where} failed`, { counts: true });
   const lanes = new Lanes(sessions, report, { open, again: (tables) => rowsAgain(sql, rules, tables) });
   try {
     for (const statement of settings) lanes.setting(statement);
     for (const statement of prelude) await lanes.statement(statement);
-    for await (const { piece, bytes } of piecesToLoad(sql, filter)) await lanes.take(piece, bytes);
+    for await (const piece of piecesToLoad(sql, filter)) await lanes.take(piece);
     lanes.setting(ourEncoding);
     await lanes.loaded();
     for (const table of report.uncounted(contents.rows?.keys() ?? []))
       await lanes.statement(counting(table), { table });
-    for (const statement of filter.atTheEnd()) await lanes.statement(statement);
+    for (const statement of filter.atTheEnd) await lanes.statement(statement);
     await lanes.end();
   } catch (error) {
     await lanes.stop();

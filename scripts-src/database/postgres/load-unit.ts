@@ -1,0 +1,35 @@
+/** What a session of a load is given at a time. */
+import { newline } from "./letters.ts";
+
+/** A statement, or a COPY with rows of one table. */
+export interface Unit {
+  /** The statement, for messages. */
+  text: string;
+  sql: readonly (string | Uint8Array)[];
+  bytes: number;
+  /** The table whose rows it holds. */
+  table?: string;
+}
+
+export const copyUnit = (
+  statement: string | Uint8Array,
+  text: string,
+  table: string,
+  rows: readonly Uint8Array[],
+): Unit => ({
+  text,
+  table,
+  sql: [statement, ...rows, "\\.\n"],
+  bytes: rows.reduce((sum, part) => sum + part.length, 0),
+});
+
+/** Undefined for a single row. */
+export function halves({ sql, text, table }: Unit): [Unit, Unit] | undefined {
+  const [statement = "", ...parts] = sql;
+  const rows = Buffer.concat(parts.slice(0, -1).map((part) => Buffer.from(part)));
+  const middle = rows.indexOf(newline, rows.length >> 1) + 1;
+  const cut = middle > 0 && middle < rows.length ? middle : rows.indexOf(newline) + 1;
+  if (cut === 0 || cut === rows.length) return undefined;
+  const unit = (part: Buffer) => copyUnit(statement, text, table ?? "", [part]);
+  return [unit(rows.subarray(0, cut)), unit(rows.subarray(cut))];
+}
