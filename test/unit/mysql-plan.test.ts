@@ -1,6 +1,9 @@
 /** What is decided about a MySQL or MariaDB server and a dump before anything happens. */
 import { describe, expect, test } from "bun:test";
 import { type Client, type Family, rankClients, type ServerKind } from "../../scripts-src/database/mysql/clients.ts";
+import type { Connection } from "../../scripts-src/database/mysql/connection.ts";
+import { DumpContents } from "../../scripts-src/database/mysql/contents.ts";
+import { checkDumped } from "../../scripts-src/database/mysql/dump.ts";
 import { dumpReader } from "../../scripts-src/database/mysql/reader.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump-options.ts";
@@ -498,6 +501,20 @@ describe("a dump and its target", () => {
   ])("%p is refused", async (text, words) => {
     await expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
   });
+});
+
+test("a row that no server takes fails the backup; one that this server does not take today is a warning", async () => {
+  const warned: string[] = [];
+  const connection = {
+    target: { database: "app" },
+    log: { warn: (text: string) => warned.push(text) },
+  } as unknown as Connection;
+  const server = { maxPacket: 1 << 24, listed: new Map() } as unknown as ServerInfo;
+  const check = (longest: number) =>
+    checkDumped(connection, server, Object.assign(new DumpContents(), { longest }), []);
+  await check(2 ** 30 - 1);
+  expect(warned.join()).toContain("SET GLOBAL max_allowed_packet = 1073741824");
+  await expect(check(2 ** 30)).rejects.toThrow("no server takes more than 1 GiB");
 });
 
 describe("what the programs say", () => {

@@ -43,6 +43,8 @@ export function dumpWords({ dump, kind }: ServerInfo, options: readonly string[]
     ...ifKnown("no-tablespaces"),
     ...ifKnown("set-gtid-purged", "=OFF"),
     ...ifKnown("column-statistics", "=0"),
+    // they belong to the server, and most users may not read them
+    ...ifKnown("masking-policies", "=0"),
     ...(dumpsHistory(dump, kind) ? ["--dump-history"] : []),
     ...options,
     "--",

@@ -11,6 +11,7 @@ import { dumpWords } from "./dump-options.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed } from "./listed.ts";
 import type { ServerInfo } from "./probe.ts";
+import { largestPacket } from "./problems.ts";
 import { dumpForm } from "./reader.ts";
 import { unlimited } from "./session-settings.ts";
 import { findWaits } from "./waiting.ts";
@@ -49,7 +50,7 @@ export async function* dump(
   }
 }
 
-/** Throws a `Failure` when the dump lacks what the server has listed; warns of a row that a restore could not load today. */
+/** Throws a `Failure` when the dump lacks what the server has listed, or a row that no server takes; warns of one that the server does not take today. */
 export async function checkDumped(
   connection: Connection,
   { maxPacket, listed }: ServerInfo,
@@ -58,9 +59,16 @@ export async function checkDumped(
 ): Promise<void> {
   await checkListed(connection, contents, listed, options);
   if (contents.longest <= maxPacket) return;
+  const row = `the longest row takes ${bytesText(contents.longest)} of SQL`;
+  if (contents.longest >= largestPacket)
+    throw new Failure(`${row}, and no server takes more than 1 GiB: the backup could not be restored`, {
+      hints: [
+        "store the value in smaller parts, or save its table in another way and leave it out (DB_DUMP_OPTIONS=--ignore-table=DATABASE.TABLE)",
+      ],
+    });
   connection.log.warn(
-    `the longest row takes ${bytesText(contents.longest)} of SQL, more than the server's max_allowed_packet ` +
-      `(${bytesText(maxPacket)}): a restore needs SET GLOBAL max_allowed_packet = 1073741824 before`,
+    `${row}, more than the server's max_allowed_packet (${bytesText(maxPacket)}): ` +
+      `a restore needs SET GLOBAL max_allowed_packet = ${largestPacket} before`,
   );
 }
 

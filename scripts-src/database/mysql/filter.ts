@@ -34,9 +34,13 @@ const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;
 /** What is longer is data, or changed in its beginning alone. */
 const headLength = 1 << 16;
 
-/** How the state of an event ends, before its comment and body; a quoted name in front of it may say anything. */
-const eventState =
-  /^((?:\/\*!\d+ )?CREATE\b(?:[^'"`]|'[^']*'|`[^`]*`)*?\bEVENT\b(?:[^'"`]|'[^']*'|`[^`]*`)*?ON COMPLETION )(?:NOT )?PRESERVE (?:ENABLE|DISABLE(?: ON \w+)?)/;
+/** How an event begins, up to its state; a quoted name in front of that may say anything. */
+const event = String.raw`^((?:/\*!\d+ )?CREATE\b(?:[^'"\x60]|'[^']*'|\x60[^\x60]*\x60)*?\bEVENT\b(?:[^'"\x60]|'[^']*'|\x60[^\x60]*\x60)*?)ON COMPLETION `;
+const eventState = new RegExp(String.raw`${event}(?:NOT )?PRESERVE (?:ENABLE|DISABLE(?: ON \w+)?)`);
+const notPreserved = new RegExp(`${event}NOT PRESERVE `);
+
+/** Without what is so anyway: MySQL writes it, but does not take it in sql_mode HIGH_NOT_PRECEDENCE. */
+export const plainEvent = (statement: string): string => statement.replace(notPreserved, "$1");
 
 /** SQL that is to be loaded for a piece; undefined when it is left out. Behind a complete one the client's delimiter is `;`. */
 export function loadable(piece: Piece, rules: LoadRules): Buffer | undefined {
@@ -78,6 +82,6 @@ function change(head: string, { database, dumped, noOwner, forgetModes, asleep }
     );
   if (firstMode.test(head)) return head.replace(firstMode, "$1,ALLOW_INVALID_DATES");
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");
-  const event = asleep ? head.replace(eventState, "$1PRESERVE DISABLE") : head;
-  return noOwner ? event.replace(definer, "$1") : event;
+  const plain = asleep ? head.replace(eventState, "$1ON COMPLETION PRESERVE DISABLE") : plainEvent(head);
+  return noOwner ? plain.replace(definer, "$1") : plain;
 }

@@ -1,6 +1,7 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
 import { Failure } from "../../base/errors.ts";
 import { type Connection, everywhere } from "./connection.ts";
+import { plainEvent } from "./filter.ts";
 import { quoteName, quoteText } from "./names.ts";
 import { query, type Session } from "./session.ts";
 
@@ -180,7 +181,10 @@ function statement({ sql, modes, zone, client, collation, home }: Made, now: str
     `collation_connection = ${collation}`,
     ...(zone === undefined ? [] : [`time_zone = '${zone}'`]),
   ];
-  const text = sql.replace(/^CREATE (?=(?:ALGORITHM=\w+ )?DEFINER=\S+ SQL SECURITY \w+ VIEW )/, "CREATE OR REPLACE ");
+  const text = plainEvent(sql).replace(
+    /^CREATE (?=(?:ALGORITHM=\w+ )?DEFINER=\S+ SQL SECURITY \w+ VIEW )/,
+    "CREATE OR REPLACE ",
+  );
   // of the database's collation a routine keeps what its parameters do not say themselves
   const differs = home !== undefined && home !== now;
   const set = (name: string) => (differs ? `ALTER DATABASE COLLATE ${name};\n` : "");

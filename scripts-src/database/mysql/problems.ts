@@ -91,14 +91,15 @@ const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, s
   );
 };
 
-const gigabyte = 1 << 30;
+/** Bytes: more max_allowed_packet cannot be. */
+export const largestPacket = 1 << 30;
 
 const packetProblems: Compare = ({ longest }, { maxPacket }) => {
   if (longest < maxPacket) return [];
-  const enough = Math.min(gigabyte, 2 ** Math.ceil(Math.log2(longest + 1024)));
+  const enough = Math.min(largestPacket, 2 ** Math.ceil(Math.log2(longest + 1024)));
   return [
     `the dump holds a row of ${bytesText(longest)} of SQL, the server takes ${bytesText(maxPacket)}: ` +
-      `SET GLOBAL max_allowed_packet = ${enough}${longest >= gigabyte ? " is its limit, and not enough" : ""}`,
+      `SET GLOBAL max_allowed_packet = ${enough}${longest >= largestPacket ? " is its limit, and not enough" : ""}`,
   ];
 };
 
