@@ -115,11 +115,8 @@ export const unknownIsOurs = (
   !place.shared ||
   (owned.every(({ owner, identity }) => owner !== "other" && (weAreKnown || !identity)) && haveOneOrigin(owned));
 
-/** Why a backup is neither deleted nor counted as one of ours. */
-export function whyNotOurs(
-  { error, owner, identity }: Partial<Owned>,
-  { unknownIsOurs: isOurs }: { unknownIsOurs: boolean },
-): string | undefined {
+/** Why a backup is neither deleted nor counted as one of ours; `isOurs`: see `unknownIsOurs`. */
+export function whyNotOurs({ error, owner, identity }: Partial<Owned>, isOurs: boolean): string | undefined {
   if (error) return "it is damaged, or its manifest cannot be read";
   if (owner === "other") return "a backup of another server";
   if (owner !== "unknown" || isOurs) return undefined;

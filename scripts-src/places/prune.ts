@@ -7,17 +7,22 @@ import type { Logger } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { type Owned, readOwners, unknownIsOurs } from "./owners.ts";
 import { findBackups, type Place, type StoredFile } from "./place.ts";
-import { type Candidate, type Fate, type Plan, planRetention, type Rule, whyDeleted } from "./retention.ts";
+import {
+  type Candidate,
+  type Circumstances,
+  type Fate,
+  type Plan,
+  planRetention,
+  type Rule,
+  whyDeleted,
+} from "./retention.ts";
 
-interface Retention {
-  rules: readonly Rule[];
+interface Retention extends Pick<Circumstances, "rules" | "made"> {
   /** Whose backups are ours. */
   present: Identity | undefined;
   now?: Date;
   /** MANIFEST_KEY: a proof must be signed with one of these. */
   keys?: ManifestKeys;
-  /** Name of the backup that this run has made. */
-  made?: string | undefined;
   /** Backups whose manifests may be read; the others are taken for ours. Absent: all. */
   mayRead?: (backup: Candidate) => boolean;
 }

@@ -82,7 +82,7 @@ export const untilSettled =
 function exemption(backup: Candidate, circumstances: Circumstances): string | undefined {
   if (!backup.committed) return "it has no manifest: not a finished backup";
   if (isAhead(backup.backup, circumstances.now)) return "its name lies in the future";
-  return whyNotOurs(backup, circumstances);
+  return whyNotOurs(backup, circumstances.unknownIsOurs);
 }
 
 /** As restic counts: of each day (ISO week, month, year; UTC) that has backups the newest, and the oldest one while the count is not used up. */

@@ -1,12 +1,12 @@
 /** What a supervisor starts again and again must not send a notice each time. */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Declined, Failure, Stopped } from "../base/errors.ts";
-import { replaceFile } from "../base/replace-file.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import type { Job, Result } from "./script.ts";
 
-type Place = Pick<Job, "home" | "settings" | "script">;
+type Place = Pick<Job, "home" | "settings" | "script" | "log">;
 
 const folderOf = ({ home, settings }: Place) => resolve(home, settings.BACKUP_DIR);
 const noteOf = (job: Place) => join(folderOf(job), `.${job.script}.reported`);
@@ -18,17 +18,13 @@ const noteOf = (job: Place) => join(folderOf(job), `.${job.script}.reported`);
 export function isFirstReport(job: Place, ended: Result | Failure): boolean {
   if (!(ended instanceof Failure) || ended instanceof Stopped || ended instanceof Declined) return false;
   const digest = createHash("sha256").update(ended.message).digest("hex");
-  try {
-    if (readFileSync(noteOf(job), "utf8") === digest) return false;
-  } catch {
-    // there is no note yet
-  }
+  if (readKept(noteOf(job), { parse: String }) === digest) return false;
   try {
     mkdirSync(folderOf(job), { recursive: true, mode: 0o700 });
-    replaceFile(noteOf(job), digest, 0o600);
   } catch {
-    // reported once too often is better than never
+    // the note cannot be kept: reported once too often is better than never
   }
+  keep(noteOf(job), digest, "which failure was reported last,", job.log);
   return true;
 }
 

@@ -54,7 +54,7 @@ export const list: Script<Options> = {
     const now = new Date();
     if (json) return { summary: "", output: backupsAsJson(shown, found, now) };
     const look = { now, width: Math.min(process.stdout.columns ?? 80, 120), paint: painterFor(process.stdout) };
-    const elsewhere = found.backups.length === 0 ? await hints(job, found.places) : [];
+    const elsewhere = found.backups.length === 0 ? await hints(job, found) : [];
     return { summary: "", output: [describeBackups(shown, found, look), ...elsewhere].join("\n") };
   },
 };
@@ -72,10 +72,7 @@ async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise
 }
 
 /** Where else backups lie, when nothing was found. */
-async function hints(
-  { options, settings }: Job<Options>,
-  places: Awaited<ReturnType<typeof findAllBackups>>["places"],
-) {
+async function hints({ options, settings }: Job<Options>, { places }: Found) {
   const database = options.database ?? settings.DB_NAME;
   const looked = places.map(({ where }) => `looked in ${where}`);
   return [...looked, ...(await Promise.all(places.map((place) => place.elsewhere(database)))).flat()];

@@ -3,8 +3,7 @@ import { Failure } from "../base/errors.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
-import { openDatabase } from "../database/open.ts";
-import { backupFolder, nameDatabase } from "../steps/backup-folder.ts";
+import { backupFolder, databaseOf } from "../steps/backup-folder.ts";
 import { checkBackup } from "../steps/check-backup.ts";
 import { inDatabase } from "../steps/choose-databases.ts";
 import { checkNotices } from "../steps/check-notices.ts";
@@ -53,7 +52,7 @@ export const restore: Script<RestoreOptions> = {
     if (options.dryRun)
       return { summary: "", output: await checkAll(options.all ? serverChecks(job) : restoreChecks(job)) };
     const agree = async (description: string) =>
-      isAnyoneThere() && !options.yes ? confirm(`${description}\n`, signal) : log.info(description);
+      isAnyoneThere() && !options.yes ? confirm(description, signal) : log.info(description);
     if (!options.all) return { summary: await restoreOne(job, agree) };
     const plan = await planServer(job);
     await agree(plan.description);
@@ -63,8 +62,7 @@ export const restore: Script<RestoreOptions> = {
 
 /** What a dry run looks at. */
 function restoreChecks(job: Job<RestoreOptions>): Check[] {
-  const database = openDatabase(job.settings, job);
-  nameDatabase(job, database);
+  const database = databaseOf(job);
   const target: Target = { database };
   return [
     checkLogin(job, target, { mayBeMissing: true }),

@@ -1,7 +1,6 @@
 /** schedule: the container's main process. Runs `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL. */
 import { hintsOf } from "../base/disk.ts";
 import { messageOf } from "../base/errors.ts";
-import { openDatabase } from "../database/open.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
@@ -13,7 +12,7 @@ import { keepTime } from "../scheduling/keep-time.ts";
 import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
 import { lastText, nextText, nextTicks, otherZone, readTicks, type Ticks } from "../scheduling/ticks.ts";
 import { settingsText } from "../settings/about.ts";
-import { backupFolder, lockName, nameDatabase } from "../steps/backup-folder.ts";
+import { backupFolder, databaseOf, lockName } from "../steps/backup-folder.ts";
 import { checkHealth, tryOut } from "../steps/check-health.ts";
 import { newestInBucket } from "../steps/last-good.ts";
 import { openOutbox } from "../steps/outbox.ts";
@@ -49,8 +48,7 @@ export const schedule: Script<OptionsOf<typeof options>> = {
 
   async act(job) {
     const { settings, log, stopRequested, signal } = job;
-    const database = openDatabase(settings, job);
-    nameDatabase(job, database);
+    const database = databaseOf(job);
     const ticks = readTicks(settings);
     const proofTicks = settings.VERIFY_INTERVAL === undefined ? undefined : readTicks(settings, "VERIFY_INTERVAL");
     const folder = backupFolder(job);

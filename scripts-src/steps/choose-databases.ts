@@ -8,7 +8,7 @@ import { openDatabase } from "../database/open.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import { chooseNames, type ChosenName, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
-import { nameDatabase } from "./backup-folder.ts";
+import { databaseOf } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
 
@@ -78,8 +78,7 @@ export async function targetsOf(
 ): Promise<{ targets: { one: Job; target: Target }[]; refused: Check[] }> {
   const chosen = await chooseDatabases(job, wanted);
   if (!chosen) {
-    const database = openDatabase(job.settings, job);
-    nameDatabase(job, database);
+    const database = databaseOf(job);
     return { targets: [{ one: job, target: { database } }], refused: [] };
   }
   const isRefused = ({ named, refuses }: (typeof chosen)[number]) => !named && refuses !== undefined;

@@ -1,7 +1,8 @@
 /** Does the work of a run for several databases, one after the other, and sums up how each ended. */
-import { Failure, messageOf } from "../base/errors.ts";
+import { Failure } from "../base/errors.ts";
 import { counted } from "../base/text.ts";
 import type { DatabaseOutcome, Status } from "../notify/outcome.ts";
+import { failureOf } from "../run/last-words.ts";
 import type { Job, Result } from "../run/script.ts";
 import { type ChosenDatabase, inDatabase } from "./choose-databases.ts";
 
@@ -92,7 +93,7 @@ async function attemptOne<O extends object>(
       warn(error.message);
       return { outcome: end("warning") };
     }
-    const failure = error instanceof Failure ? error : new Failure(messageOf(error), { cause: error });
+    const failure = failureOf(error);
     return { failure, outcome: end("failure", failure.message) };
   }
 }

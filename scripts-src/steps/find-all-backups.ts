@@ -2,16 +2,13 @@
 import type { Identity } from "../archive/identity.ts";
 import { type ManifestKeys, sizeFault } from "../archive/manifest.ts";
 import { messageOf } from "../base/errors.ts";
-import { inBucket } from "../places/bucket.ts";
-import { inFolder } from "../places/folder.ts";
 import { type Owned, readOwners } from "../places/owners.ts";
 import { listBackups, oldestFirst, type Place, type Stored, type StoredFile } from "../places/place.ts";
 import { isRead, planPrune } from "../places/prune.ts";
 import { type Candidate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
-import { openStorage } from "../storage/open.ts";
 import { eachOf } from "../storage/together.ts";
-import { backupFolder } from "./backup-folder.ts";
+import { localPlace, remotePlace } from "./backup-folder.ts";
 import { identityWithoutServer } from "./identity.ts";
 import { rulesFrom } from "./prune.ts";
 
@@ -57,12 +54,12 @@ export async function findAllBackups(job: Job, database: string | undefined, all
   const { settings } = job;
   const { S3_BUCKET, S3_PATH, MANIFEST_KEY: keys } = settings;
   const troubles: string[] = [];
-  const local = listedOnce(inFolder(backupFolder(job)), database);
+  const local = listedOnce(localPlace(job), database);
   const remote =
     S3_BUCKET === undefined
       ? undefined
-      : await openStorage(settings, job).then(
-          (storage) => listedOnce(inBucket(storage), database),
+      : await remotePlace(job).then(
+          (bucket) => listedOnce(bucket, database),
           (error: unknown) => void troubles.push(`s3://${S3_BUCKET}/${S3_PATH}: ${messageOf(error)}`),
         );
   const identities = new Map<string, Promise<Identity | undefined>>();

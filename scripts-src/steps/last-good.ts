@@ -5,11 +5,10 @@ import { openDatabase } from "../database/open.ts";
 import type { LastGood } from "../notify/outcome.ts";
 import { inBucket } from "../places/bucket.ts";
 import { newestOfOurs } from "../places/choose.ts";
-import { inFolder } from "../places/folder.ts";
 import { listBackups, type Place } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
-import { backupFolder } from "./backup-folder.ts";
+import { localPlace } from "./backup-folder.ts";
 import { identityWithoutServer } from "./identity.ts";
 
 /** How long (ms) to wait for the listing of S3; the notice waits with us. */
@@ -51,7 +50,7 @@ export async function lastGood(job: Job): Promise<LastGood | undefined> {
 
 async function lastGoodOf(job: Job, database: string | undefined): Promise<LastGood> {
   const { settings, signal } = job;
-  const looks = [newestIn(job, inFolder(backupFolder(job)), database)];
+  const looks = [newestIn(job, localPlace(job), database)];
   if (settings.S3_BUCKET !== undefined && !signal.aborted) looks.push(newestQuickly(job, database));
   return summarize(await Promise.all(looks), new Date());
 }
@@ -60,7 +59,7 @@ async function lastGoodOf(job: Job, database: string | undefined): Promise<LastG
 async function newestOf(job: Job, place: Place, database: string | undefined) {
   const { settings } = job;
   const remote = place.shared ? place : undefined;
-  const present = await identityWithoutServer(settings, database, inFolder(backupFolder(job)), remote);
+  const present = await identityWithoutServer(settings, database, localPlace(job), remote);
   return newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY);
 }
 

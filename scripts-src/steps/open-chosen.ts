@@ -11,14 +11,12 @@ import { requireSigned } from "../archive/trust.ts";
 import { codeOf, Failure, noSuchBackup } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText } from "../base/text.ts";
-import { inBucket } from "../places/bucket.ts";
 import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
 import { spool } from "../places/file.ts";
 import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
 import { manifestOf, type Place, type Stored } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
-import { openStorage } from "../storage/open.ts";
-import { backupFolder, proofSpool } from "./backup-folder.ts";
+import { backupFolder, localPlace, proofSpool, remotePlace } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf, identityWithoutServer } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
@@ -114,7 +112,7 @@ function spoolName(name: string, database: string): string {
 async function findLocal(job: Job, target: Target, which: Choice): Promise<string> {
   const folder = backupFolder(job);
   if (which.file !== undefined) return chooseFile(folder, which.file);
-  return join(folder, (await chooseNewest(inFolder(folder), await wantedBy(job, target, which))).name);
+  return join(folder, (await chooseNewest(localPlace(job), await wantedBy(job, target, which))).name);
 }
 
 /** The backup in S3; `file` is a name in S3_PATH or a location in the bucket. Throws a `Failure` with status 4 when there is none. */
@@ -127,7 +125,7 @@ async function findRemote(job: Job, target: Target, which: Choice): Promise<{ pl
       `${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`,
       `set S3_BUCKET=${bucket}, and the keys that can read it`,
     );
-  const place = inBucket(await openStorage({ ...settings, S3_PATH: path }, job));
+  const place = await remotePlace({ ...job, settings: { ...settings, S3_PATH: path } });
   const backup =
     name === undefined
       ? await chooseNewest(place, await wantedBy(job, target, which, place))
@@ -150,7 +148,7 @@ async function wantedBy(job: Job, { database, connected }: Target, { before, unp
     database: database.name,
     present: connected
       ? identityOf(settings, connected)
-      : await identityWithoutServer(settings, database.name, inFolder(backupFolder(job)), remote),
+      : await identityWithoutServer(settings, database.name, localPlace(job), remote),
     isNew: async () => connected !== undefined && (await connected.target()).empty,
     keys: settings.MANIFEST_KEY,
     log,

@@ -123,7 +123,7 @@ export async function findForeign(
     const weAreKnown = present !== undefined;
     const isOurs = unknownIsOurs(place, isDoubtful ? await read(all) : owned, { weAreKnown });
     for (const one of owned) {
-      const why = whyNotOurs(one, { unknownIsOurs: isOurs });
+      const why = whyNotOurs(one, isOurs);
       if (why !== undefined) reasons.set(one.name, why);
     }
     const proved = owned.findLast(({ name, proved }) => proved && !reasons.has(name));

@@ -3,16 +3,14 @@ import { formatBackupName, manifestName } from "../archive/name.ts";
 import { clockTolerance } from "../base/clock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Connected, Server } from "../database/database.ts";
-import { inBucket } from "../places/bucket.ts";
 import { newestOfOurs } from "../places/choose.ts";
-import { inFolder } from "../places/folder.ts";
 import { findBackups, listBackups, type Place } from "../places/place.ts";
 import { planPrune, prune } from "../places/prune.ts";
 import { type Candidate, type Fate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Check, Warned } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
 import type { Settings } from "../settings/settings.ts";
-import { openStorage } from "../storage/open.ts";
+import { localPlace, remotePlace } from "./backup-folder.ts";
 import { forDatabase, type Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
 
@@ -75,12 +73,11 @@ function clockText(ahead: number, of: string): string | undefined {
 export function checkRetention(
   job: Job,
   target: Target,
-  folder: string,
   { upload, accept }: { upload: boolean; accept: boolean },
 ): Check[] {
   const places = [
-    { shared: false, where: "BACKUP_DIR", open: async () => inFolder(folder) },
-    { shared: true, where: "S3", open: async () => inBucket(await openStorage(job.settings, job)) },
+    { shared: false, where: "BACKUP_DIR", open: async () => localPlace(job) },
+    { shared: true, where: "S3", open: () => remotePlace(job) },
   ];
   return places
     .filter((place) => rulesFrom(job.settings, place).length > 0 && (!place.shared || upload))

@@ -7,14 +7,11 @@ import { bytesText, counted, durationText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
-import { inBucket } from "../places/bucket.ts";
 import { chooseNewest } from "../places/choose.ts";
-import { inFolder } from "../places/folder.ts";
 import { findBackups, listBackups, newestGood, type Place, proofOf } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
-import { openStorage } from "../storage/open.ts";
-import { backupFolder } from "./backup-folder.ts";
+import { localPlace, remotePlace } from "./backup-folder.ts";
 import { inDatabase } from "./choose-databases.ts";
 import { eachDatabase } from "./each-database.ts";
 import { identityOf } from "./identity.ts";
@@ -37,7 +34,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   const { options, settings } = job;
   const connected = await openDatabase(settings, job).connect({ mayBeMissing: true });
   job.facts.server = connected.where;
-  const place = options.fromS3 ? inBucket(await openStorage(settings, job)) : inFolder(backupFolder(job));
+  const place = options.fromS3 ? await remotePlace(job) : localPlace(job);
   const files = await place.list();
   const all = findBackups(files);
   const names = [...new Set(all.map(({ backup }) => backup.database))]

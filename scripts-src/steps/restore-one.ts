@@ -2,11 +2,8 @@
 import { parseBackupName, serverRoles } from "../archive/name.ts";
 import { usageFailure } from "../base/errors.ts";
 import type { Connected } from "../database/database.ts";
-import { openDatabase } from "../database/open.ts";
-import { inFolder } from "../places/folder.ts";
-import { confirm, isAnyoneThere } from "../run/ask.ts";
 import type { Job } from "../run/script.ts";
-import { backupFolder, nameDatabase } from "./backup-folder.ts";
+import { backupFolder, databaseOf, localPlace } from "./backup-folder.ts";
 import { carryOut } from "./carry-out-restore.ts";
 import { checkBackup } from "./check-backup.ts";
 import { describeRestore } from "./describe-restore.ts";
@@ -15,20 +12,19 @@ import { openChosen } from "./open-chosen.ts";
 import { restoreCommand, type RestoreOptions } from "./options.ts";
 import { planRestore, refuseTaken } from "./plan-restore.ts";
 
-/** `agree` hears what is going to happen before anything is changed. Returns the last word. Throws `Failure`. */
-export async function restoreOne(
-  job: Job<RestoreOptions>,
-  agree: (description: string) => Promise<void>,
-): Promise<string> {
+/** Hears what is going to happen before anything is changed; throws when that is not wanted. */
+type Agree = (description: string) => Promise<void>;
+
+/** Returns the last word. Throws `Failure`. */
+export async function restoreOne(job: Job<RestoreOptions>, agree: Agree): Promise<string> {
   const { options } = job;
-  const database = openDatabase(job.settings, job);
-  nameDatabase(job, database);
+  const database = databaseOf(job);
   const folder = backupFolder(job);
   using lock = await lockFolder(job, database, folder);
-  if (lock) await inFolder(folder).sweep(database.name);
+  if (lock) await localPlace(job).sweep(database.name);
 
   const connected = await database.connect({ mayBeMissing: true });
-  if (options.undo !== undefined) return undoRestore(job, connected, options.undo);
+  if (options.undo !== undefined) return undoRestore(job, connected, options.undo, agree);
   const target = { database, connected };
   await refuseTaken(connected, options);
   await using file = await openChosen(job, target);
@@ -47,17 +43,17 @@ export async function restoreOne(
 }
 
 /** Returns the last word. Throws `Failure`. */
-async function undoRestore(job: Job<RestoreOptions>, database: Connected, before: string): Promise<string> {
-  const { log, options, signal } = job;
+async function undoRestore(job: Job, database: Connected, before: string, agree: Agree): Promise<string> {
+  const { log } = job;
   if (!database.undo)
     throw usageFailure(
       "--undo is for MySQL and MariaDB",
       "on PostgreSQL, run the command that the restore has logged (to take the restore back: …)",
     );
   await using _lock = await database.lock("restore");
-  const plan = `${before} takes the place of ${database.where}; the present state is kept as ${database.name}_before_TIME`;
-  if (isAnyoneThere() && !options.yes) await confirm(`${plan}\n`, signal);
-  else log.info(plan);
+  await agree(
+    `${before} takes the place of ${database.where}; the present state is kept as ${database.name}_before_TIME`,
+  );
   const { before: kept, undo, drop } = await database.undo(before);
   if (kept === undefined) return `undo done: ${database.where} is as it was before the restore`;
   log.info(`to take this back: ${typeof undo === "string" ? undo : restoreCommand(job, undo)}`);

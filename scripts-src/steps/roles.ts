@@ -8,7 +8,7 @@ import { openDatabase } from "../database/open.ts";
 import { readDump } from "../database/read-dump.ts";
 import { type RolesContents, type RolesPlan, rolesReader, writeRoles } from "../database/roles.ts";
 import type { Job } from "../run/script.ts";
-import { lockName } from "./backup-folder.ts";
+import { backupFolder, lockName } from "./backup-folder.ts";
 import { openChosen } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 import { type Places, pruneAll } from "./prune.ts";
@@ -18,13 +18,9 @@ export const wantsRoles = ({ settings: { BACKUP_ROLES, DB_NAMES } }: Pick<Job, "
   BACKUP_ROLES ?? DB_NAMES !== undefined;
 
 /** The databases are safe by now: what goes wrong here is a warning. */
-export async function backUpRoles(
-  job: Job<{ accept: boolean }>,
-  folder: string,
-  open: () => Promise<Places>,
-): Promise<void> {
+export async function backUpRoles(job: Job<{ accept: boolean }>, open: () => Promise<Places>): Promise<void> {
   try {
-    using _lock = takeLock(folder, lockName({ name: serverRoles }), job.script);
+    using _lock = takeLock(backupFolder(job), lockName({ name: serverRoles }), job.script);
     const connected = await openDatabase(job.settings, job).connect({ mayBeMissing: true });
     const read = await connected.roles.read().catch((error: unknown) => {
       // by default it is a service, not a promise

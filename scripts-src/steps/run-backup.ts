@@ -4,13 +4,11 @@ import { bytesText } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { messageOf, Failure } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
-import { inBucket } from "../places/bucket.ts";
-import { inFolder, prepareFolder } from "../places/folder.ts";
+import { prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { openStorage } from "../storage/open.ts";
 import { backUpRoles, wantsRoles } from "./roles.ts";
-import { backupFolder, lockName, nameDatabase } from "./backup-folder.ts";
+import { backupFolder, databaseOf, localPlace, lockName, remotePlace } from "./backup-folder.ts";
 import { chooseDatabases, targetsOf } from "./choose-databases.ts";
 import { checkNotices } from "./check-notices.ts";
 import { checkRetention, type Places, pruneAll } from "./prune.ts";
@@ -27,24 +25,22 @@ export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
   const chosen = await chooseDatabases(job, job.options.database, folder);
   if (chosen) job.facts.server = openDatabase(job.settings, job).where;
   try {
-    return await (chosen ? eachDatabase(job, chosen, (one) => backUp(one, folder)) : backUp(job, folder));
+    return await (chosen ? eachDatabase(job, chosen, backUp) : backUp(job));
   } finally {
-    if (wantsRoles(job) && !job.options.database && !job.signal.aborted)
-      await backUpRoles(job, folder, () => openPlaces(job, folder));
+    if (wantsRoles(job) && !job.options.database && !job.signal.aborted) await backUpRoles(job, () => openPlaces(job));
   }
 }
 
-const openPlaces = async (job: Job<BackupOptions>, folder: string): Promise<Places> => ({
-  local: inFolder(folder),
-  remote: job.options.upload ? inBucket(await openStorage(job.settings, job)) : undefined,
+const openPlaces = async (job: Job<BackupOptions>): Promise<Places> => ({
+  local: localPlace(job),
+  remote: job.options.upload ? await remotePlace(job) : undefined,
 });
 
 /** Takes a backup of the database that the settings name. */
-async function backUp(job: Job<BackupOptions>, folder: string): Promise<Result> {
-  const database = openDatabase(job.settings, job);
-  nameDatabase(job, database);
-  using _lock = takeLock(folder, lockName(database), job.script);
-  const places = await openPlaces(job, folder);
+async function backUp(job: Job<BackupOptions>): Promise<Result> {
+  const database = databaseOf(job);
+  using _lock = takeLock(backupFolder(job), lockName(database), job.script);
+  const places = await openPlaces(job);
   for (const place of [places.local, places.remote]) await place?.sweep(database.name);
   const connected = await database.connect().catch((error: unknown) => {
     if (error instanceof Failure && !job.signal.aborted) throw new Unreachable(messageOf(error), error);
@@ -69,7 +65,7 @@ export async function backupChecks(job: Job<BackupOptions>): Promise<Check[]> {
     ]),
     ...(settings.AGE_RECIPIENTS ? [checkEncryption(job, settings.AGE_RECIPIENTS)] : []),
     ...(options.upload ? [checkStorage(job, { writes: true }), checkExposure(job)] : []),
-    ...targets.flatMap(({ one, target }) => checkRetention(one, target, folder, options)),
+    ...targets.flatMap(({ one, target }) => checkRetention(one, target, options)),
     ...checkNotices(settings),
   ];
 }

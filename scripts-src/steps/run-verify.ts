@@ -8,14 +8,12 @@ import { takeLock } from "../base/lock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
-import { inBucket } from "../places/bucket.ts";
-import { inFolder, prepareFolder } from "../places/folder.ts";
+import { prepareFolder } from "../places/folder.ts";
 import { type Place, proofOf } from "../places/place.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { databaseNames } from "../settings/env-rules.ts";
-import { openStorage } from "../storage/open.ts";
-import { backupFolder, lockName, nameDatabase, proofSpool } from "./backup-folder.ts";
+import { backupFolder, databaseOf, localPlace, lockName, proofSpool, remotePlace } from "./backup-folder.ts";
 import { checkBackup } from "./check-backup.ts";
 import { checkNotices } from "./check-notices.ts";
 import { chooseDatabases, type ChosenDatabase, inDatabase } from "./choose-databases.ts";
@@ -43,13 +41,12 @@ async function chooseToProve(job: Job<VerifyOptions>): Promise<ChosenDatabase[] 
 
 /** Proves one backup. Throws a `Failure`: then no proof lies beside the backup that was tried. */
 async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
-  const database = openDatabase(job.settings, job);
-  nameDatabase(job, database);
+  const database = databaseOf(job);
   const folder = backupFolder(job);
   await prepareFolder(folder);
   // not that of backup and restore: a proof takes hours, and neither must wait for it
   using _lock = takeLock(folder, `${lockName(database)}%verify`, job.script);
-  await inFolder(folder).sweep(proofSpool(database));
+  await localPlace(job).sweep(proofSpool(database));
   const prover = proverOf(job, database);
   const connected = await prover.connect({ mayBeMissing: true });
   const target = { database, connected: prover === database ? connected : undefined };
@@ -85,8 +82,8 @@ async function withdrawProofs(job: Job, file: ChosenBackup, error: unknown): Pro
 
 /** Where a copy of a backup may lie; undefined without S3. */
 async function otherPlace(job: Job, { shared }: Place): Promise<Place | undefined> {
-  if (shared) return inFolder(backupFolder(job));
-  return job.settings.S3_BUCKET === undefined ? undefined : inBucket(await openStorage(job.settings, job));
+  if (shared) return localPlace(job);
+  return job.settings.S3_BUCKET === undefined ? undefined : await remotePlace(job);
 }
 
 /** A backup that failed is no longer proved. */
@@ -108,8 +105,7 @@ export async function verifyChecks(job: Job<VerifyOptions>): Promise<Check[]> {
 }
 
 function checksOf(job: Job<VerifyOptions>): Check[] {
-  const database = openDatabase(job.settings, job);
-  nameDatabase(job, database);
+  const database = databaseOf(job);
   const prover: Target = { database: proverOf(job, database) };
   return [
     checkLogin(job, prover, { mayBeMissing: true }),
