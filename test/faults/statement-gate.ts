@@ -46,10 +46,11 @@ const program = String.raw`
   $| = 1; binmode STDIN; binmode STDOUT; my ($dir) = @ARGV; my $parent = getppid;
   sub slurp { my $text = ''; if (open my $file, '<', "$dir/$_[0]") { local $/; $text = <$file> // ''; close $file } chomp $text; return $text }
   sub write_to { my ($name, $text) = @_; open my $file, '>', "$dir/$name.new"; print $file $text; close $file; rename "$dir/$name.new", "$dir/$name" }
-  my ($at, $start, $turn) = map { slurp($_) } qw(at line turn);
+  sub next_of { my $number = (slurp($_[0]) || 0) + 1; write_to($_[0], $number); return $number }
+  my ($at, $start, $nth, $turn) = map { slurp($_) } qw(at line nth turn);
   while (my $line = <STDIN>) {
-    my $count = (slurp('count') || 0) + 1; write_to('count', $count);
-    if ((($at && $count == $at) || ($start ne '' && index($line, $start) == 0)) && !-e "$dir/reached") {
+    my $count = next_of('count'); my $alike = $start ne '' && index($line, $start) == 0 ? next_of('alike') : 0;
+    if ((($at && $count == $at) || $alike >= $nth) && !-e "$dir/reached") {
       write_to('reached', slurp("client.$parent"));
       until (-e "$dir/verdict.$turn") { exit 0 if getppid != $parent; select undef, undef, undef, 0.01 }
       my $verdict = slurp("verdict.$turn");
@@ -94,9 +95,10 @@ export function statementGate(
   };
   return {
     clientDir: clientsWith(dir, { [client]: pass }, [dump, client]),
-    set({ at = "", line = "" }: { at?: number | ""; line?: string } = {}) {
-      for (const [name, value] of Object.entries({ at, line, turn: ++turn })) writeFileSync(file(name), `${value}\n`);
-      for (const name of ["count", "reached"]) rmSync(file(name), { force: true });
+    set({ at, line = "", nth = 1 } = {}) {
+      const stop = { at: at ?? "", line, nth, turn: ++turn };
+      for (const [name, value] of Object.entries(stop)) writeFileSync(file(name), `${value}\n`);
+      for (const name of ["count", "alike", "reached"]) rmSync(file(name), { force: true });
     },
     stopped,
     count: () => Number(readFileSync(file("count"), "utf8")),
