@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { diskFailure } from "../base/disk.ts";
-import { exitStatus, messageOf } from "../base/errors.ts";
+import { exitStatus, Failure } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import { version } from "../base/version.ts";
 import type { Outcome } from "../notify/outcome.ts";
@@ -135,6 +135,7 @@ export async function writeReport(
     const storage = await openStorage(settings, patient);
     await storage.put(file.slice(storage.location("").length) || "report.html", Buffer.from(page));
   } catch (error) {
-    log.warn(`cannot write REPORT_FILE ${file}: ${messageOf(error)}`);
+    const what = `cannot write REPORT_FILE ${file}`;
+    log.warn(error instanceof Failure ? `${what}: ${error.message}` : diskFailure(what, error).message);
   }
 }

@@ -136,6 +136,38 @@ describeWhere(canTrace, "strace")("a backup", () => {
     expect(debris()).toEqual([]);
   });
 
+  const script = (name: string) => join(scripts.dir, name);
+
+  test("EIO as list reads the folder: the list says that it is not complete", async () => {
+    deploy();
+    const fault = { call: "getdents64", meets: "error=EIO", paths: [scripts.backups] };
+    const listed = await startFaulty(fault, [script("list")]).done;
+    expect(listed.stdout).toMatch(/^could not be listed: cannot list the backup folder .*: input\/output error$/m);
+  });
+
+  test("EIO as list reads a manifest: its line says why", async () => {
+    deploy();
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    const manifest = manifestName(ran.stdout.trim());
+    const listed = await startFaulty({ call: "pread64", meets: "error=EIO", paths: [manifest] }, [script("list")]).done;
+    expectSuccess(listed);
+    expect(listed.stdout).toMatch(/input\/output error/);
+  });
+
+  test("EIO as the report is written: the page before stays, and the run is good", async () => {
+    deploy();
+    const env = { REPORT_FILE: join(scripts.dir, "report.html") };
+    expectSuccess(await scripts.run("backup", [], { env }));
+    const before = readFileSync(env.REPORT_FILE, "utf8");
+    const fault = { call: "write", meets: "error=EIO", paths: [`${env.REPORT_FILE}.new`] };
+    const ran = await startFaulty(fault, [script("backup")], { env }).done;
+    expectSuccess(ran);
+    expect(ran.stderr).toMatch(/cannot write REPORT_FILE .*input\/output error/);
+    expect(readFileSync(env.REPORT_FILE, "utf8")).toBe(before);
+    expect(existsSync(`${env.REPORT_FILE}.new`)).toBe(false);
+  });
+
   test("killed at any of its calls: nothing but whole backups, and the next run sweeps the rest", async () => {
     const moments: [call: string, place: Place][] = [
       ["openat", "backup"],
@@ -160,7 +192,7 @@ describeWhere(canTrace, "strace")("a backup", () => {
     expectWhole();
     expect(debris()).toEqual([]);
     const names = scripts.list();
-    expect(scripts.everything().filter((name) => name.endsWith(".json"))).toEqual(names.map(manifestName));
+    expect(scripts.everything().filter((name) => name.endsWith(".json"))).toEqual(names.map(manifestName).toSorted());
   });
 });
 
