@@ -129,11 +129,11 @@ test("a copy sleeps: its event triggers are disabled, its subscriptions left out
 });
 
 test("--before takes the newest backup before a time, and says what the oldest is", async () => {
-  const [name = ""] = scripts.list();
-  expectFailure(await scripts.run("restore", ["--before", "2020-01-01"]), /was made before that time/, 4);
+  const refused = await scripts.run("restore", ["--before", "2020-01-01"]);
+  expectFailure(refused, /was made before that time/, 4);
+  expect(refused.stderr).toContain(`hint: the oldest is ${scripts.list()[0]}`);
   await server.sql("app", "DELETE FROM sales.orders");
   expectSuccess(await scripts.run("restore", ["--before", "2100-01-01T00:00+02:00"]));
-  expect(name).toBeTruthy();
   expect(await server.sql("app", "SELECT count(*) FROM sales.orders")).toBe("100");
 });
 
@@ -175,25 +175,22 @@ test("other sessions that only look do not hinder a restore", async () => {
 });
 
 test.each([
-  ["", [] as string[], "dump.sql", ["cat"]],
-  ["", ["--clean", "--if-exists"], "dump.sql.gz", ["gzip", "-c"]],
-  ["", ["--clean"], "dump.sql.zst", ["zstd", "-qc"]],
-  ["", ["--inserts"], "inserts.sql.gz", ["gzip", "-c"]],
-])(
-  "a plain pg_dump%s %p made elsewhere restores, and what cannot be checked is said",
-  async (_, options, name, packer) => {
-    const file = join(tempDir("elsewhere"), name);
-    const command = `${join(server.clientDir, "pg_dump")} ${options.join(" ")} | ${packer.join(" ")} > ${file}`;
-    expect(await Bun.spawn(["/bin/sh", "-c", command], { env: server.env("app") }).exited).toBe(0);
-    const before = await stateOf(server, "app");
-    if (options.includes("--clean")) await server.sql("app", "DELETE FROM sales.orders");
-    else {
-      await server.dropDatabase("app");
-      await server.createDatabase("app");
-    }
-    const ran = await scripts.run("restore", [file]);
-    expectSuccess(ran);
-    expect(ran.stderr).toMatch(/WARN restore: .*no manifest/);
-    await expectState(server, "app", before);
-  },
-);
+  [[] as string[], "dump.sql", ["cat"]],
+  [["--clean", "--if-exists"], "dump.sql.gz", ["gzip", "-c"]],
+  [["--clean"], "dump.sql.zst", ["zstd", "-qc"]],
+  [["--inserts"], "inserts.sql.gz", ["gzip", "-c"]],
+])("a plain pg_dump %p made elsewhere restores, and what cannot be checked is said", async (options, name, packer) => {
+  const file = join(tempDir("elsewhere"), name);
+  const command = `${join(server.clientDir, "pg_dump")} ${options.join(" ")} | ${packer.join(" ")} > ${file}`;
+  expect(await Bun.spawn(["/bin/sh", "-c", command], { env: server.env("app") }).exited).toBe(0);
+  const before = await stateOf(server, "app");
+  if (options.includes("--clean")) await server.sql("app", "DELETE FROM sales.orders");
+  else {
+    await server.dropDatabase("app");
+    await server.createDatabase("app");
+  }
+  const ran = await scripts.run("restore", [file]);
+  expectSuccess(ran);
+  expect(ran.stderr).toMatch(/WARN restore: .*no manifest/);
+  await expectState(server, "app", before);
+});

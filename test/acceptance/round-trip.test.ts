@@ -80,9 +80,9 @@ describe.each(majors.map((major) => [major]))("PostgreSQL %d", (major: Major) =>
     expect(await dump.exited).toBe(0);
     if (options.includes("--schema-only") || options.includes("--load-via-partition-root")) return;
     const counted = (await there.sql("app", everyCount)).split("\n").map((line) => line.split("\t"));
-    expect(counted.length).toBeGreaterThan(20);
-    for (const [table = "", count] of counted)
-      if (tables.includes(table)) expect([table, `${rows?.get(table) ?? 0}`]).toEqual([table, count ?? ""]);
+    const dumped = counted.filter(([table = ""]) => tables.includes(table));
+    expect(dumped.length).toBeGreaterThan(20);
+    for (const [table = "", count] of dumped) expect([table, `${rows?.get(table) ?? 0}`]).toEqual([table, count ?? ""]);
   });
 
   test("the backup changes nothing", async () => {

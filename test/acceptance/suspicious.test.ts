@@ -1,9 +1,10 @@
-/** DESIGN 8: a backup that lost much is kept and warned of, and retention waits for a person or for a backup as usual. */
+/** A backup that lost much is kept and warned of, and retention waits for a person or for a backup as usual. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, readdirSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { newAgeKey } from "../support/expect/age.ts";
 import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
@@ -30,7 +31,7 @@ async function backUp(...args: string[]): Promise<Ran> {
   expect(status, stderr).toBe(0);
   const path = stdout.trim();
   await Bun.sleep(1_000); // names have seconds
-  const { suspicious = [] } = JSON.parse(readFileSync(`${path}.json`, "utf8")) as { suspicious?: string[] };
+  const { suspicious = [] } = readManifest(path) as { suspicious?: string[] };
   return { name: path.split("/").at(-1) ?? "", stderr, suspicious };
 }
 const kept = () => readdirSync(scripts.backups).filter((name) => backupName.test(name));

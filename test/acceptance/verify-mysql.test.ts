@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { createNasty } from "../support/expect/mysql-oracle.ts";
+import { until } from "../support/machine/until.ts";
 import { clientName, dumpName, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 
 /** Everything that can go wrong on the way, in a small database; its event and its trigger say where they ran. */
@@ -70,7 +71,7 @@ describe.each([...families])("verify, %s", (family) => {
     const backup = (await own.run("backup")).stdout.trim();
     const logged = () => server.sql("witness", "SELECT group_concat(DISTINCT what) FROM log");
     // the scheduler works, in the database itself
-    while ((await logged()) !== "shop") await Bun.sleep(200);
+    await until("the event has run", async () => (await logged()) === "shop");
     // each second of which the copy lives, its event would be seen
     const query = { VERIFY_QUERY: "SELECT SLEEP(3) = 0" };
     const ran = await own.run("verify", [], { env: query });
