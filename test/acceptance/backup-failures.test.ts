@@ -6,7 +6,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { clientDir, clientsWith, pausingDump } from "../support/servers/clients.ts";
-import { type Installation, installScripts, type Ran, startProgram } from "../support/machine/executables.ts";
+import {
+  type Installation,
+  installScripts,
+  type Ran,
+  startLimited,
+  startProgram,
+} from "../support/machine/executables.ts";
 import {
   expectFailure,
   expectSuccess,
@@ -188,8 +194,7 @@ testWhere(canMount, "mounts")("disk full", async () => {
 
 test("file size limit", async () => {
   const { scripts, earlier } = deploy(server.settings("app"));
-  const argv = ["/bin/sh", "-c", 'ulimit -f 2000; exec "$0"', join(scripts.dir, "backup")];
-  expectFailure(await startProgram(argv).done, /too large/i);
+  expectFailure(await startLimited("-f 2000", [join(scripts.dir, "backup")]).done, /too large/i);
   expect(folderState(scripts.backups)).toEqual(earlier);
 });
 

@@ -8,13 +8,13 @@ import {
   PutObjectLockConfigurationCommand,
 } from "@aws-sdk/client-s3";
 import { protectingPolicy } from "../../scripts-src/storage/exposure.ts";
-import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
+import { describeWithCeph } from "../support/servers/s3-members.ts";
 import { blocks } from "../support/expect/documentation.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { s3Settings } from "../support/servers/storage.ts";
-import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -23,7 +23,7 @@ test("DOCUMENTATION.md shows the policy that the dry run prints", () => {
   expect(JSON.parse(shown)).toEqual(JSON.parse(protectingPolicy("my-backups")));
 });
 
-describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("protection in S3", () => {
+describeWithCeph("protection in S3", () => {
   let ceph: Ceph;
   let server: PostgresServer;
   let scripts: Installation;

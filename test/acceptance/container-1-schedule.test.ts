@@ -1,16 +1,12 @@
 /** Container requirement 1: backups to S3 at every tick, failures that do not stop the schedule, missed runs. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { installScripts } from "../support/machine/executables.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 import { until } from "../support/machine/until.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
 
 const yearly = "0 0 1 1 *";
 

@@ -1,13 +1,9 @@
 /** Container requirement 2: the scheduler's and the storage's settings. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { installScripts } from "../support/machine/executables.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
 
 const upload = (settings: Record<string, string>) => installScripts().run("backup", ["--upload"], { env: settings });
 

@@ -1,14 +1,10 @@
 /** Container requirement 3.5: a stop lets a backup finish, or ends it without a trace. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { beforeAll, expect, test } from "bun:test";
 import * as scheduled from "../support/machine/scheduled.ts";
 import { until } from "../support/machine/until.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-  await scheduled.addLarge(world);
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
+beforeAll(() => scheduled.addLarge(world));
 
 /** A scheduler in the middle of an upload whose parts take `delay` ms each, or wait for it. */
 async function inTheMiddle(delay: number | Promise<unknown>, settings: Record<string, string>) {

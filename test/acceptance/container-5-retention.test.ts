@@ -1,14 +1,10 @@
 /** Container requirement 5: expired backups leave S3, and nothing else does. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { installScripts } from "../support/machine/executables.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
+const world = scheduled.useWorld();
 afterEach(() => world.s3.faults.splice(0));
-afterAll(() => world.stop());
 
 const ages = [1, 29, 31, 400];
 const keyOf = (days: number, database?: string) => `nightly/shop/${scheduled.nameOfAge(days, database)}`;

@@ -1,5 +1,5 @@
 /** Container requirement 6: what the scheduler logs, its metrics and its health check. */
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterEach, expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clientsWith } from "../support/servers/clients.ts";
@@ -8,12 +8,8 @@ import * as scheduled from "../support/machine/scheduled.ts";
 import { expectNoSecrets } from "../support/expect/secrets.ts";
 import { until } from "../support/machine/until.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
+const world = scheduled.useWorld();
 afterEach(() => world.s3.faults.splice(0));
-afterAll(() => world.stop());
 
 test("container 6.1: the settings are logged at the start, without secrets", async () => {
   const { bucket, settings } = await scheduled.schedulerSettings(world);

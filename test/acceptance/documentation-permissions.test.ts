@@ -1,7 +1,8 @@
 /** The rights that DOCUMENTATION.md asks for are enough, and what it says is missing without them is missing. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { CreateBucketCommand, PutBucketPolicyCommand } from "@aws-sdk/client-s3";
-import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
+import { describeWithCeph } from "../support/servers/s3-members.ts";
 import { blocks, documentation, tableAfter } from "../support/expect/documentation.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { families, startMysql } from "../support/servers/mysql.ts";
@@ -9,7 +10,6 @@ import { type PostgresServer, startPostgres } from "../support/servers/postgres.
 import { type Operation, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { nameOfAge, place } from "../support/machine/scheduled.ts";
 import { s3Settings } from "../support/servers/storage.ts";
-import { describeWhere } from "../support/machine/where.ts";
 
 const reader = { user: "backup_reader", password: "a-long-random-password" };
 const owner = { user: "app", password: "the-password-of-app" };
@@ -185,7 +185,7 @@ describe("10: the IAM policy", () => {
     });
   });
 
-  describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("at a real Ceph", () => {
+  describeWithCeph("at a real Ceph", () => {
     let ceph: Ceph;
     beforeAll(async () => {
       ceph = await startCeph();

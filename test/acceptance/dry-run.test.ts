@@ -7,9 +7,9 @@ import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { probeName } from "../../scripts-src/storage/probe.ts";
 import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
 import { startHttpServer } from "../support/servers/http.ts";
-import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
-import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
-import { closedPort, mailSettings, startMailServer } from "../support/servers/smtp.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type S3Server, startS3Server, storeObject } from "../support/servers/s3-server.ts";
+import { mailSettings, startMailServer } from "../support/servers/smtp.ts";
 import { s3Settings } from "../support/servers/storage.ts";
 import { tempDir } from "../support/machine/temp.ts";
 
@@ -214,7 +214,7 @@ describe("the storage", () => {
 
 test("mail and addresses that do not work are crosses with the setting to change", async () => {
   const mail = await startMailServer({ security: "none", login: { user: "mailer", password: "mail-secret" } });
-  const dead = await closedPort();
+  const dead = freePort();
   configure({
     ...mailSettings(mail.port, { security: "none", login: { user: "mailer", password: "wrong-mail-secret" } }),
     NOTIFY_WEBHOOK_URL: `http://127.0.0.1:${dead}/hook`,
@@ -313,12 +313,7 @@ describe("sync", () => {
     expect(status).toBe(4);
     expect(stdout).toMatch(/^✗ folder .*there is no backup folder/m);
     mkdirSync(place.backups);
-    s3.objects(bucket).set("nightly/app_2026-01-31_03-00-00.sql.gz", {
-      body: Buffer.from("x"),
-      etag: '"0"',
-      modified: new Date(),
-      metadata: {},
-    });
+    storeObject(s3.objects(bucket), "nightly/app_2026-01-31_03-00-00.sql.gz", Buffer.from("x"));
     const refused = await dry("sync");
     expect(refused.status).toBe(1);
     expect(refused.stdout).toMatch(/^✗ plan .*there is no backup/m);

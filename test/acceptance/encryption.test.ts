@@ -6,6 +6,7 @@ import { type AgeKey, newAgeKey } from "../support/expect/age.ts";
 import { blocks } from "../support/expect/documentation.ts";
 import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
@@ -61,7 +62,6 @@ const restoreWith = (identity: string | undefined, args: string[] = [], settings
 };
 const spoil = () => server.sql("app", "UPDATE note SET text = 'spoilt'");
 const noted = () => server.sql("app", "SELECT text FROM note");
-const manifestOf = (path: string) => JSON.parse(readFileSync(`${path}.json`, "utf8")) as Record<string, unknown>;
 const shell = (command: string, env: Record<string, string> = {}) => {
   const { stdout, stderr, exitCode } = Bun.spawnSync(["/bin/bash", "-c", `set -o pipefail; ${command}`], {
     env: { PATH: process.env.PATH ?? "", ...env },
@@ -91,8 +91,8 @@ describe.each(["gzip", "zstd", "none"] as const)("BACKUP_COMPRESSION=%s", (BACKU
       // the name of a table
       expect(content.includes("filler")).toBe(false);
     }
-    expect(manifestOf(path).rows).toBe(20_001);
-    expect(manifestOf(path).encryptedTo).toEqual([key.recipient, second.recipient]);
+    expect(readManifest(path).rows).toBe(20_001);
+    expect(readManifest(path).encryptedTo).toEqual([key.recipient, second.recipient]);
   });
 
   test("every recipient's key alone restores it: by restore, and by the stock program age", async () => {
@@ -107,7 +107,7 @@ describe.each(["gzip", "zstd", "none"] as const)("BACKUP_COMPRESSION=%s", (BACKU
 
   test("restoreCommand restores it with stock tools once KEYFILE is named", async () => {
     await server.createDatabase("stock");
-    const command = String(manifestOf(path).restoreCommand);
+    const command = String(readManifest(path).restoreCommand);
     expect(command).toStartWith("age -d -i KEYFILE ");
     const here = command.replace("KEYFILE", key.file).replace(/-d app$/, "-d stock");
     shell(`cd ${scripts.backups} && ${here}`, server.env("stock"));

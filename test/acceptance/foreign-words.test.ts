@@ -1,13 +1,12 @@
 /** What comes from others in our messages: names with control characters, answers that hold a secret, lines of Windows. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type Installation, installScripts, startOnTerminal } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { expectNoSecrets } from "../support/expect/secrets.ts";
-import { type MailServer, mailSettings, startMailServer } from "../support/servers/smtp.ts";
+import { type MailServer, mailSettings, startMailServer, startTcpServer } from "../support/servers/smtp.ts";
 import { tempDir } from "../support/machine/temp.ts";
 
 let server: PostgresServer;
@@ -91,10 +90,9 @@ describe("S10: a mail server that gives the login back leaks nothing", () => {
   /** Speaks SMTP as far as a login by `method`, and answers that with all it was told. */
   async function startEcho(method: "PLAIN" | "LOGIN") {
     const heard: string[] = [];
-    const echo = createServer((socket) => {
+    const echo = await startTcpServer((socket) => {
       const say = (line: string) => socket.write(`${line}\r\n`);
       say("220 echo ESMTP");
-      socket.on("error", () => {});
       socket.on("data", (data) => {
         const line = data.toString().trim();
         heard.push(line);
@@ -105,9 +103,7 @@ describe("S10: a mail server that gives the login back leaks nothing", () => {
         return say(`535 5.7.8 cannot log in with ${"very ".repeat(20)}wrong words: ${line}`);
       });
     });
-    await new Promise<void>((resolve) => void echo.listen(0, "127.0.0.1", resolve));
-    const { port } = echo.address() as AddressInfo;
-    return { port, heard, stop: () => new Promise((resolve) => echo.close(resolve)) };
+    return { ...echo, heard };
   }
 
   test.each(["PLAIN", "LOGIN"] as const)("AUTH %s: in the log and in a dry run", async (method) => {

@@ -221,21 +221,15 @@ test.each([
   [", encrypted and signed where backups are", sealing()],
 ])("N1: --keep-safety-backup keeps it also after success, with a manifest%s", async (_, sealed) => {
   scripts.configure({ ...server.settings("app"), ...sealed });
-  const ran = await scripts.run("restore", [
-    ...inPlace,
-    write((text) => text),
-    "--in-place",
-    "--replace",
-    "--keep-safety-backup",
-    "--unsigned",
-  ]);
+  const file = write((text) => text);
+  const ran = await scripts.run("restore", [...inPlace, file, "--keep-safety-backup", "--unsigned"]);
   expect(ran.status, ran.stderr).toBe(0);
   const [kept = ""] = safetyBackups();
   const path = join(scripts.backups, "before-restore", kept);
   expect(ran.stderr).toContain(`the state before is kept in ${path}`);
   expect(existsSync(`${path}.json`)).toBe(true);
   expect(path.endsWith(".age")).toBe("AGE_RECIPIENTS" in sealed);
-  const back = await scripts.run("restore", [...inPlace, path, "--in-place", "--replace", "--no-safety-backup"]);
+  const back = await scripts.run("restore", [...inPlace, path, "--no-safety-backup"]);
   expect(back.status, back.stderr).toBe(0);
   await expectState(server, "app", before);
 });

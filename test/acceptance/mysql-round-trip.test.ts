@@ -1,11 +1,12 @@
 /** Shell requirements 1 and 2 with MariaDB and MySQL: everything comes back, whatever the database holds. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { selfSigned } from "../support/servers/certificates.ts";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { createNasty, expectState, stateOf } from "../support/expect/mysql-oracle.ts";
 import { clientName, dumpName, families, type Family, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import type { State } from "../support/expect/oracle.ts";
@@ -57,7 +58,7 @@ describe.each([...families])("%s", (family) => {
     backup = ran.stdout.trim();
     expect(scripts.list()).toEqual([backup.slice(scripts.backups.length + 1)]);
     expect(ran.stderr).toMatch(/WARN .*not transactional.*in_memory \(MEMORY\).*old_myisam \(MyISAM\)/);
-    const manifest = JSON.parse(readFileSync(`${backup}.json`, "utf8")) as Record<string, string>;
+    const manifest = readManifest(backup) as Record<string, string>;
     expect(manifest).toMatchObject({ engine: family, database: "nasty", encoding: "utf8mb4" });
     expect(manifest.serverVersion).toStartWith(`${names[family]} `);
     expect(manifest.clientVersion).toStartWith(dumpName(family));
@@ -118,7 +119,7 @@ describe.each([...families])("%s", (family) => {
   });
 
   test("the command in the manifest restores without this program", async () => {
-    const { restoreCommand } = JSON.parse(readFileSync(`${backup}.json`, "utf8")) as { restoreCommand: string };
+    const { restoreCommand } = readManifest(backup) as { restoreCommand: string };
     await server.dropDatabase("nasty");
     await server.createDatabase("nasty");
     const login = server.loginFile;

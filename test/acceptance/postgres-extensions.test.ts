@@ -90,30 +90,28 @@ test.each([
   await expectState(server, "jobs", before);
 });
 
-test("R6: privileges on a function of an administrator's extension stay, whoever has them", async () => {
-  await server.sql("postgres", "CREATE ROLE tenant LOGIN CREATEDB PASSWORD 'tenant-password'; CREATE ROLE monitor");
-  await server.createDatabase(
-    "rented",
-    `CREATE EXTENSION pageinspect; GRANT EXECUTE ON FUNCTION get_raw_page(text, bigint) TO monitor;
-     CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO tenant`,
-    "OWNER tenant",
-  );
-  const own = installScripts(server.settings("rented", { user: "tenant", password: "tenant-password" }));
+/** A database of `owner`, who is no superuser, with a table and what only a superuser can make; scripts with the owner's login, and a backup. */
+async function backedUpBy(owner: string, database: string, special: string): Promise<Installation> {
+  const password = `${owner}-password`;
+  await server.sql("postgres", `CREATE ROLE ${owner} LOGIN CREATEDB PASSWORD '${password}'`);
+  const content = `${special}; CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO ${owner}`;
+  await server.createDatabase(database, content, `OWNER ${owner}`);
+  const own = installScripts(server.settings(database, { user: owner, password }));
   expectSuccess(await own.run("backup"));
+  return own;
+}
+
+test("R6: privileges on a function of an administrator's extension stay, whoever has them", async () => {
+  await server.sql("postgres", "CREATE ROLE monitor");
+  const granted = "CREATE EXTENSION pageinspect; GRANT EXECUTE ON FUNCTION get_raw_page(text, bigint) TO monitor";
+  const own = await backedUpBy("tenant", "rented", granted);
   const before = await stateOf(server, "rented");
   expectSuccess(await own.run("restore"));
   await expectState(server, "rented", before);
 });
 
 test("a proof goes without an extension that its login cannot create, and says so; what needs the extension cannot be proved", async () => {
-  await server.sql("postgres", "CREATE ROLE app LOGIN CREATEDB PASSWORD 'app-password'");
-  await server.createDatabase(
-    "shop",
-    "CREATE EXTENSION dblink; CREATE TABLE t AS SELECT 1 AS a; ALTER TABLE t OWNER TO app",
-    "OWNER app",
-  );
-  const own = installScripts(server.settings("shop", { user: "app", password: "app-password" }));
-  expectSuccess(await own.run("backup"));
+  const own = await backedUpBy("app", "shop", "CREATE EXTENSION dblink");
   const proved = await own.run("verify");
   expectSuccess(proved);
   expect(proved.stderr).toContain("not compared: app cannot create the extension dblink");

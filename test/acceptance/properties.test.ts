@@ -1,8 +1,8 @@
 /** R15: a database comes back on another server with its owner, settings, privileges and comment; the application goes on working. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 
 setDefaultTimeout(180_000);
@@ -46,7 +46,7 @@ test("R15: owner, encoding, locale, settings, privileges, limit and comment come
   );
   const backup = await scripts.run("backup");
   expectSuccess(backup);
-  expect(JSON.parse(readFileSync(`${backup.stdout.trim()}.json`, "utf8"))).toMatchObject({
+  expect(readManifest(backup.stdout.trim())).toMatchObject({
     create: { owner: "app", encoding: "LATIN1", connectionLimit: 17, comment: 'the "shop"' },
   });
   scripts.configure({ ...fresh.settings("shop"), DB_CLIENT_DIR: fresh.clientDir });
@@ -66,7 +66,7 @@ test("a property that the new server refuses costs a warning, not the restore; a
   );
   scripts.configure(old.settings("odd"));
   const path = (await scripts.run("backup")).stdout.trim();
-  const manifest = JSON.parse(readFileSync(`${path}.json`, "utf8")) as { create: Record<string, unknown> };
+  const manifest = readManifest(path) as { create: Record<string, unknown> };
   Object.assign(manifest.create, {
     collate: "xx_YY",
     ctype: "xx_YY",

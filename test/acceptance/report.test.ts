@@ -4,6 +4,7 @@ import { copyFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatBackupName } from "../../scripts-src/archive/name.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
@@ -77,7 +78,7 @@ test("after every run, of each database 90 days, charts, the last proof, what re
   copy("shop", 7);
   copy("shop", 2, [""]);
   const odd = copy(hostile, 0);
-  const manifest = JSON.parse(readFileSync(`${taken}.json`, "utf8")) as object;
+  const manifest = readManifest(taken);
   writeFileSync(
     join(scripts.backups, `${odd}.json`),
     JSON.stringify({ ...manifest, suspicious: ["<script>alert(1)</script>"] }),

@@ -3,15 +3,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaul
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ListObjectsV2Command } from "@aws-sdk/client-s3";
-import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
 import { clientDir, clientsWith, pausingDump } from "../support/servers/clients.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
-import { expectFailure, folderState } from "../support/expect/expect.ts";
+import { expectFailure, expectSuccess, folderState } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { describeWithCeph, type Member, members } from "../support/servers/s3-members.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
-import { fetchAll, type Login, open, plainClient, s3Settings, sha256, unfinished } from "../support/servers/storage.ts";
+import { fetchAll, open, plainClient, s3Settings, sha256, unfinished } from "../support/servers/storage.ts";
 import { until } from "../support/machine/until.ts";
-import { describeWhere } from "../support/machine/where.ts";
+import { mostUsed } from "../support/machine/usage.ts";
 
 setDefaultTimeout(180_000);
 
@@ -26,13 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => postgres.stop());
 
-const members: Record<string, () => Promise<Login & { newBucket(): Promise<string>; stop(): Promise<void> }>> = {
-  "the strict server": async () => startS3Server(),
-};
-if (cephHere || Bun.which("apt-get")) members["a real Ceph"] = () => startCeph();
-
 describe.each(Object.entries(members))("container 1.3, 2.2 to 2.5: to %s", (_, start) => {
-  let server: Awaited<ReturnType<typeof start>>;
+  let server: Member;
   beforeAll(async () => {
     server = await start();
   });
@@ -169,27 +165,14 @@ describe("nothing is left in S3 or on the disk", () => {
   test("memory does not grow with a server that takes its time", async () => {
     s3.faults.push({ operation: "UploadPart", delay: 1_500 });
     const scripts = deploy({ BACKUP_KEEP_LOCAL: "false" });
-    const child = Bun.spawn([join(scripts.dir, "backup"), "--upload"], {
-      env: { PATH: process.env.PATH ?? "" },
-      stderr: "ignore",
-    });
-    let most = 0;
-    const peak = (async () => {
-      while (child.exitCode === null) {
-        const status = await Bun.file(`/proc/${child.pid}/status`)
-          .text()
-          .catch(() => "");
-        most = Math.max(most, Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0));
-        await Bun.sleep(50);
-      }
-    })();
-    expect(await child.exited).toBe(0);
-    await peak;
-    expect(most / 1024).toBeLessThan(260);
+    const running = scripts.start("backup", ["--upload"]);
+    const { peakMegabytes } = await mostUsed(running.pid, running.done);
+    expectSuccess(await running.done);
+    expect(peakMegabytes).toBeLessThan(260);
   });
 });
 
-describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("a key without rights at a real Ceph", () => {
+describeWithCeph("a key without rights at a real Ceph", () => {
   let ceph: Ceph;
   beforeAll(async () => {
     ceph = await startCeph();

@@ -1,13 +1,13 @@
 /** restore --from-s3: the newest committed backup or the named one, checked before the database is touched. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectFailure, folderState } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { describeWithCeph } from "../support/servers/s3-members.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { open, s3Settings } from "../support/servers/storage.ts";
 import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
-import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 
@@ -187,7 +187,7 @@ test("credentials that are wrong: says so before anything is touched", async () 
   expect(await noted()).toBe("0");
 });
 
-describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")("at a real Ceph", () => {
+describeWithCeph("at a real Ceph", () => {
   let ceph: Ceph;
   beforeAll(async () => {
     ceph = await startCeph();

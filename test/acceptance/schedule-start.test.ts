@@ -1,15 +1,11 @@
 /** What `schedule` finds out at its start, and who hears of it. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { installScripts } from "../support/machine/executables.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 import { startHttpServer } from "../support/servers/http.ts";
 import { startMailServer } from "../support/servers/smtp.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
 
 const yearly = "@yearly";
 

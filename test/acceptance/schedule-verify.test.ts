@@ -1,5 +1,5 @@
 /** `schedule` proves backups at VERIFY_INTERVAL, beside the backups; the health check, metrics and notices know the last proof. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { installScripts } from "../support/machine/executables.ts";
@@ -7,11 +7,7 @@ import { startHttpServer } from "../support/servers/http.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 import { until } from "../support/machine/until.ts";
 
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
 
 const yearly = "@yearly";
 const often = "*/2 * * * * *";

@@ -6,6 +6,7 @@ import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { takeLock } from "../../scripts-src/base/lock.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { type MailServer, startMailServer } from "../support/servers/smtp.ts";
@@ -60,7 +61,7 @@ test("DB_NAMES: each database has a file with its own manifest, in BACKUP_DIR an
   expect(new Set(databasesOf(ran.stdout))).toEqual(new Set(healthy));
   for (const path of paths) {
     const name = basename(path);
-    expect(JSON.parse(readFileSync(`${path}.json`, "utf8"))).toMatchObject({
+    expect(readManifest(path)).toMatchObject({
       database: parseBackupName(name)?.database,
       rows: 1,
     });

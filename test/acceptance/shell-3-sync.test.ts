@@ -13,30 +13,18 @@ import {
 import { join } from "node:path";
 import { ListObjectsV2Command, PutBucketPolicyCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { removeBackup, writeBackup } from "../support/expect/backups.ts";
-import { type Ceph, cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Ceph, startCeph } from "../support/servers/ceph.ts";
 import { type Installation, installScripts, type RunOptions, startOnTerminal } from "../support/machine/executables.ts";
+import { describeWithCeph, type Member, members } from "../support/servers/s3-members.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
-import {
-  fetchAll,
-  type Login,
-  noise,
-  open,
-  plainClient,
-  s3Settings,
-  sha256,
-  unfinished,
-} from "../support/servers/storage.ts";
+import { fetchAll, noise, open, plainClient, s3Settings, sha256, unfinished } from "../support/servers/storage.ts";
 import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
 import { until } from "../support/machine/until.ts";
-import { describeWhere } from "../support/machine/where.ts";
 
 setDefaultTimeout(180_000);
 
 const MiB = 1024 * 1024;
-type Member = Login & { newBucket(): Promise<string>; stop(): Promise<void> };
-const members: Record<string, () => Promise<Member>> = { "the strict server": async () => startS3Server() };
-if (cephHere || Bun.which("apt-get")) members["a real Ceph"] = () => startCeph();
 
 /** The AWS CLI as installed on the machine (its folder is put on PATH), where there is one; it is slow, so at one server. */
 const awsFolder = findAws();
@@ -408,66 +396,63 @@ describe("sync without a server", () => {
   });
 });
 
-describeWhere(cephHere || Bun.which("apt-get") !== null, "Ceph")(
-  "shell 3.5: a key that lacks a permission, at a real Ceph",
-  () => {
-    let ceph: Ceph;
-    let scripts: Installation;
-    let bucket: string;
-    beforeAll(async () => {
-      ceph = await startCeph();
-    });
-    afterAll(() => ceph?.stop());
-    beforeEach(async () => {
-      bucket = await ceph.newBucket();
-      scripts = installScripts(s3Settings({ url: ceph.url, ...ceph.stranger }, bucket));
-    });
-    afterEach(() => scripts.remove());
+describeWithCeph("shell 3.5: a key that lacks a permission, at a real Ceph", () => {
+  let ceph: Ceph;
+  let scripts: Installation;
+  let bucket: string;
+  beforeAll(async () => {
+    ceph = await startCeph();
+  });
+  afterAll(() => ceph?.stop());
+  beforeEach(async () => {
+    bucket = await ceph.newBucket();
+    scripts = installScripts(s3Settings({ url: ceph.url, ...ceph.stranger }, bucket));
+  });
+  afterEach(() => scripts.remove());
 
-    const allow = (...Action: string[]) =>
-      ceph.client.send(
-        new PutBucketPolicyCommand({
-          Bucket: bucket,
-          Policy: JSON.stringify({
-            Version: "2012-10-17",
-            Statement: [
-              {
-                Effect: "Allow",
-                Principal: { AWS: ["arn:aws:iam:::user/stranger"] },
-                Action,
-                Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
-              },
-            ],
-          }),
+  const allow = (...Action: string[]) =>
+    ceph.client.send(
+      new PutBucketPolicyCommand({
+        Bucket: bucket,
+        Policy: JSON.stringify({
+          Version: "2012-10-17",
+          Statement: [
+            {
+              Effect: "Allow",
+              Principal: { AWS: ["arn:aws:iam:::user/stranger"] },
+              Action,
+              Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+            },
+          ],
         }),
-      );
+      }),
+    );
 
-    test.each([
-      ["to list", ["s3:PutObject"], /cannot list .*no permission for it \(s3:ListBucket\) \(AccessDenied, status 403/],
-      [
-        "to write",
-        ["s3:ListBucket", "s3:GetObject"],
-        /cannot upload .*no permission for it \(s3:PutObject\) \(AccessDenied, status 403/,
-      ],
-      [
-        "to delete",
-        ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
-        /cannot delete .*no permission for it \(s3:DeleteObject\) \(AccessDenied, status 403/,
-      ],
-    ])("%s", async (_right, actions, message) => {
-      const gone = writeBackup(scripts.backups, "app", "2026-01-01");
-      const { storage } = await open(ceph, bucket);
-      for (const name of gone) await storage.put(name, readFileSync(join(scripts.backups, name)));
-      removeBackup(scripts.backups, gone);
-      writeBackup(scripts.backups, "app", "2026-01-02");
-      await allow(...actions);
-      const { status, stderr } = await scripts.run("sync", [], { env: { REMOTE_S3_DELETE: "true" } });
-      expect(status).toBe(1);
-      expect(stderr).toMatch(message);
-      expect(stderr).toMatch(new RegExp(`hint: allow s3:\\w+ on bucket ${bucket}`));
-    });
-  },
-);
+  test.each([
+    ["to list", ["s3:PutObject"], /cannot list .*no permission for it \(s3:ListBucket\) \(AccessDenied, status 403/],
+    [
+      "to write",
+      ["s3:ListBucket", "s3:GetObject"],
+      /cannot upload .*no permission for it \(s3:PutObject\) \(AccessDenied, status 403/,
+    ],
+    [
+      "to delete",
+      ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
+      /cannot delete .*no permission for it \(s3:DeleteObject\) \(AccessDenied, status 403/,
+    ],
+  ])("%s", async (_right, actions, message) => {
+    const gone = writeBackup(scripts.backups, "app", "2026-01-01");
+    const { storage } = await open(ceph, bucket);
+    for (const name of gone) await storage.put(name, readFileSync(join(scripts.backups, name)));
+    removeBackup(scripts.backups, gone);
+    writeBackup(scripts.backups, "app", "2026-01-02");
+    await allow(...actions);
+    const { status, stderr } = await scripts.run("sync", [], { env: { REMOTE_S3_DELETE: "true" } });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+    expect(stderr).toMatch(new RegExp(`hint: allow s3:\\w+ on bucket ${bucket}`));
+  });
+});
 
 /** The folder of the real AWS CLI; a version manager's stand-in is followed to what it stands for. */
 function findAws(): string {

@@ -5,10 +5,9 @@ import { join } from "node:path";
 import { selfSigned } from "../support/servers/certificates.ts";
 import { type Installation, installScripts, startOnTerminal, startProgram } from "../support/machine/executables.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/servers/http.ts";
-import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { freePort, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { expectNoSecrets } from "../support/expect/secrets.ts";
 import {
-  closedPort,
   type MailServer,
   type MailServerOptions,
   mailSettings,
@@ -161,11 +160,7 @@ describe("shell 4.4 a mail tells", () => {
 // side by side, for two of them wait for 10 s
 describe.concurrent("shell 4.5 a mail server that fails changes nothing but the log:", () => {
   const cases: [string, () => Promise<Record<string, string>>, RegExp][] = [
-    [
-      "down",
-      async () => mailSettings(await closedPort(), { security: "none" }),
-      /connection refused\n.*hint: check SMTP_/,
-    ],
+    ["down", async () => mailSettings(freePort(), { security: "none" }), /connection refused\n.*hint: check SMTP_/],
     [
       "refuses the login",
       async () => ({
@@ -466,7 +461,7 @@ describe("the health check", () => {
   });
 
   test("that is down does not fail the job", async () => {
-    const HEALTHCHECK_URL = `http://127.0.0.1:${await closedPort()}/uuid`;
+    const HEALTHCHECK_URL = `http://127.0.0.1:${freePort()}/uuid`;
     const ran = await installScripts({ ...postgres.settings("app"), HEALTHCHECK_URL }).run("backup");
     expect(ran.status).toBe(0);
     expect(ran.stderr).toMatch(/HEALTHCHECK_URL .*connection refused\n.*hint: /);
@@ -493,7 +488,7 @@ describe("help --test-notice", () => {
 
   test("fails with cause and hint when one way does not work", async () => {
     const mail = await mailServer();
-    const settings = { ...mail.settings, HEALTHCHECK_URL: `http://127.0.0.1:${await closedPort()}/uuid` };
+    const settings = { ...mail.settings, HEALTHCHECK_URL: `http://127.0.0.1:${freePort()}/uuid` };
     const ran = await installScripts(settings).run("help", ["--test-notice"]);
     expect([ran.status, ran.stdout]).toEqual([1, ""]);
     expect(ran.stderr).toMatch(/HEALTHCHECK_URL .*connection refused\n.*hint: /);

@@ -11,11 +11,10 @@ import {
   PutObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
-import { cephHere, startCeph } from "../support/servers/ceph.ts";
+import { type Member, members } from "../support/servers/s3-members.ts";
 import { startS3Server } from "../support/servers/s3-server.ts";
 import {
   fetchAll,
-  type Login,
   namesOf,
   noise,
   open,
@@ -26,29 +25,23 @@ import {
 } from "../support/servers/storage.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
 
-interface Member extends Login {
-  newBucket(): Promise<string>;
-  stop(): Promise<void>;
-}
-
-const members: Record<string, () => Promise<Member>> = {
-  "the strict server": async () => startS3Server(),
+const all: Record<string, () => Promise<Member>> = {
+  ...members,
   "the strict server as Ceph 16": async () =>
     startS3Server({ conditions: "ceph16", completeEtag: "empty", silent: true }),
   "the strict server as R2 with Object Lock": async () => startS3Server({ equalParts: true, needsMd5: true }),
   "the strict server as Swift": async () => startS3Server({ conditions: "swift", pageSize: 100 }),
 };
-if (cephHere || Bun.which("apt-get")) members["a real Ceph"] = () => startCeph();
 const { TEST_S3_URL, TEST_S3_KEY, TEST_S3_SECRET, TEST_S3_BUCKET } = process.env;
 if (TEST_S3_URL) {
   const member = { url: TEST_S3_URL, key: TEST_S3_KEY ?? "", secret: TEST_S3_SECRET ?? "", stop: async () => {} };
-  members[TEST_S3_URL] = async () => ({ ...member, newBucket: async () => TEST_S3_BUCKET ?? "" });
+  all[TEST_S3_URL] = async () => ({ ...member, newBucket: async () => TEST_S3_BUCKET ?? "" });
 }
 
 const MiB = 1024 * 1024;
 const part = 8 * MiB;
 
-describe.each(Object.entries(members))("storage on %s", (_, start) => {
+describe.each(Object.entries(all))("storage on %s", (_, start) => {
   let server: Member;
   let bucket: string;
   let client: S3Client;

@@ -1,6 +1,6 @@
 /** I1, I2, I4: two servers with a database of one name and one bucket: each keeps to its own backups. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
@@ -10,7 +10,7 @@ import { type Installation, installScripts } from "../support/machine/executable
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
 import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
-import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { dropObject, type S3Server, startS3Server, storeObject } from "../support/servers/s3-server.ts";
 import { noise, s3Settings, sha256 } from "../support/servers/storage.ts";
 import { testWhere } from "../support/machine/where.ts";
 
@@ -76,10 +76,9 @@ function plant(days: number, identity: Identity | undefined, path = "prod/"): st
   const data = noise(100);
   const startedAt = time.toISOString();
   const facts = { ...manifestFacts, startedAt, database: "shop", bytes: data.length, sha256: sha256(data) };
-  const put = (key: string, body: Buffer) =>
-    s3.objects(bucket).set(key, { body, etag: '"0"', modified: new Date(), metadata: {} });
-  put(`${path}${name}`, data);
-  put(`${path}${name}.json`, Buffer.from(formatManifest({ ...facts, ...(identity && { identity }) })));
+  const manifest = Buffer.from(formatManifest({ ...facts, ...(identity && { identity }) }));
+  storeObject(s3.objects(bucket), `${path}${name}`, data);
+  storeObject(s3.objects(bucket), `${path}${name}.json`, manifest);
   return `${path}${name}`;
 }
 
@@ -182,17 +181,13 @@ test("I1: in BACKUP_DIR too the newest of this server is restored; files of vers
   const local = { BACKUP_KEEP_LOCAL: "true" };
   const env = { ...local, BACKUP_DIR: join(onA.dir, "shared") };
   expectSuccess(await onA.run("backup", [], { env }));
-  await Bun.sleep(1_000);
-  expectSuccess(await onB.run("backup", [], { env }));
+  const ofB = await onB.run("backup", [], { env });
+  expectSuccess(ofB);
   await spoil(a);
   expectSuccess(await onA.run("restore", [], { env }));
   expect(await state(a)).toBe("A");
 
-  const newest = readdirSync(env.BACKUP_DIR)
-    .filter((name) => name.endsWith(".gz"))
-    .toSorted()
-    .at(-1)!;
-  const path = join(env.BACKUP_DIR, newest);
+  const path = ofB.stdout.trim();
   const { identity, ...old } = readManifest(path);
   expect(identity).toMatchObject({ system: origin.B!.system });
   await Bun.write(`${path}.json`, JSON.stringify(old));
@@ -221,11 +216,10 @@ test("I2: retention in S3 deletes only this server's; what version 0.1 made as l
   expect(names()).not.toContain(mine[1]!);
   expect(names()).toEqual(expect.arrayContaining([...others, old]));
 
-  const remove = (key: string) => [key, `${key}.json`].forEach((one) => s3.objects(bucket).delete(one));
-  others.forEach(remove);
+  for (const key of others) dropObject(s3.objects(bucket), key);
   expectSuccess(await onA.run("backup", ["--upload"], { env }));
   expect(names()).toEqual(expect.arrayContaining([young, old]));
-  remove(young);
+  dropObject(s3.objects(bucket), young);
   expectSuccess(await onA.run("backup", ["--upload"], { env }));
   expect(names()).not.toContain(old);
 });

@@ -29,7 +29,7 @@ export const login = { user: "web", password: "the-password-of-web" };
 /** The second database. */
 export const crm = `
   CREATE TABLE contacts (id int PRIMARY KEY, name varchar(80) NOT NULL);
-  CREATE TABLE notes (id int PRIMARY KEY, serverInfo int NOT NULL REFERENCES contacts (id), text varchar(200) NOT NULL);`;
+  CREATE TABLE notes (id int PRIMARY KEY, contact int NOT NULL REFERENCES contacts (id), text varchar(200) NOT NULL);`;
 
 /** Lines of name, a sign between, and number, as entries. */
 export const counts = (text: string, sign: string): [string, number][] =>

@@ -32,7 +32,7 @@ export async function openMariadbDemo(): Promise<DemoServer> {
     async create() {
       await server.createDatabase("shop", readFileSync(join(import.meta.dir, "shop-mariadb.sql"), "utf8"));
       const rows = `
-        INSERT INTO contacts SELECT seq, concat('ServerInfo ', seq) FROM seq_1_to_2000;
+        INSERT INTO contacts SELECT seq, concat('Contact ', seq) FROM seq_1_to_2000;
         INSERT INTO notes SELECT seq, 1 + seq % 2000, concat('called, ', seq) FROM seq_1_to_10000;`;
       await server.createDatabase("crm", crm + rows);
       const user = `${login.user}@'%'`;

@@ -26,7 +26,7 @@ export async function openPostgresDemo(): Promise<DemoServer> {
       await server.sql("postgres", `CREATE ROLE ${login.user} LOGIN PASSWORD '${login.password}'`);
       await server.createDatabase("shop", readFileSync(join(import.meta.dir, "shop.sql"), "utf8"));
       const rows = `
-        INSERT INTO contacts SELECT i, 'ServerInfo ' || i FROM generate_series(1, 2000) i;
+        INSERT INTO contacts SELECT i, 'Contact ' || i FROM generate_series(1, 2000) i;
         INSERT INTO notes SELECT i, 1 + i % 2000, 'called, ' || i FROM generate_series(1, 10000) i;`;
       await server.createDatabase("crm", `SET ROLE ${login.user};${crm}${rows}`, `OWNER ${login.user}`);
     },

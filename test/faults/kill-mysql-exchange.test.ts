@@ -11,15 +11,7 @@ import { expectSuccess } from "../support/expect/expect.ts";
 import { killer, limit, loop } from "../support/machine/kill.ts";
 import { type StatementGate, statementGate } from "./statement-gate.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
-import {
-  clientName,
-  dumpName,
-  type Family,
-  families,
-  identifier,
-  type MysqlServer,
-  startMysql,
-} from "../support/servers/mysql.ts";
+import { clientName, dumpName, type Family, families, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import type { State } from "../support/expect/oracle.ts";
 
 const { below, next, seed } = killer("kill -9, exchange");
@@ -98,13 +90,10 @@ describe.each([...families])("%s", (family) => {
     await server.stop();
   });
 
-  const databases = async (pattern: string) =>
-    (await server.sql("mysql", `SHOW DATABASES LIKE '${pattern}'`)).split("\n").filter(Boolean);
-
   /** The old state, alone. */
   async function startAgain(): Promise<void> {
     gate.set();
-    for (const name of await databases("app%")) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+    for (const name of await server.databases("app%")) await server.dropDatabase(name);
     await server.createDatabase("app", content(family, 1));
   }
 
@@ -151,17 +140,17 @@ describe.each([...families])("%s", (family) => {
       await expectState(server, "app", before).catch((error: unknown) => {
         throw new Error(`${story}\n${next.stderr}\n${String(error)}`);
       });
-    expect(await databases("app\\_restoring%"), story).toEqual([]);
+    expect(await server.databases("app\\_restoring%"), story).toEqual([]);
     return { ran, isNew };
   }
 
-  const newest = async () => (await databases("app\\_before%")).at(-1) ?? "";
+  const newest = async () => (await server.databases("app\\_before%")).at(-1) ?? "";
 
   /** Takes a restore back with the command for it. */
   async function undo(): Promise<void> {
     expectSuccess(await scripts.run("restore", ["--undo", await newest()]));
     await expectState(server, "app", before);
-    for (const name of await databases("app\\_before%")) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+    for (const name of await server.databases("app\\_before%")) await server.dropDatabase(name);
   }
 
   /** How many lines a run sends that is not killed. */
@@ -201,8 +190,8 @@ describe.each([...families])("%s", (family) => {
       const linesOfUndo = await linesOf(["--undo", await newest()]);
       await expectState(server, "app", before);
       await everyLine(`undo, ${family}`, linesOfUndo, async (kill) => {
-        const old = await databases("app\\_before%");
-        for (const name of old.slice(0, -1)) await server.sql("mysql", `DROP DATABASE ${identifier(name)}`);
+        const old = await server.databases("app\\_before%");
+        for (const name of old.slice(0, -1)) await server.dropDatabase(name);
         return (await killed(["--undo", await newest()], kill)).ran.status === 137;
       });
       await startAgain();

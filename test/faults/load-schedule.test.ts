@@ -2,7 +2,7 @@
  * The scheduler with ten databases and their proofs on end: memory, open files, children, databases and files do not grow.
  * FAULTS_SECONDS (default 20) says how long. With 21600, it is a day of ticks; so is the other test with FAULTS_LARGE=1.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { installScripts } from "../support/machine/executables.ts";
@@ -16,11 +16,7 @@ import { type Usage, usageOf } from "../support/machine/usage.ts";
 import { testWhere } from "../support/machine/where.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
-let world: scheduled.World;
-beforeAll(async () => {
-  world = await scheduled.openWorld();
-});
-afterAll(() => world.stop());
+const world = scheduled.useWorld();
 
 const most = (samples: Usage[], key: keyof Usage): number => Math.max(...samples.map((sample) => sample[key]));
 const median = (samples: Usage[], key: keyof Usage): number =>

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { writeBackup } from "../support/expect/backups.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
-import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
+import { type S3Server, startS3Server, storeObject } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
 import { mostUsed, usageText } from "../support/machine/usage.ts";
 import { testWhere } from "../support/machine/where.ts";
@@ -43,8 +43,7 @@ testWhere(process.platform === "linux", "Linux")(
     const there = s3.objects(bucket);
     // the newest are missing; the last of them are gone locally
     for (let i = missing; i < objects / 2 + missing; i++)
-      for (const { body, end } of bodies)
-        there.set(nameOf(i) + end, { body, etag: '"x"', modified: new Date(), metadata: {} });
+      for (const { body, end } of bodies) storeObject(there, nameOf(i) + end, body);
     expect(there.size).toBe(objects);
 
     const planning = scripts.start("sync", ["--dry-run"]);

@@ -13,9 +13,9 @@ import type { Undelivered } from "../../scripts-src/notify/undelivered.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { selfSigned } from "../support/servers/certificates.ts";
 import { type Asked, type HttpServer, startHttpServer } from "../support/servers/http.ts";
+import { freePort } from "../support/servers/postgres.ts";
 import { expectNoSecrets } from "../support/expect/secrets.ts";
 import {
-  closedPort,
   mailSettings,
   type MailServerOptions,
   startBlackHole,
@@ -67,7 +67,7 @@ async function toTcp(
 
 describe.concurrent("a mail server that", () => {
   test("is down", async () => {
-    expect(await told(send(mailSettings(await closedPort(), { security: "none" })))).toMatch(
+    expect(await told(send(mailSettings(freePort(), { security: "none" })))).toMatch(
       /^the mail server 127\.0\.0\.1:\d+ cannot be reached: connection refused\ncheck SMTP_HOST and SMTP_PORT/,
     );
   });
@@ -267,9 +267,7 @@ describe.concurrent("a webhook that", () => {
   });
 
   test("is down", async () => {
-    expect(await told(webhook(`http://127.0.0.1:${await closedPort()}`))).toMatch(
-      /cannot be reached: connection refused/,
-    );
+    expect(await told(webhook(`http://127.0.0.1:${freePort()}`))).toMatch(/cannot be reached: connection refused/);
   });
 
   test("speaks garbage", async () => {

@@ -32,7 +32,7 @@ const packageOf = {
   "systemd-analyze": "systemd",
 } as const;
 
-export type ProgramName = keyof typeof packageOf;
+type ProgramName = keyof typeof packageOf;
 
 /** Installs the packages of the programs that are missing, or ends the process with the command that does. */
 export function installPrograms(programs: readonly ProgramName[]): void {
@@ -40,38 +40,39 @@ export function installPrograms(programs: readonly ProgramName[]): void {
   if (missing.length > 0) aptInstall([...new Set(missing.map((program) => packageOf[program]))], missing);
 }
 
+const installing = "apt-get install -y -q --no-install-recommends".split(" ");
+
 /** Installs Debian packages, or ends the process with the command that does. */
-export function aptInstall(packages: string[], missing: readonly string[]): void {
-  const command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", ...packages];
+export function aptInstall(packages: readonly string[], missing: readonly string[]): void {
   const prefix = rootPrefix();
-  if (!prefix || !Bun.which("apt-get")) {
-    stop(`missing: ${missing.join(", ")}`, `run: sudo apt-get update && sudo ${command.join(" ")}`);
-  }
-  console.error(`installing ${packages.join(", ")} …`);
-  if (apt(prefix, command)) return;
-  apt(prefix, ["apt-get", "update", "-q"]);
-  if (!apt(prefix, command, "inherit")) stop(`could not install ${packages.join(", ")}`, "see apt-get's words above");
+  if (!prefix || !Bun.which("apt-get"))
+    return stop(
+      `missing: ${missing.join(", ")}`,
+      `run: sudo apt-get update && sudo ${[...installing, ...packages].join(" ")}`,
+    );
+  if (!install(prefix, packages)) stop(`could not install ${packages.join(", ")}`, "see apt-get's words above");
 }
 
-const apt = (prefix: string[], command: string[], stderr: "ignore" | "inherit" = "ignore"): boolean =>
-  Bun.spawnSync([...prefix, "env", "DEBIAN_FRONTEND=noninteractive", ...command, "-o", "DPkg::Lock::Timeout=300"], {
-    stdout: "ignore",
-    stderr,
-  }).success;
+/** False, behind apt-get's words, where that fails. */
+function install(prefix: string[], packages: readonly string[]): boolean {
+  console.error(`installing ${packages.join(", ")} …`);
+  const apt = (command: string[], stderr: "ignore" | "inherit" = "ignore"): boolean =>
+    Bun.spawnSync([...prefix, "env", "DEBIAN_FRONTEND=noninteractive", ...command, "-o", "DPkg::Lock::Timeout=300"], {
+      stdout: "ignore",
+      stderr,
+    }).success;
+  const command = [...installing, ...packages];
+  return apt(command) || (apt(["apt-get", "update", "-q"]), apt(command, "inherit"));
+}
 
 /** Debian's Chromium without a desktop (85 MB), and letters to draw. False where that cannot be had. */
 function installChromium(): boolean {
-  const prefix = rootPrefix();
-  if (!prefix || !Bun.which("apt-get")) return false;
-  console.error("installing chromium-headless-shell …");
-  const command = ["apt-get", "install", "-y", "-q", "--no-install-recommends"];
-  const packages = ["chromium-headless-shell", "fonts-dejavu-core"];
-  const install = () => apt(prefix, [...command, ...packages]);
-  return install() || (apt(prefix, ["apt-get", "update", "-q"]) && install());
+  const prefix = Bun.which("apt-get") ? rootPrefix() : undefined;
+  return prefix !== undefined && install(prefix, ["chromium-headless-shell", "fonts-dejavu-core"]);
 }
 
 /** What to put before a command that needs root: nothing for root, sudo where it asks no password, else undefined. */
-export function rootPrefix(): string[] | undefined {
+function rootPrefix(): string[] | undefined {
   if (process.getuid?.() === 0) return [];
   return Bun.which("sudo") && spawnSync("sudo", ["-n", "true"]).status === 0 ? ["sudo", "-n"] : undefined;
 }

@@ -6,8 +6,7 @@ import {
   compareFingerprints,
   type Fingerprint,
 } from "../../../scripts-src/database/fingerprint.ts";
-import type { MysqlServer } from "../servers/mysql.ts";
-import type { PostgresServer } from "../servers/postgres.ts";
+import type { DatabaseServer } from "../servers/server.ts";
 
 /** Reads in chunks that end anywhere. */
 function printOf(comparing: Comparing, dump: Buffer, chunk: number, first?: Fingerprint): Fingerprint {
@@ -36,7 +35,7 @@ function expectNamed(comparing: Comparing, one: Buffer, other: Buffer, named: st
 
 /** A server on which `expectFound` makes databases, and what dumps one of them. */
 interface Ground {
-  server: Pick<PostgresServer | MysqlServer, "createDatabase" | "dropDatabase" | "sql">;
+  server: Pick<DatabaseServer, "createDatabase" | "dropDatabase" | "sql">;
   dumpOf(database: string): Promise<Buffer>;
 }
 

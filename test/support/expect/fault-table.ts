@@ -22,7 +22,10 @@ type Cell = { test: readonly [file: string, title: string] } | { none: string };
 /** Steps and faults of the cells that it is about. */
 export type Rule = readonly [steps: readonly string[], faults: readonly string[], cell: Cell];
 
-export const held = (file: string, title: string): Cell => ({ test: [file, title] });
+/** The tests of a file, by title. */
+export const heldBy =
+  (file: string) =>
+  (title: string): Cell => ({ test: [file, title] });
 export const none = (reason: string): Cell => ({ none: reason });
 
 /** The tests that the rules name: each file with an exact title. */

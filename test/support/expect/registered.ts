@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { tempDir } from "../machine/temp.ts";
 
 /** Exact titles of the tests in these files (named below test/, without `.test.ts`); of a `test.each`, one for each row. */
-export async function registeredTests(files: readonly string[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+async function registeredTests(files: readonly string[]): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const titles = new Map(files.map((file) => [file, new Set<string>()]));
   const report = join(tempDir("registered"), "report.xml");
   const none = ["--test-name-pattern", "^no test has this title$"];

@@ -41,7 +41,7 @@ export interface Installation {
   configure(settings: Record<string, string>): void;
   run(script: string, args?: string[], options?: RunOptions): Promise<Ran>;
   start(script: string, args?: string[], options?: RunOptions): Running;
-  /** Names in the backup folder that are those of committed backups, as they are spelt: the oldest first where no two are of one second. */
+  /** Names in the backup folder that are those of committed backups; of each database, the oldest first. */
   list(): string[];
   /** Everything that lies in the backup folder, hidden files included. */
   everything(): string[];
@@ -52,6 +52,13 @@ const names = ["backup_scripts", "backup", "restore", "verify", "list", "sync", 
 
 /** What a backup file is called, whatever its database and compression. */
 export const backupName = /^.+_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}(-\d+)?\.sql(\.gz|\.zst)?(\.age)?$/;
+
+/** Names of backups by database and age. Names alone sort `…-2.sql.gz`, the second of one second, before `….sql.gz`. */
+export function oldestFirst(names: readonly string[]): string[] {
+  const age = (name: string) =>
+    name.replace(/(?:-(\d{1,6}))?\.sql.*$/, (_, sequence = "1") => `-${String(sequence).padStart(6, "0")}`);
+  return names.toSorted((a, b) => (age(a) < age(b) ? -1 : 1));
+}
 
 /** Deploys the executables with these settings. */
 export function installScripts(settings: Record<string, string> = {}): Installation {
@@ -77,7 +84,7 @@ export function installScripts(settings: Record<string, string> = {}): Installat
       showManifests(dir);
       return ran;
     },
-    list: () => everything().filter((name) => backupName.test(name)),
+    list: () => oldestFirst(everything().filter((name) => backupName.test(name))),
     remove: () => removeDir(dir),
   };
 }
@@ -124,6 +131,10 @@ export function startProgram(argv: string[], options: RunOptions = {}): Running 
   };
   return { pid: child.pid, stderr: () => stderr, kill: (signal) => child.kill(signal), done: finish() };
 }
+
+/** Starts a program under a limit of the shell: "-n 64" allows 64 open files. */
+export const startLimited = (limit: string, argv: string[]): Running =>
+  startProgram(["/bin/sh", "-c", `ulimit ${limit}; exec "$0" "$@"`, ...argv]);
 
 const statusOf = (child: Bun.Subprocess) =>
   child.signalCode ? 128 + (signals[child.signalCode] ?? 0) : (child.exitCode ?? -1);

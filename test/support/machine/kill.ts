@@ -3,12 +3,14 @@ import { expect } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeBackup } from "../expect/backups.ts";
-import { backupName, type Installation, type Running } from "./executables.ts";
+import { backupName, type Installation, oldestFirst, type Ran, type Running } from "./executables.ts";
 import { type Folder, folderState } from "../expect/expect.ts";
 import { type Chance, chance } from "./random.ts";
 import type { Operation, S3Server } from "../servers/s3-server.ts";
+import type { DatabaseServer } from "../servers/server.ts";
 import { sha256 } from "../servers/storage.ts";
 import { until } from "./until.ts";
+import { childrenOf } from "./usage.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** A test's own limit, only for a run that hangs: a single run is ended after two minutes. */
@@ -104,6 +106,44 @@ function whenPartial({ backups }: Installation, act: () => void): ReturnType<typ
   return timer;
 }
 
+/** What can die of a restore: itself, one of its client programs, or the server. */
+const victims = ["restore", "client", "server"] as const;
+
+/** The server of a restore, and a word in the command lines of the client programs that load. */
+interface Loading {
+  server: Pick<DatabaseServer, "crash" | "restart">;
+  client: string;
+}
+
+/** Kills one of them after `moment`, each in its `turn`; the server is then started again. The run may succeed all the same, or fail. */
+export async function killOneOf(
+  { server, client }: Loading,
+  running: Running,
+  turn: number,
+  moment: Promise<unknown>,
+): Promise<Ran> {
+  const victim = victims[turn % victims.length];
+  await moment;
+  const [pid] = victim === "client" ? clientsOf(running, client) : [];
+  if (victim === "server") await server.crash();
+  // the shell's own kill is silent when the process has ended
+  else if (pid !== undefined) Bun.spawnSync(["kill", "-9", String(pid)]);
+  else running.kill("SIGKILL");
+  const ran = await running.done;
+  if (victim === "server") await server.restart();
+  if (ran.status !== 0) expect(ran.status, ran.stderr).toBe(ran.stderr.includes(" ERROR ") ? 1 : 137);
+  return ran;
+}
+
+/** Client programs of a run whose command line holds that word. */
+export function clientsOf({ pid }: Running, word: string): number[] {
+  try {
+    return childrenOf(pid).filter((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes(word));
+  } catch {
+    return []; // one of them has ended
+  }
+}
+
 /**
  * Kills again and again for a share of FAULTS_SECONDS (default 20, for all loops together), at least three times or `atLeast`; `check`
  * looks at what is there after each.
@@ -187,7 +227,4 @@ export function removeNew(folder: string, earlier: Folder): void {
 
 /** The newest object that is a backup of app. */
 export const newestObject = (objects: ReadonlyMap<string, unknown>): string =>
-  [...objects.keys()]
-    .filter((key) => backupName.test(key) && key.startsWith("app_2"))
-    .toSorted()
-    .at(-1) ?? "";
+  oldestFirst([...objects.keys()].filter((key) => backupName.test(key) && key.startsWith("app_2"))).at(-1) ?? "";

@@ -1,7 +1,7 @@
 import { until } from "./until.ts";
 
 /** Whether the process runs; one that is dead but not yet buried does not. */
-export function isRunning(pid: number): boolean {
+function isRunning(pid: number): boolean {
   const state = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)])
     .stdout.toString()
     .trim();

@@ -1,9 +1,9 @@
 /** The scheduler with real servers around it, for the container's requirements. */
 import { randomBytes } from "node:crypto";
-import { expect } from "bun:test";
+import { afterAll, beforeAll, expect } from "bun:test";
 import { installScripts, type Running } from "./executables.ts";
 import { type PostgresServer, startPostgres } from "../servers/postgres.ts";
-import { type S3Server, startS3Server, type StoredObject } from "../servers/s3-server.ts";
+import { type S3Server, startS3Server, storeObject } from "../servers/s3-server.ts";
 import { s3Settings } from "../servers/storage.ts";
 import { until } from "./until.ts";
 
@@ -29,6 +29,14 @@ export async function openWorld(): Promise<World> {
       await s3.stop();
     },
   };
+}
+
+/** The world of a test file: it is there while the file's tests run. */
+export function useWorld(): World {
+  const world = {} as World;
+  beforeAll(async () => void Object.assign(world, await openWorld()));
+  afterAll(() => world.stop());
+  return world;
 }
 
 /** Adds the database `large`: 33 MB that compress to more than one part of an upload. */
@@ -98,14 +106,8 @@ export function nameOfAge(days: number, database = "shop"): string {
 
 /** Puts an object into a bucket, with a manifest unless `bare`; its own time is now, whatever its name says. */
 export function place({ s3 }: World, bucket: string, key: string, { bare = false } = {}): void {
-  const object = (body: Buffer): StoredObject => ({
-    body,
-    etag: '"0"',
-    modified: new Date(),
-    metadata: {},
-  });
-  s3.objects(bucket).set(key, object(randomBytes(32)));
-  if (!bare) s3.objects(bucket).set(`${key}.json`, object(Buffer.from("{}")));
+  storeObject(s3.objects(bucket), key, randomBytes(32));
+  if (!bare) storeObject(s3.objects(bucket), `${key}.json`, Buffer.from("{}"));
 }
 
 /** Nothing of a run that was stopped is left: no object, no unfinished upload, no session in the database. */

@@ -27,10 +27,10 @@ export function usageOf(pid: number): Usage | undefined {
   }
 }
 
-/** Those that any of its threads started. */
-const childrenOf = (pid: number): string[] =>
+/** Processes that any of its threads started. Throws once the process has ended. */
+export const childrenOf = (pid: number): number[] =>
   readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean),
+    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
   );
 
 /** The most of everything that a process takes at a time. Looks every 10 ms until `done`. */

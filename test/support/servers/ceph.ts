@@ -1,9 +1,11 @@
 /** A real S3 server for tests: Ceph's RADOS gateway on one throw-away node of 127.0.0.1, all in memory. Serves after 2 s. */
 import { randomBytes } from "node:crypto";
 import { mkdirSync, openSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3";
+import { freePort } from "./postgres.ts";
+import { plainClient } from "./storage.ts";
 import { removeDir, tempDir } from "../machine/temp.ts";
 import { until } from "../machine/until.ts";
 
@@ -19,7 +21,7 @@ export interface Ceph {
   stop(): Promise<void>;
 }
 
-/** False where Ceph is not installed; where apt is, `setup` installs it, so there it is a failure. */
+/** False where Ceph is not installed. */
 export const cephHere: boolean = ["ceph-mon", "ceph-osd", "radosgw"].every((name) => Bun.which(name) !== null);
 
 const key = "testaccesskey";
@@ -29,7 +31,7 @@ const stranger = { key: "strangerkey", secret: "strangersecret0123456789" };
 /** Starts a monitor, one object store in memory (at most `gigabytes`) and the gateway. Stop it in `afterAll`. */
 export async function startCeph(gigabytes = 3): Promise<Ceph> {
   const home = tempDir("ceph");
-  const [port, monitorPort] = [await freePort(), await freePort()];
+  const [port, monitorPort] = [freePort(), freePort()];
   for (const folder of ["mon/a", "osd/0", "log", "run", "rgw"]) mkdirSync(join(home, folder), { recursive: true });
   const conf = join(home, "ceph.conf");
   const id = crypto.randomUUID();
@@ -80,28 +82,13 @@ export async function startCeph(gigabytes = 3): Promise<Ceph> {
     throw error;
   }
   const url = `http://127.0.0.1:${port}`;
-  const client = new S3Client({
-    endpoint: url,
-    region: "us-east-1",
-    forcePathStyle: true,
-    credentials: { accessKeyId: key, secretAccessKey: secret },
-  });
+  const client = plainClient({ url, key, secret });
   const newBucket = async () => {
     const Bucket = `test-${randomBytes(5).toString("hex")}`;
     await client.send(new CreateBucketCommand({ Bucket }));
     return Bucket;
   };
   return { url, key, secret, stranger, client, newBucket, stop };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, "127.0.0.1", resolve);
-  await promise;
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 async function answers(port: number): Promise<boolean> {

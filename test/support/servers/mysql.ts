@@ -3,6 +3,7 @@ import { chownSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hasMysql, mysqlDir, mysqlRoot } from "./mysql-programs.ts";
 import { freePort } from "./postgres.ts";
+import type { DatabaseServer, Login } from "./server.ts";
 import { removeDir, tempDir } from "../machine/temp.ts";
 import { until } from "../machine/until.ts";
 
@@ -10,40 +11,17 @@ export type Family = "mariadb" | "mysql";
 /** The families of which this machine has a server. */
 export const families: readonly Family[] = hasMysql() ? ["mariadb", "mysql"] : ["mariadb"];
 
-export interface Login {
-  user?: string;
-  password?: string;
-}
-
-export interface MysqlServer {
+export interface MysqlServer extends DatabaseServer {
   family: Family;
-  port: number;
   socket: string;
-  /** Name and password of the administrator. */
-  user: string;
-  password: string;
-  /** Folder of the client programs of this family. */
-  clientDir: string;
   /** Folder of its data. */
   data: string;
   /** An option file with the administrator's login. */
   loginFile: string;
   /** `mysql://…` by default; `query` is what follows the question mark. */
   url(database: string, login?: Login, query?: string): string;
-  /** The same in parts. */
-  settings(database: string, login?: Login): Record<string, string>;
-  /** What the client program prints for `text`, without column names. Throws its words. */
-  sql(database: string, text: string): Promise<string>;
   /** Runs a client program with the administrator's login. */
   client(program: string, words: readonly string[], stdin?: Blob): Promise<string>;
-  createDatabase(name: string, text?: string): Promise<void>;
-  dropDatabase(name: string): Promise<void>;
-  /** Ends the server at once, as a crash would. */
-  crash(): Promise<void>;
-  /** Starts it again after `crash`, on the same port. */
-  restart(): Promise<void>;
-  /** Ends the server and removes its data. */
-  stop(): Promise<void>;
 }
 
 /** Starts a server; `parameters` are options of it, without dashes. Stop it in `afterAll`. */
@@ -126,7 +104,9 @@ function operationsOf(facts: Facts): Omit<MysqlServer, "crash" | "restart" | "st
   const dropDatabase = async (name: string) => {
     await sql("mysql", `DROP DATABASE IF EXISTS ${identifier(name)}`);
   };
-  return { ...facts, url, settings, client, sql, createDatabase, dropDatabase };
+  const databases = async (like = "%") =>
+    (await sql("mysql", `SHOW DATABASES LIKE '${like}'`)).split("\n").filter(Boolean);
+  return { ...facts, url, settings, client, sql, createDatabase, dropDatabase, databases };
 }
 
 /** A name as SQL wants it. */

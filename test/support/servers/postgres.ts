@@ -2,6 +2,7 @@
 import { chownSync, cpSync, existsSync, globSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { clientDir } from "./clients.ts";
+import type { DatabaseServer, Login } from "./server.ts";
 import { removeDir, tempDir } from "../machine/temp.ts";
 import { until } from "../machine/until.ts";
 
@@ -11,38 +12,15 @@ export type Major = (typeof majors)[number];
 /** PostgreSQL refuses to run as root: then its processes are this user's (nobody). */
 const unprivileged = process.getuid?.() === 0 ? 65_534 : undefined;
 
-export interface Login {
-  user?: string;
-  password?: string;
-}
-
-export interface PostgresServer {
+export interface PostgresServer extends DatabaseServer {
   major: Major;
   host: string;
-  port: number;
   /** Folder of its Unix socket. */
   socketDir: string;
-  /** Name and password of the superuser. */
-  user: string;
-  password: string;
-  /** Folder of pg_dump and psql that fit this server. */
-  clientDir: string;
   url(database: string, login?: Login): string;
-  /** Settings that name a database of it in parts. */
-  settings(database: string, login?: Login): Record<string, string>;
   /** Environment for a client program of PostgreSQL. */
   env(database: string): Record<string, string>;
-  /** Runs SQL; the first error throws. Returns the rows, unaligned, without header. */
-  sql(database: string, text: string): Promise<string>;
-  /** Creates a database and runs SQL in it. */
   createDatabase(name: string, sql?: string, options?: string): Promise<void>;
-  dropDatabase(name: string): Promise<void>;
-  /** Ends the server at once, as a crash would. */
-  crash(): Promise<void>;
-  /** Starts it again after `crash`, on the same port. */
-  restart(): Promise<void>;
-  /** Ends the server and removes its data. */
-  stop(): Promise<void>;
 }
 
 /** Starts a server on 127.0.0.1 (and ::1 where the machine has it). Stop it in `afterAll`. */
@@ -103,7 +81,14 @@ function operations(facts: Facts): Omit<PostgresServer, "crash" | "restart" | "s
   const dropDatabase = async (name: string) => {
     await sql("postgres", `DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`);
   };
-  return { ...facts, url, settings, env, sql, createDatabase, dropDatabase };
+  const databases = async (like = "%") => {
+    const names = await sql(
+      "postgres",
+      `SELECT datname FROM pg_database WHERE datname LIKE ${literal(like)} ORDER BY 1`,
+    );
+    return names.split("\n").filter(Boolean);
+  };
+  return { ...facts, url, settings, env, sql, createDatabase, dropDatabase, databases };
 }
 
 /** A name as SQL wants it. */

@@ -111,6 +111,16 @@ export interface S3Server {
 const md5 = (data: Uint8Array) => createHash("md5").update(data).digest("hex");
 const smallestPart = 5 * 1024 * 1024;
 
+/** Puts an object into a bucket behind the server's back; its own time is now. */
+export function storeObject(objects: Map<string, StoredObject>, key: string, body: Buffer): void {
+  objects.set(key, { body, etag: `"${md5(body)}"`, modified: new Date(), metadata: {} });
+}
+
+/** Takes a backup and its manifest out of a bucket. */
+export function dropObject(objects: Map<string, unknown>, key: string): void {
+  for (const name of [key, `${key}.json`]) objects.delete(name);
+}
+
 /** Where the server listens, and to whom. */
 export interface Address {
   hostname: string;

@@ -176,10 +176,3 @@ export async function startBlackHole(): Promise<TestServer> {
   };
   return { port, stop };
 }
-
-/** A port on which nobody listens. */
-export async function closedPort(): Promise<number> {
-  const server = await startTcpServer(() => {});
-  await server.stop();
-  return server.port;
-}
