@@ -7,12 +7,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sealing } from "../support/expect/age.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
-import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
+import { type Installation, installScripts, oldestFirst, type Running } from "../support/machine/executables.ts";
 import { expectGoodFiles, expectManifest, hiddenIn, killer, limit, loop, timed } from "../support/machine/kill.ts";
 import { until } from "../support/machine/until.ts";
 import { statementGate } from "./statement-gate.ts";
-import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";
-import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { type Engine, mariadb, postgresql } from "../support/servers/engines.ts";
+import type { DatabaseServer } from "../support/servers/server.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
 
@@ -24,10 +24,7 @@ const databases = ["crm", "shop", "we ird"];
 /** What stands for the roles in the names of their backups. */
 const roles = "@roles";
 
-interface Engine {
-  start(): Promise<PostgresServer | MysqlServer>;
-  /** The database through which the administrator asks. */
-  admin: string;
+interface Whole extends Engine {
   /** Accounts, and what takes them away. */
   accounts: string;
   noAccounts: string;
@@ -35,18 +32,15 @@ interface Engine {
   content: string;
   /** What tells two databases apart: rows and rights. */
   facts: string;
-  programs: { client: string; dump: string };
   /** How the lines begin at which `restore --all` is killed. */
   lines: [string, ...string[]];
-  /** Every database, and how many sessions are busy beside this one. */
-  names: string;
-  sessions: string;
+  /** How many sessions are busy beside this one. */
+  busy: string;
 }
 
-const engines: Record<string, Engine> = {
+const engines: Record<string, Whole> = {
   postgresql: {
-    start: () => startPostgres(15),
-    admin: "postgres",
+    ...postgresql,
     accounts: `CREATE ROLE team; CREATE ROLE app LOGIN PASSWORD 'secret' CONNECTION LIMIT 9; GRANT team TO app WITH ADMIN OPTION;
       ALTER ROLE app SET work_mem = '5MB'`,
     noAccounts: "DROP ROLE IF EXISTS app; DROP ROLE IF EXISTS team",
@@ -55,14 +49,11 @@ const engines: Record<string, Engine> = {
     facts: `SELECT count(*), sum(hashtext(noise)), has_table_privilege('team', 'large', 'SELECT'),
       (SELECT string_agg(rolname || rolconnlimit || rolcanlogin || coalesce(rolconfig::text, ''), ',' ORDER BY rolname)
         FROM pg_roles WHERE rolname IN ('app', 'team')), pg_has_role('app', 'team', 'MEMBER WITH ADMIN OPTION'), (SELECT count(*) FROM seen) FROM large`,
-    programs: { client: "psql", dump: "pg_dump" },
     lines: ["     DO ", "CREATE DATABASE", "COMMENT ON DATABASE", "COPY ", "CREATE VIEW", "ALTER DATABASE", "COMMIT"],
-    names: "SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template[01])$' ORDER BY 1",
-    sessions: `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`,
+    busy: `SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'`,
   },
   mariadb: {
-    start: () => startMysql("mariadb"),
-    admin: "mysql",
+    ...mariadb,
     accounts: `CREATE ROLE team; CREATE USER app@localhost IDENTIFIED BY 'secret'; CREATE USER other@'%' IDENTIFIED BY 'x'; GRANT team TO app@localhost;
       GRANT SELECT ON crm.* TO team; SET DEFAULT ROLE team FOR app@localhost`,
     noAccounts: "DROP USER IF EXISTS app@localhost, other@'%'; DROP ROLE IF EXISTS team",
@@ -71,7 +62,6 @@ const engines: Record<string, Engine> = {
       CREATE VIEW seen AS SELECT seq FROM large; CREATE TRIGGER tr BEFORE INSERT ON large FOR EACH ROW SET NEW.noise = 'x'; GRANT INSERT ON large TO app@localhost`,
     facts: `SELECT count(*), sum(crc32(noise)), (SELECT count(*) FROM seen),
       (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()) FROM large; SHOW GRANTS FOR app@localhost; SHOW GRANTS FOR team`,
-    programs: { client: "mariadb", dump: "mariadb-dump" },
     lines: [
       "CREATE ROLE",
       "CREATE USER",
@@ -82,31 +72,32 @@ const engines: Record<string, Engine> = {
       "CREATE TRIGGER",
       "GRANT ",
     ],
-    names: `SELECT schema_name FROM information_schema.schemata
-      WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') ORDER BY 1`,
-    sessions: "SELECT count(*) FROM information_schema.processlist WHERE user = 'admin' AND id <> connection_id()",
+    busy: "SELECT count(*) FROM information_schema.processlist WHERE user = 'admin' AND id <> connection_id()",
   },
 };
 
 describe.each(Object.entries(engines))("%s", (_, engine) => {
-  let old: PostgresServer | MysqlServer;
-  let fresh: PostgresServer | MysqlServer;
+  let old: DatabaseServer;
+  let fresh: DatabaseServer;
   let s3: S3Server;
   let bucket: string;
   let scripts: Installation;
+  let system: string[];
   /** What is in each database of the old server. */
   let source: string[];
   const sealed = sealing();
 
-  const factsOf = (server: typeof old) => Promise.all(databases.map((name) => server.sql(name, engine.facts)));
-  const namesOn = async (server: typeof old) => (await server.sql(engine.admin, engine.names)).split("\n");
-  const settingsFor = (server: typeof old): Record<string, string> => {
+  const factsOf = (server: DatabaseServer) => Promise.all(databases.map((name) => server.sql(name, engine.facts)));
+  /** Names of the databases that not every server has. */
+  const namesOn = async (server: DatabaseServer) => (await server.databases()).filter((name) => !system.includes(name));
+  const settingsFor = (server: DatabaseServer): Record<string, string> => {
     const { DB_NAME: _, ...login } = server.settings(engine.admin);
     return { ...login, DB_NAMES: "*", ...sealed, ...s3Settings(s3, bucket, "all") };
   };
 
   beforeAll(async () => {
     [old, fresh] = await Promise.all([engine.start(), engine.start()]);
+    system = await fresh.databases();
     s3 = startS3Server();
     bucket = await s3.newBucket();
     await old.sql(engine.admin, engine.accounts);
@@ -123,9 +114,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
   const committed = (names: Iterable<string>, database: string) => {
     const all = new Set(names);
     const isOf = (name: string) => name.startsWith(`${database.replace(" ", "%20")}_2`) && all.has(`${name}.json`);
-    // of two in one second the second has a number
-    const age = (name: string) => name.replace(/(?<=_\d\d-\d\d-\d\d)(?:-(\d+))?(?=\.sql)/, (_, nth = "1") => `-${nth}`);
-    return [...all].filter((name) => isOf(name)).toSorted((a, b) => (age(a) < age(b) ? -1 : 1));
+    return oldestFirst([...all].filter(isOf));
   };
   const objects = () => new Map([...s3.objects(bucket)].map(([key, { body }]) => [key.replace("all/", ""), body]));
 
@@ -175,7 +164,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
       expectSuccess(await scripts.run("backup", ["--upload"]));
       const { backups } = scripts;
       scripts.configure(settingsFor(fresh));
-      const gate = statementGate(fresh.clientDir, engine.programs);
+      const gate = statementGate(fresh.clientDir, engine);
       const restore = (env = {}) => scripts.start("restore", ["--all", "--from-s3", "--yes"], { env });
       /** Kills it at one of its statements, for one of the databases. */
       const killAtStatement = async (running: Running) => {
@@ -188,7 +177,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
         return status === 137;
       };
       const empty = async () => {
-        for (const name of await namesOn(fresh)) if (name) await fresh.dropDatabase(name);
+        for (const name of await namesOn(fresh)) await fresh.dropDatabase(name);
         await fresh.sql(engine.admin, engine.noAccounts);
       };
       const expectAll = async (story: string) => {
@@ -207,7 +196,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
           gate.set({ line: pick(engine.lines), nth: 1 + below(databases.length) });
           const running = restore(atStatement ? { DB_CLIENT_DIR: gate.clientDir } : {});
           const wasKilled = await (atStatement ? killAtStatement(running) : killInTime(running, usual));
-          await until("its sessions have ended", async () => (await fresh.sql(engine.admin, engine.sessions)) === "0");
+          await until("its sessions have ended", async () => (await fresh.sql(engine.admin, engine.busy)) === "0");
           const rows = "SELECT count(*) FROM large";
           for (const name of (await namesOn(fresh)).filter((one) => databases.includes(one)))
             expect(["no table", "15000"], name).toContain(await fresh.sql(name, rows).catch(() => "no table"));
@@ -223,6 +212,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
   );
 
   test("the manifests say that all of it is encrypted and signed", () => {
+    expect(scripts.list()).not.toBeEmpty();
     for (const name of scripts.list()) {
       expect(name).toEndWith(".age");
       expect(readFileSync(join(scripts.backups, `${name}.json`), "utf8")).toContain('"signature"');
