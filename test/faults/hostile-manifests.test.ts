@@ -2,16 +2,18 @@
  * Manifests by a generator: a real one with anything in any place of it. Whatever they say, no program runs, no file is read, nothing but
  * the database that is restored changes, and every message is for people. FAULTS_SEED repeats; HOSTILE_MANIFESTS sets how many are restored.
  */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import fc from "fast-check";
 import { formatBackupName } from "../../scripts-src/archive/name.ts";
 import { type Installation, installScripts, type Ran } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { chance } from "../support/machine/random.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
-import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
+import { mariadb, postgresql } from "../support/servers/engines.ts";
+import type { DatabaseServer } from "../support/servers/server.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings, sha256 } from "../support/servers/storage.ts";
 
@@ -20,38 +22,13 @@ const { seed } = chance("hostile manifests", process.env.HOSTILE_MANIFESTS === u
 /** Each of these is restored and proved; ten times as many are listed, uploaded and deleted. */
 const restored = Number(process.env.HOSTILE_MANIFESTS ?? 4);
 
-let server: PostgresServer;
-let s3: S3Server;
-let bucket: string;
-let scripts: Installation;
-/** What must not be read, and what must not be made. */
+/** What must not be read, and what must not be made; a server could do both. */
 const outside = tempDir("outside");
+chmodSync(outside, 0o777);
 const [canary, mark] = [join(outside, "canary"), join(outside, "mark")];
 const secret = "the canary sings";
-/** The real backup. */
-let dump: Buffer;
-let manifest: Record<string, unknown>;
-
-beforeAll(async () => {
-  server = await startPostgres(15);
-  s3 = startS3Server();
-  bucket = await s3.newBucket();
-  writeFileSync(canary, `${secret}\n`);
-  await server.createDatabase("app", "CREATE TABLE t AS SELECT i FROM generate_series(1, 30) i");
-  await server.createDatabase("other", "CREATE TABLE theirs AS SELECT 1 AS a");
-  scripts = installScripts({ ...server.settings("app"), ...s3Settings(s3, bucket) });
-  const ran = await scripts.run("backup");
-  expectSuccess(ran);
-  const path = ran.stdout.trim();
-  dump = readFileSync(path);
-  manifest = JSON.parse(readFileSync(`${path}.json`, "utf8")) as Record<string, unknown>;
-  for (const file of [path, `${path}.json`]) rmSync(file);
-});
-afterAll(async () => {
-  scripts.remove();
-  removeDir(outside);
-  await Promise.all([server.stop(), s3.stop()]);
-});
+writeFileSync(canary, `${secret}\n`);
+afterAll(() => removeDir(outside));
 
 const attacks = [
   canary,
@@ -66,6 +43,10 @@ const attacks = [
   `'; DROP DATABASE other; --`,
   `app'; SELECT pg_read_file('${canary}'); --`,
   `COPY t FROM PROGRAM 'touch ${mark}'`,
+  "`; DROP DATABASE other; -- ",
+  `app' UNION SELECT load_file('${canary}'); -- `,
+  `SELECT 1 INTO OUTFILE '${mark}'`,
+  `system touch ${mark}`,
   `host=127.0.0.1 passfile=${canary}`,
   `--file=${mark}`,
   "<script>alert(1)</script>",
@@ -99,7 +80,7 @@ function withAt(value: unknown, [key, ...rest]: readonly string[], other: unknow
 }
 
 /** Text of a manifest in which one to three things are otherwise, or which is cut or overwritten. */
-const hostile = (): fc.Arbitrary<string> => {
+function hostile(manifest: object): fc.Arbitrary<string> {
   const places = placesIn(manifest).filter((path) => path.length > 0);
   const place = fc.oneof(
     { weight: 9, arbitrary: fc.constantFrom(...places) },
@@ -123,25 +104,7 @@ const hostile = (): fc.Arbitrary<string> => {
     .tuple(at, at, fc.constantFrom(...attacks))
     .map(([from, to, middle]) => text.slice(0, from) + middle + text.slice(to));
   return fc.oneof({ weight: 9, arbitrary: changed }, torn);
-};
-
-/** Backups with those manifests, a day apart, in the folder; returns their names, the newest first. */
-function placeHostile(texts: readonly string[], engine = "app"): string[] {
-  mkdirSync(scripts.backups, { recursive: true, mode: 0o700 });
-  return texts.map((text, i) => {
-    const time = new Date(Date.now() - (i + 1) * 86_400_000);
-    const name = formatBackupName({ database: engine, time, sequence: 1, compression: "gzip", encrypted: false });
-    writeFileSync(join(scripts.backups, name), dump, { mode: 0o600 });
-    writeFileSync(join(scripts.backups, `${name}.json`), text, { mode: 0o600 });
-    return name;
-  });
 }
-
-const databases = () => server.sql("postgres", "SELECT string_agg(datname, ',' ORDER BY datname) FROM pg_database");
-const rolesAndOther = async () => [
-  await server.sql("other", "SELECT count(*) FROM theirs"),
-  await server.sql("postgres", "SELECT string_agg(rolname || rolsuper, ',' ORDER BY rolname) FROM pg_roles"),
-];
 
 /** What may not have happened, whatever a script was given. */
 function expectHarmless(ran: Ran, story: string): void {
@@ -156,59 +119,119 @@ function expectHarmless(ran: Ran, story: string): void {
   if (ran.status !== 0) expect(ran.stderr, words).toMatch(/ ERROR \w+: /);
 }
 
-const sample = (count: number, nth: number) => fc.sample(hostile(), { numRuns: count, seed: seed + nth });
+const engines = {
+  PostgreSQL: {
+    ...postgresql,
+    parameters: {},
+    content: "CREATE TABLE t AS SELECT i FROM generate_series(1, 30) i",
+    roles: "SELECT string_agg(rolname || rolsuper, ',' ORDER BY rolname) FROM pg_roles",
+  },
+  MariaDB: {
+    ...mariadb,
+    parameters: { "secure-file-priv": "", "local-infile": "ON" },
+    content: "CREATE TABLE t AS SELECT seq AS i FROM seq_1_to_30",
+    roles: "SELECT group_concat(user, host, super_priv ORDER BY user, host) FROM user",
+  },
+};
 
-test("list, its page and its JSON, sync and retention, over many at once", async () => {
-  const before = await rolesAndOther();
-  const names = placeHostile(sample(10 * restored, 1));
-  const others = ["notes.txt", "app-staging_2020-01-01_03-00-00.sql.gz"];
-  for (const name of others) writeFileSync(join(scripts.backups, name), "theirs", { mode: 0o600 });
-  const page = join(scripts.dir, "page.html");
-  for (const args of [["--all"], ["--json"], ["--html", page]])
-    expectHarmless(await scripts.run("list", args), `list ${args.join(" ")}`);
-  const html = readFileSync(page, "utf8");
-  expect(html).not.toContain("<script>alert");
-  expect(html).not.toContain(secret);
-  expectHarmless(await scripts.run("sync"), "sync");
-  for (const name of names) {
-    const body = s3.objects(bucket).get(name)?.body;
-    if (body) expect(sha256(body)).toBe(sha256(dump));
+describe.each(Object.entries(engines))("%s", (_, engine) => {
+  let server: DatabaseServer;
+  let s3: S3Server;
+  let bucket: string;
+  let scripts: Installation;
+  /** The real backup. */
+  let dump: Buffer;
+  let manifest: object;
+
+  beforeAll(async () => {
+    server = await engine.start(engine.parameters);
+    s3 = startS3Server();
+    bucket = await s3.newBucket();
+    await server.createDatabase("app", engine.content);
+    await server.createDatabase("other", "CREATE TABLE theirs AS SELECT 1 AS a");
+    scripts = installScripts({ ...server.settings("app"), ...s3Settings(s3, bucket) });
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    const path = ran.stdout.trim();
+    dump = readFileSync(path);
+    manifest = readManifest(path);
+    for (const file of [path, `${path}.json`]) rmSync(file);
+  });
+  afterAll(async () => {
+    scripts.remove();
+    await Promise.all([server.stop(), s3.stop()]);
+  });
+
+  /** Backups with those manifests, a day apart, in the folder; returns their names, the newest first. */
+  function placeHostile(texts: readonly string[]): string[] {
+    mkdirSync(scripts.backups, { recursive: true, mode: 0o700 });
+    return texts.map((text, i) => {
+      const time = new Date(Date.now() - (i + 1) * 86_400_000);
+      const name = formatBackupName({ database: "app", time, sequence: 1, compression: "gzip", encrypted: false });
+      writeFileSync(join(scripts.backups, name), dump, { mode: 0o600 });
+      writeFileSync(join(scripts.backups, `${name}.json`), text, { mode: 0o600 });
+      return name;
+    });
   }
-  const env = { LOCAL_KEEP_LAST: "3", BACKUP_KEEP_LAST: "3" };
-  expectHarmless(await scripts.run("backup", ["--dry-run", "--upload"], { env }), "backup --dry-run");
-  const made = await scripts.run("backup", ["--upload"], { env });
-  expectHarmless(made, "backup");
-  expect(made.status, made.stderr).toBe(0);
-  expect(existsSync(made.stdout.trim())).toBe(true);
-  for (const name of others) expect(readFileSync(join(scripts.backups, name), "utf8")).toBe("theirs");
-  expect([...s3.objects(bucket).keys()]).toContain(basename(made.stdout.trim()));
-  expect(await rolesAndOther()).toEqual(before);
-  rmSync(scripts.backups, { recursive: true });
-  s3.objects(bucket).clear();
-});
 
-test("list NAME, restore and verify, one by one, locally and from S3", async () => {
-  const [before, all] = [await rolesAndOther(), await databases()];
-  for (const [i, text] of sample(restored, 2).entries()) {
-    const story = `FAULTS_SEED=${seed} ${i}: ${text.slice(0, 2_000)}`;
-    const [name = ""] = placeHostile([text]);
-    expectHarmless(await scripts.run("list", [name]), story);
-    expectSuccess(await scripts.run("sync").then((ran) => (expectHarmless(ran, story), { ...ran, status: 0 })));
-    const from = s3.objects(bucket).has(name) && i % 2 === 0 ? ["--from-s3"] : [];
-    for (const [script, args] of [
-      ["restore", [name, "--dry-run", ...from]],
-      ["verify", [name, ...from]],
-      ["restore", [name, "--into", "copied", ...from]],
-      ["restore", [name, "--replace", "--drop-before", ...from]],
-    ] as const) {
-      const ran = await scripts.run(script, [...args]);
-      expectHarmless(ran, `${script} ${args.join(" ")}\n${story}`);
-      expect(await server.sql("app", "SELECT count(*) FROM t"), story).toBe("30");
-      if ((await databases()).includes("copied")) await server.dropDatabase("copied");
-      expect(await databases(), `${script}\n${story}\n${ran.stderr}`).toBe(all);
-    }
-    expect(await rolesAndOther(), story).toEqual(before);
+  const rolesAndOther = async () => [
+    await server.sql("other", "SELECT count(*) FROM theirs"),
+    await server.sql(engine.admin, engine.roles),
+  ];
+
+  const sample = (count: number, nth: number) => fc.sample(hostile(manifest), { numRuns: count, seed: seed + nth });
+
+  test("list, its page and its JSON, sync and retention, over many at once", async () => {
+    const before = await rolesAndOther();
+    const names = placeHostile(sample(10 * restored, 1));
+    const others = ["notes.txt", "app-staging_2020-01-01_03-00-00.sql.gz"];
+    for (const name of others) writeFileSync(join(scripts.backups, name), "theirs", { mode: 0o600 });
+    const page = join(scripts.dir, "page.html");
+    for (const args of [["--all"], ["--json"], ["--html", page]])
+      expectHarmless(await scripts.run("list", args), `list ${args.join(" ")}`);
+    const html = readFileSync(page, "utf8");
+    expect(html).not.toContain("<script>alert");
+    expect(html).not.toContain(secret);
+    expectHarmless(await scripts.run("sync"), "sync");
+    const uploaded = names.flatMap((name) => s3.objects(bucket).get(name)?.body ?? []);
+    expect(uploaded).not.toBeEmpty();
+    for (const body of uploaded) expect(sha256(body)).toBe(sha256(dump));
+    const env = { LOCAL_KEEP_LAST: "3", BACKUP_KEEP_LAST: "3" };
+    expectHarmless(await scripts.run("backup", ["--dry-run", "--upload"], { env }), "backup --dry-run");
+    const made = await scripts.run("backup", ["--upload"], { env });
+    expectHarmless(made, "backup");
+    expect(made.status, made.stderr).toBe(0);
+    expect(existsSync(made.stdout.trim())).toBe(true);
+    for (const name of others) expect(readFileSync(join(scripts.backups, name), "utf8")).toBe("theirs");
+    expect([...s3.objects(bucket).keys()]).toContain(basename(made.stdout.trim()));
+    expect(await rolesAndOther()).toEqual(before);
     rmSync(scripts.backups, { recursive: true });
     s3.objects(bucket).clear();
-  }
-}, 600_000);
+  });
+
+  test("list NAME, restore and verify, one by one, locally and from S3", async () => {
+    const [before, all] = [await rolesAndOther(), await server.databases()];
+    for (const [i, text] of sample(restored, 2).entries()) {
+      const story = `FAULTS_SEED=${seed} ${i}: ${text.slice(0, 2_000)}`;
+      const [name = ""] = placeHostile([text]);
+      expectHarmless(await scripts.run("list", [name]), story);
+      expectSuccess(await scripts.run("sync").then((ran) => (expectHarmless(ran, story), { ...ran, status: 0 })));
+      const from = s3.objects(bucket).has(name) && i % 2 === 0 ? ["--from-s3"] : [];
+      for (const [script, args] of [
+        ["restore", [name, "--dry-run", ...from]],
+        ["verify", [name, ...from]],
+        ["restore", [name, "--into", "copied", ...from]],
+        ["restore", [name, "--replace", "--drop-before", ...from]],
+      ] as const) {
+        const ran = await scripts.run(script, [...args]);
+        expectHarmless(ran, `${script} ${args.join(" ")}\n${story}`);
+        expect(await server.sql("app", "SELECT count(*) FROM t"), story).toBe("30");
+        if ((await server.databases()).includes("copied")) await server.dropDatabase("copied");
+        expect(await server.databases(), `${script}\n${story}\n${ran.stderr}`).toEqual(all);
+      }
+      expect(await rolesAndOther(), story).toEqual(before);
+      rmSync(scripts.backups, { recursive: true });
+      s3.objects(bucket).clear();
+    }
+  }, 600_000);
+});
