@@ -17,6 +17,12 @@ const currentFormat = 1;
 const schema = z.lazy(() => {
   const count = z.int().nonnegative();
   const instant = z.iso.datetime();
+  // a record of zod's loses a table `__proto__`
+  const rows = z.custom<Record<string, number>>(
+    (value) =>
+      value instanceof Object && !Array.isArray(value) && z.array(count).safeParse(Object.values(value)).success,
+    "it is no list of tables with their rows",
+  );
   return z.looseObject({
     formatVersion: z.literal(currentFormat),
     database: z.string().min(1),
@@ -44,7 +50,7 @@ const schema = z.lazy(() => {
     /** Rows of all tables; absent in files of version 0.1. */
     rows: count.optional(),
     /** Rows of each table; of an encrypted backup only those who can decrypt it can read them (`sealJson`). */
-    tables: z.union([z.record(z.string(), count), z.string()]).optional(),
+    tables: z.union([rows, z.string()]).optional(),
     /** Why it may have lost data (see `suspicion.ts`); absent when nothing speaks against it. */
     suspicious: z.array(z.string()).optional(),
     /** The database's own properties, as data; sealed like `tables`. */

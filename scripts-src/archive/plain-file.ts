@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { diskFailure, isPermission, readFailure } from "../base/disk.ts";
 import { codeOf, Failure } from "../base/errors.ts";
-import { refuseForeignFolder } from "../base/foreign-files.ts";
+import { foreignFolder } from "../base/foreign-files.ts";
 import { damaged } from "./damaged.ts";
 
 /** Opens a plain file; a pipe in its place is refused, not waited for. Throws `Failure`. */
@@ -13,8 +13,7 @@ export async function openPlain(path: string): Promise<FileHandle> {
     const found = await handle.stat();
     if (found.isFile()) return handle;
     await handle.close();
-    if (found.isDirectory()) refuseForeignFolder(path);
-    if (found.isDirectory()) throw Object.assign(new Error("a folder"), { code: "EISDIR" });
+    if (found.isDirectory()) throw foreignFolder(path) ?? Object.assign(new Error("a folder"), { code: "EISDIR" });
     throw new Failure(`cannot open ${path}: it is not a plain file`, {
       hints: ["a backup is read twice, once to check it: save what comes through a pipe to a file first"],
     });

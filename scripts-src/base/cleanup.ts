@@ -1,4 +1,4 @@
-/** What must not be left behind when the process ends in the middle: partial files, option files with passwords. */
+/** What must not be left behind when the process ends in the middle: partial files, files with passwords, programs that run. */
 const cleanups = new Set<() => void>();
 
 /** Registers a synchronous cleanup for an abrupt end; the returned function takes it back. */

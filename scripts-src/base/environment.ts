@@ -19,10 +19,10 @@ const isPassedOn = (name: string) => [general, postgres, mysql, wrappers].some((
  * and `extra`.
  */
 export function childEnvironment(extra: Record<string, string> = {}): Record<string, string> {
-  const { LC_ALL: locale, ...kept } = variables(isPassedOn);
   // LC_ALL would decide the language of messages too
-  const [others, lang] = locale ? [without(kept, /^LC_/), { LANG: locale }] : [kept, {}];
-  return { ...others, ...lang, LC_MESSAGES: "C", LANGUAGE: "", ...extra };
+  const { LC_ALL: locale } = process.env;
+  const kept = variables((name) => isPassedOn(name) && !(locale ? /^LC_/ : /^LC_ALL$/).test(name));
+  return { ...kept, ...(locale && { LANG: locale }), LC_MESSAGES: "C", LANGUAGE: "", ...extra };
 }
 
 /** The variables of our environment whose names fit. */
@@ -32,6 +32,3 @@ export function variables(fits: (name: string) => boolean): Record<string, strin
     entries.filter((entry): entry is [string, string] => entry[1] !== undefined && fits(entry[0])),
   );
 }
-
-const without = (all: Record<string, string>, names: RegExp) =>
-  Object.fromEntries(Object.entries(all).filter(([name]) => !names.test(name)));

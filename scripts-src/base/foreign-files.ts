@@ -48,10 +48,8 @@ const compressed: typeof foreign = [
 export function refuseForeign(head: Uint8Array, name: string, { unpacked = false } = {}): void {
   const text = Buffer.from(head).toString("latin1", 0, foreignBytes);
   const kinds = unpacked ? [...foreign, ...compressed] : foreign;
-  const found = kinds.find(([start]) => start.test(text));
-  if (!found) return;
-  const [, what, hint] = found;
-  throw new Failure(`${name} is ${what}, which is not a backup this program can read`, { hints: [hint] });
+  const [, what, hint = ""] = kinds.find(([start]) => start.test(text)) ?? [];
+  if (what !== undefined) throw notReadable(name, what, hint);
 }
 
 /** Throws `Failure` when a file with the name of a compressed one begins with text. */
@@ -62,10 +60,11 @@ export function refusePlain(head: Uint8Array, name: string): void {
   });
 }
 
-/** Throws `Failure` when a folder is what `pg_dump --format=directory` writes. */
-export function refuseForeignFolder(path: string): void {
-  if (!existsSync(join(path, "toc.dat"))) return;
-  throw new Failure(`${path} is a dump in pg_dump's directory format, which is not a backup this program can read`, {
-    hints: [pgRestore.replace("FILE", "FOLDER")],
-  });
-}
+/** What a folder is when `pg_dump --format=directory` wrote it. */
+export const foreignFolder = (path: string): Failure | undefined =>
+  existsSync(join(path, "toc.dat"))
+    ? notReadable(path, "a dump in pg_dump's directory format", pgRestore.replace("FILE", "FOLDER"))
+    : undefined;
+
+const notReadable = (name: string, what: string, hint: string) =>
+  new Failure(`${name} is ${what}, which is not a backup this program can read`, { hints: [hint] });

@@ -2,6 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import type { Shell } from "zx";
 import { constants as system } from "node:os";
+import { atExit } from "./cleanup.ts";
 import { childEnvironment } from "./environment.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";
 import { scriptLog } from "./log.ts";
@@ -9,14 +10,6 @@ import { scriptLog } from "./log.ts";
 /** One word for /bin/sh, whatever it holds. */
 export const quote = (word: string): string =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-
-/** The programs that we started and that still run. */
-const running = new Set<Bun.Subprocess>();
-
-/** Ends every program of ours that still runs, at once; for the last moment before we exit ourselves. */
-export function killAll(): void {
-  for (const child of running) killGroup(child, "SIGKILL");
-}
 
 /** Sends a signal to a program and to what it started. */
 function killGroup(child: Bun.Subprocess, signal: NodeJS.Signals): void {
@@ -90,7 +83,7 @@ export function start(
   options.signal.throwIfAborted();
   runs(argv.map(quote).join(" "));
   const child = spawn(argv, childEnvironment(options.env), options.file);
-  running.add(child);
+  const forget = atExit(() => killGroup(child, "SIGKILL"));
   let killer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
     killGroup(child, "SIGTERM");
@@ -98,7 +91,7 @@ export function start(
   };
   options.signal.addEventListener("abort", stop, { once: true });
   const exited = child.exited.then((status) => {
-    running.delete(child);
+    forget();
     clearTimeout(killer);
     options.signal.removeEventListener("abort", stop);
     return child.signalCode ? 128 + system.signals[child.signalCode as NodeJS.Signals] : status;

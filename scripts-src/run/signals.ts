@@ -1,6 +1,5 @@
 /** How signals stop a run. */
 import { constants } from "node:os";
-import { killAll } from "../base/process.ts";
 import { cleanUp } from "../base/cleanup.ts";
 import { Stopped } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
@@ -13,11 +12,7 @@ import type { Job } from "./script.ts";
 export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "stopRequested" | "signal"> {
   const [ask, stop] = [new AbortController(), new AbortController()];
   const onSignal = (reason: Stopped) => {
-    if (stop.signal.aborted) {
-      killAll();
-      cleanUp();
-      process.exit(reason.status);
-    }
+    if (stop.signal.aborted) process.exit(reason.status);
     if (graceSeconds > 0 && !ask.signal.aborted) {
       log.warn(
         `${reason.signalName}: no new run starts; a run that is active has ${graceSeconds} s to finish; send the signal again to stop it now`,
@@ -34,9 +29,6 @@ export function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "s
   for (const name of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => onSignal(new Stopped(name, constants.signals[name])));
   }
-  process.on("exit", () => {
-    killAll();
-    cleanUp();
-  });
+  process.on("exit", cleanUp);
   return { stopRequested: ask.signal, signal: stop.signal };
 }

@@ -173,6 +173,13 @@ describe.each([...families])("%s", (family) => {
     const restored = await scripts.run("restore", [ran.stdout.trim()], { env: server.settings("odd2") });
     expect(restored.status, restored.stderr).toBe(0);
     await expectState(server, "odd2", before);
+    const env = server.settings("odd");
+    expect((await scripts.run("list", [ran.stdout.trim().split("/").at(-1) ?? ""], { env })).stdout).toMatch(
+      /^__proto__ +2$/m,
+    );
+    const again = await scripts.run("restore", [ran.stdout.trim()], { env });
+    expect(again.status, again.stderr).toBe(0);
+    await expectState(server, "odd", before);
   });
 
   test("S11: a dump that waits for a lock says for which table and whose, while it waits", async () => {

@@ -2,6 +2,7 @@
 SET sql_mode='';
 CREATE TABLE `select` (`begin` int, `end` date, `table` varchar(20) COMMENT 'a */ b SELECT TABLE', KEY `union` (`begin`)) COMMENT='/* x */ -- y';
 INSERT INTO `select` VALUES (1,'2020-01-01','x*/y');
+CREATE TABLE `__proto__` (id int); INSERT INTO `__proto__` VALUES (1), (2); CREATE TABLE `constructor` (id int);
 CREATE TABLE `a*/b` (id int primary key, g int generated always as (id + 1) virtual, c varchar(10) check (c <> '*/'), j json);
 INSERT INTO `a*/b` (id, c, j) VALUES (-1, 'a', '{"a": "--"}');
 CREATE TABLE `p` (id int, s varchar(10)) PARTITION BY LIST COLUMNS(s) (PARTITION p0 VALUES IN ('x*/y', 'z''\\'));

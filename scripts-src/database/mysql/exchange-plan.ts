@@ -53,12 +53,16 @@ type From = Pick<ExchangeLog, "database" | "source"> & Tables;
 const move = (fromDatabase: string, from: string, toDatabase: string, to: string) =>
   `${quoteName(fromDatabase)}.${quoteName(from)} TO ${quoteName(toDatabase)}.${quoteName(to)}`;
 
+/** A table can be called `constructor` or `__proto__`, which every object has. */
+const asideOf = ({ aside }: From, name: string): string | undefined =>
+  Object.hasOwn(aside, name) ? aside[name] : undefined;
+
 /** The one statement that exchanges all tables. */
 export function exchangeStatement(from: From, before: string): string {
-  const { database, source, old, fresh, aside, asideViews } = from;
+  const { database, source, old, fresh, asideViews } = from;
   const [freshNames, oldNames, loose] = [new Set(fresh), new Set(old), new Set(from.loose)];
   const putAway = (name: string) => {
-    const other = aside[name];
+    const other = asideOf(from, name);
     return other === undefined ? move(database, name, before, name) : move(database, name, database, other);
   };
   const moves = (isLoose: boolean) => [
@@ -81,15 +85,12 @@ export function exchangeStatement(from: From, before: string): string {
 export type Whereabouts = Record<"live" | "before" | "source", ReadonlySet<string>>;
 
 /** What is still to be renamed, one after the other: tables set aside, and what a crash has cut off. */
-export function finishingMoves(
-  { database, source, old, fresh, aside }: From,
-  before: string,
-  at: Whereabouts,
-): string[] {
+export function finishingMoves(from: From, before: string, at: Whereabouts): string[] {
+  const { database, source, old, fresh } = from;
   const freshNames = new Set(fresh);
   const moves: string[] = [];
   for (const name of old) {
-    const other = aside[name];
+    const other = asideOf(from, name);
     if (other !== undefined && at.live.has(other)) moves.push(move(database, other, before, name));
     // its name belongs to the new one once that has left its database
     else if (at.live.has(name) && !at.before.has(name) && (!freshNames.has(name) || at.source.has(name)))
@@ -101,9 +102,9 @@ export function finishingMoves(
 
 /** The one statement that takes an exchange back; triggers must be gone. */
 export function takeBackStatement(from: From, before: string, at: Whereabouts): string {
-  const { database, source, old, fresh, aside } = from;
+  const { database, source, old, fresh } = from;
   const back = old.flatMap((name) => {
-    const other = aside[name];
+    const other = asideOf(from, name);
     if (at.before.has(name)) return [move(before, name, database, name)];
     return other !== undefined && at.live.has(other) ? [move(database, other, database, name)] : [];
   });
