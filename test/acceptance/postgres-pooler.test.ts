@@ -19,9 +19,9 @@ afterAll(async () => {
 const warning = "a pooler lies between this machine and the server and lends its sessions for one transaction";
 
 /** A database of 100 rows, the scripts that reach it through a new pooler, and what an application there sees. */
-async function behind(mode: "transaction" | "session", database: string) {
+async function behind(mode: "transaction" | "session", database: string, size?: number) {
   await server.createDatabase(database, "CREATE TABLE t AS SELECT generate_series(1, 100) AS a");
-  const pooler = await startPgbouncer(server, mode);
+  const pooler = await startPgbouncer(server, mode, size);
   poolers.push(pooler);
   const scripts = installScripts({ ...server.settings(database), DB_PORT: String(pooler.port) });
   const ask = async (sql: string) => {
@@ -62,12 +62,15 @@ test("R4: backup, restore and verify work through a pooler of transactions, and 
   for (let round = 0; round < 2; round++) expectSuccess(await run("verify", [backup.stdout.trim()]));
 });
 
-test("R4: a pooler of sessions is no pooler to us", async () => {
-  const { run } = await behind("session", "whole");
+test.each([
+  ["whole", 10],
+  ["narrow", 2],
+])("R4: a pooler of sessions is no pooler to us: %s, with %d sessions", async (database, size) => {
+  const { run } = await behind("session", database, size);
   for (const script of ["backup", "restore", "verify", "restore"] as const) {
     const ran = await run(script);
     expectSuccess(ran);
     expect(ran.stderr).not.toContain("WARN");
   }
-  expect(await server.sql("whole", "SELECT count(*) FROM public.t")).toBe("100");
+  expect(await server.sql(database, "SELECT count(*) FROM public.t")).toBe("100");
 });

@@ -32,7 +32,7 @@ export interface Exchanging {
   /** The restored database. */
   fresh: string;
   time: Date;
-  properties: Pick<PropertyStatements, "late" | "comment">;
+  properties: PropertyStatements;
 }
 
 const renaming = (from: string, to: string) => `ALTER DATABASE ${identifier(from)} RENAME TO ${identifier(to)};`;
@@ -125,12 +125,17 @@ async function explain(
 
 /**
  * Runs SQL that needs databases without sessions. PostgreSQL locks them against new ones and waits five seconds for those there are
- * to end: meanwhile they are ended here. A pooler keeps sessions in the new database too, which our own load had.
+ * to end: meanwhile they are ended here. A pooler keeps sessions in the new database too, which our own load had; where it has two
+ * sessions for us, the lock and the exchange take both, so the exchange begins with ending those of others.
  */
 async function withoutSessions(maintenance: Connection, databases: readonly string[], sql: string): Promise<void> {
   const endThem = `SELECT to_json(count(pg_terminate_backend(pid))) FROM pg_stat_activity
     WHERE datname IN (${databases.map(literal).join(", ")}) AND ${mayEnd}`;
-  const work = execute(maintenance, `cannot exchange ${databases[0]} for the restored database`, patience + sql);
+  const work = execute(
+    maintenance,
+    `cannot exchange ${databases[0]} for the restored database`,
+    `${patience}${endThem};\n${sql}`,
+  );
   const over = work.then(
     () => true,
     () => true,

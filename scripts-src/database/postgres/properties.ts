@@ -8,13 +8,12 @@ import { identifier, settingValue, text } from "./names.ts";
 import { query } from "./query.ts";
 
 export interface PropertyStatements {
-  create: string;
-  /** What comes next where that fails: less and less alike. */
-  otherwise: string[];
+  /** Ways to create it, less and less alike: the first one that works. */
+  creations: string[];
   /** What may be refused, so that it is before a long load. */
-  early: string[];
-  /** Each on its own: what is refused is warned of. */
-  optional: string[];
+  details: string[];
+  /** What is refused ends the restore; else it is warned of. */
+  exactly: boolean;
   /** What would be in the way of the load (limit of connections, read-only), or is for the finished database (comment). */
   late: string[];
   /**
@@ -74,7 +73,7 @@ export const propertiesOf = async (connection: Connection): Promise<DatabaseProp
 interface Wanted {
   /** Major version of the server. */
   major: number;
-  /** On the server where `given` was read: what is refused ends the restore before the load. */
+  /** On the server where `given` was read. */
   exactly: boolean;
   /** For a database of which nothing is known. */
   encoding: string;
@@ -89,7 +88,7 @@ export function statementsFor(
   const encoding = typeof given.encoding === "string" ? given.encoding : usual;
   const data = schema.safeParse(given).data ?? { encoding };
   const name = identifier(fresh);
-  const [create = "", ...otherwise] = creations(name, data, major);
+  const ways = creations(name, data, major);
   const settings = data.settings ?? [];
   const isLate = (setting: Setting) => setting.name === readOnly;
   const details = [
@@ -104,9 +103,9 @@ export function statementsFor(
   const isPlain = /^[\0-\x7f]*$/.test(comment);
   const tablespace = data.tablespace ? ` TABLESPACE ${identifier(data.tablespace)};` : ";";
   return {
-    ...(exactly
-      ? { create: create.replace(/;$/, () => tablespace), otherwise: [], early: details, optional: [] }
-      : { create, otherwise, early: [], optional: details }),
+    creations: exactly ? ways.slice(0, 1).map((way) => way.replace(/;$/, () => tablespace)) : ways,
+    details,
+    exactly,
     late: [
       ...settings.filter(isLate).map((setting) => setTo(name, setting)),
       ...listOf(

@@ -45,7 +45,7 @@ export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
       if (!place) throw noMaintenance(present);
       const { empty } = await state();
       const ground = { present, maintenance: place, system: server.system, exists, empty };
-      return createScratch(ground, serverInfo, ways, { options, target: await state() });
+      return createScratch(ground, { serverInfo, ways, options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
       checkLock(present.psql, options.trusted);

@@ -4,8 +4,8 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf, usageFailure } from "../../base/errors.ts";
-import type { Server } from "../database.ts";
-import type { Exchanged, Scratch, ScratchOptions } from "../restoring.ts";
+import type { Contents, Server } from "../database.ts";
+import type { Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
 import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
@@ -32,44 +32,71 @@ export interface Ways {
   dumpOptions: string[];
 }
 
+/** What a new database is made for, and of. */
+interface Making {
+  serverInfo: ServerInfo;
+  ways: Ways;
+  options: ScratchOptions;
+  target: PostgresTarget;
+}
+
 /** Creates it, empty and marked as ours. Throws `Failure`. */
-export async function createScratch(
-  ground: Ground,
-  { server, pgDump }: ServerInfo,
-  { sessions, dumpOptions }: Ways,
-  { options, target }: { options: ScratchOptions; target: PostgresTarget },
-): Promise<Scratch> {
+export async function createScratch(ground: Ground, making: Making): Promise<Scratch> {
   const { present, maintenance } = ground;
-  const { purpose, name } = options;
-  if (name !== undefined) await refuseTaken(ground, name);
+  const { options, serverInfo } = making;
+  if (options.name !== undefined) await refuseTaken(ground, options.name);
   const time = await freeTime(ground);
-  const fresh = besideName(present.database, purpose === "verify" ? "verify" : "restoring", time);
-  const properties = await propertiesFor(fresh, ground, server, options);
-  // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
-  const connection = inDatabase(present, fresh);
+  const fresh = besideName(present.database, options.purpose === "verify" ? "verify" : "restoring", time);
+  const properties = await propertiesFor(fresh, ground, serverInfo.server, options);
   /** For what is done in seconds, and could not be reported when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
+  await using unfinished = new AsyncDisposableStack();
+  const database = unfinished.use(new NewDatabase({ ground, unstoppable, fresh, time, properties }, making));
+  await database.create();
+  maintenance.log.info(`created the database ${fresh}`);
+  unfinished.move();
+  return database;
+}
 
-  async function discard(): Promise<void> {
-    const { signal, log } = maintenance;
-    const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
-    const name = exchanged ? present.database : fresh;
-    try {
-      // whoever found the database under its final name may have begun to use it
-      if (!exchanged || !(await isUsed(inDatabase(way, name)))) await dropDatabase(way, name);
-    } catch (error) {
-      log.warn(`the unfinished database ${name} may still exist, the next restore drops it: ${messageOf(error)}`);
-    }
+class NewDatabase implements Scratch {
+  readonly name: string;
+  readonly where: string;
+  readonly #made: Exchanging;
+  readonly #making: Making;
+  readonly #connection: Connection;
+  #exchanged: Exchanged | undefined;
+  /** It is no longer thrown away. */
+  #stays = false;
+
+  constructor(made: Exchanging, making: Making) {
+    this.#made = made;
+    this.#making = making;
+    // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
+    this.#connection = inDatabase(made.ground.present, made.fresh);
+    this.name = made.fresh;
+    this.where = this.#connection.where;
+  }
+
+  async create(): Promise<void> {
+    const { ground, properties, fresh } = this.#made;
+    // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they
+    // leave no database without the comment by which it is found again.
+    const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(ground.present.database, ground.system))};`;
+    await this.#createBy(properties.creations, mark);
+    if (properties.exactly)
+      await execute(this.#connection, `cannot set up the database ${fresh}`, transaction(properties.details));
+    else for (const sql of properties.details) await this.#setWherePossible(sql);
   }
 
   /** The first way that works; an error is that of the best one. */
-  async function create(ways: readonly string[], mark: string): Promise<void> {
+  async #createBy(ways: readonly string[], mark: string): Promise<void> {
+    const { unstoppable, fresh } = this.#made;
     let best: unknown;
     for (const way of ways) {
       try {
         await execute(unstoppable, `cannot create the database ${fresh}`, `${patience}${way}\n${mark}\n`);
         if (best !== undefined)
-          maintenance.log.warn(`the new database sorts and compares texts differently: ${messageOf(best)}`);
+          unstoppable.log.warn(`the new database sorts and compares texts differently: ${messageOf(best)}`);
         return;
       } catch (error) {
         best ??= error;
@@ -78,62 +105,73 @@ export async function createScratch(
     throw best;
   }
 
-  let exchanged: Exchanged | undefined;
-  await using unfinished = new AsyncDisposableStack();
-  unfinished.defer(discard);
-  // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they leave
-  // no database without the comment by which it is found again.
-  const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, ground.system))};`;
-  await create([properties.create, ...properties.otherwise], mark);
-  await execute(connection, `cannot set up the database ${fresh}`, transaction(properties.early));
-  for (const sql of properties.optional)
-    await execute(connection, "not restored of the database's properties", sql).catch((error: unknown) => {
-      connection.signal.throwIfAborted();
-      connection.log.warn(
-        `${messageOf(error)} (${sql.replace(identifier(fresh), identifier(name ?? present.database))})`,
-      );
+  async #setWherePossible(sql: string): Promise<void> {
+    const { signal, log } = this.#connection;
+    await execute(this.#connection, "not restored of the database's properties", sql).catch((error: unknown) => {
+      signal.throwIfAborted();
+      const final = this.#making.options.name ?? this.#made.ground.present.database;
+      log.warn(`${messageOf(error)} (${sql.replace(identifier(this.name), identifier(final))})`);
     });
-  maintenance.log.info(`created the database ${fresh}`);
-  const exchanging: Exchanging = { ground, unstoppable, fresh, time, properties };
-  const created = unfinished.move();
-  /** From here on it is no longer thrown away. */
-  const complete = () => {
-    present.signal.throwIfAborted();
-    created.move();
-  };
-  return {
-    name: fresh,
-    where: connection.where,
-    async load(sql, contents, options) {
-      checkLock(present.psql, options.trusted);
-      const dump = contents as DumpContents;
-      // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
-      if (!ground.exists && !options.asleep && hasCron(dump)) {
-        exchanged = await exchange(exchanging);
-        const rules = loadRules(dump, server, target, options, "in place");
-        const loaded = await loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
-        complete();
-        return loaded;
-      }
-      const known = contentsToLoad(dump, options);
-      const rules = loadRules(dump, server, target, options, "beside");
-      const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
-      const loading = { connection, contents: known, rules, prelude };
-      return loadSpread(sql, loading, { sessions, keepGoing: options.keepGoing });
-    },
-    ask: (sql) => askValue(connection, sql),
-    dump: () => dump(connection, pgDump, dumpOptions),
-    async exchange() {
-      if (exchanged) return exchanged;
-      complete();
-      return exchange(exchanging);
-    },
-    async keep() {
-      complete();
-      await rename(exchanging, name ?? fresh);
-    },
-    [Symbol.asyncDispose]: () => created.disposeAsync(),
-  };
+  }
+
+  async load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded> {
+    const { serverInfo, target, ways } = this.#making;
+    const { present, exists } = this.#made.ground;
+    checkLock(present.psql, options.trusted);
+    const dump = contents as DumpContents;
+    // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
+    if (!exists && !options.asleep && hasCron(dump)) {
+      this.#exchanged = await exchange(this.#made);
+      const rules = loadRules(dump, serverInfo.server, target, options, "in place");
+      const loaded = await loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
+      this.#complete();
+      return loaded;
+    }
+    const known = contentsToLoad(dump, options);
+    const rules = loadRules(dump, serverInfo.server, target, options, "beside");
+    const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
+    const loading = { connection: this.#connection, contents: known, rules, prelude };
+    return loadSpread(sql, loading, { sessions: ways.sessions, keepGoing: options.keepGoing });
+  }
+
+  ask(sql: string): Promise<string> {
+    return askValue(this.#connection, sql);
+  }
+
+  dump(): AsyncIterable<Uint8Array> {
+    return dump(this.#connection, this.#making.serverInfo.pgDump, this.#making.ways.dumpOptions);
+  }
+
+  async exchange(): Promise<Exchanged> {
+    if (this.#exchanged) return this.#exchanged;
+    this.#complete();
+    return exchange(this.#made);
+  }
+
+  async keep(): Promise<void> {
+    this.#complete();
+    await rename(this.#made, this.#making.options.name ?? this.name);
+  }
+
+  #complete(): void {
+    this.#connection.signal.throwIfAborted();
+    this.#stays = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stays) return;
+    this.#stays = true;
+    const { present, maintenance } = this.#made.ground;
+    const { signal, log } = maintenance;
+    const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
+    const name = this.#exchanged ? present.database : this.name;
+    try {
+      // whoever found the database under its final name may have begun to use it
+      if (!this.#exchanged || !(await isUsed(inDatabase(way, name)))) await dropDatabase(way, name);
+    } catch (error) {
+      log.warn(`the unfinished database ${name} may still exist, the next restore drops it: ${messageOf(error)}`);
+    }
+  }
 }
 
 /** Of the manifest where there is no present database, or for a proof; else of the present one. */
@@ -147,7 +185,7 @@ async function propertiesFor(
   if (!exists || purpose === "verify") return asBefore;
   const asPresent = statementsFor(fresh, await propertiesOf(present), { major, encoding, exactly: true });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
-  return empty && properties ? { ...asBefore, create: asPresent.create, otherwise: [] } : asPresent;
+  return empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
 }
 
 async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {

@@ -25,7 +25,11 @@ export interface Pooler {
 }
 
 /** Starts one on 127.0.0.1. In transaction mode it carries out two transactions of a database at a time. */
-export async function startPgbouncer(server: PostgresServer, mode: "transaction" | "session"): Promise<Pooler> {
+export async function startPgbouncer(
+  server: PostgresServer,
+  mode: "transaction" | "session",
+  size = mode === "transaction" ? 2 : 10,
+): Promise<Pooler> {
   const home = tempDir("pgbouncer");
   const port = freePort();
   const [users, ini, log] = ["users", "ini", "log"].map((name) => join(home, name)) as [string, string, string];
@@ -36,7 +40,7 @@ export async function startPgbouncer(server: PostgresServer, mode: "transaction"
     auth_type: "plain",
     auth_file: users,
     pool_mode: mode,
-    default_pool_size: mode === "transaction" ? 2 : 10,
+    default_pool_size: size,
     logfile: log,
   };
   const lines = Object.entries(options).map(([name, value]) => `${name} = ${value}\n`);
