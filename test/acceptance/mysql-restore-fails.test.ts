@@ -420,6 +420,17 @@ describeWhere(families.includes("mysql"), "a MySQL server")("between MariaDB and
     }
   });
 
+  test("a database with a collation that the other server does not know, and tables that it knows: restored, with a warning", async () => {
+    await mysql.sql("mysql", "DROP DATABASE app; CREATE DATABASE app COLLATE utf8mb4_0900_ai_ci");
+    await mysql.sql("app", simple);
+    expect((await scripts.run("backup", [], { env: mysql.settings("app") })).status).toBe(0);
+    await server.dropDatabase("app");
+    const ran = await scripts.run("restore", ["--no-owner"], { env: server.settings("app") });
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(ran.stderr).toMatch(/WARN .*compares texts differently: .*Unknown collation: 'utf8mb4_0900_ai_ci'/);
+    expect(await rows(server)).toBe(await rows(mysql));
+  });
+
   test("MariaDB's program backs MySQL up only when MySQL could take it back", async () => {
     const env = { ...mysql.settings("app"), DB_CLIENT_DIR: server.clientDir };
     await mysql.dropDatabase("app");

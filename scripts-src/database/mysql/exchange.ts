@@ -11,7 +11,7 @@ import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain } from 
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, eachOf, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
+import { collationOf, dropObjects, eachOf, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
 import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
@@ -68,10 +68,11 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks });
   const { grants, hidden } = await readGrants(session, database, live.routines);
   if (hidden) log.warn(hidden);
-  const collations = await collationsOf(session, database, source);
+  const freshCollation = (await collationOf(session, source)) ?? "utf8mb4_general_ci";
+  const oldCollation = (await collationOf(session, database)) ?? freshCollation;
   await session.ask(
-    `CREATE DATABASE IF NOT EXISTS ${quoteName(database)} COLLATE ${collations.freshCollation};
-     CREATE DATABASE ${quoteName(before)} COLLATE ${collations.oldCollation}`,
+    `CREATE DATABASE IF NOT EXISTS ${quoteName(database)} COLLATE ${freshCollation};
+     CREATE DATABASE ${quoteName(before)} COLLATE ${oldCollation}`,
   );
   await writeLog(session, before, {
     database,
@@ -84,7 +85,8 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     freshObjects: objects + orphans.add,
     freshNames: eachOf({ ...fresh, events: [] }).map(({ id }) => id),
     grants,
-    ...collations,
+    oldCollation,
+    freshCollation,
   });
   await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
 }
@@ -114,15 +116,6 @@ async function foreignKeys(session: Session, database: string): Promise<Keys> {
     `SELECT table_name, constraint_name FROM information_schema.table_constraints WHERE table_schema = ${quoteText(database)} AND constraint_type = 'FOREIGN KEY'`,
   );
   return rows.map(([table = "", key = ""]) => ({ table, key }));
-}
-
-async function collationsOf(session: Session, database: string, source: string) {
-  const rows = await session.ask(
-    `SELECT schema_name, default_collation_name FROM information_schema.schemata WHERE schema_name IN (${quoteText(database)}, ${quoteText(source)})`,
-  );
-  const of = (name: string) => rows.find(([one]) => one === name)?.[1];
-  const freshCollation = of(source) ?? "utf8mb4_general_ci";
-  return { oldCollation: of(database) ?? freshCollation, freshCollation };
 }
 
 async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {

@@ -85,6 +85,12 @@ export const eachOf = ({ views, triggers, routines, events }: Objects): (Objects
   ...events.map((name) => ({ ...nothing, events: [name], id: `EVENT ${name}` })),
 ];
 
+/** The collation of tables that name none; undefined where the server has no such database. */
+export async function collationOf(session: Session, database: string): Promise<string | undefined> {
+  const rows = await session.ask("SELECT schema_name, default_collation_name FROM information_schema.schemata");
+  return rows.find(([name]) => name === database)?.[1];
+}
+
 /** Where a statement ends that may hold any text; clients take no more than 15 letters. */
 const delimiter = "$$;;bscripts;;";
 
@@ -156,9 +162,7 @@ export async function recreate(session: Session, database: string, objects: Obje
   const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
   const rows = await session.askBytes(show.join(";\n"));
   const standIns = await placeholders(session, database, intact);
-  const [[home = ""] = []] = await session.ask(
-    `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(database)}`,
-  );
+  const home = (await collationOf(session, database)) ?? "";
   await session.ask(`USE ${everywhere}; SET character_set_results = @results, sql_mode = @mode`);
   const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
   const hidden = shown.filter(({ sql }) => sql === "NULL").map(({ kind, name }) => `${kind.toLowerCase()} ${name}`);

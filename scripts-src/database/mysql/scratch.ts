@@ -9,7 +9,8 @@ import { dropDatabase } from "./finish.ts";
 import { loadable } from "./filter.ts";
 import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
-import { besideName, quoteName, quoteText } from "./names.ts";
+import { besideName, quoteName } from "./names.ts";
+import { collationOf } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { grantsBeside } from "./grants.ts";
@@ -110,28 +111,29 @@ export const exchanged = (place: Place, before: string | undefined): Exchanged =
         dropBefore: () => dropDatabase(place, before),
       };
 
-async function create(place: Place, name: string, properties: DatabaseProperties | undefined): Promise<void> {
-  await using session = await changing(place, `cannot create the database ${name}`);
-  const [[there] = []] = await session.ask(
-    `SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${quoteText(name)}`,
+async function create(place: Place, name: string, properties: DatabaseProperties = {}): Promise<void> {
+  const [collation, charset] = [properties.collation, properties.charset].map((value) =>
+    typeof value === "string" && /^\w+$/.test(value) ? value : undefined,
   );
-  if (there !== "0")
+  try {
+    await createWith(place, name, collation && `COLLATE ${collation}`);
+  } catch (error) {
+    // collations differ between MySQL and MariaDB
+    if (charset === undefined || !messageOf(error).includes("ERROR 1273 ")) throw error;
+    place.log.warn(`the new database compares texts differently: ${messageOf(error)}`);
+    await createWith(place, name, `CHARACTER SET ${charset}`);
+  }
+}
+
+/** Without `words`, as the present database. */
+async function createWith(place: Place, name: string, words: string | undefined): Promise<void> {
+  await using session = await changing(place, `cannot create the database ${name}`);
+  if ((await collationOf(session, name)) !== undefined)
     throw new Failure(`the database ${name} exists already`, {
       status: exitStatus.usage,
       hints: ["name one that does not exist, or drop it"],
     });
-  const [[present] = []] = await session.ask(
-    `SELECT default_collation_name FROM information_schema.schemata WHERE schema_name = ${quoteText(place.database)}`,
-  );
-  const wanted = properties?.collation;
-  const collation = typeof wanted === "string" && /^\w+$/.test(wanted) ? wanted : present;
-  const make = (words: string) =>
-    session.ask(`CREATE DATABASE ${quoteName(name)}${words}; ${mark(name, place.database)}`);
-  await make(collation ? ` COLLATE ${collation}` : "").catch(async (error: unknown) => {
-    // collations differ between MySQL and MariaDB
-    const charset = properties?.charset;
-    if (!messageOf(error).includes("1273") || typeof charset !== "string" || !/^\w+$/.test(charset)) throw error;
-    place.log.warn(`the new database compares texts differently: ${messageOf(error)}`);
-    await make(` CHARACTER SET ${charset}`);
-  });
+  const present = await collationOf(session, place.database);
+  const options = words ?? (present === undefined ? "" : `COLLATE ${present}`);
+  await session.ask(`CREATE DATABASE ${quoteName(name)} ${options}; ${mark(name, place.database)}`);
 }
