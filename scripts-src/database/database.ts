@@ -113,8 +113,8 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
   dump(): AsyncIterable<Uint8Array>;
 
   /**
-   * Compares what the last dump holds with what the server listed as it began. Throws a `Failure` that names what is missing. Absent
-   * where the dump program leaves out nothing without an error.
+   * Throws a `Failure` when the last dump cannot be restored (rows without their tables), or lacks what the server listed as it began
+   * and its program has left out silently. Absent where neither can be.
    */
   checkDumped?(contents: Contents): Promise<void>;
 

@@ -40,6 +40,13 @@ export const wordsBehind = (): Failure =>
     hints: ["an error of the dump program or of another one: read it, and remove what follows the dump's last line"],
   });
 
+/** Throws a `Failure` when there are such `problems`: a backup that no restore takes is no backup. */
+export function refuseBackup(problems: readonly string[]): void {
+  const [problem] = problems;
+  if (problem === undefined) return;
+  throw new Failure(`a restore would refuse this backup: ${problem}`, { hints: ["check DB_DUMP_OPTIONS"] });
+}
+
 /** Bytes of a dump that say by which program it was made, and of what server. */
 const headLength = 4096;
 

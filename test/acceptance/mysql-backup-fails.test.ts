@@ -142,6 +142,11 @@ test("options that would break the promise are refused before anything happens",
   expectFailed(ran, 2, /DB_DUMP_OPTIONS: --skip-comments cannot be used/, /set by the backup itself/);
 });
 
+test("options that leave no backup: rows without their tables", async () => {
+  const ran = await scripts.run("backup", [], { env: { DB_DUMP_OPTIONS: "--no-create-info --skip-triggers" } });
+  expectFailed(ran, 1, /a restore would refuse this backup: .* that it does not create/, /check DB_DUMP_OPTIONS/);
+});
+
 /** A backup that stands still in the middle of its dump; `first` is what the dump program does before. */
 async function inTheMiddle(first = "") {
   const dump = pausingDump(server.clientDir, 200_000, programs, first);

@@ -122,11 +122,13 @@ describe.each([...families])("%s", (family) => {
     }
     // the one is empty, whatever the other holds: there is no state to keep
     await server.sql("mysql", "DROP DATABASE app; CREATE DATABASE app");
+    // MariaDB's DROP DATABASE takes the events of the other along
+    const left = await stateOf(server, "APP");
     const filled = await scripts.run("restore");
     expect(filled.status, filled.stderr).toBe(0);
     expect(filled.stderr).not.toMatch(/kept as app_before_\d/);
     await expectState(server, "app", before);
-    await expectState(server, "APP", other);
+    await expectState(server, "APP", left);
     await server.sql("mysql", "DROP DATABASE APP");
   });
 

@@ -3,6 +3,7 @@ import { Failure, messageOf } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText, listed } from "../../base/text.ts";
 import { watchLocks } from "../lock-watch.ts";
+import { refuseBackup } from "../read-dump.ts";
 import { outputOf } from "../run-program.ts";
 import { unpackCommand } from "../stock.ts";
 import { type Connection, startClient } from "./connection.ts";
@@ -11,7 +12,7 @@ import { dumpWords } from "./dump-options.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed } from "./listed.ts";
 import type { ServerInfo } from "./probe.ts";
-import { largestPacket } from "./problems.ts";
+import { largestPacket, rowsAlone } from "./problems.ts";
 import { dumpForm } from "./reader.ts";
 import { unlimited } from "./session-settings.ts";
 import { findWaits } from "./waiting.ts";
@@ -57,6 +58,7 @@ export async function checkDumped(
   contents: DumpContents,
   options: readonly string[],
 ): Promise<void> {
+  refuseBackup(rowsAlone(contents));
   await checkListed(connection, contents, listed, options);
   if (contents.longest <= maxPacket) return;
   const row = `the longest row takes ${bytesText(contents.longest)} of SQL`;

@@ -34,7 +34,7 @@ const databaseProblems: Compare = ({ database, databases: used }) => {
 };
 
 /** Rows of tables that the dump does not create, as with `--no-create-info`: no database can be made of them. */
-const rowsAlone: Compare = ({ tables, rows }) => {
+export const rowsAlone = ({ tables, rows }: DumpContents): string[] => {
   const created = new Set(tables);
   const rowsOnly = [...(rows?.keys() ?? [])].filter((table) => !created.has(table));
   return listOf(

@@ -48,6 +48,8 @@ const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION
 const emptyView = /^CREATE OR REPLACE VIEW \S+ AS\s+SELECT\s+NULL::/;
 const cleans =
   /^(DROP |ALTER [\s\S]* DROP (CONSTRAINT|DEFAULT|IDENTITY|TABLE|TABLES IN SCHEMA) ?|SELECT pg_catalog\.lo_unlink\()/;
+/** What a dump with --clean has in front of each object. */
+export const isCleaning = (statement: string): boolean => cleans.test(statement);
 const eventTrigger = new RegExp(String.raw`^(CREATE|ALTER|COMMENT ON) EVENT TRIGGER ${name}`);
 const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION ${name}`);
 /** Without one a foreign table reaches no other server: REFRESH would read there. */
@@ -112,7 +114,7 @@ export class LoadFilter {
   #statement(text: string, bytes: Buffer): Buffer | undefined {
     // pg_dump --clean drops everything before it creates anything; there is nothing to drop
     if (text.startsWith("CREATE ") && !emptyView.test(text)) this.#cleaning = false;
-    if (this.#cleaning && (cleans.test(text) || emptyView.test(text))) return undefined;
+    if (this.#cleaning && (isCleaning(text) || emptyView.test(text))) return undefined;
     const silently = isKept(text, this.#rules) || isLeftOut(text, this.#rules);
     const why = silently ? undefined : this.#whyNot(text);
     if (why !== undefined) this.warnings.add(why);

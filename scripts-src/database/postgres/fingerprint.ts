@@ -9,7 +9,7 @@ import {
 } from "../fingerprint.ts";
 import { Lines } from "../lines.ts";
 import { name, qualified, unquote, unquoteQualified } from "./contents.ts";
-import { isCronView, isOwnership } from "./filter.ts";
+import { isCleaning, isCronView, isOwnership } from "./filter.ts";
 import { type Piece, Scanner } from "./statements.ts";
 
 const copy = new RegExp(String.raw`^COPY ${qualified}(?: \(([\s\S]*)\))? FROM stdin`);
@@ -87,7 +87,7 @@ class Reader implements FingerprintReader {
     if (table !== undefined) return this.#begin(unquoteQualified(table), columns);
     this.#tablespace = setTablespace.exec(text)?.[1] ?? this.#tablespace;
     this.#method = setMethod.exec(text)?.[1] ?? this.#method;
-    if (noContent.test(text)) return;
+    if (noContent.test(text) || isCleaning(text)) return;
     const [, sequence, value] = setval.exec(text) ?? [];
     if (sequence !== undefined) return void this.#print.values.set(`sequence ${sequence}`, value ?? "");
     if (this.#largeObject(text)) return;
@@ -99,7 +99,9 @@ class Reader implements FingerprintReader {
   #begin(table: string, columns: string): void {
     const names = [...columns.matchAll(anyName)].map((match) => unquote(match[0]));
     const digest = digestOf(this.#print.tables, table, names);
-    this.#rows = rowsOf(this.#sinkOf(table) ?? digest, permutation(this.#first?.tables.get(table)?.columns, names));
+    // one table can have several COPY: with --load-via-partition-root each has the order of its partition
+    const order = (this.#first ?? this.#print).tables.get(table)?.columns;
+    this.#rows = rowsOf(this.#sinkOf(table) ?? digest, permutation(order, names));
   }
 
   /** Large objects as a chain over their chunks: as a set of statements, swapped contents would go unseen. */

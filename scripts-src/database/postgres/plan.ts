@@ -165,7 +165,7 @@ function findWarnings(contents: DumpContents, server: Server, target: PostgresTa
 }
 
 /** Rows of tables that the dump does not create would be added to nothing. */
-function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
+export function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
   const made = new Set(tables);
   const without = [...(rows?.keys() ?? [])].filter((table) => !made.has(table));
   if (without.length === 0 || made.size > 0 || extensions.size > 0) return [];

@@ -2,9 +2,12 @@
 import { availableParallelism } from "node:os";
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
+import { refuseBackup } from "../read-dump.ts";
+import type { DumpContents } from "./contents.ts";
 import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
+import { rowsAlone } from "./plan.ts";
 import { probe } from "./probe.ts";
 import { dumpReader } from "./reader.ts";
 import { listDatabases } from "./databases.ts";
@@ -43,6 +46,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       properties,
       databases: () => listDatabases(answering),
       checkReading: () => checkReading(connection, options),
+      checkDumped: async (contents) => refuseBackup(rowsAlone(contents as DumpContents)),
       dump: () => dump(connection, pgDump, options, server.encoding),
       stockRestore: (file, compression) => stockRestore(file, compression, serverInfo),
     };
