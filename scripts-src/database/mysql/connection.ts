@@ -1,10 +1,9 @@
 /** How MySQL's and MariaDB's client programs reach the database. */
 import { start, type Program } from "../../base/process.ts";
-import type { Settings } from "../../settings/settings.ts";
 import type { DatabaseContext } from "../database.ts";
 import type { Client } from "./clients.ts";
 import { writeOptionFile } from "./option-file.ts";
-import { type Target, targetFromSettings } from "./login.ts";
+import type { Target } from "./login.ts";
 
 /** What the settings say. */
 export interface Login extends DatabaseContext {
@@ -31,14 +30,6 @@ export interface Place extends Connection {
   /** MySQL: the user may make triggers for every account. */
   isSystemUser: boolean;
 }
-
-/** Connects to nothing yet. Throws `Failure` when the settings do not name a database. */
-export const connectionFrom = (settings: Settings, { log, signal }: DatabaseContext): Login => ({
-  log,
-  signal,
-  target: targetFromSettings(settings),
-  folder: settings.DB_CLIENT_DIR,
-});
 
 /** A database that every server has and every user may use. */
 export const everywhere = "information_schema";

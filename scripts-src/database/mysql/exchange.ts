@@ -11,7 +11,7 @@ import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain } from 
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { collationOf, dropObjects, eachOf, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
+import { collationOf, dropObjects, eachOf, intactViews, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
 import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
@@ -61,9 +61,9 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   if (orphans.drop) await session.ask(orphans.drop);
   await refuseTied(session, database, source, isEmpty);
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
-  const old = await recreate(session, database, { ...live, triggers: [] });
-  const { objects: oldTriggers } = await recreate(session, database, { ...nothing, triggers: live.triggers });
-  for (const warning of old.warnings) log.warn(warning);
+  const views = await intactViews(session, database, live.views, log);
+  const oldObjects = await recreate(session, database, { ...live, views, triggers: [] });
+  const oldTriggers = await recreate(session, database, { ...nothing, triggers: live.triggers });
   const locks = place.locks && (place.isSystemUser || !(await hasOthersTriggers(session, database)));
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks });
   const { grants, hidden } = await readGrants(session, database, live.routines);
@@ -80,7 +80,7 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     wasEmpty: isEmpty,
     ...tables,
     oldTriggers,
-    oldObjects: old.objects,
+    oldObjects,
     freshTriggers: (await sequenceDefaults(session, source, database)) + triggers,
     freshObjects: objects + orphans.add,
     freshNames: eachOf({ ...fresh, events: [] }).map(({ id }) => id),

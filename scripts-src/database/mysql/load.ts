@@ -54,7 +54,6 @@ export async function load(
     for (const [i, session] of all.entries())
       session.write(settings, present === undefined ? "" : holdWhileLoading(present, i));
     for await (const piece of splitStatements(sql)) {
-      if (piece.kind === "delimiter") sessions.delimiter = piece.bytes.toString("latin1");
       const bytes = loadable(piece, rules);
       if (!bytes) continue;
       if (piece.kind === "rows") {
@@ -75,8 +74,6 @@ export async function load(
 }
 
 class Sessions {
-  /** The DELIMITER line that the dump's present statements need. */
-  delimiter = "DELIMITER ;\n";
   readonly #all: readonly Session[];
   readonly #first: Session;
   /** Others than the first that have had rows since they were waited for. */
@@ -109,10 +106,7 @@ class Sessions {
   async rows(bytes: Buffer, { first, last }: { first: boolean; last: boolean }): Promise<void> {
     if (first) this.#current = await this.#next();
     const session = this.#current ?? this.#first;
-    const plain = this.delimiter.trim() === "DELIMITER ;";
-    if (first && !plain) session.write(this.delimiter);
     session.write(bytes);
-    if (last && !plain) session.write("DELIMITER ;\n");
     // the rest of an ordinary INSERT is kept for it: the next one is for another session
     if (!last && session.holdsMuch) await session.ready();
   }

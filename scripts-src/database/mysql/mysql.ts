@@ -4,10 +4,11 @@ import type { Connected, ConnectOptions, Database, DatabaseContext } from "../da
 import { comparing } from "./fingerprint.ts";
 import { serverAccounts } from "./accounts.ts";
 import { withoutBroken } from "./objects.ts";
-import { connectionFrom, everywhere, inDatabase } from "./connection.ts";
+import { everywhere, inDatabase, type Login } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
 import { dumpOptionsFrom } from "./dump-options.ts";
+import { targetFromSettings } from "./login.ts";
 import { isSystem } from "./names.ts";
 import { dumpReader } from "./reader.ts";
 import { restoringOf } from "./restoring.ts";
@@ -15,8 +16,8 @@ import { probe } from "./probe.ts";
 import { query } from "./session.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
-export function openMysql(settings: Settings, context: DatabaseContext): Database {
-  const login = connectionFrom(settings, context);
+export function openMysql(settings: Settings, { log, signal }: DatabaseContext): Database {
+  const login: Login = { log, signal, target: targetFromSettings(settings), folder: settings.DB_CLIENT_DIR };
   const chosen = dumpOptionsFrom(settings.DB_DUMP_OPTIONS);
   const { target } = login;
   const database = {

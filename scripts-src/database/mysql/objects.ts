@@ -1,5 +1,6 @@
 /** What a database holds, and the SQL that makes its views, triggers, events and routines. */
 import { Failure } from "../../base/errors.ts";
+import type { Logger } from "../../base/log.ts";
 import { type Connection, everywhere } from "./connection.ts";
 import { plainEvent } from "./filter.ts";
 import { quoteName, quoteText } from "./names.ts";
@@ -135,33 +136,23 @@ export interface Remade {
 
 export const sqlOf = (objects: readonly Remade[]): string => objects.map(({ sql }) => sql).join("");
 
-interface Recreating {
-  /** In an order in which they can be made; every view is first one of constants. */
-  objects: Remade[];
-  /** What it cannot make again. */
-  warnings: string[];
-}
-
-/** The SQL that makes everything but tables again. */
-export async function recreate(session: Session, database: string, objects: Objects): Promise<Recreating> {
+/** The SQL that makes everything but tables again, in an order in which it can be; every view is first one of constants. */
+export async function recreate(session: Session, database: string, objects: Objects): Promise<Remade[]> {
   const { views, triggers, routines, events } = objects;
-  const broken = await brokenViews(session, database, views);
-  const intact = views.filter((view) => !broken.includes(view));
   const wanted = [
     ...triggers.map(({ name }) => ({ kind: "TRIGGER", name })),
     ...routines.toSorted((a, b) => a.kind.length - b.kind.length),
-    ...intact.map((name) => ({ kind: "VIEW", name })),
+    ...views.map((name) => ({ kind: "VIEW", name })),
     ...events.map((name) => ({ kind: "EVENT", name })),
   ];
-  const lost = broken.map((name) => `the view ${name} ${whyBroken}: it will be missing if the restore is taken back`);
-  if (wanted.length === 0) return { objects: [], warnings: lost };
+  if (wanted.length === 0) return [];
   // a view's tables in the session's database are shown without its name
   await session.ask(
     `USE ${quoteName(database)}; SET @results = @@character_set_results, @mode = @@sql_mode, character_set_results = binary, sql_mode = ''`,
   );
   const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
   const rows = await session.askBytes(show.join(";\n"));
-  const standIns = await placeholders(session, database, intact);
+  const standIns = await placeholders(session, database, views);
   const home = (await collationOf(session, database)) ?? "";
   await session.ask(`USE ${everywhere}; SET character_set_results = @results, sql_mode = @mode`);
   const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
@@ -175,7 +166,7 @@ export async function recreate(session: Session, database: string, objects: Obje
   const remade = shown.map((one) => ({ kind: one.kind, name: one.name, sql: statement(one, home) }));
   const firstView = shown.findIndex(({ kind }) => kind === "VIEW");
   if (firstView >= 0) remade.splice(firstView, 0, ...standIns);
-  return { objects: remade, warnings: lost };
+  return remade;
 }
 
 function statement({ sql, modes, zone, client, collation, home }: Made, now: string): string {
@@ -208,6 +199,13 @@ async function brokenViews(
   const rows = await session.ask(`CHECK TABLE ${list}`);
   const bad = new Set(rows.filter(([, , kind]) => kind?.toLowerCase() === "error").map(([name = ""]) => name));
   return views.filter((view) => bad.has(`${database}.${view}`));
+}
+
+/** Those of the views that can be made again; a warning names the others. */
+export async function intactViews(session: Session, database: string, views: readonly string[], log: Logger) {
+  const broken = await brokenViews(session, database, views);
+  for (const view of broken) log.warn(`the view ${view} ${whyBroken}: it will be missing if the restore is taken back`);
+  return views.filter((view) => !broken.includes(view));
 }
 
 /** Options of the dump program that leave broken views out; a warning keeps the definition of each. Throws `Failure`. */

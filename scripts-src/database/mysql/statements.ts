@@ -21,11 +21,9 @@ export type Piece =
       leftOut: boolean;
       namesDatabase: boolean;
     }
-  /** An INSERT or a part of one, with its delimiter. */
+  /** An INSERT or a part of one, with its `;`. */
   | { kind: "rows"; bytes: Buffer; first: boolean; last: boolean; table: string }
-  /** A DELIMITER line. */
-  | { kind: "delimiter"; bytes: Buffer }
-  /** White space and comments between statements. */
+  /** White space and comments between statements, and lines with DELIMITER. */
   | { kind: "between"; bytes: Buffer };
 
 /** Bytes of the longest statement that is no INSERT, and of the longest beginning of an INSERT (4,096 names of columns). */
@@ -184,7 +182,7 @@ export class Scanner {
     this.delimiter = /^\w+[ \t]+(\S+)/.exec(this.text.toString("latin1", 0, end))?.[1] ?? ";";
     if (!delimiters.test(this.delimiter)) throw clientCommand(`DELIMITER ${this.delimiter.slice(0, 20)}`);
     this.atLineStart = true;
-    return { kind: "delimiter", bytes: this.take(end) };
+    return { kind: "between", bytes: this.take(end) };
   }
 
   /** Up to the delimiter. */
