@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { OpenBackup } from "../archive/read.ts";
 import { Failure, usageFailure } from "../base/errors.ts";
-import { bytesText, counted } from "../base/text.ts";
+import { bytesText, counted, listed } from "../base/text.ts";
 import type { Connected, Contents } from "../database/database.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
@@ -107,20 +107,17 @@ export function partialProblems(
   if (manifest && manifest.dumpOptions.length === 0) return [];
   const inBackup = new Set(tables);
   const missing = [...target.tables.keys()].filter((table) => !inBackup.has(table));
-  const [here, there] = [[...(rows?.values() ?? [])], [...target.tables.values()]].map((all) =>
-    all.reduce((sum, count) => sum + count, 0),
-  );
-  const says = (lack: string) => `${name} ${lack}: ${remedy}`;
-  if (missing.length > 0) {
-    const names = missing.slice(0, shown).join(", ") + (missing.length > shown ? ", …" : "");
-    return [
-      says(
-        `holds ${counted(tables.length, "table")}, the database ${target.tables.size}; ${missing.length} would be missing (${names})`,
-      ),
-    ];
+  const says = (lack: string) => [`${name} ${lack}: ${remedy}`];
+  if (missing.length > 0)
+    return says(
+      `holds ${counted(tables.length, "table")}, the database ${target.tables.size}; ${missing.length} would be missing (${listed(missing, shown)})`,
+    );
+  const emptied = rows ? [...target.tables].filter(([table, count]) => count > 0 && !rows.get(table)) : [];
+  // a table may have been empty then: of a file of which nothing is known, only one without any row is odd
+  if (emptied.length > 0 && (manifest || ![...(rows?.values() ?? [])].some(Boolean))) {
+    const names = emptied.map(([table, count]) => `${table} (about ${counted(count, "row")})`);
+    return says(`holds no rows of tables that have some in the database: ${listed(names, shown)}`);
   }
-  if (rows && here === 0 && there !== undefined && there > 0)
-    return [says(`holds no rows, the database about ${there}; all of them would be missing`)];
   return [];
 }
 

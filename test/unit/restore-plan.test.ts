@@ -42,8 +42,13 @@ test("M8: only a backup of unknown or chosen contents is compared with the table
     /1 table, the database 2; 1 would be .* \(b\)/,
   );
   expect(partialProblems({ name: "f", manifest: undefined }, contents, { tables: new Map([["a", 5]]) })[0]).toMatch(
-    /no rows, the database about 5/,
+    /holds no rows of tables that have some in the database: a \(about 5 rows\)/,
   );
+  const logged = { ...contents, tables: ["a", "b"], rows: new Map([["a", 5]]) };
+  expect(partialProblems(made(["--exclude-table-data=b"]), logged, target)[0]).toMatch(
+    /no rows .*: b \(about 7 rows\)/,
+  );
+  expect(partialProblems({ name: "f", manifest: undefined }, logged, target)).toEqual([]);
 });
 
 test.each([
