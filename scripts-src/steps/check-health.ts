@@ -57,14 +57,11 @@ async function withNewestProof(job: Job, ticks: Ticks, { proof = { since: new Da
 /** A good backup since then shows that all works. */
 const isOver = ({ trouble, good }: State) => !trouble || Number(good ?? 0) > Number(trouble.since);
 
-/** What was found: a tick or a cross a line; `trouble` has the crosses alone. */
-interface Trial {
-  lines: string;
-  trouble: string | undefined;
-}
-
-/** Logs in to the database and writes, reads and deletes an object in S3. Throws only when `signal` is aborted. */
-export async function tryOut(job: Job, signal: AbortSignal): Promise<Trial> {
+/**
+ * Logs in to the database and writes, reads and deletes an object in S3. Returns a tick or a cross a line, and the crosses alone as
+ * `trouble`. Throws only when `signal` is aborted.
+ */
+export async function tryOut(job: Job, signal: AbortSignal): Promise<{ lines: string; trouble: string | undefined }> {
   const run = { ...job, signal };
   try {
     const { targets, refused } = await targetsOf(run);

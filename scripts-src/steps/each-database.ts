@@ -60,17 +60,11 @@ function logFailure({ log }: Pick<Job, "log">, { name }: ChosenDatabase, { messa
   for (const hint of hints) log.error(`hint: ${hint}`);
 }
 
-interface Attempt {
-  outcome: DatabaseOutcome;
-  result?: Result;
-  failure?: Failure;
-}
-
 async function attemptOne<O extends object>(
   job: Job<O>,
   { name, named, refuses }: ChosenDatabase,
   act: (one: Job<O>) => Promise<Result>,
-): Promise<Attempt> {
+) {
   const warnings: string[] = [];
   const warn = (message: string) => {
     warnings.push(message);

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { inFolder } from "../../scripts-src/places/folder.ts";
 import { prune } from "../../scripts-src/places/prune.ts";
@@ -10,6 +11,7 @@ import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { aboutSetting } from "../../scripts-src/settings/settings.ts";
 import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
 import { documentation, tableAfter } from "../support/expect/documentation.ts";
 import { lostTests } from "../support/expect/registered.ts";
 import { tempDir } from "../support/machine/temp.ts";
@@ -42,11 +44,9 @@ test("7: retention deletes what the table says, and nothing else", async () => {
       const dir = tempDir("retention");
       for (const [index, file] of files.entries()) {
         writeFileSync(join(dir, file), "");
-        if (!bare || index > 0)
-          writeFileSync(
-            join(dir, `${file}.json`),
-            JSON.stringify(index > 0 ? { identity } : { identity: origin, bytes }),
-          );
+        const facts = index > 0 ? { identity, bytes: 0 } : { identity: origin, bytes };
+        const manifest = { ...manifestFacts, database: "app", sha256: "0".repeat(64), ...facts };
+        if (!bare || index > 0) writeFileSync(join(dir, `${file}.json`), formatManifest(manifest));
         if (proof && index === 0) writeFileSync(join(dir, `${file}.proof.json`), "{}");
       }
       const log = { info() {}, error() {} } as unknown as Logger;

@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import { type AgeKey, newAgeKey } from "../support/expect/age.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
 import { blocks } from "../support/expect/documentation.ts";
 import { backupName, type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
@@ -124,7 +126,9 @@ describe("without the private key", () => {
   test("backup --upload, sync, retention and their dry runs work", async () => {
     const settings = { LOCAL_RETENTION_DAYS: "30", BACKUP_RETENTION_DAYS: "30" };
     const old = "app_2020-01-01_03-00-00.sql.gz.age";
-    for (const name of [old, `${old}.json`]) writeFileSync(join(scripts.backups, name), "{}");
+    writeFileSync(join(scripts.backups, old), "{}");
+    const facts = { ...manifestFacts, database: "app", bytes: 2, sha256: "0".repeat(64) };
+    writeFileSync(join(scripts.backups, `${old}.json`), formatManifest(facts));
     const path = await backUp(settings, ["--upload"]);
     expect(existsSync(join(scripts.backups, old))).toBe(false);
     const names = () => [...s3.objects(bucket).keys()];

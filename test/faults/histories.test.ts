@@ -7,6 +7,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Identity, originIn, ownerOf } from "../../scripts-src/archive/identity.ts";
+import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import {
   backupNameOf,
   formatBackupName,
@@ -24,6 +25,7 @@ import type { Settings } from "../../scripts-src/settings/settings.ts";
 import { findForeign } from "../../scripts-src/steps/plan-sync.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { type Entry, type Named, planSync } from "../../scripts-src/storage/plan.ts";
+import { manifestFacts } from "../support/expect/backups.ts";
 import { sha256 } from "../support/servers/storage.ts";
 
 const day = 86_400_000;
@@ -159,7 +161,11 @@ function storeBackup(world: World, one: Extract<Step, { kind: "backup" }>, now: 
   if (!name) return;
   const change = mortal(one.dies);
   const content = `${one.host} ${now}`;
-  const manifest = JSON.stringify({
+  const manifest = formatManifest({
+    ...manifestFacts,
+    database: one.database,
+    startedAt: time.toISOString(),
+    bytes: content.length,
     sha256: sha256(Buffer.from(content)),
     ...(!one.old && { identity: world.sites[one.host] }),
     ...(one.suspicious && { suspicious: ["half as large"] }),

@@ -1,10 +1,14 @@
 /** The scheduler with real servers around it, for the container's requirements. */
 import { randomBytes } from "node:crypto";
+import { basename } from "node:path";
 import { afterAll, beforeAll, expect } from "bun:test";
+import { formatManifest } from "../../../scripts-src/archive/manifest.ts";
+import { parseBackupName } from "../../../scripts-src/archive/name.ts";
+import { manifestFacts } from "../expect/backups.ts";
 import { installScripts, type Running } from "./executables.ts";
 import { type PostgresServer, startPostgres } from "../servers/postgres.ts";
 import { type S3Server, startS3Server, storeObject } from "../servers/s3-server.ts";
-import { s3Settings } from "../servers/storage.ts";
+import { s3Settings, sha256 } from "../servers/storage.ts";
 import { until } from "./until.ts";
 
 /** One line of a log with LOG_FORMAT=json. */
@@ -106,8 +110,12 @@ export function nameOfAge(days: number, database = "shop"): string {
 
 /** Puts an object into a bucket, with a manifest unless `bare`; its own time is now, whatever its name says. */
 export function place({ s3 }: World, bucket: string, key: string, { bare = false } = {}): void {
-  storeObject(s3.objects(bucket), key, randomBytes(32));
-  if (!bare) storeObject(s3.objects(bucket), `${key}.json`, Buffer.from("{}"));
+  const body = randomBytes(32);
+  storeObject(s3.objects(bucket), key, body);
+  if (bare) return;
+  const { database = "shop", time = new Date() } = parseBackupName(basename(key)) ?? {};
+  const facts = { database, startedAt: time.toISOString(), bytes: body.length, sha256: sha256(body) };
+  storeObject(s3.objects(bucket), `${key}.json`, Buffer.from(formatManifest({ ...manifestFacts, ...facts })));
 }
 
 /** Nothing of a run that was stopped is left: no object, no unfinished upload, no session in the database. */
