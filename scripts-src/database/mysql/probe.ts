@@ -87,12 +87,6 @@ export async function probe(login: Login, { mayBeMissing = false } = {}): Promis
   const [client = first] = rankClients(clients, kind);
   const dump = await fittingDump({ ...place, client }, dumps, kind);
   const grants = grantsFrom(rows, target.database);
-  const versioned = tagged("versioned").flat();
-  const loose = tagged("loose").map(([table, engine]) => `${table} (${engine})`);
-  /** A restore that was killed while it exchanged databases has not made all views, triggers, routines and events yet. */
-  const exchanging = tagged("exchanging")
-    .flat()
-    .find((name) => isBeside(name, target.database, "before"));
   return {
     kind,
     grants,
@@ -110,23 +104,36 @@ export async function probe(login: Login, { mayBeMissing = false } = {}): Promis
       client: `${dump.name} ${dump.version || "of unknown version"}`,
       encoding: charset,
       dataBytes: Number(bytes),
-      warnings: listOf(
-        exchanging !== undefined &&
-          `a restore was killed while it exchanged ${target.database} for ${exchanging}: views, triggers, routines and events may ` +
-            `be missing; restore again, or go back to the state before: restore --undo ${exchanging}`,
-        loose.length > 0 &&
-          "these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: " +
-            `${loose.join(", ")}; ALTER TABLE … ENGINE=InnoDB helps`,
-        clientWarning(dump, kind),
-        versioned.length > 0 &&
-          !dumpsHistory(dump, kind) &&
-          `the history of these system-versioned tables is not in the backup, only what holds now: ${versioned.join(", ")}`,
-        !seesRoutines(grants, kind) &&
-          "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +
-            "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO it",
-      ),
+      warnings: warningsOf(tagged, { database: target.database, dump, kind, grants }),
     },
   };
+}
+
+/** `tagged` are the rows of the answer that begin with a word. */
+function warningsOf(
+  tagged: (tag: string) => string[][],
+  { database, dump, kind, grants }: Pick<ServerInfo, "dump" | "kind" | "grants"> & { database: string },
+): string[] {
+  const versioned = tagged("versioned").flat();
+  const loose = tagged("loose").map(([table, engine]) => `${table} (${engine})`);
+  const exchanging = tagged("exchanging")
+    .flat()
+    .find((name) => isBeside(name, database, "before"));
+  return listOf(
+    exchanging !== undefined &&
+      `a restore was killed while it exchanged ${database} for ${exchanging}: views, triggers, routines and events may ` +
+        `be missing; restore again, or go back to the state before: restore --undo ${exchanging}`,
+    loose.length > 0 &&
+      "these tables are not transactional, no snapshot covers them, and what is written to them during the backup may be torn: " +
+        `${loose.join(", ")}; ALTER TABLE … ENGINE=InnoDB helps`,
+    clientWarning(dump, kind),
+    versioned.length > 0 &&
+      !dumpsHistory(dump, kind) &&
+      `the history of these system-versioned tables is not in the backup, only what holds now: ${versioned.join(", ")}`,
+    !seesRoutines(grants, kind) &&
+      "stored procedures and functions, if there are any, are not in the backup, for the user may not see them: " +
+        "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO it",
+  );
 }
 
 /**
