@@ -65,15 +65,11 @@ async function* packInLanes(
       packed.catch(() => {}); // thrown when its turn to be read comes
       underway.push(packed);
       // Two more than lanes: so none is idle while a block is filled and another one written.
-      if (underway.length >= jobs + 2) yield* next(underway);
+      const oldest = underway.length >= jobs + 2 ? await underway.shift() : undefined;
+      if (oldest) yield oldest;
     }
-    while (underway.length > 0) yield* next(underway);
+    for (const packed of underway) yield await packed;
   } finally {
     for (const lane of lanes) lane.end();
   }
-}
-
-async function* next(underway: Promise<Block>[]): AsyncGenerator<Block> {
-  const packed = await underway.shift();
-  if (packed) yield packed;
 }

@@ -6,13 +6,6 @@ import { damaged } from "./damaged.ts";
 import { headFirst } from "./blocks.ts";
 import type { Compression } from "./name.ts";
 
-interface DecompressOptions {
-  /** The file's name, for messages; one that ends in .gz or .zst must hold what it says. */
-  name: string;
-  /** The size the result has by its manifest; more is refused before it fills a disk or a database. */
-  uncompressedBytes?: number;
-}
-
 const magics: readonly (readonly [start: RegExp, kind: Compression])[] = [
   [/^1f8b/, "gzip"],
   [/^28b52ffd|^5[0-9a-f]2a4d18/, "zstd"], // a frame, or a skippable frame as pzstd writes it
@@ -21,11 +14,12 @@ const magics: readonly (readonly [start: RegExp, kind: Compression])[] = [
 /**
  * The content of a gzip, zstd or plain file, with any number of members or frames. Throws `Failure` when it is cut short,
  * damaged, followed by other bytes, longer than it should be, or not what its name says. A file cut exactly between two
- * members is not noticed here: the dump's completion line and the checksum tell.
+ * members is not noticed here: the dump's completion line and the checksum tell. A `name` that ends in .gz or .zst must hold what it says;
+ * more than `uncompressedBytes`, the size by the manifest, is refused before it fills a disk or a database.
  */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
-  { name, uncompressedBytes = Infinity }: DecompressOptions,
+  { name, uncompressedBytes = Infinity }: { name: string; uncompressedBytes?: number },
 ): AsyncGenerator<Uint8Array> {
   await using file = headFirst(source, (start) => start.length >= foreignBytes);
   const head = (await file.next()).value as Uint8Array;

@@ -26,9 +26,5 @@ export function childEnvironment(extra: Record<string, string> = {}): Record<str
 }
 
 /** The variables of our environment whose names fit. */
-export function variables(fits: (name: string) => boolean): Record<string, string> {
-  const entries = Object.entries(process.env);
-  return Object.fromEntries(
-    entries.filter((entry): entry is [string, string] => entry[1] !== undefined && fits(entry[0])),
-  );
-}
+export const variables = (fits: (name: string) => boolean): Record<string, string> =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => fits(name))) as Record<string, string>;

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, globSync, realpathSync, statSync } f
 import { delimiter, join, resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { scriptLog } from "../base/log.ts";
-import { Memory } from "../base/memory.ts";
+import { memory } from "../base/memory.ts";
 import { firstOutput } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
 
@@ -16,7 +16,7 @@ function isProgram(path: string): boolean {
   }
 }
 
-const programs = new Memory<string[]>(60_000);
+const programs = memory<string[]>(60_000);
 
 /**
  * Paths of every program of one of these names: in `folder` alone when it is given (DB_CLIENT_DIR), else in `places`
@@ -27,7 +27,7 @@ export const findPrograms = (
   folder: string | undefined,
   places: readonly string[],
 ): Promise<string[]> =>
-  programs.get(JSON.stringify([names, folder]), () => Promise.resolve(lookFor(names, folder, places)));
+  programs(JSON.stringify([names, folder]), () => Promise.resolve(lookFor(names, folder, places)));
 
 function lookFor(names: readonly string[], folder: string | undefined, places: readonly string[]): string[] {
   if (folder) warnOfOthers(folder);
@@ -55,7 +55,7 @@ export const missingProgram = (names: readonly string[], folder: string | undefi
   return programFailure(folder ? `${found} in DB_CLIENT_DIR ${folder}` : found, programs);
 };
 
-const answers = new Memory<string>(60_000);
+const answers = memory<string>(60_000);
 
 /** As `firstOutput`, for what a program says of itself (`--version`, `--help`). */
 export async function askProgram(argv: string[], limit: number): Promise<string> {
@@ -64,7 +64,7 @@ export async function askProgram(argv: string[], limit: number): Promise<string>
     if (answer === "") throw new Error("no answer");
     return answer;
   };
-  return answers.get(JSON.stringify([argv, limit]), ask).catch(() => "");
+  return answers(JSON.stringify([argv, limit]), ask).catch(() => "");
 }
 
 const warned = new Set<string>();

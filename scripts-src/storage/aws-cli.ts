@@ -92,8 +92,6 @@ export async function runAwsSync(
   const { exitCode, stdout, stderr } = await $`aws ${args}`;
   signal.throwIfAborted();
   for (const line of stderr.split("\n").filter(Boolean)) log.warn(`aws: ${line}`);
-  if (exitCode !== 0) throw new Failure(`aws s3 sync exited with ${exitCode}: ${lastLine(stderr)}`);
+  if (exitCode !== 0) throw new Failure(`aws s3 sync exited with ${exitCode}: ${stderr.trim().split("\n").at(-1)}`);
   return stdout.split("\n").filter(Boolean);
 }
-
-const lastLine = (text: string) => text.trim().split("\n").at(-1) ?? "";

@@ -28,52 +28,55 @@ export const keptSchemasQuery = `SELECT json_build_array(nspname, CASE WHEN pg_h
   FROM pg_namespace n WHERE ${userSchema} AND ${keptSchema}`;
 
 /** Objects of a catalog that live in schemas which stay, as the server calls them. */
-const inKeptSchema = (catalog: string, prefix: string, owner: string, condition = "true") => `
-  SELECT i.type || ' ' || i.identity, format('DROP %s IF EXISTS %s CASCADE;', upper(i.type), i.identity), pg_has_role(o.${owner}, 'USAGE')
+const inKeptSchema = (catalog: string, prefix: string, condition = "true") => `
+  SELECT i.type || ' ' || i.identity, format('DROP %s IF EXISTS %s CASCADE;', upper(i.type), i.identity), pg_has_role(o.${prefix}owner, 'USAGE')
   FROM ${catalog} o JOIN pg_namespace n ON n.oid = o.${prefix}namespace
   CROSS JOIN LATERAL pg_identify_object('${catalog}'::regclass, o.oid, 0) i
   WHERE ${userSchema} AND ${keptSchema} AND NOT ${isMember(catalog, "o.oid")} AND ${condition}`;
 
-const plain = (catalog: string, word: string, nameColumn: string, owner: string, condition = "true") => `
-  SELECT lower('${word} ') || o.${nameColumn}, format('DROP ${word} IF EXISTS %I CASCADE;', o.${nameColumn}), pg_has_role(o.${owner}, 'USAGE')
+const plain = (catalog: string, word: string, prefix: string, condition = "true") => `
+  SELECT lower('${word} ') || o.${prefix}name, format('DROP ${word} IF EXISTS %I CASCADE;', o.${prefix}name), pg_has_role(o.${prefix}owner, 'USAGE')
   FROM ${catalog} o WHERE NOT ${isMember(catalog, "o.oid")} AND ${condition}`;
+
+/** Catalogs of what else lives in a schema, with the prefix of their columns. */
+const inSchemas = [
+  ["pg_operator", "opr"],
+  ["pg_opfamily", "opf"],
+  ["pg_collation", "coll"],
+  ["pg_conversion", "con"],
+  ["pg_ts_config", "cfg"],
+  ["pg_ts_dict", "dict"],
+] as const;
 
 /** Removals in the order in which they have to be done, a JSON object each. */
 export const removalsQuery = `
   SELECT json_build_object('what', what, 'sql', sql, 'ours', ours) FROM (
-    SELECT 1, * FROM (${plain("pg_event_trigger", "EVENT TRIGGER", "evtname", "evtowner")}) q
+    SELECT 1, * FROM (${plain("pg_event_trigger", "EVENT TRIGGER", "evt")}) q
     UNION ALL SELECT 2, 'subscription ' || subname, format('ALTER SUBSCRIPTION %1$I DISABLE; ALTER SUBSCRIPTION %1$I SET (slot_name = NONE); '
         'DROP SUBSCRIPTION %1$I;', subname), pg_has_role(subowner, 'USAGE')
       FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-    UNION ALL SELECT 3, * FROM (${plain("pg_publication", "PUBLICATION", "pubname", "pubowner")}) q
+    UNION ALL SELECT 3, * FROM (${plain("pg_publication", "PUBLICATION", "pub")}) q
     UNION ALL SELECT 4, 'extension ' || extname, format('DROP EXTENSION IF EXISTS %I CASCADE;', extname), true
       FROM pg_extension WHERE NOT ${keptExtension}
-    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_data_wrapper", "FOREIGN DATA WRAPPER", "fdwname", "fdwowner", "o.oid >= 16384")}) q
-    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_server", "SERVER", "srvname", "srvowner")}) q
+    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_data_wrapper", "FOREIGN DATA WRAPPER", "fdw", "o.oid >= 16384")}) q
+    UNION ALL SELECT 5, * FROM (${plain("pg_foreign_server", "SERVER", "srv")}) q
     UNION ALL SELECT 6, 'schema ' || nspname, format('DROP SCHEMA IF EXISTS %I CASCADE;', nspname), true
       FROM pg_namespace n WHERE ${userSchema} AND NOT ${keptSchema} AND NOT ${isMember("pg_namespace", "n.oid")}
     UNION ALL SELECT 7, * FROM (${inKeptSchema(
       "pg_class",
       "rel",
-      "relowner",
       `relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
         AND d.objid = o.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)`,
     )}) q
-    UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro", "proowner")}) q
+    UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro")}) q
     UNION ALL SELECT 9, * FROM (${inKeptSchema(
       "pg_type",
       "typ",
-      "typowner",
       `(typtype IN ('e', 'd', 'r') OR (typtype = 'b' AND typelem = 0) OR typtype = 'c' AND EXISTS (SELECT FROM pg_class c
         WHERE c.oid = typrelid AND relkind = 'c'))`,
     )}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_operator", "opr", "oprowner")}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_opfamily", "opf", "opfowner")}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_collation", "coll", "collowner")}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_conversion", "con", "conowner")}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_ts_config", "cfg", "cfgowner")}) q
-    UNION ALL SELECT 9, * FROM (${inKeptSchema("pg_ts_dict", "dict", "dictowner")}) q
-    UNION ALL SELECT 10, * FROM (${plain("pg_language", "LANGUAGE", "lanname", "lanowner", "o.oid >= 16384")}) q
+    ${inSchemas.map(([catalog, prefix]) => `UNION ALL SELECT 9, * FROM (${inKeptSchema(catalog, prefix)}) q`).join("\n")}
+    UNION ALL SELECT 10, * FROM (${plain("pg_language", "LANGUAGE", "lan", "o.oid >= 16384")}) q
     UNION ALL SELECT 10, 'cast ' || identity, format('DROP CAST IF EXISTS %s CASCADE;', identity), true
       FROM pg_cast o CROSS JOIN LATERAL pg_identify_object('pg_cast'::regclass, o.oid, 0) i
       WHERE o.oid >= 16384 AND NOT ${isMember("pg_cast", "o.oid")}

@@ -7,7 +7,7 @@ import type { Piece } from "./statements.ts";
 export class DumpContents implements Contents {
   serverVersion?: string;
   tables: string[] = [];
-  rows?: Map<string, number>;
+  rows = new Map<string, number>();
   bytes = 0;
   extensions = new Set<string>();
   /** Roles that own something or are granted something. */

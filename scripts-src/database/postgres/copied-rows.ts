@@ -1,5 +1,5 @@
 /** The rows of a COPY, up to the line `\\.`. */
-import { backslash, newline } from "./letters.ts";
+import { backslash, newline } from "./words.ts";
 
 interface CopiedRows {
   /** So many bytes of the text are rows for certain, and so many rows end in them. */

@@ -64,12 +64,13 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   }
   await commentOn(exchanging, present.database);
   const dropBefore = () => dropDatabase(unstoppable, before);
-  const isDropped = () =>
-    dropBefore().then(
-      () => true,
+  const isKept =
+    !empty ||
+    (await dropBefore().then(
       () => false,
-    );
-  if (empty && (await isDropped())) return nothingKept;
+      () => true,
+    ));
+  if (!isKept) return nothingKept;
   const restored = fresh.replace(/_restoring_([\d_-]+)$/, "_restored_$1");
   const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
   return {

@@ -99,9 +99,13 @@ class Reader implements FingerprintReader {
   #begin(table: string, columns: string): void {
     const names = [...columns.matchAll(anyName)].map((match) => unquote(match[0]));
     const digest = digestOf(this.#print.tables, table, names);
+    const sink = this.#sinkOf(table) ?? digest;
     // one table can have several COPY: with --load-via-partition-root each has the order of its partition
-    const order = (this.#first ?? this.#print).tables.get(table)?.columns;
-    this.#rows = rowsOf(this.#sinkOf(table) ?? digest, permutation(order, names));
+    const places = permutation((this.#first ?? this.#print).tables.get(table)?.columns, names);
+    this.#rows = new Lines((bytes, from, to) => {
+      const row = places && reordered(bytes, from, to, places);
+      sink.add(row ?? bytes, row ? 0 : from, row ? row.length : to);
+    }, places !== undefined);
   }
 
   /** Large objects as a chain over their chunks: as a set of statements, swapped contents would go unseen. */
@@ -141,16 +145,6 @@ function permutation(first: readonly string[] | undefined, second: readonly stri
     return undefined;
   const places = first.map((column) => second.indexOf(column));
   return places.includes(-1) ? undefined : places;
-}
-
-/** The rows of one COPY. */
-function rowsOf(sink: TableSink, places: readonly number[] | undefined): Lines {
-  return new Lines((bytes, from, to) => {
-    if (places) {
-      const row = reordered(bytes, from, to, places);
-      sink.add(row, 0, row.length);
-    } else sink.add(bytes, from, to);
-  }, places !== undefined);
 }
 
 /** The row with its fields at other places. */

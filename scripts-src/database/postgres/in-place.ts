@@ -40,7 +40,7 @@ const words: Record<Outcome, string> = {
   unknown: "broke off, and the server cannot be asked what became of it: look at the database",
 };
 
-/** What another try does otherwise. */
+/** How everything is loaded. */
 interface Attempt {
   /** Takes the place of the dump's empty search_path. */
   path: string;
@@ -48,7 +48,7 @@ interface Attempt {
   late: readonly string[];
 }
 
-/** Each try loads everything. */
+/** Each takes as long as the first. */
 const mostTries = 8;
 
 /**
@@ -60,41 +60,36 @@ export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading):
   const { signal, log } = how.connection;
   let attempt: Attempt = { path: "", late: [] };
   let hidden: unknown;
+  const orders = new Set([""]);
   for (let tries = 1; ; tries++)
     try {
       return await loadOnce(sql, how, attempt);
     } catch (error) {
       signal.throwIfAborted();
       const undone = error instanceof Failure && error.message.includes(words.aborted);
-      const next = undone && tries < mostTries ? anotherWay(how, attempt, error) : undefined;
-      if (!next) throw isMissing(error) ? (hidden ?? error) : error;
-      if (isMissing(error)) hidden = error;
-      log.info(`${next.why}; trying again`);
-      attempt = next.attempt;
+      const late = undone ? lateAfter(error, attempt.late, how) : attempt.late;
+      if (undone && isMissing(error) && attempt.path === "") {
+        log.info("a name was not found with the dump's search_path; trying again with the database's own");
+        attempt = { ...attempt, path: ownPath };
+        hidden = error;
+      } else if (!orders.has(late.join()) && tries < mostTries) {
+        log.info(`a check refused a row; trying again with the rows of ${late.join(", ")} behind those of the others`);
+        orders.add(late.join());
+        attempt = { ...attempt, late };
+      } else throw isMissing(error) ? (hidden ?? error) : error;
     }
 }
 
-function anotherWay(
-  { contents }: Loading,
-  attempt: Attempt,
-  error: Failure,
-): { attempt: Attempt; why: string } | undefined {
-  if (isMissing(error) && attempt.path === "")
-    return {
-      attempt: { ...attempt, path: ownPath },
-      why: "a name was not found with the dump's search_path, but may be with the database's own",
-    };
-  const [, refused = ""] = isChecked(error) ? (/^(?:CONTEXT: {2})?COPY (.*), line \d+/m.exec(error.message) ?? []) : [];
-  // the server names it without its schema
-  const tables = [...(contents.rows?.keys() ?? [])].filter(
-    (table) => table === refused || table.endsWith(`.${refused}`),
-  );
-  if (tables.length === 0) return undefined;
-  const late = [...attempt.late.filter((table) => !tables.includes(table)), ...tables];
-  return {
-    attempt: { ...attempt, late },
-    why: `a check refused a row of ${refused}, but may accept it behind the rows of other tables`,
-  };
+/**
+ * The late tables after a check has refused a row of one, which the server names without its schema. It comes before the others, which
+ * may wait for it; behind them where that was not enough.
+ */
+function lateAfter(error: Failure, late: readonly string[], { contents }: Loading): readonly string[] {
+  const [, refused] = isChecked(error) ? (/^(?:CONTEXT: {2})?COPY (.*), line \d+/m.exec(error.message) ?? []) : [];
+  if (refused === undefined) return late;
+  const tables = [...contents.rows.keys()].filter((table) => table === refused || table.endsWith(`.${refused}`));
+  const others = late.filter((table) => !tables.includes(table));
+  return others.length < late.length ? [...others, ...tables] : [...tables, ...late];
 }
 
 async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, attempt: Attempt): Promise<Loaded> {
@@ -155,7 +150,7 @@ interface Feeding {
   rules: LoadRules;
   attempt: Attempt;
   /** Rows of each table. */
-  expected: ReadonlyMap<string, number> | undefined;
+  expected: ReadonlyMap<string, number>;
   /** Called when something was read. */
   moved: () => void;
 }
@@ -169,7 +164,7 @@ async function feed(
   const { path, late } = attempt;
   const tables: string[] = [];
   /** Tables whose rows have yet to come. */
-  const waiting = new Set(expected?.keys());
+  const waiting = new Set(expected.keys());
   let table: string | undefined;
   const pass = async (piece: Piece) => {
     const text = piece.kind === "statement" ? piece.text : "";
@@ -189,13 +184,11 @@ async function feed(
       for (const one of late) for await (const again of rowsAgain(sql, rules, new Set([one]))) await pass(again);
   }
   session.write("\n", ourEncoding, "\n");
-  for (const table of expected?.keys() ?? []) {
-    if (tables.includes(table)) continue;
-    session.write(counting(table), "\n");
-    tables.push(table);
-  }
+  // the rows of INSERTs
+  const uncounted = [...expected.keys()].filter((table) => !tables.includes(table));
+  for (const table of uncounted) session.write(counting(table), "\n");
   session.write("\n", filter.atTheEnd.join("\n"), "\n");
-  return tables;
+  return [...tables, ...uncounted];
 }
 
 /** A REFRESH that fails leaves its view without rows: with the dump's search_path, then with the database's own. */

@@ -1,7 +1,7 @@
 /** What a load over several sessions does with the pieces of a dump. */
 import { name, qualified } from "./contents.ts";
 import { Lane } from "./lane.ts";
-import { newline } from "./letters.ts";
+import { newline } from "./words.ts";
 import type { LoadReport } from "./load-report.ts";
 import { copyUnit } from "./load-unit.ts";
 import type { rowsAgain } from "./load.ts";

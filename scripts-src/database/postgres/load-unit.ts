@@ -1,5 +1,5 @@
 /** What a session of a load is given at a time. */
-import { newline } from "./letters.ts";
+import { newline } from "./words.ts";
 
 /** A statement, or a COPY with rows of one table. */
 export interface Unit {

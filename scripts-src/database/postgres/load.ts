@@ -17,8 +17,8 @@ export interface Loading {
 }
 
 /** The rows that each table must have afterwards: tables of extensions that stay keep their own. */
-export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, number> | undefined =>
-  contents.rows && new Map([...contents.rows].filter(([table]) => !rules.keptRelations.has(table)));
+export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, number> =>
+  new Map([...contents.rows].filter(([table]) => !rules.keptRelations.has(table)));
 
 /**
  * Bytes of SQL after which what was read is given back. Left alone, the collector lets what a fast server has taken pile up: 180 MB

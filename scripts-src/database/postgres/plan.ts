@@ -13,7 +13,7 @@ export const hasCron = ({ extensions }: DumpContents): boolean => extensions.has
 export function contentsToLoad(contents: DumpContents, { asleep }: Pick<LoadOptions, "asleep">): DumpContents {
   if (!asleep || !hasCron(contents)) return contents;
   const extensions = new Set([...contents.extensions].filter((name) => name !== "pg_cron"));
-  const rows = contents.rows && new Map([...contents.rows].filter(([table]) => !table.startsWith("cron.")));
+  const rows = new Map([...contents.rows].filter(([table]) => !table.startsWith("cron.")));
   return Object.assign(new DumpContents(), contents, { extensions, rows });
 }
 
@@ -167,7 +167,7 @@ function findWarnings(contents: DumpContents, server: Server, target: PostgresTa
 /** Rows of tables that the dump does not create would be added to nothing. */
 export function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
   const made = new Set(tables);
-  const without = [...(rows?.keys() ?? [])].filter((table) => !made.has(table));
+  const without = [...rows.keys()].filter((table) => !made.has(table));
   if (without.length === 0 || made.size > 0 || extensions.size > 0) return [];
   return [
     `the dump holds rows of ${listed(without)} without the tables themselves (pg_dump --data-only): ` +

@@ -1,5 +1,5 @@
 /** A pooler between us and the server that lends its sessions for one transaction (PgBouncer's `pool_mode = transaction`). */
-import { Memory } from "../../base/memory.ts";
+import { memory } from "../../base/memory.ts";
 import type { Connection } from "./connection.ts";
 import { Session } from "./session.ts";
 
@@ -14,11 +14,11 @@ export const poolerWarning =
 /** How often two sessions are asked in turn: a pooler lends the session that was used last, but not always. */
 const rounds = 3;
 
-const answers = new Memory<boolean>(60_000);
+const answers = memory<boolean>(60_000);
 
 /** Two connections that are open together share processes of the server. False where a second connection is refused. */
 export const isPooled = (connection: Connection): Promise<boolean> =>
-  answers.get(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
+  answers(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
 
 async function ask(connection: Connection): Promise<boolean> {
   const sessions = [1, 2].map(() => new Session(connection, () => `cannot query ${connection.where}`));

@@ -1,5 +1,5 @@
 /** Strings, quoted names and comments in SQL: where each of them ends, as psql reads it. */
-import { backslash, newline, quoteMark } from "./letters.ts";
+import { backslash, newline, quoteMark } from "./words.ts";
 
 export type Quotation =
   | { in: "string"; backslashes: boolean }

@@ -134,13 +134,9 @@ class NewDatabase implements Scratch {
     return loadSpread(sql, loading, { sessions: ways.sessions, keepGoing: options.keepGoing });
   }
 
-  ask(sql: string): Promise<string> {
-    return askValue(this.#connection, sql);
-  }
+  ask = (sql: string) => askValue(this.#connection, sql);
 
-  dump(): AsyncIterable<Uint8Array> {
-    return dump(this.#connection, this.#making.serverInfo.pgDump, this.#making.ways.dumpOptions);
-  }
+  dump = () => dump(this.#connection, this.#making.serverInfo.pgDump, this.#making.ways.dumpOptions);
 
   async exchange(): Promise<Exchanged> {
     if (this.#exchanged) return this.#exchanged;

@@ -1,5 +1,5 @@
 /** The part of the scanner that reads INSERTs: a dump with them (pg_dump --inserts) took three times as long by single tokens. */
-import { isWord, newline, quoteMark } from "./letters.ts";
+import { isWord, newline, quoteMark } from "./words.ts";
 import type { PresentStatement } from "./present-statement.ts";
 
 /** What a byte is within a statement in which no word but INSERT matters. */

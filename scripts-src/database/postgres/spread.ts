@@ -36,8 +36,7 @@ export async function loadSpread(
     for await (const piece of piecesToLoad(sql, filter)) await lanes.take(piece);
     lanes.setting(ourEncoding);
     await lanes.loaded();
-    for (const table of report.uncounted(contents.rows?.keys() ?? []))
-      await lanes.statement(counting(table), { table });
+    for (const table of report.uncounted(contents.rows.keys())) await lanes.statement(counting(table), { table });
     for (const statement of filter.atTheEnd) await lanes.statement(statement);
     await lanes.end();
   } catch (error) {

@@ -7,12 +7,23 @@
 import { cutOff, piecesOf, strange, wordsBehind } from "../read-dump.ts";
 import { copiedRows } from "./copied-rows.ts";
 import { decoderOf } from "./encodings.ts";
-import { backslash, isLetterOrDigit, isSpace, isWord, isWordStart, newline, quoteMark } from "./letters.ts";
 import { PresentStatement } from "./present-statement.ts";
 import { passQuotation, type Quotation } from "./quotations.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
 import { skipPlain } from "./skip-plain.ts";
-import { openBody, refuseVariable, stringPrefix, unlike } from "./words.ts";
+import {
+  backslash,
+  isLetterOrDigit,
+  isSpace,
+  isWord,
+  isWordStart,
+  newline,
+  openBody,
+  quoteMark,
+  refuseVariable,
+  stringPrefix,
+  unlike,
+} from "./words.ts";
 
 export type Piece =
   /**
