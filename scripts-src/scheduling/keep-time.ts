@@ -41,7 +41,7 @@ export async function keepTime(
     const now = clock.now();
     const late = now.getTime() - tick.getTime();
     // of several missed ticks at most one is run
-    from = late > tolerance ? now : tick;
+    from = now;
     if (running) handlers.skipped(tick, running.began);
     else if (late <= tolerance || handlers.missed(tick, late)) {
       const done = handlers.run(tick).finally(() => (running = undefined));

@@ -99,6 +99,14 @@ describe("the loop", () => {
     ]);
   });
 
+  test("of several ticks that passed before it starts, one is run, and none is called skipped", async () => {
+    const late = { from: "2026-05-01T00:00:00Z", starts: "2026-05-01T00:00:35Z", until: "2026-05-01T00:00:45Z" };
+    expect(await play({ interval: "*/10 * * * * *", ...late })).toEqual([
+      "run 2026-05-01T00:00:10.000Z",
+      "run 2026-05-01T00:00:40.000Z",
+    ]);
+  });
+
   test("skips the ticks that come while a run is under way, and goes on after it", async () => {
     const slow = { from: "2026-05-01T00:30:00Z", runEnds: "2026-05-01T03:30:00Z", until: "2026-05-01T04:30:00Z" };
     expect(await play({ interval: "0 * * * *", ...slow })).toEqual([
