@@ -11,6 +11,7 @@ import type { DumpContents } from "./contents.ts";
 import { dumpWords } from "./dump-options.ts";
 import { clientFailure } from "./explain.ts";
 import { checkListed } from "./listed.ts";
+import { quoteName } from "./names.ts";
 import type { ServerInfo } from "./probe.ts";
 import { largestPacket, rowsAlone } from "./problems.ts";
 import { dumpForm } from "./reader.ts";
@@ -99,7 +100,7 @@ export function checkGrants({ grants }: ServerInfo, options: readonly string[], 
       "what it cannot see would silently be missing from the backup",
     {
       hints: [
-        `GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`${database.replaceAll("`", "``")}\`.* TO the user`,
+        `GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON ${quoteName(database)}.* TO the user`,
         ...(grants.roles ? ["a role counts when it is active at login: SET DEFAULT ROLE"] : []),
       ],
     },

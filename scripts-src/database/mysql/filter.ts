@@ -1,5 +1,6 @@
 /** Which statements of a dump a load leaves out or changes. Data passes untouched, whatever it looks like. */
 import { definer, otherFrom } from "./contents.ts";
+import { asBytes, quoteName } from "./names.ts";
 import type { Piece } from "./statements.ts";
 import { withoutDatabase } from "./triggers.ts";
 import { eitherName, quotedName, string } from "./words.ts";
@@ -64,21 +65,19 @@ export function loadable(piece: Piece, rules: LoadRules): Buffer | undefined {
 const newline = Buffer.from("\n");
 const ending = Buffer.from(";\n");
 
-/** A name as it stands in a statement that was read as latin1. */
-const quoted = (name: string): string => Buffer.from(`\`${name.replaceAll("`", "``")}\``).toString("latin1");
-
 function change(head: string, { database, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
-  if (alterDatabase.test(head)) return head.replace(alterDatabase, (_, words: string) => words + quoted(database));
+  if (alterDatabase.test(head))
+    return head.replace(alterDatabase, (_, words: string) => words + asBytes(quoteName(database)));
   if (dumped !== undefined && head.startsWith("CREATE TABLE"))
     return head.replaceAll(inTable, (token, call?: string, name?: string) =>
-      call !== undefined && name === quoted(dumped) ? `${call}${quoted(database)}.` : token,
+      call !== undefined && name === asBytes(quoteName(dumped)) ? `${call}${asBytes(quoteName(database))}.` : token,
     );
   // MariaDB writes the database's name into a view that names other databases, too, or whose definer lacks the rights to its tables
   if (dumped !== undefined && dumped !== database && viewBody.test(head))
     head = head.replaceAll(
       inView,
       (token, call?: string, sequence?: string, from?: string, table?: string, other?: string) =>
-        [sequence, table, other].includes(quoted(dumped)) ? (call ?? from ?? "") : token,
+        [sequence, table, other].includes(asBytes(quoteName(dumped))) ? (call ?? from ?? "") : token,
     );
   if (firstMode.test(head)) return head.replace(firstMode, "$1,ALLOW_INVALID_DATES");
   if (forgetModes && setsMode.test(head)) return head.replaceAll(forgotten, "").replaceAll(/,(?=')/g, "");

@@ -7,6 +7,7 @@ import {
   type ReadingOptions,
 } from "../fingerprint.ts";
 import { definer } from "./contents.ts";
+import { quoteName } from "./names.ts";
 import { databaseIn } from "./reader.ts";
 import { Scanner } from "./statements.ts";
 
@@ -59,9 +60,7 @@ class Reader implements FingerprintReader {
  * may hold the original's (which can be a table's or an alias as well), so there both are taken out.
  */
 function withoutName(text: string, database: string | undefined): string {
-  if (database === undefined) return text;
-  const quoted = `\`${database.replaceAll("`", "``")}\`.`;
-  return text.replaceAll(quoted, "");
+  return database === undefined ? text : text.replaceAll(`${quoteName(database)}.`, "");
 }
 
 /** A copy's events are kept from running: whether and how long they run is not compared. */

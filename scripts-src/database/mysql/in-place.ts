@@ -26,8 +26,7 @@ export async function loadInPlace(
   const rules = loadRules(contents, serverInfo, { database, noOwner, asleep });
   try {
     await load(connection, sql, { rules, settings, present: database });
-    const rows = await checkRows(place, database, contents.rows);
-    return { rows, warnings: [], skipped: [], leftOut: [] };
+    return await checkRows(place, database, contents.rows);
   } catch (error) {
     if (!(error instanceof Failure) || place.signal.aborted) throw error;
     const { status, hints, cause, message } = error;

@@ -102,6 +102,10 @@ function optionsFrom(parameters: URLSearchParams): Map<string, string> {
   return options;
 }
 
+/** The server is on this machine, as far as that can be seen: in a container it is not. */
+export const isLocal = ({ host = "localhost", socket }: Target): boolean =>
+  socket !== undefined || /^(?:localhost|127\..*|::1)$/.test(host);
+
 function describe({ family, host = "", port, socket, database }: Parts): string {
   if (socket !== undefined) return `${family}:///${database}?socket=${socket}`;
   const name = host.includes(":") ? `[${host}]` : host;

@@ -1,5 +1,5 @@
 /** What an exchange would lose: RENAME TABLE and DROP do not leave it as it was. */
-import { quoteName, quoteText } from "./names.ts";
+import { asBytes, quoteName, quoteText } from "./names.ts";
 import type { Objects } from "./objects.ts";
 import type { Session } from "./session.ts";
 
@@ -25,17 +25,15 @@ export async function orphanKeys(session: Session, database: string): Promise<Or
   const shown = await session.askBytes(tables.map((table) => `SHOW CREATE TABLE ${full(table)}`).join(";\n"));
   await session.ask("SET character_set_results = @results");
   const added = keys.map(([table = "", key = ""]) => {
-    const start = `CONSTRAINT ${bytes(quoteName(key))} FOREIGN KEY `;
+    const start = `CONSTRAINT ${asBytes(quoteName(key))} FOREIGN KEY `;
     const lines = (shown[tables.indexOf(table)]?.[1] ?? "").split("\n").map((line) => line.trim().replace(/,$/, ""));
-    return `ALTER TABLE ${bytes(quoteName(table))} ADD ${lines.find((line) => line.startsWith(start))};\n`;
+    return `ALTER TABLE ${asBytes(quoteName(table))} ADD ${lines.find((line) => line.startsWith(start))};\n`;
   });
   const dropped = keys.map(
     ([table = "", key = ""]) => `ALTER TABLE ${full(table)} DROP FOREIGN KEY ${quoteName(key)};\n`,
   );
   return { drop: `${dropped.join("")}DO 0`, add: `SET NAMES utf8mb4;\n${added.join("")}` };
 }
-
-const bytes = (text: string): string => Buffer.from(text).toString("latin1");
 
 /** Rights on single routines: DROP takes them away, and CREATE does not give them back. `grants` do; `hidden`: a warning where the user may not read who has them. */
 export async function readGrants(
@@ -70,7 +68,7 @@ export async function readGrants(
  * points the defaults of tables from `source` to the sequences of `database`, a letter for each byte; to be run there.
  */
 export async function sequenceDefaults(session: Session, source: string, database: string): Promise<string> {
-  const [from, to] = [bytes(`${quoteName(source)}.`), bytes(`${quoteName(database)}.`)];
+  const [from, to] = [asBytes(`${quoteName(source)}.`), asBytes(`${quoteName(database)}.`)];
   const rows = await session.askBytes(
     `SELECT table_name, column_name, column_default FROM information_schema.columns
      WHERE table_schema = ${quoteText(source)} AND locate(${quoteText(`${quoteName(source)}.`)}, column_default) > 0`,

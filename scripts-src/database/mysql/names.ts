@@ -10,6 +10,9 @@ export const quoteName = (name: string): string => `\`${name.replaceAll("`", "``
 export const quoteText = (text: string): string =>
   text === "" ? "''" : `_utf8mb4 0x${Buffer.from(text).toString("hex")}`;
 
+/** A letter for each byte: so dumps are read, and what is made of them is kept. */
+export const asBytes = (text: string): string => Buffer.from(text).toString("latin1");
+
 /** A name as the server has it, from a statement in latin1: without quotes, doubled ones undone. */
 export const unquote = (word: string): string => {
   const mark = word.slice(0, 1);

@@ -3,7 +3,7 @@ import { Failure } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { type Connection, everywhere } from "./connection.ts";
 import { plainEvent } from "./filter.ts";
-import { quoteName, quoteText } from "./names.ts";
+import { asBytes, quoteName, quoteText } from "./names.ts";
 import { query, type Session } from "./session.ts";
 
 export interface Table {
@@ -120,7 +120,7 @@ const placeholders = async (session: Session, database: string, views: readonly 
   );
   const byView = Map.groupBy(columns, ([view = ""]) => view);
   return views.flatMap((name) => {
-    const view = Buffer.from(name).toString("latin1");
+    const view = asBytes(name);
     const names = (byView.get(view) ?? []).map(([, column = ""]) => `1 AS ${quoteName(column)}`);
     const sql = `SET NAMES utf8mb4;\nCREATE OR REPLACE VIEW ${quoteName(view)} AS SELECT ${names.join(", ")};\n`;
     return names.length > 0 ? [{ kind: "VIEW", name, sql }] : [];

@@ -22,7 +22,7 @@ import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
 import { type Listed, listedFrom, listedQuestion } from "./listed.ts";
 import { isBeside } from "./names.ts";
-import type { Target } from "./login.ts";
+import { isLocal, type Target } from "./login.ts";
 import { query } from "./session.ts";
 
 /** What is known after the first connection. */
@@ -140,8 +140,9 @@ function warningsOf(
  * What tells a MariaDB server from others (its @@server_uid does not: two servers on one host share it). "localhost" is a server of this
  * machine, and in a container nobody knows of which.
  */
-function addressOf({ host = "localhost", port, socket }: Target): string | undefined {
-  if (socket === undefined && !/^(localhost|127\..*|::1)$/.test(host)) return `${host}:${port ?? 3306}`;
+function addressOf(target: Target): string | undefined {
+  const { host, port, socket } = target;
+  if (!isLocal(target)) return `${host}:${port ?? 3306}`;
   return isContainer() ? undefined : `${hostname()}:${socket ?? port ?? 3306}`;
 }
 

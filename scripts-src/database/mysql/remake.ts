@@ -1,7 +1,7 @@
 /** Views, triggers, events and routines of the present database: dropped, and made again where an exchange is taken back. */
 import { messageOf } from "../../base/errors.ts";
 import type { Place } from "./connection.ts";
-import { quoteName } from "./names.ts";
+import { asBytes, quoteName } from "./names.ts";
 import { dropObjects, eachOf, listObjects, type Objects, type Remade, sqlOf } from "./objects.ts";
 import { Session } from "./session.ts";
 
@@ -29,7 +29,7 @@ async function refusalOf(place: Place, sql: string): Promise<string | undefined>
 
 /** Drops these. MySQL lets only users with SYSTEM_USER drop views and programs of those who have it: such are left. Throws `Failure`. */
 export async function clear(place: Place, objects: Objects): Promise<void> {
-  const drop = (some: Objects) => refusalOf(place, Buffer.from(dropObjects(place.database, some)).toString("latin1"));
+  const drop = (some: Objects) => refusalOf(place, asBytes(dropObjects(place.database, some)));
   if ((await drop(objects)) !== undefined) for (const one of eachOf(objects)) await drop(one);
 }
 

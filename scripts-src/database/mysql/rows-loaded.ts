@@ -1,5 +1,6 @@
 /** Rows that the server holds after a load. */
 import { compareRows } from "../compare-rows.ts";
+import type { Loaded } from "../restoring.ts";
 import type { Place } from "./connection.ts";
 import { quoteName } from "./names.ts";
 import { listObjects, type Table } from "./objects.ts";
@@ -8,12 +9,12 @@ import { Session } from "./session.ts";
 /** Engines whose rows no dump holds: they are in other tables, or elsewhere. */
 const elsewhere = /^(?:MRG_MyISAM|FEDERATED|SPIDER|CONNECT|OQGRAPH|BLACKHOLE)$/i;
 
-/** Counts the rows of `database` and compares them with the dump's. Throws a `Failure` that names the tables that differ. */
+/** What was loaded into `database`: its rows, compared with the dump's. Throws a `Failure` that names the tables that differ. */
 export async function checkRows(
   place: Place,
   database: string,
   dumped: ReadonlyMap<string, number> | undefined,
-): Promise<Map<string, number>> {
+): Promise<Loaded> {
   const loaded = await countRows(place, database);
   // some servers keep names in lower case
   const kept = ([name, rows]: [string, number]): [string, number] => [
@@ -21,7 +22,7 @@ export async function checkRows(
     rows,
   ];
   compareRows(dumped && new Map([...dumped].map(kept)), loaded);
-  return loaded;
+  return { rows: loaded, warnings: [], skipped: [], leftOut: [] };
 }
 
 /** Of each table with rows; of those that keep their history, with it. */

@@ -57,8 +57,7 @@ export async function createScratch(
       present: purpose === "restore" ? database : undefined,
       onObject,
     });
-    const rows = await checkRows(place, name, contents.rows);
-    return { rows, warnings: [], skipped: [], leftOut: [] };
+    return checkRows(place, name, contents.rows);
   }
 
   async function exchangeIt(): Promise<Exchanged> {

@@ -2,6 +2,7 @@
 import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
 import { type Connection, everywhere, inDatabase, type Place } from "./connection.ts";
+import { isLocal } from "./login.ts";
 import { isBeside, quoteText } from "./names.ts";
 import { eventsOf } from "./objects.ts";
 import type { ServerInfo } from "./probe.ts";
@@ -83,10 +84,6 @@ export async function askPresent(place: Place): Promise<TargetState> {
     freeBytes: isLocal(place.target) ? await freeBytes(datadir).catch(() => undefined) : undefined,
   };
 }
-
-/** The server's data is on this machine, as far as that can be seen: in a container it is not. */
-const isLocal = ({ host, socket }: Place["target"]): boolean =>
-  socket !== undefined || /^(?:localhost|127\..*|::1)$/.test(host ?? "localhost");
 
 /** Asks what ties a database's tables to where they are. */
 export const tiesQuestion = (database: string) => {
