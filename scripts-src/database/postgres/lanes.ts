@@ -3,7 +3,7 @@ import { name, qualified } from "./contents.ts";
 import { Lane } from "./lane.ts";
 import { newline } from "./words.ts";
 import type { LoadReport } from "./load-report.ts";
-import { copyUnit } from "./load-unit.ts";
+import { type CopiedRows, copyUnit } from "./load-unit.ts";
 import type { rowsAgain } from "./load.ts";
 import { emptying } from "./names.ts";
 import { copyTable } from "./row-counts.ts";
@@ -23,10 +23,7 @@ const key = new RegExp(
 const isIndex = (text: string) => /^CREATE (UNIQUE )?INDEX /.test(text) || key.test(text);
 
 /** The COPY whose rows come now. */
-interface Copying {
-  statement: Uint8Array;
-  text: string;
-  table: string;
+interface Copying extends CopiedRows {
   rows: Uint8Array[];
   bytes: number;
   /** Gets a row that is too long to be kept. */
@@ -166,17 +163,16 @@ export class Lanes {
 
   /** Gives what has been kept to the first lane that is ready; `ends`: with complete rows. */
   async #turn(copy: Copying, ends: boolean): Promise<void> {
-    const { statement, text, table, rows } = copy;
     if (!copy.direct && ends) {
       const lane = await this.#free();
-      lane.add(copyUnit(statement, text, table, rows));
+      lane.add(copyUnit(copy));
       if (copy.bytes >= turnBytes) lane.flush();
     } else {
       if (!copy.direct) {
         copy.direct = await this.#first.direct();
-        copy.direct.write(statement);
+        copy.direct.write(copy.statement);
       }
-      copy.direct.write(...rows);
+      copy.direct.write(...copy.rows);
       await copy.direct.ready();
       if (ends) await this.#closeDirect(copy, copy.direct);
     }

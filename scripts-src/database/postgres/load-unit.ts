@@ -11,12 +11,15 @@ export interface Unit {
   table?: string;
 }
 
-export const copyUnit = (
-  statement: string | Uint8Array,
-  text: string,
-  table: string,
-  rows: readonly Uint8Array[],
-): Unit => ({
+/** Rows of one table, with the COPY that takes them. */
+export interface CopiedRows {
+  statement: string | Uint8Array;
+  text: string;
+  table: string;
+  rows: readonly Uint8Array[];
+}
+
+export const copyUnit = ({ statement, text, table, rows }: CopiedRows): Unit => ({
   text,
   table,
   sql: [statement, ...rows, "\\.\n"],
@@ -24,12 +27,12 @@ export const copyUnit = (
 });
 
 /** Undefined for a single row. */
-export function halves({ sql, text, table }: Unit): [Unit, Unit] | undefined {
+export function halves({ sql, text, table = "" }: Unit): [Unit, Unit] | undefined {
   const [statement = "", ...parts] = sql;
   const rows = Buffer.concat(parts.slice(0, -1).map((part) => Buffer.from(part)));
   const middle = rows.indexOf(newline, rows.length >> 1) + 1;
   const cut = middle > 0 && middle < rows.length ? middle : rows.indexOf(newline) + 1;
   if (cut === 0 || cut === rows.length) return undefined;
-  const unit = (part: Buffer) => copyUnit(statement, text, table ?? "", [part]);
+  const unit = (part: Buffer) => copyUnit({ statement, text, table, rows: [part] });
   return [unit(rows.subarray(0, cut)), unit(rows.subarray(cut))];
 }

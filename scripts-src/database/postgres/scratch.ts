@@ -24,7 +24,7 @@ import { execute } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import type { PostgresTarget } from "./target.ts";
 
-/** What the load and the dump of a new database go by. */
+/** How a new database is loaded and dumped. */
 export interface Ways {
   /** How many sessions load side by side. */
   sessions: number;
