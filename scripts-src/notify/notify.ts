@@ -16,7 +16,7 @@ export type NoticeSettings = MailSettings &
   WebhookSettings &
   Pick<Settings, "SITE_NAME" | "EMAIL_NOTIFY_MODE" | "HEALTHCHECK_URL" | "BACKUP_TIMEZONE">;
 
-/** How long a notice may take (ms); DESIGN promises 15 s at most. */
+/** How long (ms) a notice may take; with all that is around it, it holds up a run for 15 s at most. */
 const patience = 12_000;
 
 /** What each mode leaves out. */

@@ -22,13 +22,15 @@ const settings: Record<string, string> = {
   standard_conforming_strings: "off",
   search_path: "'nowhere'",
   xmloption: "'document'",
+  array_nulls: "off",
 };
 const younger = { 14: ["idle_session_timeout", "'200ms'"], 17: ["transaction_timeout", "'200ms'"] } as const;
 
 const content = `SET client_encoding = 'UTF8'; SET SESSION AUTHORIZATION odd;
-  CREATE TABLE "größe" (a serial PRIMARY KEY, t text DEFAULT 'ä\\b', f float8, d timestamptz, i interval, b bytea);
-  INSERT INTO "größe" (t, f, d, i, b) SELECT 'ñ' || n, n / 7.0, timestamptz '2024-02-03 04:05:06.789+02' + n * interval '1 day',
-    n * interval '1 day 3 hours', decode(md5(n::text), 'hex') FROM generate_series(1, 500) n;
+  CREATE TABLE "größe" (a serial PRIMARY KEY, t text DEFAULT 'ä\\b', f float8, d timestamptz, i interval, b bytea, n text[]);
+  INSERT INTO "größe" (t, f, d, i, b, n) SELECT 'ñ' || n, n / 7.0, timestamptz '2024-02-03 04:05:06.789+02' + n * interval '1 day',
+    n * interval '1 day 3 hours', decode(md5(n::text), 'hex'), ARRAY[NULL, 'NULL'] FROM generate_series(1, 500) n;
+  CREATE TEXT SEARCH DICTIONARY wörter (TEMPLATE = pg_catalog.simple, stopwords = 'english');
   CREATE INDEX "ix_ü" ON "größe" (lower(t));
   CREATE VIEW sicht AS SELECT a, t FROM "größe" WHERE d > '2024-03-01';`;
 const everything = `SET client_encoding = 'UTF8'; SELECT count(*), md5(string_agg(g::text, ',' ORDER BY a)) FROM "größe" g`;

@@ -4,7 +4,7 @@ import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase } from "./connection.ts";
 import type { ServerKind } from "./clients.ts";
 import { quoteName } from "./names.ts";
-import { query, Session } from "./session.ts";
+import { plainMode, query, Session } from "./session.ts";
 
 const systems = "root mysql mysql.sys mysql.session mysql.infoschema mariadb.sys PUBLIC rdsadmin".split(" ");
 
@@ -33,7 +33,7 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     const isRole = isMariadb
       ? "is_role = 'Y'"
       : "authentication_string = '' AND account_locked = 'Y' AND password_expired = 'Y'";
-    const rows = await query(place, `SELECT user, host, ${isRole} FROM mysql.user ORDER BY 3 DESC, 1, 2`);
+    const rows = await query(place, `${plainMode}SELECT user, host, ${isRole} FROM mysql.user ORDER BY 3 DESC, 1, 2`);
     return rows.map(([user = "", host = "", role]) => ({ user, host, isRole: role === "1" }));
   };
   const nameOf = ({ user, host, isRole }: Awaited<ReturnType<typeof list>>[number]) =>

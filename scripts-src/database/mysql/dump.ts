@@ -59,8 +59,8 @@ export async function checkDumped(
   contents: DumpContents,
   options: readonly string[],
 ): Promise<void> {
-  refuseBackup(rowsAlone(contents));
   await checkListed(connection, contents, listed, options);
+  refuseBackup(rowsAlone(contents));
   if (contents.longest <= maxPacket) return;
   const row = `the longest row takes ${bytesText(contents.longest)} of SQL`;
   if (contents.longest >= largestPacket)

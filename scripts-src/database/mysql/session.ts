@@ -57,6 +57,9 @@ export class Session extends ClientSession {
   }
 }
 
+/** Before questions about accounts: PAD_CHAR_TO_FULL_LENGTH would fill up their names with blanks. */
+export const plainMode = "SET SESSION sql_mode = '';\n";
+
 /** The rows that `sql` selects, in a session of their own: see `Session.ask`. Throws `Failure`. */
 export async function query(connection: Connection, sql: string): Promise<string[][]> {
   const session = new Session(connection, `cannot query ${connection.target.where}`, { once: true });

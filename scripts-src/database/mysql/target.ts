@@ -6,7 +6,7 @@ import { isLocal } from "./login.ts";
 import { isBeside, quoteText } from "./names.ts";
 import { eventsOf } from "./objects.ts";
 import type { ServerInfo } from "./probe.ts";
-import { query } from "./session.ts";
+import { plainMode, query } from "./session.ts";
 
 export interface ServerState {
   /** As the server sees the login: "app@%". */
@@ -21,8 +21,7 @@ export interface ServerState {
 }
 
 const serverQuestion = (schema: string) => `
-  SET SESSION sql_mode = '';
-  SELECT 'user', current_user();
+  ${plainMode}SELECT 'user', current_user();
   SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
   SELECT 'program', concat('EVENT ', event_name) FROM ${eventsOf(schema)};
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
@@ -44,7 +43,7 @@ export async function askServer({ connection, grants }: ServerInfo): Promise<Ser
 
 async function askAccounts(connection: Connection): Promise<Set<string> | undefined> {
   try {
-    const rows = await query(connection, "SELECT concat(user, '@', host) FROM mysql.user");
+    const rows = await query(connection, `${plainMode}SELECT concat(user, '@', host) FROM mysql.user`);
     return new Set(rows.map(([account = ""]) => account));
   } catch {
     connection.signal.throwIfAborted();

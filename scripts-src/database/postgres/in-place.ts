@@ -6,6 +6,7 @@ import type { Loaded } from "../restoring.ts";
 import { LoadFilter, type LoadRules } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import {
+  asDumped,
   expectedRows,
   isChecked,
   type Loading,
@@ -114,7 +115,9 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, attempt: A
   try {
     // BEGIN and COMMIT are ours and not psql's --single-transaction: that one commits what has come so far when its
     // input ends early, as it does when this process is killed
-    session.write(`BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL lock_timeout = ${lockPatience};\n`);
+    session.write(
+      `BEGIN;\n${withoutTimeouts("transaction")}SET LOCAL lock_timeout = ${lockPatience};\n${asDumped.join("\n")}\n`,
+    );
     ours = await session.settled(transactionNumber);
     session.write(`${prelude.join("\n")}\n`);
     const expected = expectedRows(how);

@@ -20,6 +20,9 @@ export interface Loading {
 export const expectedRows = ({ contents, rules }: Loading): ReadonlyMap<string, number> =>
   new Map([...contents.rows].filter(([table]) => !rules.keptRelations.has(table)));
 
+/** pg_dump leaves these to the server, a login or a database may have others: NULL in an array is a text then, for example. */
+export const asDumped = ["SET array_nulls = on;", "SET quote_all_identifiers = off;"];
+
 /**
  * Bytes of SQL after which what was read is given back. Left alone, the collector lets what a fast server has taken pile up: 180 MB
  * at 1 GB of SQL, where 130 are enough.

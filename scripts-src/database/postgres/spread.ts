@@ -8,13 +8,13 @@ import type { Loaded } from "../restoring.ts";
 import { LoadFilter } from "./filter.ts";
 import { Lanes } from "./lanes.ts";
 import { LoadReport } from "./load-report.ts";
-import { expectedRows, type Loading, ourEncoding, piecesToLoad, rowsAgain } from "./load.ts";
+import { asDumped, expectedRows, type Loading, ourEncoding, piecesToLoad, rowsAgain } from "./load.ts";
 import { counting } from "./names.ts";
 import { withoutTimeouts, writable } from "./query.ts";
 import { Session } from "./session.ts";
 
 /** The exchange that follows is durable, and with it everything that was committed before. */
-const settings = ["SET synchronous_commit = off;", withoutTimeouts("session"), writable.trim()];
+const settings = ["SET synchronous_commit = off;", withoutTimeouts("session"), writable.trim(), ...asDumped];
 
 /**
  * Loads a dump into a database of its own, over so many `sessions`. Throws a `Failure`, also when rows differ (unless `keepGoing`); then
