@@ -160,12 +160,13 @@ describeWhere(canTrace, "strace")("a backup", () => {
     const env = { REPORT_FILE: join(scripts.dir, "report.html") };
     expectSuccess(await scripts.run("backup", [], { env }));
     const before = readFileSync(env.REPORT_FILE, "utf8");
-    const fault = { call: "write", meets: "error=EIO", paths: [`${env.REPORT_FILE}.new`] };
+    const unfinished = join(scripts.dir, ".report.html.partial");
+    const fault = { call: "write", meets: "error=EIO", paths: [unfinished] };
     const ran = await startFaulty(fault, [script("backup")], { env }).done;
     expectSuccess(ran);
     expect(ran.stderr).toMatch(/cannot write REPORT_FILE .*input\/output error/);
     expect(readFileSync(env.REPORT_FILE, "utf8")).toBe(before);
-    expect(existsSync(`${env.REPORT_FILE}.new`)).toBe(false);
+    expect(existsSync(unfinished)).toBe(false);
   });
 
   test("killed at any of its calls: nothing but whole backups, and the next run sweeps the rest", async () => {
