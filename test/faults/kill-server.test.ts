@@ -180,8 +180,13 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
         for (const name of await namesOn(fresh)) await fresh.dropDatabase(name);
         await fresh.sql(engine.admin, engine.noAccounts);
       };
-      const expectAll = async (story: string) => {
-        expect(await namesOn(fresh), story).toEqual(databases);
+      const expectAll = async (story: string, { stderr = "" } = {}) => {
+        // one that was created and not marked yet is nobody's: it is named, and stays
+        const named = /databases that earlier restores have left.*/.exec(stderr)?.[0] ?? "";
+        expect(
+          (await namesOn(fresh)).filter((name) => databases.includes(name) || !named.includes(name)),
+          story,
+        ).toEqual(databases);
         expect(await factsOf(fresh), story).toEqual(source);
         expect(hiddenIn(backups)).toEqual([]);
       };
@@ -202,7 +207,7 @@ describe.each(Object.entries(engines))("%s", (_, engine) => {
             expect(["no table", "15000"], name).toContain(await fresh.sql(name, rows).catch(() => "no table"));
           const after = await restore().done;
           expectSuccess(after);
-          await expectAll(`${(await running.done).stderr}\n${after.stderr}`);
+          await expectAll(`${(await running.done).stderr}\n${after.stderr}`, after);
           return wasKilled;
         },
         () => {},

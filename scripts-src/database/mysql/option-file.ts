@@ -24,7 +24,10 @@ export function writeOptionFile(target: Target, client: Client, { setsAside = tr
     unfit.defer(() => closeSync(file));
     unlinkSync(path);
     // at offset 0: on macOS its reader begins where we have ended
-    writeSync(file, formatOptions(target, client, setsAside), 0);
+    const text = Buffer.from(formatOptions(target, client, setsAside));
+    // a disk that is almost full takes a part of it, without an error
+    if (writeSync(file, text, 0, text.length, 0) < text.length)
+      throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
     const opened = unfit.move();
     return {
       file,

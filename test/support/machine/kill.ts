@@ -225,6 +225,8 @@ export function removeNew(folder: string, earlier: Folder): void {
     if (backupName.test(name.replace(/\.json$/, "")) && !(name in earlier)) rmSync(join(folder, name));
 }
 
-/** The newest object that is a backup of app. */
-export const newestObject = (objects: ReadonlyMap<string, unknown>): string =>
-  oldestFirst([...objects.keys()].filter((key) => backupName.test(key) && key.startsWith("app_2"))).at(-1) ?? "";
+/** The newest object that is a backup of app: its manifest commits it. */
+export function newestObject(objects: ReadonlyMap<string, unknown>): string {
+  const isBackup = (key: string) => backupName.test(key) && key.startsWith("app_2") && objects.has(`${key}.json`);
+  return oldestFirst([...objects.keys()].filter(isBackup)).at(-1) ?? "";
+}
