@@ -11,10 +11,11 @@ import { chooseNewest } from "../places/choose.ts";
 import { findBackups, listBackups, newestGood, type Place, proofOf } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
-import { localPlace, remotePlace } from "./backup-folder.ts";
+import { backupFolder, localPlace, remotePlace } from "./backup-folder.ts";
 import { inDatabase } from "./choose-databases.ts";
 import { eachDatabase } from "./each-database.ts";
 import { identityOf } from "./identity.ts";
+import { lockFolder } from "./lock-folder.ts";
 import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./roles.ts";
@@ -85,9 +86,13 @@ function exchanged(name: string, { dropBefore, inPlace }: RestoreOptions): strin
   return `replaces the present database, which is ${dropBefore ? "then dropped" : `kept as ${name}_before_TIME`}`;
 }
 
-/** Whether a database holds data; with `mend`, when what a killed restore has left of it is finished or taken back. */
+/** Whether a database holds data; with `mend`, when what a killed restore has left of it is finished, taken back or swept. */
 async function holdsData(job: Job, name: string, { mend = false } = {}): Promise<boolean> {
-  const connected = await openDatabase(inDatabase(job, name).settings, job).connect();
+  const one = inDatabase(job, name);
+  const database = openDatabase(one.settings, job);
+  using folderLock = mend ? await lockFolder(one, database, backupFolder(job)) : undefined;
+  if (folderLock) await localPlace(job).sweep(name);
+  const connected = await database.connect();
   await using _lock = mend ? await connected.lock("restore") : undefined;
   return !(await connected.target()).empty;
 }

@@ -1,7 +1,7 @@
 /** R15: a whole server: its roles and its databases are backed up, the server is lost, and one command brings them back on another. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
@@ -109,8 +109,13 @@ test("restore --all: roles that are missing, then every database with owner and 
   expect(dry.stdout).toMatch(/data: holds data and stays as it is/);
   expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_database")).toBe("4");
 
+  // what a killed restore has fetched of a database that holds data by now
+  mkdirSync(bare.backups, { recursive: true, mode: 0o700 });
+  const fetched = join(bare.backups, ".data_2026-01-01_00-00-00.sql.gz.partial");
+  writeFileSync(fetched, "half");
   const ran = await bare.run("restore", ["--all", "--from-s3", "--yes"]);
   expectSuccess(ran);
+  expect(existsSync(fetched)).toBe(false);
   expect(ran.stdout).toMatch(/^shop +success/m);
   expect(ran.stderr).toContain("restore done: 3 databases");
   expect(ran.stderr).toContain("WARN restore: data holds data and was left as it is");
