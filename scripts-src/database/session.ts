@@ -112,8 +112,9 @@ export abstract class ClientSession implements AsyncDisposable {
     for await (const chunk of this.#program.stdout) {
       const lines = (rest + Buffer.from(chunk).toString("latin1")).split("\n");
       rest = lines.pop() ?? "";
-      if (!this.#requests[0]?.begun) rest = rest.slice(0, longestStranger);
       for (const line of lines) this.#take(line);
+      // only now: these lines may have begun the answer to which it belongs
+      if (!this.#requests[0]?.begun) rest = rest.slice(0, longestStranger);
     }
     const [status, stderr] = [await this.#program.exited, await this.#program.stderr];
     this.#over = true;
