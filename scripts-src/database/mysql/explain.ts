@@ -72,7 +72,7 @@ const explanations: shared.Explanations = {
       code(1812),
       // MySQL 9.7, killed in a RENAME TABLE, where a database has a - in its name: recovery takes the files back, and finds them only when
       // it starts again
-      "if the server crashed before: restart it once more, then it finds the files of its tables",
+      "restart the server: after a crash it may miss a table until its next start",
     ],
     [
       code(1205, 1213),

@@ -40,7 +40,7 @@ const event = String.raw`^((?:/\*!\d+ )?CREATE\b(?:[^'"\x60]|'[^']*'|\x60[^\x60]
 const eventState = new RegExp(String.raw`${event}(?:NOT )?PRESERVE (?:ENABLE|DISABLE(?: ON \w+)?)`);
 const notPreserved = new RegExp(`${event}NOT PRESERVE `);
 
-/** Without what is so anyway: MySQL writes it, but does not take it in sql_mode HIGH_NOT_PRECEDENCE. */
+/** The event without NOT PRESERVE, which is the default. MySQL writes these words, and refuses them under sql_mode HIGH_NOT_PRECEDENCE. */
 export const plainEvent = (statement: string): string => statement.replace(notPreserved, "$1");
 
 /** SQL that is to be loaded for a piece; undefined when it is left out. Behind a complete one the client's delimiter is `;`. */

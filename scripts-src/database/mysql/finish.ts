@@ -1,4 +1,4 @@
-/** Finishes an exchange that has begun, or takes it back, whatever of it is done already: also one whose program was killed. */
+/** Completes or reverses an exchange of tables by its log, also when the program that began it was killed. */
 import { hintsOf } from "../../base/disk.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { listed } from "../../base/text.ts";
@@ -79,7 +79,7 @@ async function dropEmpty({ log }: Place, session: Session, database: string): Pr
 
 /** Puts the tables back that were exchanged, and makes all else again; returns what could not be made. Throws `Failure`. */
 export async function takeBack(place: Place, before: string): Promise<string[]> {
-  await using session = await changing(place, `cannot take the exchange of ${place.database} back`);
+  await using session = await changing(place, `cannot put the tables of ${place.database} back`);
   const found = await readLog(session, before);
   if (!found || found.stage === "undo") return [];
   const { log, stage } = found;

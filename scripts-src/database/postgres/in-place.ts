@@ -53,9 +53,9 @@ interface Attempt {
 const mostTries = 8;
 
 /**
- * Loads what `sql` gives. When a statement fails because the dump's empty search_path hides what a function names, or a check because it
- * looks into a table whose rows come later, everything is done once more in another way: nothing was committed. Throws `Failure`, which
- * says what became of it.
+ * Loads the dump in one transaction. A transaction that failed is rolled back, and the load is tried again: with the database's own
+ * search_path when a name was not found; with the rows of a table at the end when its check refused one. Throws a `Failure` that says
+ * what became of the transaction.
  */
 export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading): Promise<Loaded> {
   const { signal, log } = how.connection;
