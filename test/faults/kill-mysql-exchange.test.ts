@@ -129,7 +129,10 @@ describe.each([...families])("%s", (family) => {
     // whatever is named, first it mends what an earlier run has left
     const mend = () => scripts.run("restore", ["--undo", "app_before_nothing"]);
     let next = await mend();
-    if (kill.server !== undefined && next.stderr.includes("hint: restart the server: after a crash it may miss a table")) {
+    if (
+      kill.server !== undefined &&
+      next.stderr.includes("hint: restart the server: after a crash it may miss a table")
+    ) {
       await server.crash();
       await server.restart();
       next = await mend();

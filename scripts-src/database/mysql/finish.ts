@@ -20,12 +20,12 @@ async function whereabouts(session: Session, { database, source }: ExchangeLog, 
 }
 
 /**
- * Finishes an exchange whose tables have been exchanged, whatever of it is done already; what cannot be finished is taken back. Returns
- * whether `before` is kept. Throws a `Failure` that says how the present database is now.
+ * Finishes an exchange whose tables were exchanged a moment ago, or takes it back. Returns whether `before` is kept. Throws a `Failure`
+ * that says how the present database is now.
  */
 export async function finishOrTakeBack(place: Place, before: string): Promise<boolean> {
   try {
-    return await finish(place, before);
+    return await finish(place, before, { mayLose: false });
   } catch (error) {
     const lost = await takeBack(place, before);
     const state = lost.length > 0 ? `, but these could not be made again: ${lost.join(", ")}` : ": nothing was changed";
@@ -36,7 +36,11 @@ export async function finishOrTakeBack(place: Place, before: string): Promise<bo
   }
 }
 
-async function finish(place: Place, before: string): Promise<boolean> {
+/**
+ * Finishes an exchange whose tables have been exchanged, whatever of it is done already. Returns whether `before` is kept. Throws `Failure`.
+ * With `mayLose` a missing view, trigger or routine is a warning: users may have written into the new tables since.
+ */
+export async function finish(place: Place, before: string, { mayLose }: { mayLose: boolean }): Promise<boolean> {
   await using session = await changing(place, `cannot finish the exchange of ${place.database}`);
   const found = await readLog(session, before);
   if (found?.stage !== "exchanged") return true;
@@ -53,7 +57,9 @@ async function finish(place: Place, before: string): Promise<boolean> {
   await session.settled();
   const made = new Set(eachOf(await listObjects(session, database)).map(({ id }) => id));
   const missing = (log.freshNames ?? []).filter((name) => !made.has(name));
-  if (missing.length > 0) throw new Failure(`the exchange would lose what was loaded: ${listed(missing)}`);
+  const lost = `the exchange lost what the restore had loaded: ${listed(missing)}`;
+  if (missing.length > 0 && !mayLose) throw new Failure(lost);
+  if (missing.length > 0) place.log.warn(lost);
   for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
   await grantAgain(place, session, log);
   await session.ask(

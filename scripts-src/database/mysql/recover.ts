@@ -2,7 +2,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Place } from "./connection.ts";
 import { readLog, type Stage } from "./exchange-log.ts";
-import { dropDatabase, finishOrTakeBack, takeBack } from "./finish.ts";
+import { dropDatabase, finish, takeBack } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -49,7 +49,7 @@ async function mend(place: Place, before: string, stage: Stage | undefined): Pro
   }
   log.warn(`an earlier restore of ${place.database} was killed while it exchanged databases`);
   if (stage === "exchanged") {
-    const kept = await finishOrTakeBack(place, before);
+    const kept = await finish(place, before, { mayLose: true });
     log.warn(
       `finished it: ${place.database} holds what that restore loaded${kept ? `; the state before it is ${before}` : ""}`,
     );
