@@ -9,8 +9,7 @@ import { checkNotices } from "../steps/check-notices.ts";
 import { checkStorage } from "../steps/dry-run-checks.ts";
 import { lastGood } from "../steps/last-good.ts";
 import { listLocal, type LocalFile, requireFolder } from "../steps/plan-sync.ts";
-import { planWithCli, sendWithCli } from "../steps/send-with-cli.ts";
-import { planWithSdk, sendWithSdk } from "../steps/send-with-sdk.ts";
+import { describeSync, sendBackups } from "../steps/send-backups.ts";
 import { writeReport } from "../steps/write-report.ts";
 
 const options = { "dry-run": flag("Check everything, print the plan, change nothing") } as const;
@@ -44,15 +43,14 @@ export const sync: Script<Options> = {
     await requireFolder(folder);
     // no database's lock has this name: theirs are percent-encoded
     using _lock = takeLock(folder, "%sync", job.script);
-    // both with await: the lock is held until the end
-    return job.settings.SYNC_CLIENT === "aws-cli" ? await sendWithCli(job, folder) : await sendWithSdk(job, folder);
+    // with await: the lock is held until the end
+    return await sendBackups(job, folder);
   },
 };
 
 /** What a dry run looks at; the last thing is what would be done. */
 function syncChecks(job: Job<Options>, folder: string): Check[] {
   let local: LocalFile[] | undefined;
-  const plan = job.settings.SYNC_CLIENT === "aws-cli" ? planWithCli : planWithSdk;
   return [
     {
       what: `folder ${folder}`,
@@ -66,7 +64,7 @@ function syncChecks(job: Job<Options>, folder: string): Check[] {
     ...checkNotices(job.settings),
     {
       what: `plan (SYNC_CLIENT=${job.settings.SYNC_CLIENT}, REMOTE_S3_DELETE=${job.settings.REMOTE_S3_DELETE})`,
-      look: async () => (local ? plan(job, folder, local) : { skipped: "none without the folder" }),
+      look: async () => (local ? describeSync(job, folder, local) : { skipped: "none without the folder" }),
     },
   ];
 }

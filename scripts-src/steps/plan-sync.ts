@@ -1,9 +1,9 @@
-/** What sync has to do, as far as listings and manifests say: both ways of sending use it. */
+/** What sync has to do, as far as listings and manifests say. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { originIn, ownerOf } from "../archive/identity.ts";
 import { faultOf } from "../archive/manifest.ts";
-import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
+import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
 import { Failure, noSuchBackup } from "../base/errors.ts";
 import { counted } from "../base/text.ts";
 import type { Distrust } from "../base/trust.ts";
@@ -18,7 +18,7 @@ import { identityWithoutServer } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
 /** Names of backups that are not sent, each with what speaks against it. */
-export type Unfit = ReadonlyMap<string, Failure>;
+type Unfit = ReadonlyMap<string, Failure>;
 
 /** Throws a `Failure` when there is no such folder, or it cannot be trusted. */
 export async function requireFolder(folder: string): Promise<void> {
@@ -30,14 +30,10 @@ export async function requireFolder(folder: string): Promise<void> {
 /** The backups of the folder with their manifests and proofs. */
 export async function listLocal(folder: string): Promise<LocalFile[]> {
   const all = await survey(folder);
-  const sizes = new Map(all.map(({ name, bytes }) => [name, bytes]));
-  return findBackups(all).flatMap(({ name, bytes, backup, distrust }) => {
-    const named = { backup: name, database: backup.database, time: backup.time };
-    const beside = [manifestName(name), proofName(name)].flatMap((file) => {
-      const size = sizes.get(file);
-      return size === undefined ? [] : [{ name: file, bytes: size, path: join(folder, file), named }];
-    });
-    return [{ name, bytes, path: join(folder, name), named, distrust }, ...beside];
+  const names = new Set(all.map(({ name }) => name));
+  return all.flatMap((file) => {
+    const named = nameOf(file.name);
+    return named && names.has(named.backup) ? [{ ...file, named, path: join(folder, file.name) }] : [];
   });
 }
 
@@ -54,7 +50,7 @@ export function completeOrFail(text: string, unfit: Unfit): string {
 }
 
 /** Sending those would replace what may be a good copy, or is not allowed. */
-export async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Unfit> {
+async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Unfit> {
   const unfit = new Map<string, Failure>();
   for (const { name, named, distrust } of files) {
     if (name !== named.backup) continue;
@@ -65,10 +61,6 @@ export async function findUnfit(folder: string, files: readonly LocalFile[]): Pr
   }
   return unfit;
 }
-
-/** Why nothing is deleted. */
-export const refusal = (message: string) =>
-  new Failure(message, { hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"] });
 
 type RemoteFile = Entry & RemoteObject;
 
@@ -83,7 +75,10 @@ export async function planFor(
 ): Promise<Plan> {
   const [local, remote] = await Promise.all([files, listRemote(storage)]);
   const plan = planSync(local, remote, { mayDelete: settings.REMOTE_S3_DELETE });
-  if (plan.refusal !== undefined) throw refusal(`${folder}: ${plan.refusal}`);
+  if (plan.refusal !== undefined)
+    throw new Failure(`${folder}: ${plan.refusal}`, {
+      hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"],
+    });
   const foreign = await findForeign(settings, inFolder(folder), inBucket(storage), { deletes: plan.deletes, remote });
   const kept = plan.deletes.flatMap((entry) => {
     const why = foreign.get(backupNameOf(entry.name));

@@ -1,6 +1,6 @@
 /** `sync` with the AWS CLI, for those who want it: it is given the names of the plan as filters. */
 import { variables } from "../base/environment.ts";
-import { exitStatus, Failure } from "../base/errors.ts";
+import { exitStatus, Failure, usageFailure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { shell } from "../base/process.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -8,24 +8,16 @@ import type { Settings } from "../settings/settings.ts";
 /** Names in one call: the kernel limits the length of a command line. */
 const namesAtOnce = 1_000;
 
-/** What the CLI may look at. */
-interface Planned {
-  /** Files in the folder that are sent where they are missing in S3 or differ in size. */
-  sent: readonly string[];
-  /** Objects that are deleted; undefined: nothing may be. */
-  deleted: readonly string[] | undefined;
-}
-
-/** The words behind `aws` of each call. Nothing but the planned names is looked at, on either side. Throws `Failure`, status 2. */
-export function syncCalls(folder: string, { sent, deleted }: Planned, settings: Settings, dryRun: boolean): string[][] {
+/** The words behind `aws` of each call. Nothing but these names is looked at, on either side. Throws `Failure`, status 2. */
+export function syncCalls(folder: string, names: readonly string[], settings: Settings, deletes = false): string[][] {
   const target = `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`;
   // the CLI reads them as patterns, and would silently match nothing; a backup's name has none of these characters
   for (const path of [folder, target])
     if (/[*?[]/.test(path))
-      throw new Failure(`the AWS CLI cannot sync ${path}: *, ? and [ mean something else to it`, {
-        status: exitStatus.usage,
-        hints: ["set SYNC_CLIENT=sdk"],
-      });
+      throw usageFailure(
+        `the AWS CLI cannot sync ${path}: *, ? and [ mean something else to it`,
+        "set SYNC_CLIENT=sdk",
+      );
   const words = [
     "s3",
     "sync",
@@ -36,10 +28,8 @@ export function syncCalls(folder: string, { sent, deleted }: Planned, settings: 
     "--no-follow-symlinks",
     ...(settings.S3_URL ? ["--endpoint-url", settings.S3_URL] : []),
     ...(settings.S3_STORAGE_CLASS ? ["--storage-class", settings.S3_STORAGE_CLASS] : []),
-    ...(deleted ? ["--delete"] : []),
-    ...(dryRun ? ["--dryrun"] : []),
+    ...(deletes ? ["--delete"] : []),
   ];
-  const names = [...sent, ...(deleted ?? [])];
   // the last filter that matches a name counts
   return Array.from({ length: Math.ceil(names.length / namesAtOnce) }, (_, at) => [
     ...words,
@@ -82,16 +72,20 @@ export function requireAwsCli(): void {
   });
 }
 
-/** Runs `aws s3 sync`; returns its lines ("upload: …", "delete: …"). Throws `Failure`. */
+/** Sends these files of a folder, or with `deletes` deletes these objects; logs what the CLI says. Throws `Failure`. */
 export async function runAwsSync(
-  args: readonly string[],
-  settings: Settings,
-  { log, signal }: { log: Logger; signal: AbortSignal },
-): Promise<string[]> {
-  const $ = await shell(cliEnvironment(settings), signal);
-  const { exitCode, stdout, stderr } = await $`aws ${args}`;
-  signal.throwIfAborted();
-  for (const line of stderr.split("\n").filter(Boolean)) log.warn(`aws: ${line}`);
-  if (exitCode !== 0) throw new Failure(`aws s3 sync exited with ${exitCode}: ${stderr.trim().split("\n").at(-1)}`);
-  return stdout.split("\n").filter(Boolean);
+  folder: string,
+  files: readonly { name: string }[],
+  { settings, log, signal }: { settings: Settings; log: Logger; signal: AbortSignal },
+  { deletes = false } = {},
+): Promise<void> {
+  const names = files.map(({ name }) => name);
+  for (const args of syncCalls(folder, names, settings, deletes)) {
+    const $ = await shell(cliEnvironment(settings), signal);
+    const { exitCode, stdout, stderr } = await $`aws ${args}`;
+    signal.throwIfAborted();
+    for (const line of stderr.split("\n").filter(Boolean)) log.warn(`aws: ${line}`);
+    if (exitCode !== 0) throw new Failure(`aws s3 sync exited with ${exitCode}: ${stderr.trim().split("\n").at(-1)}`);
+    for (const line of stdout.split("\n").filter(Boolean)) log.info(line);
+  }
 }
