@@ -14,7 +14,9 @@ COPY package.json bun.lock bunfig.toml ./
 RUN bun install --frozen-lockfile --production --ignore-scripts
 COPY tsconfig.json ./
 COPY scripts-src scripts-src
-RUN mkdir backup_scripts && bun scripts-src/build.ts && ls backup_scripts > scripts.txt
+# help shows chapters of it
+COPY backup_scripts/DOCUMENTATION.md backup_scripts/
+RUN bun scripts-src/build.ts && ls backup_scripts | grep -v '\.md$' > scripts.txt
 
 # The databases' client programs alone, without Perl and whatever else their packages bring.
 FROM ${DEBIAN_IMAGE} AS clients

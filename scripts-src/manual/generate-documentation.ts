@@ -1,7 +1,6 @@
 /** The tables in DOCUMENTATION.md that come from scripts and settings; what a person wrote around them stays. */
 import type { Script } from "../run/script.ts";
 import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
-import disaster from "./disaster.md" with { type: "text" };
 import { providers } from "./providers.ts";
 
 /** What the pages say of the other rooms. */
@@ -21,7 +20,6 @@ const tables: Record<string, (described: Described) => string> = {
   "exit-status": ({ exitStatus }) => table(["status", "meaning"], exitStatus),
   settings: settingsTables,
   providers: providerBlocks,
-  disaster: () => disaster.trimEnd(),
   metrics: ({ metrics }) =>
     table(
       ["metric", "meaning"],

@@ -3,7 +3,7 @@ import { sentencesAbout } from "../settings/about.ts";
 import type { Page } from "./page.ts";
 import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import { version } from "../base/version.ts";
-import disaster from "./disaster.md" with { type: "text" };
+import documentation from "../../backup_scripts/DOCUMENTATION.md" with { type: "text" };
 import { providers } from "./providers.ts";
 
 /** Usage text by name of the script. */
@@ -17,10 +17,10 @@ export function manual(usages: Usages, page: Page, home: string): Record<string,
     scripts: scriptsChapter(usages, page),
     settings: settingsChapter(page),
     mail: mailChapter(page),
-    cron: cronChapter(page, place, usages),
-    systemd: systemdChapter(page, place),
+    cron: documented(page, "Cron", place),
+    systemd: documented(page, "A systemd timer", place),
     storage: storageChapter(page),
-    disaster: chapter(page, "After a disaster", ...pageOf(disaster.replaceAll("/opt/backup_scripts", place), page)),
+    disaster: documented(page, "After a disaster", place),
   };
 }
 
@@ -84,60 +84,6 @@ function mailChapter(page: Page): string {
   );
 }
 
-function cronChapter(page: Page, place: string, usages: Usages): string {
-  const jobs = [
-    ["every day at 3:00", "0 3 * * *", "backup"],
-    ["every six hours, half an hour later, what is missing in S3", "30 */6 * * *", "sync"],
-    ["every Sunday at 4:30, straight to S3 as well", "30 4 * * 0", "backup --upload"],
-    ["every Sunday at 6:00, proves the newest backup by restoring it", "0 6 * * 0", "verify"],
-    ["every day, with a log file", "0 3 * * *", "backup >>/var/log/backup_scripts.log 2>&1"],
-  ] as const;
-  const lines = jobs
-    .filter(([, , command]) => (command.split(" ")[0] ?? "") in usages)
-    .map(([meaning, times, command]) => `# ${meaning}\n${times} ${place}/${command}`);
-  const quiet = "with LOG_LEVEL='warn' in .env.sh, cron mails only what needs attention";
-  return chapter(
-    page,
-    "Cron",
-    page.paragraph("In the crontab of the user who can read .env.sh (crontab -e):", 2),
-    page.verbatim(lines.join("\n"), 4),
-    page.verbatim(`# ${quiet}\nMAILTO=admin@example.com\n0 3 * * * ${place}/backup >/dev/null`, 4),
-    page.paragraph("In a file of /etc/cron.d, where a sixth field names the user:", 2),
-    page.verbatim(`0 3 * * * backup ${place}/backup`, 4),
-  );
-}
-
-function systemdChapter(page: Page, place: string): string {
-  const service = `[Unit]
-Description=Database backup
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=oneshot
-User=backup
-ExecStart=${place}/backup`;
-  const timer = `[Unit]
-Description=Database backup, every day
-
-[Timer]
-OnCalendar=*-*-* 03:00:00
-Persistent=true
-
-[Install]
-WantedBy=timers.target`;
-  return chapter(
-    page,
-    "Systemd timer",
-    page.paragraph("In /etc/systemd/system/backup_scripts.service:", 2),
-    page.verbatim(service, 4),
-    page.paragraph("In /etc/systemd/system/backup_scripts.timer (Persistent: a missed run is caught up):", 2),
-    page.verbatim(timer, 4),
-    page.paragraph("Then:", 2),
-    page.verbatim("systemctl daemon-reload && systemctl enable --now backup_scripts.timer", 4),
-  );
-}
-
 function storageChapter(page: Page): string {
   const entries = providers.map(
     ({ name, note, lines }) =>
@@ -147,19 +93,25 @@ function storageChapter(page: Page): string {
   return chapter(page, "S3-compatible storage", page.paragraph(intro, 2), ...entries);
 }
 
+/** A chapter of the documentation, up to the next heading. Its program lies in /opt/backup_scripts. */
+function documented(page: Page, title: string, place: string): string {
+  const [, text = ""] = documentation.split(new RegExp(`^##+ [\\d.]+ ${title}\n`, "m"));
+  const own = text.split(/^##/m)[0]?.replaceAll("/opt/backup_scripts", place) ?? "";
+  return chapter(page, title, ...pageOf(own, page));
+}
+
 /** The blocks of a Markdown text that has paragraphs, lists with "- ", and fenced commands; remarks are left out. */
 function pageOf(markdown: string, page: Page): string[] {
   const plain = markdown.replaceAll(/^<!--.*-->\n|\*\*/gm, "");
-  return plain.split("```\n").flatMap((part) => {
-    const [prose = "", commands] = part.split("```sh\n");
-    const blocks = prose.trim().split("\n\n").filter(Boolean);
-    const paragraphs = blocks.map((block) =>
+  return plain.split(/^```\w*\n/m).flatMap((part, at) => {
+    if (at % 2 === 1) return page.verbatim(part.trimEnd(), 4);
+    const blocks = part.trim().split("\n\n").filter(Boolean);
+    return blocks.map((block) =>
       block
         .split(/\n(?=- )/)
         .map((item) => paragraph(item, page))
         .join("\n"),
     );
-    return commands === undefined ? paragraphs : [...paragraphs, page.verbatim(commands.trimEnd(), 4)];
   });
 }
 

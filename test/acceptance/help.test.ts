@@ -82,10 +82,9 @@ test("shell 6.4: the notification modes", () => {
 });
 
 test("shell 6.5: cron jobs and a systemd timer, with the path of these very scripts", () => {
-  expect(all).toContain(`\n    0 3 * * * ${place.dir}/backup\n`);
   expect(all).toContain("MAILTO=");
-  expect(all).toContain(">>/var/log/");
-  expect(all).toContain(`0 3 * * * backup ${place.dir}/backup`);
+  expect(all).toMatch(/backup >>\/var\S+ 2>&1\n/);
+  expect(all).toContain(`0 3 * * * backup_scripts ${place.dir}/backup >/dev/null\n`);
   expect(all).toContain(`ExecStart=${place.dir}/backup`);
   expect(all).toContain("OnCalendar=");
 });
