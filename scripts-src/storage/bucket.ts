@@ -1,11 +1,11 @@
 /** One bucket and folder: the SDK's client set for the whole S3 family, and how every request is tried, logged and explained. */
+import { createHash } from "node:crypto";
 import { S3Client, type ServiceInputTypes, type ServiceOutputTypes, type StorageClass } from "@aws-sdk/client-s3";
 import type { BuildMiddleware } from "@smithy/types";
 import { trustInTls } from "../base/authorities.ts";
 import { Failure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
 import type { Settings } from "../settings/settings.ts";
-import { bodyHeaders, sendDirectly } from "./direct.ts";
 import { describeError, explain, isTransient, statusOf } from "./explain.ts";
 import { fetchHandler } from "./http.ts";
 import type { StorageContext } from "./storage.ts";
@@ -111,13 +111,17 @@ export function makeClient(settings: Settings): S3Client {
     requestHandler: fetchHandler,
   });
   client.middlewareStack.add(protectBody, { step: "build", priority: "low", name: "protectBody" });
-  sendDirectly(client);
   return client;
 }
 
-/** Content-MD5 for the requests that do not go directly. */
+/**
+ * Content-MD5 of a body: every provider verifies it, and a bucket with Object Lock demands it. It is signed, so the bytes
+ * themselves need not be: their sha256 would cost us and the server another 0.6 s of CPU a GiB.
+ */
 const protectBody: BuildMiddleware<ServiceInputTypes, ServiceOutputTypes> = (next) => (args) => {
   const { body, headers } = args.request as { body?: unknown; headers: Record<string, string> };
-  if (body instanceof Uint8Array || typeof body === "string") Object.assign(headers, bodyHeaders(body));
+  if (body instanceof Uint8Array || typeof body === "string")
+    headers["content-md5"] = createHash("md5").update(body).digest("base64");
+  if (body instanceof Uint8Array) headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
   return next(args);
 };

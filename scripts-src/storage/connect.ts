@@ -1,9 +1,10 @@
 /** Storage on the AWS SDK. Loaded only when S3 is needed. */
 import { randomUUID } from "node:crypto";
+import { HeadBucketCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { EndpointV2 } from "@smithy/types";
 import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
 import { connectBucket, makeClient } from "./bucket.ts";
-import { endpointOf } from "./direct.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
@@ -51,11 +52,26 @@ async function endpointElsewhere(settings: Settings, bucket: string, log: Logger
   if (settings.S3_URL !== undefined) return undefined;
   // keys play no part in it, and may be missing
   const client = makeClient({ ...settings, S3_ACCESS_KEY: "none", S3_SECRET_KEY: "none" });
-  const { host } = (await endpointOf(client, bucket)).url;
+  const host = await hostOf(client, bucket);
   client.destroy();
   if (host === "" || ofAws.test(host)) return undefined;
   if (!reported.has(host))
     log.info(`S3 requests go to ${host}: S3_URL is not set, and AWS_ENDPOINT_URL or ~/.aws/config names that server`);
   reported.add(host);
+  return host;
+}
+
+/** Where the SDK would send requests for a bucket. Sends nothing. */
+async function hostOf(client: S3Client, bucket: string): Promise<string> {
+  const command = new HeadBucketCommand({ Bucket: bucket });
+  let host = "";
+  command.middlewareStack.add(
+    (_, context) => () => {
+      host = (context.endpointV2 as EndpointV2).url.host;
+      return Promise.resolve({ response: undefined, output: { $metadata: {} } });
+    },
+    { step: "build", name: "hostOf" },
+  );
+  await client.send(command);
   return host;
 }
