@@ -15,7 +15,7 @@ export interface ServerRoles {
 export interface RolesPlan {
   /** Roles that are missing and will be created. */
   missing: string[];
-  /** Roles that an interrupted restore created, and that have no right yet. */
+  /** Roles that an interrupted restore created, and that lack rights. */
   unfinished: string[];
   /** Those of them that may do everything on the server. */
   superusers: string[];
@@ -23,6 +23,8 @@ export interface RolesPlan {
   create(): Promise<string[]>;
   /** What had to wait for the databases. Returns the same. */
   grant(): Promise<string[]>;
+  /** All that rights depend on is restored: a later run leaves these roles as they are. */
+  finish(): Promise<void>;
 }
 
 export interface RolesContents extends Contents {

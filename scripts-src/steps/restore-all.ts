@@ -150,14 +150,18 @@ export async function restoreServer(job: Job<RestoreOptions>, { roles, databases
   };
   const restore = async (one: Job<RestoreOptions>) => ({ summary: await restoreOne(one, tell) });
   // a view over a view needs the rights of the inner one's definer; what is refused here is granted behind the databases
-  const grant = async () => (roles?.plan.missing.length ?? 0) > 0 && (await roles?.plan.grant()) !== undefined;
+  const waiting = [...(roles?.plan.missing ?? []), ...(roles?.plan.unfinished ?? [])].length > 0;
+  const grant = async () => waiting && (await roles?.plan.grant()) !== undefined;
   const result = await eachDatabase(job, chosen, restore, grant).catch((error: unknown) => {
     job.signal.throwIfAborted();
     return error;
   });
   for (const refused of (await roles?.plan.grant()) ?? []) job.warn(`not restored: ${refused}`);
   const { summary } = chosen.length > 0 ? (result as Result) : nothingToDo;
-  if (!(result instanceof Error)) return { summary, ...table() };
+  if (!(result instanceof Error)) {
+    await roles?.plan.finish();
+    return { summary, ...table() };
+  }
   const { hints = [] } = result instanceof Failure ? result : {};
   throw new Failure(messageOf(result), { hints, ...table(), cause: result });
 }

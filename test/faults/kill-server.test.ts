@@ -62,8 +62,20 @@ const engines: Record<string, Whole> = {
       CREATE VIEW seen AS SELECT seq FROM large; CREATE TRIGGER tr BEFORE INSERT ON large FOR EACH ROW SET NEW.noise = 'x'; GRANT INSERT ON large TO app@localhost`,
     facts: `SELECT count(*), sum(crc32(noise)), (SELECT count(*) FROM seen),
       (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()) FROM large; SHOW GRANTS FOR app@localhost; SHOW GRANTS FOR team`,
-    // an account that a killed run has made, and not yet given its rights, exists for the next one, which leaves it as it is
-    lines: ["CREATE DATABASE", "CREATE TABLE", "INSERT INTO", "RENAME TABLE", "CREATE TRIGGER"],
+    // GRANT CREATE and REVOKE: the mark of an account that has not got its rights
+    lines: [
+      "CREATE ROLE",
+      "CREATE USER",
+      "GRANT CREATE",
+      "GRANT INSERT",
+      "SET DEFAULT ROLE",
+      "REVOKE ",
+      "CREATE DATABASE",
+      "CREATE TABLE",
+      "INSERT INTO",
+      "RENAME TABLE",
+      "CREATE TRIGGER",
+    ],
     busy: "SELECT count(*) FROM information_schema.processlist WHERE user = 'admin' AND id <> connection_id()",
   },
 };

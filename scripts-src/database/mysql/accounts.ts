@@ -1,5 +1,6 @@
 /** Accounts and roles of MySQL and MariaDB as the statements that the server itself writes, without those that every server has. */
 import { messageOf } from "../../base/errors.ts";
+import { listOf } from "../../base/text.ts";
 import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase } from "./connection.ts";
 import type { ServerKind } from "./clients.ts";
@@ -26,6 +27,14 @@ const ownerOf = (statement: string): string | undefined =>
 
 const everything = / ON \*\.\* TO /;
 
+const work = "the server's accounts";
+/** An error of the server: not one of the client program, nor the end of the connection (1053, 1927). */
+const answered = /ERROR (?!2\d{3} |1053 |1927 )\d+ \(/;
+
+/** An account has it from its creation until a restore has given it all its rights. No such table exists, so it allows nothing. */
+const unfinishedMark = "CREATE ON `backup_scripts`.`unfinished_restore`";
+const isMark = (line: string) => line.startsWith(`GRANT ${unfinishedMark} TO `);
+
 export function serverAccounts(connection: Connection, kind: ServerKind): ServerRoles {
   const isMariadb = kind.family === "mariadb";
   const place = inDatabase(connection, everywhere);
@@ -39,7 +48,16 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
   const nameOf = ({ user, host, isRole }: Awaited<ReturnType<typeof list>>[number]) =>
     isMariadb && isRole ? quoteName(user) : `${quoteName(user)}@${quoteName(host)}`;
 
-  /** Carries out each statement, whatever becomes of the others. */
+  function begin(): Session {
+    const session = new Session(place, work);
+    // a GRANT to an account that could not be created would create it, without a password; MySQL does not know that mode
+    if (isMariadb) session.write("SET SESSION sql_mode = 'NO_AUTO_CREATE_USER';\n");
+    // MySQL writes hashes as they are otherwise, with control characters
+    else session.write(`${plainMode}SET print_identified_with_as_hex = 1;\n`);
+    return session;
+  }
+
+  /** Carries out each statement, whatever the server answers to the others. Throws `Failure` when it cannot answer. */
   async function each(
     statements: readonly string[],
     refused: (statement: string, why: string) => void,
@@ -48,23 +66,24 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     const answers: string[][] = [];
     for (const statement of statements) {
       try {
-        session ??= new Session(place, "refused");
-        // MySQL writes hashes as they are otherwise, with control characters
-        if (!isMariadb) session.write("SET print_identified_with_as_hex = 1;\n");
+        session ??= begin();
         answers.push((await session.ask(statement)).map(([line = ""]) => line));
       } catch (error) {
         connection.signal.throwIfAborted();
         await session?.stop();
         session = undefined;
+        const why = messageOf(error);
+        if (!answered.test(why)) throw error;
         answers.push([]);
-        refused(statement, messageOf(error).replace(/^refused: /, ""));
+        refused(statement, why.replace(`${work}: `, ""));
       }
     }
     await session?.stop();
     return answers;
   }
 
-  async function read() {
+  /** With the marks of unfinished accounts. */
+  async function readAll() {
     const accounts = (await list()).filter(({ user }) => user !== "" && !systems.includes(user));
     const lacking: string[] = [];
     const questions = accounts.flatMap((one) => [
@@ -91,16 +110,23 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     for (const line of odd) lacking.push(`${line}: it could not be read back safely`);
     // without its account, a grant is of no use
     const readable = new Set([...created.filter(isOurs).map(ownerOf), "PUBLIC"]);
-    return { statements: all.filter((line) => isOurs(line) && readable.has(ownerOf(line))), notes: [], lacking };
+    return { statements: all.filter((line) => isOurs(line) && readable.has(ownerOf(line))), lacking };
   }
 
   return {
     isOurs,
-    read,
+    async read() {
+      const { statements, lacking } = await readAll();
+      for (const line of statements.filter(isMark))
+        lacking.push(
+          `rights of ${ownerOf(line)}: the restore that created it was interrupted; run restore --all again`,
+        );
+      return { statements: statements.filter((line) => !isMark(line)), notes: [], lacking };
+    },
     async plan(statements) {
       const present = await list();
       const names = new Set([...present.map(nameOf), ...present.filter(isPublic).map(() => "PUBLIC")]);
-      const { unfinished, lacking } = unfinishedOf(statements, (await read()).statements);
+      const { unfinished, lacking } = unfinishedOf(statements, (await readAll()).statements);
       const wanted = statements.filter((statement) => {
         const owner = ownerOf(statement) ?? "";
         return !names.has(owner) || (unfinished.has(owner) && !isCreate(statement));
@@ -115,12 +141,22 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
         );
         return refused;
       };
+      const missing = new Map(kept.filter(isCreate).map((line) => [ownerOf(line) ?? "", line]));
+      const owners = new Set([...missing.keys(), ...kept.map((line) => ownerOf(line) ?? ""), ...unfinished]);
       return {
-        missing: kept.filter(isCreate).map((line) => ownerOf(line) ?? ""),
+        missing: [...missing.keys()],
         unfinished: [...unfinished],
         superusers: [...new Set(kept.filter(isSuper).map((line) => ownerOf(line) ?? ""))],
-        create: () => carryOut(kept.filter(isCreate)),
+        async create() {
+          const marks = [...owners].flatMap((owner) =>
+            listOf(missing.get(owner), `GRANT ${unfinishedMark} TO ${owner};`),
+          );
+          return (await carryOut(marks)).filter((refused) => !isMark(refused));
+        },
         grant: async () => [...warnings, ...lacking, ...(await carryOut(kept.filter((line) => !isCreate(line))))],
+        async finish() {
+          await carryOut([...owners].map((owner) => `REVOKE ${unfinishedMark} FROM ${owner};`));
+        },
       };
     },
   };
@@ -132,28 +168,32 @@ const isPublic = ({ user, isRole }: { user: string; isRole: boolean }) => user =
 const isCreate = (line: string) => forms.create.test(line);
 
 /**
- * What an interrupted restore can have left, since rights wait for the databases: accounts that are as the backup creates them. Those
- * without any right are `unfinished`. From the others somebody can have taken a right away since: what they lack is only reported.
+ * Accounts are `unfinished` that bear the mark, or that are as the backup creates them and have no right: the restore was interrupted
+ * before it could mark them. From others somebody can have taken a right away since: what they lack is only reported.
  */
 function unfinishedOf(statements: readonly string[], present: readonly string[]) {
   const here = new Set(present);
-  const rightsOf = (all: readonly string[], owner: string) =>
-    all.filter((line) => !isCreate(line) && ownerOf(line) === owner);
+  const rights = (all: readonly string[]) =>
+    Map.groupBy(
+      all.filter((line) => !isCreate(line)),
+      ownerOf,
+    );
+  const [toGrant, granted] = [rights(statements), rights(present)];
   const unfinished = new Set<string>();
   const lacking: string[] = [];
-  for (const owner of statements
-    .filter((line) => isCreate(line) && here.has(line))
-    .map((line) => ownerOf(line) ?? "")) {
-    const [wanted, has] = [rightsOf(statements, owner), rightsOf(present, owner)];
-    if (has.length >= wanted.length || !has.every((line) => wanted.includes(line))) continue;
-    if (has.length === 0) unfinished.add(owner);
-    else
+  for (const line of statements.filter(isCreate)) {
+    const owner = ownerOf(line) ?? "";
+    const [wanted, has] = [toGrant.get(owner) ?? [], granted.get(owner) ?? []];
+    const isAsCreated = here.has(line) && has.length < wanted.length;
+    if (has.some(isMark) || (isAsCreated && has.length === 0)) unfinished.add(owner);
+    else if (isAsCreated && has.every((right) => wanted.includes(right)))
       lacking.push(
         ...wanted
-          .filter((line) => !here.has(line))
-          .map((line) => `${shown(line)} (the account exists and has other rights)`),
+          .filter((right) => !here.has(right))
+          .map((right) => `${shown(right)} (the account exists and has other rights)`),
       );
   }
+  if (granted.get("PUBLIC")?.some(isMark)) unfinished.add("PUBLIC");
   return { unfinished, lacking };
 }
 

@@ -154,6 +154,7 @@ function planOf(connection: Connection, statements: readonly string[]): RolesPla
     superusers: created.filter(({ isSuper }) => isSuper).map(({ role }) => role),
     create: () => carryOut(connection, statements),
     grant: () => Promise.resolve([]),
+    finish: () => Promise.resolve(),
   };
 }
 
