@@ -178,6 +178,16 @@ test("R13: a backup that is not clean: refused with the way out; --into --keep-g
   }
 });
 
+test("R13: a statement that the server refuses in words that name nothing is named", async () => {
+  const { database, run } = await backedUp(
+    `CREATE FOREIGN DATA WRAPPER odd OPTIONS ("of old" 'x'); ALTER FOREIGN DATA WRAPPER odd VALIDATOR postgresql_fdw_validator`,
+  );
+  const named = /: ERROR: {2}invalid option "of old"\n.*\n +the statement: CREATE FOREIGN DATA WRAPPER odd VALIDATOR/;
+  expectFailure(await run("verify"), named);
+  await server.sql(database, "CREATE TABLE t ()");
+  expectFailure(await run("restore"), named);
+});
+
 test("R13: a check that looks into a table whose rows come later; a row that it refuses for good is named", async () => {
   const scripts = await backedUp(`CREATE TABLE zone (name text);
     CREATE FUNCTION known(text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT 1 FROM zone WHERE name = $1); END';

@@ -2,10 +2,10 @@
  * One of the sessions of a load. What it is given is carried out in short transactions; what the server has not confirmed yet is kept,
  * so that after an error everything but the faulty statement can be repeated, and that one be tried in another way.
  */
-import { messageOf } from "../../base/errors.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
 import { userSchema } from "./catalog.ts";
 import type { LoadReport } from "./load-report.ts";
-import type { Unit } from "./load-unit.ts";
+import { titleOf, type Unit } from "./load-unit.ts";
 import type { Session } from "./session.ts";
 
 /** Settings of a session by their names, each as the statement that sets it. */
@@ -193,7 +193,7 @@ export class Lane {
     if (halves) for (const half of halves) await this.#try(half, settings);
     else {
       const cause = isMissing(error) ? hidden : error;
-      if (!this.#report.skips(unit, cause)) throw cause;
+      if (!this.#report.skips(unit, cause)) throw naming(unit, cause);
     }
   }
 
@@ -202,3 +202,9 @@ export class Lane {
     for (const [index, table] of tables.entries()) this.#report.loaded(table, answers[index] ?? Number.NaN);
   }
 }
+
+/** Not every message of the server names what it is about. With rows, it does. */
+const naming = (unit: Unit, error: Error): Error =>
+  unit.table === undefined && error instanceof Failure
+    ? error.reworded(`${error.message}\nthe statement: ${titleOf(unit)}`)
+    : error;

@@ -3,7 +3,7 @@ import { messageOf } from "../../base/errors.ts";
 import { counted } from "../../base/text.ts";
 import type { Loaded } from "../restoring.ts";
 
-import { halves, type Unit } from "./load-unit.ts";
+import { halves, titleOf, type Unit } from "./load-unit.ts";
 import { isChecked, refreshedView, viewWithoutRows } from "./load.ts";
 
 /** What all lanes of one load know. */
@@ -70,9 +70,10 @@ export class LoadReport {
     return view !== undefined || this.#keepGoing;
   }
 
-  #skip({ table, text }: Unit, error: unknown): void {
+  #skip(unit: Unit, error: unknown): void {
+    const { table } = unit;
     if (table === undefined) {
-      this.#skipped.push(`${text.split("\n")[0]?.slice(0, 120)}: ${reasonOf(error)}`);
+      this.#skipped.push(`${titleOf(unit)}: ${reasonOf(error)}`);
       return;
     }
     const lost = this.#lostRows.get(table);

@@ -11,6 +11,9 @@ export interface Unit {
   table?: string;
 }
 
+/** How the statement begins, for messages; what follows may hold a password. */
+export const titleOf = ({ text }: Unit): string => text.split("\n")[0]?.slice(0, 120) ?? "";
+
 /** Rows of one table, with the COPY that takes them. */
 export interface CopiedRows {
   statement: string | Uint8Array;
