@@ -186,7 +186,8 @@ export class Lane {
    */
   async #try(unit: Unit, settings: SessionSettings): Promise<void> {
     const hidden = await this.#refusal([unit], this.#send([unit], settings));
-    const error = hidden && (await this.#refusal([unit], this.#send([unit], settings, ownPath)));
+    if (hidden === undefined) return;
+    const error = await this.#refusal([unit], this.#send([unit], settings, ownPath));
     if (error === undefined) return;
     if (this.#report.postpones(unit, error)) return;
     const halves = this.#report.halve(unit);
