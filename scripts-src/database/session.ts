@@ -1,7 +1,6 @@
 /** A session of a client program that carries out SQL in order while the caller goes on. */
-import type { Failure } from "../base/errors.ts";
+import { codeOf, type Failure } from "../base/errors.ts";
 import type { Program } from "../base/process.ts";
-import { Feed } from "./feed.ts";
 
 interface Request {
   mark: string;
@@ -9,6 +8,9 @@ interface Request {
   begun: boolean;
   answer: PromiseWithResolvers<string[]>;
 }
+
+/** What still waits to be read is "little" up to so many bytes, and "much" from so many on. */
+const [littleBytes, muchBytes] = [262_144, 4 << 20];
 
 /** A line that belongs to no answer is cut when it is longer (characters). */
 const longestStranger = 4096;
@@ -19,11 +21,16 @@ export abstract class ClientSession implements AsyncDisposable {
   readonly #signal: AbortSignal;
   /** Unlike anything that a dump can select. */
   readonly #token = crypto.randomUUID();
-  readonly #feed: Feed;
   readonly #requests: Request[] = [];
   /** Lines of the next answer. */
   #lines: string[] = [];
-  /** Resolves to what the program wrote to its stderr. */
+  /** Those who wait until little of what was handed over still waits to be read. */
+  readonly #waiting: PromiseWithResolvers<void>[] = [];
+  #waitingBytes = 0;
+  /** Resolves when the program has read all that was handed over, or has ended. */
+  #written = Promise.resolve();
+  #failure: { error: unknown } | undefined;
+  /** Resolves to what the program wrote to its stderr, after `#fail` where it ended in a failure. */
   readonly #ended: Promise<string>;
   #count = 0;
   #ending = false;
@@ -33,12 +40,6 @@ export abstract class ClientSession implements AsyncDisposable {
   constructor(program: Program, signal: AbortSignal) {
     this.#program = program;
     this.#signal = signal;
-    this.#feed = new Feed(program.stdin, {
-      ended: () => this.#ended,
-      failed: (error) => {
-        for (const { answer } of this.#requests.splice(0)) answer.reject(error);
-      },
-    });
     this.#ended = this.#follow();
   }
 
@@ -52,25 +53,29 @@ export abstract class ClientSession implements AsyncDisposable {
 
   /** Hands SQL over. */
   write(...sql: (string | Uint8Array)[]): void {
-    this.#feed.write(sql);
+    this.#write(sql, false);
   }
 
   /** Resolves when little of what was handed over still waits to be read: the time to hand over more. */
-  ready(): Promise<void> {
-    return this.#feed.ready();
+  async ready(): Promise<void> {
+    this.#check();
+    if (this.isReady) return;
+    const ready = Promise.withResolvers<void>();
+    this.#waiting.push(ready);
+    await ready.promise;
   }
 
   get isReady(): boolean {
-    return this.#feed.isReady;
+    return this.#waitingBytes < littleBytes;
   }
 
   get holdsMuch(): boolean {
-    return this.#feed.holdsMuch;
+    return this.#waitingBytes > muchBytes;
   }
 
-  /** Resolves when the program has read all that was handed over. */
+  /** Resolves when the program has read all that was handed over, or has ended. */
   drained(): Promise<void> {
-    return this.#feed.drained();
+    return this.#written;
   }
 
   /**
@@ -78,22 +83,23 @@ export abstract class ClientSession implements AsyncDisposable {
    * letter for each byte.
    */
   protected async answerTo(sql?: string): Promise<string[]> {
-    this.#feed.check();
+    this.#check();
     const mark = `${this.#token} ${++this.#count}`;
     const request: Request = { mark, begun: false, answer: Promise.withResolvers() };
     this.#requests.push(request);
     const question = sql === undefined ? "" : `SELECT 'begin ${mark}';\n${sql};\n`;
-    this.#feed.write([`\n${question}SELECT '${mark}';\n`], true);
+    this.#write([`\n${question}SELECT '${mark}';\n`], true);
     return request.answer.promise;
   }
 
   /** Ends the session in good order and resolves to what the program wrote to its stderr. */
   async end(): Promise<string> {
-    await this.#feed.drained();
+    await this.#written;
     this.#ending = true;
-    await this.#feed.end();
+    // a program that has ended makes it throw, at once or later: how it ended, its status tells
+    await (async () => this.#program.stdin.end())().catch(() => {});
     const stderr = await this.#ended;
-    this.#feed.check();
+    this.#check();
     return stderr;
   }
 
@@ -105,6 +111,40 @@ export abstract class ClientSession implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  /** `flush`: the program is to read it now, without what comes next. */
+  #write(sql: readonly (string | Uint8Array)[], flush: boolean): void {
+    for (const bytes of sql) this.#waitingBytes += bytes.length;
+    this.#written = this.#written.then(() => this.#pass(sql, flush));
+  }
+
+  async #pass(sql: readonly (string | Uint8Array)[], flush: boolean): Promise<void> {
+    const { stdin } = this.#program;
+    try {
+      for (const bytes of sql) {
+        if (this.#failure) return;
+        await stdin.write(bytes);
+        this.#waitingBytes -= bytes.length;
+      }
+      if (flush) await stdin.flush();
+      if (this.isReady) for (const { resolve } of this.#waiting.splice(0)) resolve();
+    } catch (error) {
+      // a broken pipe: the program ended before its input did, and its own words say why
+      if (codeOf(error) === "EPIPE") await this.#ended;
+      this.#fail(error);
+    }
+  }
+
+  // no Promise.race with one promise of the failure: it would keep something of every call until the end
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    for (const { answer } of this.#requests.splice(0)) answer.reject(error);
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure.error;
   }
 
   async #follow(): Promise<string> {
@@ -119,7 +159,7 @@ export abstract class ClientSession implements AsyncDisposable {
     const [status, stderr] = [await this.#program.exited, await this.#program.stderr];
     this.#over = true;
     if (status === 0 && this.#ending && this.#requests.length === 0) return stderr;
-    this.#feed.fail(this.#signal.aborted ? this.#signal.reason : await this.failure(status, stderr));
+    this.#fail(this.#signal.aborted ? this.#signal.reason : await this.failure(status, stderr));
     return stderr;
   }
 
