@@ -11,13 +11,11 @@ import type { Objects, Table } from "../../scripts-src/database/mysql/objects.ts
 const table = (name: string, engine = "InnoDB"): Table => ({ name, engine, kind: "BASE TABLE" });
 const live: Objects = {
   tables: [table("a"), table("gone"), table("keyed"), table("loose", "MyISAM")],
-  views: ["v"],
-  triggers: [
-    { name: "on_a", table: "a" },
-    { name: "on_keyed", table: "keyed" },
+  others: [
+    { kind: "VIEW", name: "v", table: "" },
+    { kind: "TRIGGER", name: "on_a", table: "a" },
+    { kind: "TRIGGER", name: "on_keyed", table: "keyed" },
   ],
-  routines: [],
-  events: [],
 };
 const fresh = [table("a"), table("keyed"), table("loose"), table("v")];
 const keys = [{ table: "keyed", key: "fk" }];

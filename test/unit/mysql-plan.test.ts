@@ -509,7 +509,7 @@ test("a row that no server takes fails the backup; one that this server does not
     target: { database: "app" },
     log: { warn: (text: string) => warned.push(text) },
   } as unknown as Connection;
-  const server = { maxPacket: 1 << 24, listed: new Map() } as unknown as ServerInfo;
+  const server = { maxPacket: 1 << 24, listed: { tables: [], others: [] } } as unknown as ServerInfo;
   const check = (longest: number) =>
     checkDumped(connection, server, Object.assign(new DumpContents(), { longest }), []);
   await check(2 ** 30 - 1);

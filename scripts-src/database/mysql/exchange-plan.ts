@@ -1,7 +1,7 @@
 /** Which tables an exchange renames; pure. */
 import { type ExchangeLog, logTable } from "./exchange-log.ts";
 import { quoteName } from "./names.ts";
-import { type Objects, type Table } from "./objects.ts";
+import { isTrigger, type Objects, type Table, viewsIn } from "./objects.ts";
 
 type Tables = Pick<ExchangeLog, "old" | "fresh" | "aside" | "asideViews" | "loose" | "dropped">;
 
@@ -27,15 +27,16 @@ export function planTables({ live, fresh, liveKeys, freshKeys, locks }: Planned)
   // a key that the server named is renamed with its table
   const clashing = liveKeys.filter(({ table, key }) => newKeys.has(key) && !key.startsWith(`${table}_ibfk_`));
   const stays = new Set(locks ? live.tables.map(({ name }) => name) : clashing.map(({ table }) => table));
-  const asideViews = live.views.filter((view) => names.has(view));
-  const withTriggers = new Set(live.triggers.map(({ table }) => table).filter((table) => !stays.has(table)));
+  const asideViews = viewsIn(live.others).filter((view) => names.has(view));
+  const triggers = live.others.filter(isTrigger);
+  const withTriggers = new Set(triggers.map(({ table }) => table).filter((table) => !stays.has(table)));
   return {
     old: live.tables.map(({ name }) => name),
     fresh: [...names],
     aside: Object.fromEntries([...withTriggers, ...asideViews].map((name, i) => [name, `_backup_scripts_aside_${i}`])),
     asideViews,
     loose: [...live.tables, ...fresh].filter(({ engine }) => engine !== "InnoDB").map(({ name }) => name),
-    dropped: live.triggers.filter(({ table }) => stays.has(table)).map(({ name }) => name),
+    dropped: triggers.filter(({ table }) => stays.has(table)).map(({ name }) => name),
   };
 }
 

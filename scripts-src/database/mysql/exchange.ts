@@ -11,7 +11,7 @@ import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain } from 
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
-import { collationOf, dropObjects, eachOf, intactViews, listObjects, nothing, recreate, sqlOf } from "./objects.ts";
+import { collationOf, dropObjects, idOf, intactOf, isTrigger, listObjects, recreate, sqlOf } from "./objects.ts";
 import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
@@ -56,17 +56,15 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   const { database, log } = place;
   await using session = await changing(place, `cannot exchange ${database}`);
   const [live, fresh] = [await listObjects(session, database), await listObjects(session, source)];
-  const isEmpty = Object.values(live).every((list: unknown[]) => list.length === 0);
+  const isEmpty = live.tables.length + live.others.length === 0;
   const orphans = isEmpty ? await orphanKeys(session, source) : { drop: "", add: "" };
   if (orphans.drop) await session.ask(orphans.drop);
   await refuseTied(session, database, source, isEmpty);
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
-  const views = await intactViews(session, database, live.views, log);
-  const oldObjects = await recreate(session, database, { ...live, views, triggers: [] });
-  const oldTriggers = await recreate(session, database, { ...nothing, triggers: live.triggers });
+  const old = await recreate(session, database, await intactOf(session, database, live.others, log));
   const locks = place.locks && (place.isSystemUser || !(await hasOthersTriggers(session, database)));
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks });
-  const { grants, hidden } = await readGrants(session, database, live.routines);
+  const { grants, hidden } = await readGrants(session, database, live.others);
   if (hidden) log.warn(hidden);
   const freshCollation = (await collationOf(session, source)) ?? "utf8mb4_general_ci";
   const oldCollation = (await collationOf(session, database)) ?? freshCollation;
@@ -79,16 +77,16 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
     source,
     wasEmpty: isEmpty,
     ...tables,
-    oldTriggers,
-    oldObjects,
+    oldTriggers: old.filter(isTrigger),
+    oldObjects: old.filter((one) => !isTrigger(one)),
     freshTriggers: (await sequenceDefaults(session, source, database)) + triggers,
     freshObjects: objects + orphans.add,
-    freshNames: eachOf({ ...fresh, events: [] }).map(({ id }) => id),
+    freshNames: fresh.others.filter(({ kind }) => kind !== "EVENT").map(idOf),
     grants,
     oldCollation,
     freshCollation,
   });
-  await session.ask(`${dropObjects(source, { ...nothing, triggers: fresh.triggers })}DO 0`);
+  await session.ask(`${dropObjects(source, fresh.others.filter(isTrigger))}DO 0`);
 }
 
 async function refuseTied(session: Session, database: string, source: string, isEmpty: boolean): Promise<void> {

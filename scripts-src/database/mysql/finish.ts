@@ -7,7 +7,7 @@ import { type ExchangeLog, logTable, readLog } from "./exchange-log.ts";
 import { finishingMoves, takeBackStatement, type Whereabouts } from "./exchange-plan.ts";
 import { changing } from "./locks.ts";
 import { isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, eachOf, listObjects, sqlOf } from "./objects.ts";
+import { dropObjects, idOf, isTrigger, listObjects, sqlOf } from "./objects.ts";
 import { clear, remake, runObjects } from "./remake.ts";
 import { Session } from "./session.ts";
 
@@ -51,11 +51,11 @@ export async function finish(place: Place, before: string, { mayLose }: { mayLos
   const rest = moves.filter((one) => !one.includes("`_backup_scripts_aside_"));
   for (const one of rest) await session.ask(`RENAME TABLE ${one}`);
   await session.ask(
-    `${dropObjects(database, await listObjects(session, database))}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
+    `${dropObjects(database, (await listObjects(session, database)).others)}ALTER DATABASE ${quoteName(database)} COLLATE ${freshCollation}`,
   );
   runObjects(place, session, freshTriggers + freshObjects);
   await session.settled();
-  const made = new Set(eachOf(await listObjects(session, database)).map(({ id }) => id));
+  const made = new Set((await listObjects(session, database)).others.map(idOf));
   const missing = (log.freshNames ?? []).filter((name) => !made.has(name));
   const lost = `the exchange lost what the restore had loaded: ${listed(missing)}`;
   if (missing.length > 0 && !mayLose) throw new Failure(lost);
@@ -94,11 +94,14 @@ export async function takeBack(place: Place, before: string): Promise<string[]> 
   if (stage === "prepared") {
     await makeTriggersAgain(place, session, log);
   } else {
-    const { triggers, ...others } = await listObjects(session, database);
-    // tables that were set aside within the database have kept theirs, and so has what is back already
+    const { others } = await listObjects(session, database);
+    // tables that were set aside within the database have kept their triggers, and so has what is back already
     const aside = new Set(Object.values(log.aside));
-    const dropped = stage === "exchanged" ? triggers.filter(({ table }) => !aside.has(table)) : [];
-    await clear(place, { ...others, triggers: dropped });
+    const isFresh = ({ table }: { table: string }) => stage === "exchanged" && !aside.has(table);
+    await clear(
+      place,
+      others.filter((one) => !isTrigger(one) || isFresh(one)),
+    );
     if (stage === "exchanged")
       await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
     await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
@@ -116,8 +119,8 @@ export const dropTriggers = ({ database, dropped }: ExchangeLog): string =>
 
 /** Triggers that were dropped for the exchange of tables which did not come about. */
 export async function makeTriggersAgain(place: Place, session: Session, log: ExchangeLog): Promise<void> {
-  const { triggers } = await listObjects(session, log.database);
-  if (log.dropped.every((dropped) => triggers.some(({ name }) => name === dropped))) return;
+  const present = new Set((await listObjects(session, log.database)).others.map(idOf));
+  if (log.dropped.every((name) => present.has(`TRIGGER ${name}`))) return;
   // all of them, in their order
   session.write(dropTriggers(log));
   runObjects(place, session, sqlOf(log.oldTriggers.filter(({ name }) => log.dropped.includes(name))));
@@ -126,8 +129,8 @@ export async function makeTriggersAgain(place: Place, session: Session, log: Exc
 
 /** Rights on single routines, which their DROP has taken; for those that are there again. */
 async function grantAgain(place: Place, session: Session, { grants, database }: ExchangeLog): Promise<void> {
-  const { routines } = await listObjects(session, database);
-  const names = routines.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
+  const { others } = await listObjects(session, database);
+  const names = others.map(({ kind, name }) => ` ON ${kind} ${quoteName(database)}.${quoteName(name)} TO `);
   for (const grant of grants.filter((one) => names.some((name) => one.includes(name)))) {
     await using alone = new Session(place, grant);
     try {

@@ -6,7 +6,7 @@ import type { DumpContents } from "./contents.ts";
 import { load } from "./load.ts";
 import { changing } from "./locks.ts";
 import { quoteName } from "./names.ts";
-import { dropObjects, listObjects, type Objects } from "./objects.ts";
+import { dropObjects, isTrigger, listObjects, type Objects } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { checkRows } from "./rows-loaded.ts";
@@ -48,7 +48,8 @@ async function empty(place: Place): Promise<void> {
     ({ kind, name }) =>
       `DROP ${kind === "SEQUENCE" ? "SEQUENCE" : "TABLE"} ${quoteName(database)}.${quoteName(name)};\n`,
   );
-  await session.ask(`${dropObjects(database, { ...objects, triggers: [] })}${tables.join("")}DO 0`);
+  const others = objects.others.filter((one) => !isTrigger(one));
+  await session.ask(`${dropObjects(database, others)}${tables.join("")}DO 0`);
 }
 
 /** Waits until no other session's transaction holds a table, while nothing has been touched yet. Throws `Failure`. */

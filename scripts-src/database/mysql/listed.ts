@@ -2,66 +2,51 @@
 import { Failure } from "../../base/errors.ts";
 import type { Connection } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
-import { eventsOf } from "./objects.ts";
+import { idOf, type Objects, objectsFrom, objectsQuestion } from "./objects.ts";
 import { query } from "./session.ts";
 
-/** "table customers", "trigger audit", "procedure work", with the table that it belongs to. */
-export type Listed = ReadonlyMap<string, { kind: string; table: string }>;
-
-/** By `trigger_schema`, which says the same, MariaDB would open every table of the server. */
-export const listedQuestion = `
-  SELECT 'listed', if(table_type LIKE '%VIEW', 'view', 'table'), table_name, table_name FROM information_schema.tables
-    WHERE table_schema = database();
-  SELECT 'listed', 'trigger', trigger_name, event_object_table FROM information_schema.triggers
-    WHERE event_object_schema = database();
-  SELECT 'listed', lower(routine_type), routine_name, '' FROM information_schema.routines WHERE routine_schema = database();
-  SELECT 'listed', 'event', event_name, '' FROM ${eventsOf("database()")}`;
-
-/** `rows` are the answers to `listedQuestion`, and others. */
-export const listedFrom = (rows: readonly string[][]): Listed =>
-  new Map(
-    rows.flatMap(([tag, kind = "", name = "", table = ""]) =>
-      tag === "listed" ? [[`${kind} ${name}`, { kind, table }]] : [],
-    ),
-  );
-
 /** What is listed and not in the dump; `options` of the dump program may have left it out on purpose. */
-function missingIn(contents: DumpContents, listed: Listed, options: readonly string[], database: string): string[] {
-  const programs = [...contents.programs].map((program) => program.replace(/^[A-Z ]+ /, (kind) => kind.toLowerCase()));
+function missingIn(contents: DumpContents, listed: Objects, options: readonly string[], database: string): string[] {
   const dumped = new Set([
-    ...contents.tables.map((name) => `table ${name}`),
-    ...[...contents.views].map((name) => `view ${name}`),
-    ...[...contents.triggers].map((name) => `trigger ${name}`),
-    ...programs,
+    ...contents.tables.map((name) => `TABLE ${name}`),
+    ...[...contents.views].map((name) => `VIEW ${name}`),
+    ...[...contents.triggers].map((name) => `TRIGGER ${name}`),
+    ...contents.programs,
   ]);
   const ignored = (table: string) =>
     options.some((option) => /^--ignore-(?:table|view)/.test(option) && option.endsWith(`=${database}.${table}`));
   const leftOut = (kind: string) => options.some((option) => (leavesOut[kind] ?? /routines/).test(option));
-  return [...listed]
-    .filter(([object, { kind, table }]) => !dumped.has(object) && !ignored(table) && !leftOut(kind))
-    .map(([object]) => object);
+  return [...listed.tables.map(({ name }) => ({ kind: "TABLE", name, table: name })), ...listed.others]
+    .filter((one) => !dumped.has(idOf(one)) && !ignored(one.table) && !leftOut(one.kind))
+    .map(({ kind, name }) => `${kind.toLowerCase()} ${name}`);
 }
 
 /** Options of the dump program that leave out objects of a kind. */
 const leavesOut: Readonly<Record<string, RegExp>> = {
-  table: /no-create-info/,
-  view: /no-create-info|ignore-views/,
-  trigger: /triggers/,
-  event: /events/,
+  TABLE: /no-create-info/,
+  VIEW: /no-create-info|ignore-views/,
+  TRIGGER: /triggers/,
+  EVENT: /events/,
 };
 
 /** Throws a `Failure` when the dump lacks what the server lists; what has been dropped since is warned of. */
 export async function checkListed(
   connection: Connection,
   contents: DumpContents,
-  listed: Listed,
+  listed: Objects,
   options: readonly string[],
 ): Promise<void> {
-  const missing = missingIn(contents, listed, options, connection.target.database);
+  const { database } = connection.target;
+  const missing = missingIn(contents, listed, options, database);
   if (missing.length === 0) return;
-  const now = listedFrom(await query(connection, listedQuestion));
-  const there = missing.filter((object) => now.has(object));
-  const gone = missing.filter((object) => !now.has(object));
+  const now = missingIn(
+    contents,
+    objectsFrom(await query(connection, objectsQuestion("database()"))),
+    options,
+    database,
+  );
+  const there = missing.filter((object) => now.includes(object));
+  const gone = missing.filter((object) => !now.includes(object));
   if (gone.length > 0) connection.log.warn(`dropped while the backup ran, and not in it: ${gone.join(", ")}`);
   if (there.length === 0) return;
   throw new Failure(`the dump lacks what the server lists: ${there.join(", ")}`, {

@@ -1,6 +1,6 @@
 /** What an exchange would lose: RENAME TABLE and DROP do not leave it as it was. */
 import { asBytes, quoteName, quoteText } from "./names.ts";
-import type { Objects } from "./objects.ts";
+import type { Other } from "./objects.ts";
 import type { Session } from "./session.ts";
 
 interface OrphanKeys {
@@ -39,9 +39,9 @@ export async function orphanKeys(session: Session, database: string): Promise<Or
 export async function readGrants(
   session: Session,
   database: string,
-  routines: Objects["routines"],
+  objects: readonly Other[],
 ): Promise<{ grants: string[]; hidden?: string }> {
-  if (routines.length === 0) return { grants: [] };
+  if (objects.every(({ kind }) => ["VIEW", "TRIGGER", "EVENT"].includes(kind))) return { grants: [] };
   const [[readable] = []] = await session.ask(
     "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'mysql' AND table_name = 'procs_priv'",
   );

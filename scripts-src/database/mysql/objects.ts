@@ -13,17 +13,26 @@ export interface Table {
   kind: "BASE TABLE" | "SYSTEM VERSIONED" | "SEQUENCE";
 }
 
-export interface Objects {
-  tables: Table[];
-  views: string[];
-  /** In the order in which they were created, for each table and event. */
-  triggers: { name: string; table: string }[];
-  /** Procedures, functions, packages and their bodies. */
-  routines: { kind: string; name: string }[];
-  events: string[];
+/** Anything but a table. */
+export interface Other {
+  /** "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "PACKAGE", "PACKAGE BODY" */
+  kind: string;
+  name: string;
+  /** Of a trigger; a view's own name. */
+  table: string;
 }
 
-export const nothing: Objects = { tables: [], views: [], triggers: [], routines: [], events: [] };
+export interface Objects {
+  tables: Table[];
+  /** Triggers in the order in which they were created, for each table and event. */
+  others: Other[];
+}
+
+/** What tells it from the others of a database: "VIEW v". */
+export const idOf = ({ kind, name }: Pick<Other, "kind" | "name">): string => `${kind} ${name}`;
+export const isTrigger = ({ kind }: Pick<Other, "kind">): boolean => kind === "TRIGGER";
+export const viewsIn = (objects: readonly Other[]): string[] =>
+  objects.filter(({ kind }) => kind === "VIEW").map(({ name }) => name);
 
 /** Tables of our own in databases beside the present one. */
 const ownTable = /^_backup_scripts_/;
@@ -33,58 +42,50 @@ export const eventsOf = (schema: string): string =>
   `information_schema.events WHERE event_schema = ${schema}
     AND (@@lower_case_table_names <> 0 OR CAST(event_schema AS BINARY) = CAST(${schema} AS BINARY))`;
 
-const question = (database: string) => {
-  const schema = quoteText(database);
-  return `
-  SELECT table_type, table_name, coalesce(engine, '') FROM information_schema.tables WHERE table_schema = ${schema} ORDER BY table_name;
-  SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE event_object_schema = ${schema}
-    ORDER BY event_object_table, action_timing, event_manipulation, action_order;
-  SELECT 'ROUTINE', routine_name, routine_type FROM information_schema.routines WHERE routine_schema = ${schema};
-  SELECT 'EVENT', event_name, '' FROM ${eventsOf(schema)}`;
-};
+/** Asks what a database holds; by `trigger_schema`, which says the same, MariaDB would open every table of the server. */
+export const objectsQuestion = (schema: string): string => `
+  SELECT if(table_type = 'VIEW', 'other', 'table'), table_name, table_type, if(table_type = 'VIEW', table_name, coalesce(engine, ''))
+    FROM information_schema.tables WHERE table_schema = ${schema} AND table_type <> 'SYSTEM VIEW' ORDER BY table_name;
+  SELECT 'other', trigger_name, 'TRIGGER', event_object_table FROM information_schema.triggers
+    WHERE event_object_schema = ${schema} ORDER BY event_object_table, action_timing, event_manipulation, action_order;
+  SELECT 'other', routine_name, routine_type, '' FROM information_schema.routines WHERE routine_schema = ${schema};
+  SELECT 'other', event_name, 'EVENT', '' FROM ${eventsOf(schema)}`;
 
-/** What `database` holds, but for tables of our own. */
-export async function listObjects(session: Pick<Session, "ask">, database: string): Promise<Objects> {
-  const rows = await session.ask(question(database));
-  const of = (...kinds: string[]) => rows.filter(([kind = ""]) => kinds.includes(kind));
+/** What a database holds, but for tables of our own. `rows` are the answers to `objectsQuestion`, and others. */
+export function objectsFrom(rows: readonly string[][]): Objects {
+  const tagged = (tag: string) => rows.filter((row) => row[0] === tag);
   return {
-    tables: of("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
-      .map(([kind, name = "", engine = ""]) => ({ kind: kind as Table["kind"], name, engine }))
+    tables: tagged("table")
+      .map(([, name = "", kind, engine = ""]) => ({ name, kind: kind as Table["kind"], engine }))
       .filter(({ name }) => !ownTable.test(name)),
-    views: of("VIEW").map(([, name = ""]) => name),
-    triggers: of("TRIGGER").map(([, name = "", table = ""]) => ({ name, table })),
-    routines: of("ROUTINE").map(([, name = "", kind = ""]) => ({ name, kind })),
-    events: of("EVENT").map(([, name = ""]) => name),
+    others: tagged("other").map(([, name = "", kind = "", table = ""]) => ({ kind, name, table })),
   };
 }
+
+export const listObjects = async (session: Pick<Session, "ask">, database: string): Promise<Objects> =>
+  objectsFrom(await session.ask(objectsQuestion(quoteText(database))));
 
 /**
  * Statements that drop everything but tables. The views come first, and at once: where one may not be dropped, nothing was changed. Those
  * who may not drop a trigger's view may not make the trigger again: triggers come last.
  */
-export function dropObjects(database: string, { views, triggers, routines, events }: Objects): string {
-  const drop = (kind: string, name: string) => `DROP ${kind} IF EXISTS ${quoteName(database)}.${quoteName(name)};\n`;
+export function dropObjects(database: string, objects: readonly Other[]): string {
+  const full = (name: string) => `${quoteName(database)}.${quoteName(name)}`;
+  const drop = (wanted: string) =>
+    objects
+      .filter(({ kind }) => kind === wanted)
+      .map(({ name }) => `DROP ${wanted} IF EXISTS ${full(name)};\n`)
+      .join("");
+  const views = viewsIn(objects).map(full).join(", ");
   // a package takes its body along; MariaDB knows that statement in this mode alone
-  const packages = routines.filter(({ kind }) => kind === "PACKAGE").map(({ name }) => drop("PACKAGE", name));
-  const allViews = views.map((name) => `${quoteName(database)}.${quoteName(name)}`).join(", ");
+  const packages = drop("PACKAGE");
   return [
-    views.length > 0 ? `DROP VIEW IF EXISTS ${allViews};\n` : "",
-    ...events.map((name) => drop("EVENT", name)),
-    ...routines.filter(({ kind }) => !kind.startsWith("PACKAGE")).map(({ kind, name }) => drop(kind, name)),
-    ...(packages.length > 0
-      ? ["SET @mode = @@sql_mode, sql_mode = 'ORACLE';\n", ...packages, "SET sql_mode = @mode;\n"]
-      : []),
-    ...triggers.map(({ name }) => drop("TRIGGER", name)),
+    views && `DROP VIEW IF EXISTS ${views};\n`,
+    ...["EVENT", "PROCEDURE", "FUNCTION"].map(drop),
+    packages && `SET @mode = @@sql_mode, sql_mode = 'ORACLE';\n${packages}SET sql_mode = @mode;\n`,
+    drop("TRIGGER"),
   ].join("");
 }
-
-/** The views, triggers, routines and events among them, each by itself. */
-export const eachOf = ({ views, triggers, routines, events }: Objects): (Objects & { id: string })[] => [
-  ...views.map((name) => ({ ...nothing, views: [name], id: `VIEW ${name}` })),
-  ...triggers.map((one) => ({ ...nothing, triggers: [one], id: `TRIGGER ${one.name}` })),
-  ...routines.map((one) => ({ ...nothing, routines: [one], id: `${one.kind} ${one.name}` })),
-  ...events.map((name) => ({ ...nothing, events: [name], id: `EVENT ${name}` })),
-];
 
 /** The collation of tables that name none; undefined where the server has no such database. */
 export async function collationOf(session: Session, database: string): Promise<string | undefined> {
@@ -136,15 +137,12 @@ export interface Remade {
 
 export const sqlOf = (objects: readonly Remade[]): string => objects.map(({ sql }) => sql).join("");
 
-/** The SQL that makes everything but tables again, in an order in which it can be; every view is first one of constants. */
-export async function recreate(session: Session, database: string, objects: Objects): Promise<Remade[]> {
-  const { views, triggers, routines, events } = objects;
-  const wanted = [
-    ...triggers.map(({ name }) => ({ kind: "TRIGGER", name })),
-    ...routines.toSorted((a, b) => a.kind.length - b.kind.length),
-    ...views.map((name) => ({ kind: "VIEW", name })),
-    ...events.map((name) => ({ kind: "EVENT", name })),
-  ];
+/** What can be made before what. */
+const order = ["TRIGGER", "PACKAGE", "FUNCTION", "PROCEDURE", "PACKAGE BODY", "VIEW", "EVENT"];
+
+/** The SQL that makes them again, in an order in which it can be; every view is first one of constants. */
+export async function recreate(session: Session, database: string, objects: readonly Other[]): Promise<Remade[]> {
+  const wanted = objects.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   if (wanted.length === 0) return [];
   // a view's tables in the session's database are shown without its name
   await session.ask(
@@ -152,7 +150,7 @@ export async function recreate(session: Session, database: string, objects: Obje
   );
   const show = wanted.map(({ kind, name }) => `SHOW CREATE ${kind} ${quoteName(database)}.${quoteName(name)}`);
   const rows = await session.askBytes(show.join(";\n"));
-  const standIns = await placeholders(session, database, views);
+  const standIns = await placeholders(session, database, viewsIn(wanted));
   const home = (await collationOf(session, database)) ?? "";
   await session.ask(`USE ${everywhere}; SET character_set_results = @results, sql_mode = @mode`);
   const shown = wanted.map(({ kind, name }, i) => ({ kind, name, ...made(kind, rows[i] ?? []) }));
@@ -201,11 +199,11 @@ async function brokenViews(
   return views.filter((view) => bad.has(`${database}.${view}`));
 }
 
-/** Those of the views that can be made again; a warning names the others. */
-export async function intactViews(session: Session, database: string, views: readonly string[], log: Logger) {
-  const broken = await brokenViews(session, database, views);
+/** Those that can be made again; a warning names the others. */
+export async function intactOf(session: Session, database: string, objects: readonly Other[], log: Logger) {
+  const broken = await brokenViews(session, database, viewsIn(objects));
   for (const view of broken) log.warn(`the view ${view} ${whyBroken}: it will be missing if the restore is taken back`);
-  return views.filter((view) => !broken.includes(view));
+  return objects.filter(({ kind, name }) => kind !== "VIEW" || !broken.includes(name));
 }
 
 /** Options of the dump program that leave broken views out; a warning keeps the definition of each. Throws `Failure`. */

@@ -20,9 +20,9 @@ import {
 import { type Connection, everywhere, inDatabase, type Login } from "./connection.ts";
 import { isTemporary } from "./explain.ts";
 import { type Grants, grantsFrom, grantsQuestion } from "./grants.ts";
-import { type Listed, listedFrom, listedQuestion } from "./listed.ts";
 import { isBeside } from "./names.ts";
 import { isLocal, type Target } from "./login.ts";
+import { type Objects, objectsFrom, objectsQuestion } from "./objects.ts";
 import { query } from "./session.ts";
 
 /** What is known after the first connection. */
@@ -39,7 +39,8 @@ export interface ServerInfo {
   exists: boolean;
   /** The character set and collation of tables that name none, in the database that answered. */
   properties: DatabaseProperties;
-  listed: Listed;
+  /** What the server listed in the database as this began. */
+  listed: Objects;
 }
 
 const question = `
@@ -55,7 +56,7 @@ const question = `
   SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_exchanged';
   SELECT 'exchanging', table_schema FROM information_schema.tables WHERE table_name = '_backup_scripts_taken_back';
   SHOW SESSION STATUS LIKE 'Ssl_cipher';
-  ${listedQuestion};
+  ${objectsQuestion("database()")};
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
@@ -95,7 +96,7 @@ export async function probe(login: Login, { mayBeMissing = false } = {}): Promis
     dump,
     exists: place === named,
     properties: { charset, collation },
-    listed: listedFrom(rows),
+    listed: objectsFrom(rows),
     server: {
       version: `${familyNames[kind.family]} ${kind.version}`,
       major: Number.parseInt(kind.version, 10),

@@ -2,7 +2,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Place } from "./connection.ts";
 import { asBytes, quoteName } from "./names.ts";
-import { dropObjects, eachOf, listObjects, type Objects, type Remade, sqlOf } from "./objects.ts";
+import { dropObjects, idOf, listObjects, type Other, type Remade, sqlOf } from "./objects.ts";
 import { Session } from "./session.ts";
 
 /** Hands over the SQL of objects for the present database. */
@@ -28,9 +28,9 @@ async function refusalOf(place: Place, sql: string): Promise<string | undefined>
 }
 
 /** Drops these. MySQL lets only users with SYSTEM_USER drop views and programs of those who have it: such are left. Throws `Failure`. */
-export async function clear(place: Place, objects: Objects): Promise<void> {
-  const drop = (some: Objects) => refusalOf(place, asBytes(dropObjects(place.database, some)));
-  if ((await drop(objects)) !== undefined) for (const one of eachOf(objects)) await drop(one);
+export async function clear(place: Place, objects: readonly Other[]): Promise<void> {
+  const drop = (some: readonly Other[]) => refusalOf(place, asBytes(dropObjects(place.database, some)));
+  if ((await drop(objects)) !== undefined) for (const one of objects) await drop([one]);
 }
 
 /**
@@ -39,11 +39,11 @@ export async function clear(place: Place, objects: Objects): Promise<void> {
  */
 export async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
   const { log, database } = place;
-  const listed = async () => eachOf(await listObjects(session, database));
-  const present = new Set((await listed()).map(({ id }) => id));
-  const missing = objects.filter(({ kind, name }) => !present.has(`${kind} ${name}`));
+  const listed = async () => (await listObjects(session, database)).others;
+  const present = new Set((await listed()).map(idOf));
+  const missing = objects.filter((one) => !present.has(idOf(one)));
   if ((await refusalOf(place, sqlOf(missing))) === undefined) return [];
-  for (const made of (await listed()).filter(({ id }) => !present.has(id))) await clear(place, made);
+  for (const made of (await listed()).filter((one) => !present.has(idOf(one)))) await clear(place, [made]);
   const lost: string[] = [];
   for (const { kind, name, sql } of missing) {
     const why = await refusalOf(place, sql);

@@ -4,7 +4,7 @@ import type { TargetState } from "../restoring.ts";
 import { type Connection, everywhere, inDatabase, type Place } from "./connection.ts";
 import { isLocal } from "./login.ts";
 import { isBeside, quoteText } from "./names.ts";
-import { eventsOf } from "./objects.ts";
+import { idOf, objectsFrom, objectsQuestion } from "./objects.ts";
 import type { ServerInfo } from "./probe.ts";
 import { plainMode, query } from "./session.ts";
 
@@ -22,8 +22,7 @@ export interface ServerState {
 
 const serverQuestion = (schema: string) => `
   ${plainMode}SELECT 'user', current_user();
-  SELECT 'program', concat(routine_type, ' ', routine_name) FROM information_schema.routines WHERE routine_schema = ${schema};
-  SELECT 'program', concat('EVENT ', event_name) FROM ${eventsOf(schema)};
+  ${objectsQuestion(schema)};
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
   SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
     'lower_case_table_names')`;
@@ -34,7 +33,9 @@ export async function askServer({ connection, grants }: ServerInfo): Promise<Ser
   const tagged = (tag: string) => rows.filter(([one]) => one === tag).map(([, value = ""]) => value);
   return {
     user: tagged("user")[0] ?? "",
-    programs: tagged("program"),
+    programs: objectsFrom(rows)
+      .others.map(idOf)
+      .filter((id) => !/^(?:VIEW|TRIGGER) /.test(id)),
     engines: new Set(tagged("engine")),
     accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection) : undefined,
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
@@ -53,12 +54,10 @@ async function askAccounts(connection: Connection): Promise<Set<string> | undefi
 
 const question = (schema: string) => `
   SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
-    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()),
-    (SELECT count(*) FROM information_schema.routines WHERE routine_schema = ${schema})
-      + (SELECT count(*) FROM ${eventsOf(schema)});
-  SELECT 'others', (SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ${schema})
-      + (SELECT count(*) FROM information_schema.views WHERE table_schema = ${schema});
-  SELECT 'table', table_name, coalesce(table_rows, 0), table_type FROM information_schema.tables WHERE table_schema = ${schema};
+    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id());
+  ${objectsQuestion(schema)};
+  SELECT 'rows', table_name, coalesce(table_rows, 0) FROM information_schema.tables
+    WHERE table_schema = ${schema} AND table_type <> 'VIEW';
   SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
     LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name`;
 
@@ -67,14 +66,15 @@ export async function askPresent(place: Place): Promise<TargetState> {
   const { database } = place;
   const rows = await query(place, question(quoteText(database)));
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
-  const [there, datadir = "", sessions, programs] = tagged("facts")[0] ?? [];
+  const [there, datadir = "", sessions] = tagged("facts")[0] ?? [];
   const databases = new Map(tagged("database").map(([name = "", bytes]) => [name, Number(bytes)]));
-  const tables = tagged("table");
+  const tables = new Map(tagged("rows").map(([name = "", count]) => [name, Number(count)]));
+  const others = objectsFrom(rows).others.length;
   return {
     exists: there !== "0",
-    empty: tables.length + Number(programs) === 0,
-    tables: new Map(tables.filter(([, , type]) => type !== "VIEW").map(([name = "", count]) => [name, Number(count)])),
-    others: Number(programs) + Number(tagged("others")[0]?.[0]),
+    empty: tables.size + others === 0,
+    tables,
+    others,
     sessions: Number(sessions),
     dataBytes: databases.get(database) ?? 0,
     earlier: [...databases]
