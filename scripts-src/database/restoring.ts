@@ -44,8 +44,6 @@ export interface RestorePlan {
   besideProblems: string[];
   /** Why it cannot be loaded into the present database in place of what is there. */
   inPlaceProblems: string[];
-  /** What the dump lacks by the way it was made: it takes the place of what is there only when that is asked for. */
-  partial: string[];
   /** With `proof`: what the copy goes without, each with the reason. */
   waived?: string[];
   /** What a person should know before it begins. */

@@ -37,7 +37,7 @@ export interface Planned {
 export function decideWay(
   { into, inPlace }: Pick<RestoreOptions, "into" | "inPlace">,
   { exists, empty }: Pick<TargetState, "exists" | "empty">,
-  plan: Omit<RestorePlan, "warnings" | "partial">,
+  plan: Omit<RestorePlan, "warnings">,
   { atomicLoad }: Pick<Connected, "atomicLoad">,
 ): Decision {
   const { problems, createProblems, besideProblems, inPlaceProblems, fillsEmpty } = plan;
@@ -73,14 +73,12 @@ export async function planRestore(
   for (const warning of plan.warnings) log.warn(warning);
   const { way, reasons, problems } = decideWay(options, target, plan, database);
   const loses = way === "beside" || way === "in place";
-  const partial = partialProblems(file, contents, target, plan.partial);
-  const refused = loses && !options.replace ? partial : [];
+  const refused = loses && !options.replace ? partialProblems(file, contents, target) : [];
   const others = room(contents, target);
   if (problems.length + refused.length + others.length > 0)
     throw cannotRestore(database, file, [...problems, ...refused, ...others], {
       offersInPlace: refused.length + others.length === 0 && offersInPlace(database, way, plan),
     });
-  for (const lack of plan.partial) log.warn(lack);
   return { database, file, contents, target, way, reasons, load };
 }
 
@@ -100,10 +98,8 @@ export function partialProblems(
   { name, manifest }: Pick<OpenBackup, "name" | "manifest">,
   { tables, rows }: Contents,
   target: Pick<TargetState, "tables">,
-  partial: readonly string[] = [],
 ): string[] {
   const remedy = "add --replace if that is what you want, or --into NAME to restore it beside";
-  if (partial.length > 0) return partial.map((lack) => `${lack}: ${remedy}`);
   if (manifest && manifest.dumpOptions.length === 0) return [];
   const inBackup = new Set(tables);
   const missing = [...target.tables.keys()].filter((table) => !inBackup.has(table));

@@ -23,8 +23,6 @@ export class DumpContents implements Contents {
   views = new Set<string>();
   /** Views that name databases, also the dumped one, with those. */
   viewDatabases = new Map<string, Set<string>>();
-  /** Tables for which it has a place for rows, with rows or without. */
-  filled = new Set<string>();
   /** "PROCEDURE work", "EVENT cleanup", … */
   programs = new Set<string>();
   /** Triggers it creates. */
@@ -55,7 +53,6 @@ const ofDatabase = new RegExp(
   "i",
 );
 
-const disableKeys = new RegExp(String.raw`^/\*!40000 ALTER TABLE ${name} DISABLE KEYS`);
 /** The last word on a view; before it a placeholder was created. */
 const finalView = new RegExp(String.raw`\bVIEW ${name}(?: \([^)]*\))? AS `, "i");
 /** A table or function of a named database. */
@@ -75,11 +72,8 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   if (used !== undefined) contents.databases.add(unquote(used));
   if (piece.leftOut || /^DROP /i.test(text)) return;
   const sequence = createSequence.exec(text)?.[1];
-  if (sequence) contents.filled.add(unquote(sequence));
   const table = createTable.exec(text)?.[1] ?? sequence;
   if (table) contents.tables.push(unquote(table));
-  const keys = disableKeys.exec(text)?.[1];
-  if (keys) contents.filled.add(unquote(keys));
   readView(contents, text);
   const view = createView.exec(text)?.[1];
   if (view) contents.views.add(unquote(view));
@@ -99,14 +93,6 @@ function readTable({ qualified, engines, unenforced }: DumpContents, table: stri
   const engine = /\bENGINE ?= ?(\w+)/.exec(words)?.[1];
   if (engine) engines.set(engine, table);
   if (/\bNOT ENFORCED\b/.test(words)) unenforced.add(table);
-}
-
-const dataOf = /^-- Dumping data for table `((?:[^`]|``)*)`/gm;
-
-/** Dump programs head the place for a table's rows, also of a table without any. */
-export function readComment({ filled }: DumpContents, bytes: Buffer): void {
-  if (bytes.length < 30) return;
-  for (const [, table = ""] of bytes.toString("latin1").matchAll(dataOf)) filled.add(unquote(`\`${table}\``));
 }
 
 function readView({ viewDatabases }: DumpContents, text: string): void {

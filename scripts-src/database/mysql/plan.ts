@@ -1,5 +1,5 @@
 /** Whether and how a dump can be restored, what a load makes of it, and what a person should know before. */
-import { counted, listed, listOf } from "../../base/text.ts";
+import { listOf } from "../../base/text.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
 import { release } from "./clients.ts";
 import type { Place } from "./connection.ts";
@@ -38,7 +38,6 @@ export async function planRestore(
     inPlaceProblems: target.empty
       ? []
       : foreignDump(contents, serverInfo).map((one) => `${one}: restore without --in-place`),
-    partial: tablesAlone(contents),
     warnings: [
       ...warnings(contents, serverInfo, database),
       ...listOf(
@@ -72,15 +71,6 @@ function lacksGrants(grants: Grants, user: string, database: string): string[] {
       `${user} lacks ${lacking} on databases beside ${database} (${database}_restoring_TIME): ${remedy}`,
   );
 }
-
-/** Tables without a place for rows, as with `--no-data`: a restore would leave them empty. */
-export const tablesAlone = ({ tables, rows, filled }: Pick<DumpContents, "tables" | "rows" | "filled">): string[] =>
-  listOf(
-    tables.length > 0 &&
-      filled.size === 0 &&
-      !rows?.size &&
-      `the dump creates ${counted(tables.length, "table")} (${listed(tables)}) and holds rows of none, as with --no-data`,
-  );
 
 /** The server may not take all of a dump of the other kind, or of a newer version. */
 function foreignDump({ family, serverVersion = "0" }: DumpContents, { kind, server }: ServerInfo): string[] {

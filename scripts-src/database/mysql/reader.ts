@@ -1,7 +1,7 @@
 /** Reads a dump from its first line to its last. */
 import type { DumpReader } from "../database.ts";
 import { type DumpForm, readerOf } from "../read-dump.ts";
-import { DumpContents, readComment, readStatement } from "./contents.ts";
+import { DumpContents, readStatement } from "./contents.ts";
 import { Scanner } from "./statements.ts";
 
 const otherKind = "name a backup of this database, or set DATABASE_URL to a database of that kind";
@@ -47,7 +47,6 @@ export function dumpReader(): DumpReader<DumpContents> {
     },
     take(piece) {
       if (piece.kind === "statement") readStatement(contents, piece);
-      if (piece.kind === "between") readComment(contents, piece.bytes);
       if (piece.kind === "rows") insert = (piece.first ? 0 : insert) + piece.bytes.length;
       contents.longest = Math.max(contents.longest, piece.kind === "rows" ? insert : piece.bytes.length);
     },

@@ -22,6 +22,8 @@ const ordinary: Readonly<Record<string, string>> = {
   tx_read_only: "0",
   transaction_read_only: "0",
   system_versioning_insert_history: "1",
+  // MySQL remembers for a day how many rows a table has had
+  information_schema_stats_expiry: "0",
   // seconds
   net_read_timeout: "3600",
   net_write_timeout: "3600",

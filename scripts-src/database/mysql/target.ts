@@ -64,7 +64,7 @@ const question = (schema: string) => `
 /** Asks the server. Throws `Failure`. */
 export async function askPresent(place: Place): Promise<TargetState> {
   const { database } = place;
-  const rows = await query(place, question(quoteText(database)));
+  const rows = await query(place, place.settings + question(quoteText(database)));
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
   const [there, datadir = "", sessions] = tagged("facts")[0] ?? [];
   const databases = new Map(tagged("database").map(([name = "", bytes]) => [name, Number(bytes)]));

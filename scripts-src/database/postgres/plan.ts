@@ -42,7 +42,6 @@ export function comparePlan(
     createProblems,
     besideProblems,
     inPlaceProblems: findInPlaceProblems(contents, target),
-    partial: [],
     waived: proof ? Object.values(withoutExtensions).flat() : [],
     warnings: findWarnings(contents, server, target, noOwner),
     fillsEmpty: target.exists && target.empty && createProblems.length + besideProblems.length > 0,
