@@ -1,12 +1,6 @@
 /** What two dumps of equal databases have in common, and how they differ otherwise. */
 import { RowDigest, type RowSink } from "./row-digest.ts";
 
-/** Takes the rows of one table. */
-export interface TableSink extends RowSink {
-  /** Names of the columns in the order in which the rows have them; undefined: as the dump has them. */
-  readonly columns?: readonly string[] | undefined;
-}
-
 /** What a dump says, without the order in which it says it. */
 export interface Fingerprint {
   /** The database that was dumped, where the dump says so. */
@@ -19,17 +13,11 @@ export interface Fingerprint {
   statements: Map<string, number>;
 }
 
-/** Reads a dump while it passes by. */
-export interface FingerprintReader {
-  add(chunk: Uint8Array): void;
-  end(): Fingerprint;
-}
-
 export interface ReadingOptions {
   /** Rows are brought into the column order of that dump. */
   first?: Fingerprint;
   /** Where the rows of a table go instead of a digest. */
-  sinkOf?: (table: string) => TableSink | undefined;
+  sinkOf?: (table: string) => RowSink | undefined;
   /** The copy was made without owners and privileges. */
   noOwner?: boolean;
   /** Statements that the load left out on purpose: they, and rows that follow them, are not compared. */
@@ -38,7 +26,7 @@ export interface ReadingOptions {
 
 /** How an engine reads its dumps for a comparison. */
 export interface Comparing {
-  reader(options?: ReadingOptions): FingerprintReader;
+  read(sql: AsyncIterable<Uint8Array>, options?: ReadingOptions): Promise<Fingerprint>;
   /** Whether a statement says nothing about the backup: the copy sleeps, or has other owners and privileges. */
   isOfCopy(statement: string, options: { noOwner: boolean }): boolean;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */

@@ -1,12 +1,6 @@
 /** Compares a backup with the database that was restored from it: first everything as digests, then the rows of what differs. */
 import { Failure } from "../base/errors.ts";
-import {
-  type Compared,
-  type Comparing,
-  compareFingerprints,
-  type Fingerprint,
-  type FingerprintReader,
-} from "../database/fingerprint.ts";
+import { type Compared, type Comparing, compareFingerprints, type Fingerprint } from "../database/fingerprint.ts";
 import { RowBuckets, type RowSet } from "../database/row-digest.ts";
 
 interface Sides {
@@ -28,8 +22,8 @@ interface Sides {
 /** Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ. */
 export async function compareCopy(sides: Sides): Promise<Compared> {
   const { comparing, noOwner, leftOut } = sides;
-  const backup = await read(sides.backup(), comparing.reader({ noOwner, leftOut }));
-  const copy = await read(sides.copy(), comparing.reader({ first: backup, noOwner, leftOut }));
+  const backup = await comparing.read(sides.backup(), { noOwner, leftOut });
+  const copy = await comparing.read(sides.copy(), { first: backup, noOwner, leftOut });
   const compared = compareFingerprints(backup, copy, comparing, sides);
   const differences = compared.data.length + compared.statements.length;
   if (differences === 0) return compared;
@@ -40,11 +34,6 @@ export async function compareCopy(sides: Sides): Promise<Compared> {
       "look at the programs in DB_CLIENT_DIR or on PATH, and at the servers' logs and disks",
     ],
   });
-}
-
-async function read(sql: AsyncIterable<Uint8Array>, reader: FingerprintReader): Promise<Fingerprint> {
-  for await (const chunk of sql) reader.add(chunk);
-  return reader.end();
 }
 
 const [shownTables, shownRows, shownStatements, shownLength] = [20, 3, 20, 200];
@@ -59,9 +48,9 @@ interface Row {
 async function findRows(sides: Sides, first: Fingerprint, tables: readonly string[]): Promise<Row[]> {
   const { comparing } = sides;
   const buckets = new Map(tables.map((table) => [table, new RowBuckets()]));
-  await read(sides.backup(), comparing.reader({ first, sinkOf: (table) => buckets.get(table) }));
+  await comparing.read(sides.backup(), { first, sinkOf: (table) => buckets.get(table) });
   const removing = new Map([...buckets].map(([table, all]) => [table, { add: all.remove.bind(all) }]));
-  await read(sides.copy(), comparing.reader({ first, sinkOf: (table) => removing.get(table) }));
+  await comparing.read(sides.copy(), { first, sinkOf: (table) => removing.get(table) });
   const left = new Map([...buckets].map(([table, all]) => [table, all.remainder()]));
   const found: Row[] = [];
   const collect = (only: Row["only"], setOf: (table: string) => RowSet | undefined) => (table: string) => {
@@ -69,9 +58,9 @@ async function findRows(sides: Sides, first: Fingerprint, tables: readonly strin
     return set && rowFinder(set, (text) => found.push({ table, only, text: shown(text, first, table, sides) }));
   };
   const added = collect("backup", (table) => left.get(table)?.added);
-  await read(sides.backup(), comparing.reader({ first, sinkOf: added }));
+  await comparing.read(sides.backup(), { first, sinkOf: added });
   const removed = collect("copy", (table) => left.get(table)?.removed);
-  await read(sides.copy(), comparing.reader({ first, sinkOf: removed }));
+  await comparing.read(sides.copy(), { first, sinkOf: removed });
   return found;
 }
 

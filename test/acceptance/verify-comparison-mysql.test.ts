@@ -39,7 +39,7 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
       "nasty_copy",
       Buffer.from(dump.toString("latin1").replaceAll("nextval(`nasty`.", "nextval(`nasty_copy`."), "latin1"),
     );
-    expectSameDumps(comparing, dump, await dumpOf("nasty_copy"));
+    await expectSameDumps(comparing, dump, await dumpOf("nasty_copy"));
   });
 
   const base = `CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n varchar(100), k int CHECK (k < 100));
@@ -69,6 +69,6 @@ describe.each([...families])("the comparison of verify, %s", (family) => {
     await server.sql("sleepy", "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR ON COMPLETION NOT PRESERVE ENABLE DO SELECT 1");
     const dump = await dumpOf("sleepy");
     await server.sql("sleepy", "ALTER EVENT e ON COMPLETION PRESERVE DISABLE");
-    expectSameDumps(comparing, dump, await dumpOf("sleepy"));
+    await expectSameDumps(comparing, dump, await dumpOf("sleepy"));
   });
 });

@@ -35,7 +35,7 @@ describe("the comparison of verify, PostgreSQL", () => {
       const dump = await dumpOf("nasty", options);
       const name = `copy${options.length}${options.join("").length}`;
       await restoreInto(name, dump);
-      expectSameDumps(comparing, dump, await dumpOf(name, options));
+      await expectSameDumps(comparing, dump, await dumpOf(name, options));
     },
   );
 
@@ -51,7 +51,7 @@ describe("the comparison of verify, PostgreSQL", () => {
     await restoreInto("child2", dump);
     const again = await dumpOf("child2");
     expect(again.toString()).not.toContain("COPY public.child (c, extra, b, a)");
-    expectSameDumps(comparing, dump, again);
+    await expectSameDumps(comparing, dump, again);
   });
 
   const base = `CREATE TABLE t (id int PRIMARY KEY, n text, k varchar(10) CHECK (k IN ('a', 'b')));

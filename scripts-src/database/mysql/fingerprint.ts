@@ -1,58 +1,33 @@
 /** What a dump of mysqldump or mariadb-dump says, in a form in which the dumps of two equal databases are equal. */
-import {
-  type Comparing,
-  digestOf,
-  type Fingerprint,
-  type FingerprintReader,
-  type ReadingOptions,
-} from "../fingerprint.ts";
+import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from "../fingerprint.ts";
+import { piecesOf } from "../read-dump.ts";
 import { definer } from "./contents.ts";
 import { quoteName } from "./names.ts";
 import { databaseIn } from "./reader.ts";
 import { Scanner } from "./statements.ts";
 
 export const comparing: Comparing = {
-  reader: (options = {}) => new Reader(options),
+  read,
   loosen,
   objectOf,
   isOfCopy: () => false,
 };
 
-class Reader implements FingerprintReader {
-  readonly #scanner: Scanner;
-  readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
-  readonly #original: string | undefined;
-  readonly #noOwner: boolean;
-
-  constructor({ first, sinkOf = () => undefined, noOwner = false }: ReadingOptions) {
-    this.#original = first?.database;
-    this.#noOwner = noOwner;
-    this.#scanner = new Scanner((table) => sinkOf(table) ?? digestOf(this.#print.tables, table, []));
+async function read(
+  sql: AsyncIterable<Uint8Array>,
+  { first, sinkOf = () => undefined, noOwner = false }: ReadingOptions = {},
+): Promise<Fingerprint> {
+  const print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
+  const scanner = new Scanner((table) => sinkOf(table) ?? digestOf(print.tables, table, []));
+  for await (const piece of piecesOf(scanner, sql)) {
+    if (piece.kind === "between") print.database ??= databaseIn(piece.bytes);
+    if (piece.kind !== "statement" || piece.leftOut) continue;
+    const text = piece.bytes.toString();
+    const owned = noOwner ? text.replace(definer, "$1") : text;
+    const neutral = withoutName(withoutName(asleep(owned), print.database), first?.database);
+    print.statements.set(neutral, (print.statements.get(neutral) ?? 0) + 1);
   }
-
-  add(chunk: Uint8Array): void {
-    this.#scanner.add(chunk);
-    this.#read(false);
-  }
-
-  end(): Fingerprint {
-    this.#read(true);
-    return this.#print;
-  }
-
-  #read(last: boolean): void {
-    for (const piece of this.#scanner.pieces(last)) {
-      if (piece.kind === "between") this.#print.database ??= databaseIn(piece.bytes);
-      if (piece.kind === "statement" && !piece.leftOut) this.#statement(piece.bytes.toString());
-    }
-  }
-
-  #statement(text: string): void {
-    const { statements } = this.#print;
-    const owned = this.#noOwner ? text.replace(definer, "$1") : text;
-    const neutral = withoutName(withoutName(asleep(owned), this.#print.database), this.#original);
-    statements.set(neutral, (statements.get(neutral) ?? 0) + 1);
-  }
+  return print;
 }
 
 /**

@@ -1,16 +1,10 @@
 /** What a plain dump of pg_dump says, in a form in which the dumps of two equal databases are equal. */
-import {
-  type Comparing,
-  digestOf,
-  type Fingerprint,
-  type FingerprintReader,
-  type ReadingOptions,
-  type TableSink,
-} from "../fingerprint.ts";
+import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from "../fingerprint.ts";
 import { Lines } from "../lines.ts";
+import type { RowSink } from "../row-digest.ts";
 import { name, qualified, unquote, unquoteQualified } from "./contents.ts";
 import { isCleaning, isCronView, isOwnership } from "./filter.ts";
-import { type Piece, Scanner } from "./statements.ts";
+import { type Piece, splitStatements } from "./statements.ts";
 
 const copy = new RegExp(String.raw`^COPY ${qualified}(?: \(([\s\S]*)\))? FROM stdin`);
 const insertInto = new RegExp(String.raw`^INSERT INTO ${qualified} `);
@@ -29,7 +23,11 @@ const hasMethod = /^CREATE (UNLOGGED |FOREIGN )?TABLE|^CREATE MATERIALIZED/;
 const dash = 0x2d;
 
 export const comparing: Comparing = {
-  reader: (options = {}) => new Reader(options),
+  async read(sql, options = {}) {
+    const reading = new Reading(options);
+    for await (const piece of splitStatements(sql)) reading.take(piece);
+    return reading.end();
+  },
   loosen,
   objectOf,
   isOfCopy: (statement, { noOwner }) =>
@@ -38,10 +36,9 @@ export const comparing: Comparing = {
     (noOwner && isOwnership(statement)),
 };
 
-class Reader implements FingerprintReader {
-  readonly #scanner = new Scanner();
+class Reading {
   readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
-  readonly #sinkOf: (table: string) => TableSink | undefined;
+  readonly #sinkOf: (table: string) => RowSink | undefined;
   readonly #first: Fingerprint | undefined;
   readonly #leftOut: ReadonlySet<string>;
   /** Rows of the COPY that is read now. */
@@ -59,18 +56,12 @@ class Reader implements FingerprintReader {
     this.#sinkOf = sinkOf;
   }
 
-  add(chunk: Uint8Array): void {
-    this.#scanner.add(chunk);
-    for (const piece of this.#scanner.pieces(false)) this.#take(piece);
-  }
-
   end(): Fingerprint {
-    for (const piece of this.#scanner.pieces(true)) this.#take(piece);
     this.#inserts.end();
     return this.#print;
   }
 
-  #take(piece: Piece): void {
+  take(piece: Piece): void {
     if (piece.kind === "statement") {
       this.#inserts.end();
       return this.#statement(piece.text);

@@ -1,34 +1,27 @@
 /** The comparison of `verify`, on dumps that a test has made. */
 import { expect } from "bun:test";
-import {
-  type Compared,
-  type Comparing,
-  compareFingerprints,
-  type Fingerprint,
-} from "../../../scripts-src/database/fingerprint.ts";
+import { type Compared, type Comparing, compareFingerprints } from "../../../scripts-src/database/fingerprint.ts";
 import type { DatabaseServer } from "../servers/server.ts";
 
-/** Reads in chunks that end anywhere. */
-function printOf(comparing: Comparing, dump: Buffer, chunk: number, first?: Fingerprint): Fingerprint {
-  const reader = comparing.reader(first ? { first } : {});
-  for (let at = 0; at < dump.length; at += chunk) reader.add(dump.subarray(at, at + chunk));
-  return reader.end();
+/** Chunks that end anywhere. */
+async function* chunksOf(dump: Buffer, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < dump.length; at += bytes) yield dump.subarray(at, at + bytes);
 }
 
-export function compareDumps(comparing: Comparing, one: Buffer, other: Buffer): Compared {
-  const first = printOf(comparing, one, 65_536);
-  const second = printOf(comparing, other, 50_021, first);
+async function compareDumps(comparing: Comparing, one: Buffer, other: Buffer): Promise<Compared> {
+  const first = await comparing.read(chunksOf(one, 65_536));
+  const second = await comparing.read(chunksOf(other, 50_021), { first });
   return compareFingerprints(first, second, comparing, { sameMajor: true, ignored: () => false });
 }
 
-export function expectSameDumps(comparing: Comparing, one: Buffer, other: Buffer): void {
-  const { data, statements } = compareDumps(comparing, one, other);
+export async function expectSameDumps(comparing: Comparing, one: Buffer, other: Buffer): Promise<void> {
+  const { data, statements } = await compareDumps(comparing, one, other);
   expect({ data, statements }).toEqual({ data: [], statements: [] });
 }
 
 /** What a person would be told of the difference holds `named`. */
-function expectNamed(comparing: Comparing, one: Buffer, other: Buffer, named: string): void {
-  const { data, statements } = compareDumps(comparing, one, other);
+async function expectNamed(comparing: Comparing, one: Buffer, other: Buffer, named: string): Promise<void> {
+  const { data, statements } = await compareDumps(comparing, one, other);
   const told = [...data.map(({ what, how }) => `${what}: ${how}`), ...statements.map(({ text }) => text)];
   expect(told.join("\n")).toContain(named);
 }
@@ -49,6 +42,6 @@ export async function expectFound(
   await server.createDatabase(name, base);
   const dump = await dumpOf(name);
   await server.sql(name, change);
-  expectNamed(comparing, dump, await dumpOf(name), named);
+  await expectNamed(comparing, dump, await dumpOf(name), named);
   await server.dropDatabase(name);
 }
