@@ -46,9 +46,17 @@ function asleep(text: string): string {
     .replace(/\b(?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b ?(?=COMMENT|DO)/, "");
 }
 
-/** MySQL remembers whether a column was declared with its character set or with the collation alone, which implies it. */
+/** A key in a table's definition. */
+const key = /^ +(?:UNIQUE |FULLTEXT |SPATIAL )?KEY .*?,?$/gm;
+
+/**
+ * MySQL remembers whether a column was declared with its character set or with the collation alone, which implies it. CREATE TABLE puts
+ * keys in an order of its own (unique ones without NULL first); ALTER TABLE leaves them where they are.
+ */
 function loosen(statement: string): string {
-  return statement.replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "").replaceAll(/[()\s]+/g, "");
+  const keys = statement.match(key) ?? [];
+  const sorted = [statement.replaceAll(key, ""), ...keys.map((line) => line.replace(/,$/, "")).toSorted()].join("\n");
+  return sorted.replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "").replaceAll(/[()\s]+|,$/gm, "");
 }
 
 const made =
