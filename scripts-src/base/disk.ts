@@ -36,12 +36,11 @@ export const hintsOf = (error: unknown): readonly string[] =>
   error instanceof Failure ? error.hints : (known[codeOf(error) ?? ""]?.slice(1) ?? []);
 
 /**
- * `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added, `otherwise` when the error is
- * none that we know. A `Failure` stays as it is.
+ * `what` names the attempt and the path ("cannot write /x"); the cause and the hint are added. A `Failure` stays as it is.
  */
-export function diskFailure(what: string, error: unknown, otherwise?: string): Failure {
+export function diskFailure(what: string, error: unknown): Failure {
   if (error instanceof Failure) return error;
-  const [cause, hint = otherwise] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
+  const [cause, hint] = known[codeOf(error) ?? ""] ?? [messageOf(error)];
   return new Failure(`${what}: ${cause}`, { hints: hint ? [hint] : [], cause: error });
 }
 

@@ -4,11 +4,10 @@ import prettyMilliseconds from "pretty-ms";
 import { onLogLine } from "./log.ts";
 import { bytesText, visibleName } from "./text.ts";
 
-interface Progress {
+/** The line goes away when this is disposed of. */
+interface Progress extends Disposable {
   /** Adds bytes that are done. */
   add: (bytes: number) => void;
-  /** Takes the line away. */
-  stop: () => void;
 }
 
 /** h:mm:ss or m:ss of a time in ms. */
@@ -23,7 +22,7 @@ const clearLine = "\r\u001b[2K";
  * writes through Bun's buffered stream and swallowed log lines).
  */
 export function showProgress(label: string, total: number, { estimated = false } = {}): Progress {
-  if (!process.stderr.isTTY) return { add() {}, stop() {} };
+  if (!process.stderr.isTTY) return { add() {}, [Symbol.dispose]() {} };
   const started = Date.now();
   let done = 0;
   const draw = () => {
@@ -38,7 +37,7 @@ export function showProgress(label: string, total: number, { estimated = false }
     add(bytes) {
       done += bytes;
     },
-    stop() {
+    [Symbol.dispose]() {
       clearInterval(timer);
       onLogLine(() => {});
       show(clearLine);

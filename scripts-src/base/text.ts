@@ -15,6 +15,13 @@ export const listed = (names: readonly string[], most = 5): string =>
 export const listOf = (...lines: readonly (string | false | undefined)[]): string[] =>
   lines.filter((line) => typeof line === "string");
 
+/** Rows of cells in columns as wide as their widest cell, a line each. */
+export function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((cells) => cells[at]?.length ?? 0)));
+  const line = (cells: readonly string[]) => cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ");
+  return rows.map((cells) => line(cells).trimEnd());
+}
+
 /** A size in bytes: `95.8 MiB`. */
 export const bytesText = (bytes: number): string => prettyBytes(bytes, { binary: true });
 

@@ -2,8 +2,6 @@
 import { painterFor, wrap } from "../base/text.ts";
 
 export interface Page {
-  /** Characters in a line. */
-  width: number;
   heading(text: string): string;
   /** The name of a thing that is explained. */
   term(text: string): string;
@@ -19,7 +17,6 @@ export function pageFor(out: { isTTY?: boolean; columns?: number }, env: Record<
   const indented = (lines: string[], indent: number) =>
     lines.map((line) => (line === "" ? "" : `${" ".repeat(indent)}${line}`)).join("\n");
   return {
-    width,
     heading: (text) => paint("bold", text.toUpperCase()),
     term: (text) => paint("cyan", text),
     paragraph: (text, indent) => indented(wrap(text, width - indent), indent),

@@ -1,5 +1,5 @@
 /** The mail of an outcome: subject, plain text and HTML. Pure. */
-import { visible } from "../base/text.ts";
+import { columns, visible } from "../base/text.ts";
 import { layOut } from "./layout.ts";
 import { type DatabaseRow, databaseRows, factsOf, tableHeads } from "./message-facts.ts";
 import type { Outcome } from "./outcome.ts";
@@ -50,14 +50,13 @@ function contentOf(outcome: Outcome, zone: string): Content {
 }
 
 function asText({ title, what, warnings, hints, facts, databases, log, foot }: Content): string {
-  const width = Math.max(...facts.map(([label]) => label.length)) + 2;
   const blocks = [
     title,
     what,
     warnings.map((warning) => `Warning: ${warning}`).join("\n"),
     hints.map((hint) => `What to do: ${hint}`).join("\n"),
     databaseTable(databases),
-    facts.map(([label, value]) => `${label.padEnd(width)}${value}`).join("\n"),
+    columns(facts).join("\n"),
     log.length > 0 ? `Last lines of the log:\n${log.join("\n")}` : "",
     foot,
   ];
@@ -67,15 +66,7 @@ function asText({ title, what, warnings, hints, facts, databases, log, foot }: C
 /** Columns as wide as their widest cell; what is to be said of a database stands below its row. */
 export function databaseTable(rows: readonly DatabaseRow[]): string {
   if (rows.length === 0) return "";
-  const lines = [tableHeads, ...rows.map(({ cells }) => cells)];
-  const widths = tableHeads.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return [
-    line(tableHeads),
-    ...rows.flatMap(({ cells, remarks }) => [line(cells), ...remarks.map((remark) => `    ${remark}`)]),
-  ].join("\n");
+  const [head, ...lines] = columns([tableHeads, ...rows.map(({ cells }) => cells)]);
+  const blocks = rows.flatMap(({ remarks }, at) => [lines[at], ...remarks.map((remark) => `    ${remark}`)]);
+  return [head, ...blocks].join("\n");
 }

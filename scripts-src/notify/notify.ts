@@ -4,12 +4,13 @@ import type { Logger } from "../base/log.ts";
 import { redact } from "../base/secrets.ts";
 import { counted, visible } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
-import { ping, type Ping } from "./healthcheck.ts";
+import { type Ping, ping } from "./healthcheck.ts";
 import { type MailSettings, sendMail } from "./mail.ts";
 import { composeMessage } from "./message.ts";
-import { type Outcome, outcomeOf, type Status } from "./outcome.ts";
+import { type Outcome, type Status, outcomeOf } from "./outcome.ts";
 import { Undelivered } from "./undelivered.ts";
-import { webhooks, type WebhookSettings } from "./webhook.ts";
+import { type WebhookSettings, webhooks } from "./webhook.ts";
+import { pause } from "../base/retry.ts";
 
 /** All that notices need, so that they are sent when other settings are broken. */
 export type NoticeSettings = MailSettings &
@@ -113,4 +114,30 @@ export async function testNotice(settings: NoticeSettings, log: Logger): Promise
     log.warn("EMAIL_NOTIFY_MODE is NEVER: no mail and no webhook is sent, except this test");
   if (lost > 0) throw new Failure(`${lost} of ${counted(ways.length, "test notice")} could not be sent`);
   return `${counted(ways.length, "test notice")} sent; check that ${ways.length === 1 ? "it" : "they"} arrived`;
+}
+
+const minute = 60_000;
+/** Waits (ms) before each try; grey-listing mostly lasts five to fifteen minutes. The last wait is repeated. */
+const usualWaits = [minute, 5 * minute, 15 * minute, 60 * minute];
+/** After so many tries, about two days, it is given up. */
+const usualTries = 50;
+
+/** Takes notices, and never waits for them. */
+export type Outbox = (ways: readonly Way[]) => void;
+
+/** Tries each notice again until it is sent, `signal` is aborted, or the tries are used up. */
+export function openOutbox(log: Logger, signal: AbortSignal, waits = usualWaits, tries = usualTries): Outbox {
+  async function send(way: Way): Promise<void> {
+    for (let tried = 0; tried < tries; tried++) {
+      await pause(waits[Math.min(tried, waits.length - 1)] ?? minute, signal);
+      if ((await attempt(way, log)) !== "later") return;
+    }
+    log.error(`a notice could not be sent: gave up after ${counted(tries, "more try", "more tries")}`);
+  }
+  return (ways) => {
+    if (ways.length > 0)
+      log.info(`${counted(ways.length, "notice")} will be sent again in ${(waits[0] ?? 0) / 1000} s`);
+    // a signal ends the wait: what is not sent by then is lost
+    for (const way of ways) void send(way).catch(() => {});
+  };
 }

@@ -2,8 +2,7 @@
 import { hostname } from "node:os";
 import { exitStatus } from "../base/errors.ts";
 import { version } from "../base/version.ts";
-import type { Settings } from "../settings/settings.ts";
-import { siteOf } from "../settings/site.ts";
+import { type Settings, siteOf } from "../settings/settings.ts";
 
 export type Status = "success" | "warning" | "failure";
 

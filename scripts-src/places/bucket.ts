@@ -4,7 +4,7 @@ import { collectSmall } from "../archive/plain-file.ts";
 import { counted } from "../base/text.ts";
 import { Failure } from "../base/errors.ts";
 import { statusOf } from "../storage/explain.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { Storage } from "../storage/connect.ts";
 import type { Place, Sink } from "./place.ts";
 
 /**
@@ -26,7 +26,7 @@ export const inBucket = (storage: Storage): Place => ({
       throw error;
     }
   },
-  read: (name, bytes) => storage.get(name, bytes === undefined ? {} : { bytes }),
+  read: (name, bytes) => storage.get(name, bytes),
   create: (name, expectedBytes) => Promise.resolve(createObject(storage, name, expectedBytes)),
   put: (name, content) => storage.put(name, Buffer.from(content)),
   remove: (name) => storage.delete(name),

@@ -30,7 +30,7 @@ export type Owned<T extends Stored = Stored> = T & {
   /** Why a restore refuses it, because MANIFEST_KEY is set. */
   doubt?: string | undefined;
   manifest?: Shown | undefined;
-  proof?: Pick<Proof, "provedAt" | "restoreMs"> | undefined;
+  proof?: Proof | undefined;
 };
 
 /**
@@ -78,7 +78,7 @@ async function readOwner<T extends Stored>(
       doubt,
       manifest: manifest && shownOf(manifest),
       proved,
-      proof: proved ? { provedAt: proof.provedAt, restoreMs: proof.restoreMs } : undefined,
+      proof: proved ? proof : undefined,
     };
   } catch (error) {
     return { ...unknown, error };

@@ -3,7 +3,7 @@ import type { Way } from "../notify/notify.ts";
 import type { Facts, LastGood, Outcome } from "../notify/outcome.ts";
 import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { Declared } from "./options.ts";
+import type { InferredOptionTypes, Options } from "yargs";
 
 /** One executable: its usage, its needs, its story. */
 export interface Script<Options extends object = object> {
@@ -67,3 +67,19 @@ export interface Result {
   /** The result alone, for stdout: a path, a plan. */
   output?: string;
 }
+
+/** Options as scripts declare them: once, as yargs' data. The type of what `act` gets is derived from it. */
+export type Declared = Readonly<Record<string, Options>>;
+
+type Camel<Name> = Name extends `${infer Word}-${infer Rest}` ? `${Word}${Capitalize<Camel<Rest> & string>}` : Name;
+
+/** What `act` gets: the value of `--from-s3` as `fromS3`. */
+export type OptionsOf<D extends Declared> = {
+  [Name in keyof InferredOptionTypes<D> as Camel<Name> & string]: InferredOptionTypes<D>[Name];
+};
+
+/** An option that is given or not. */
+export const flag = (describe: string) => ({ type: "boolean", default: false, describe }) as const;
+
+/** An option with a value, or an argument. */
+export const value = (describe: string) => ({ type: "string", requiresArg: true, describe }) as const;

@@ -1,25 +1,32 @@
-/** Is a backup or a proof overdue? Pure. */
+/** Is a backup or a proof overdue? And what the scheduler keeps on disk for the health check, which is another process. */
 import { liesAhead } from "../base/clock.ts";
 import type { Ticks } from "./ticks.ts";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Logger } from "../base/log.ts";
+import { keep, readKept } from "../base/replace-file.ts";
+
+const instant = z.iso.datetime().transform((text) => new Date(text));
+const work = z.object({
+  /** When this schedule was first started here. */
+  since: instant,
+  /** Start of the newest good run. */
+  good: instant.optional(),
+  /** Start of the run that is under way. */
+  running: instant.optional(),
+  /** Why the last run failed; absent when it did not. */
+  failure: z.string().optional(),
+});
+const schema = work.extend({
+  /** What was found at the start that would make a run fail, and when; absent when all worked, or a run has ended since. */
+  trouble: z.object({ since: instant, cause: z.string() }).optional(),
+  proof: work.optional(),
+});
 
 /** What is known of one kind of work. All times UTC. */
-export interface Work {
-  /** When this schedule was first started here. */
-  since: Date;
-  /** Start of the newest good run. */
-  good?: Date | undefined;
-  /** Start of the run that is under way. */
-  running?: Date | undefined;
-  /** Why the last run failed; absent when it did not. */
-  failure?: string | undefined;
-}
-
+export type Work = z.infer<typeof work>;
 /** What is known of the backups, and of the proofs; kept in BACKUP_DIR by the scheduler. */
-export interface State extends Work {
-  /** What was found at the start that would make a run fail, and when; absent when all worked, or a run has ended since. */
-  trouble?: { since: Date; cause: string } | undefined;
-  proof?: Work | undefined;
-}
+export type State = z.infer<typeof schema>;
 
 /** What can be believed of it: times from the future were taken by a wrong clock. */
 export function believable<W extends Work>(state: W, now: Date): W {
@@ -47,3 +54,17 @@ export function overdueSince(ticks: Ticks, state: Work, now: Date): Date | undef
   const patience = state.running ? state.running.getTime() + Math.max(interval, shortestPatience) : 0;
   return now.getTime() > Math.max(limit, patience) ? due : undefined;
 }
+
+/** One schedule a database, as with the lock. */
+export const stateFile = (folder: string, name: string): string => join(folder, `.${name}.schedule.json`);
+
+/** The state as it was written last, as far as it can be believed; undefined when there is none, or none that can be read. */
+export function readState(path: string): State | undefined {
+  const now = new Date();
+  const state = readKept(path, schema);
+  return state && { ...believable(state, now), proof: state.proof && believable(state.proof, now) };
+}
+
+/** Returns a function that writes the state as it is then. */
+export const stateKeeper = (path: string, state: State, log: Logger) => (): void =>
+  keep(path, state, "the state of the schedule, for the health check,", log);

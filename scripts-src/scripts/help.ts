@@ -1,12 +1,11 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
-import { newKeyFile } from "../archive/key-pair.ts";
 import { manual, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
 import { testNotice as sendTestNotice } from "../notify/notify.ts";
-import { pageFor, type Page } from "../manual/page.ts";
-import { flag, type OptionsOf, value } from "../run/options.ts";
-import type { Script } from "../run/script.ts";
+import { type Page, pageFor } from "../manual/page.ts";
+import { type OptionsOf, type Script, flag, value } from "../run/script.ts";
+import { newKeyFile } from "../archive/keys.ts";
 import usages from "../manual/usage.json" with { type: "json" };
 
 const argument = { topic: value("Name of a script, a setting or a chapter") };

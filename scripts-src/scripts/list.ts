@@ -3,10 +3,9 @@ import { resolve } from "node:path";
 import { noSuchBackup } from "../base/errors.ts";
 import { painterFor } from "../base/text.ts";
 import { refuseCompanion } from "../places/choose.ts";
-import { flag, type OptionsOf, value } from "../run/options.ts";
-import type { Job, Result, Script } from "../run/script.ts";
+import { type Job, type OptionsOf, type Result, type Script, flag, value } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
-import { findAllBackups, type Found, readBackups } from "../steps/find-all-backups.ts";
+import { type Found, findAllBackups, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
 /** How many backups are shown without --all. */

@@ -4,20 +4,18 @@ import { messageOf } from "../base/errors.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { checkAll } from "../run/checklist.ts";
 import { forgetReport } from "../run/report-once.ts";
-import { flag, type OptionsOf } from "../run/options.ts";
-import type { Job, Script } from "../run/script.ts";
+import { type Job, type OptionsOf, type Script, flag } from "../run/script.ts";
 import { handlersFor } from "../scheduling/tick-handlers.ts";
-import { startOf, type State } from "../scheduling/health.ts";
+import { type State, readState, startOf, stateFile, stateKeeper } from "../scheduling/health.ts";
 import { keepTime } from "../scheduling/keep-time.ts";
-import { readState, stateFile, stateKeeper } from "../scheduling/state.ts";
-import { lastText, nextText, nextTicks, otherZone, readTicks, type Ticks } from "../scheduling/ticks.ts";
+import { type Ticks, lastText, nextText, nextTicks, otherZone, readTicks } from "../scheduling/ticks.ts";
 import { settingsText } from "../settings/about.ts";
 import { backupFolder, databaseOf, lockName } from "../steps/backup-folder.ts";
 import { checkHealth, tryOut } from "../steps/check-health.ts";
 import { newestInBucket } from "../steps/last-good.ts";
-import { openOutbox } from "../steps/outbox.ts";
 import { backupChecks } from "../steps/run-backup.ts";
 import { backUp, backupOptions, beginProofs, proofChecks } from "../steps/scheduled-runs.ts";
+import { openOutbox } from "../notify/notify.ts";
 
 const options = {
   check: flag(

@@ -2,13 +2,11 @@
 import { counted } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
-import { flag, type OptionsOf } from "../run/options.ts";
-import type { Job, Script } from "../run/script.ts";
+import { type Job, type OptionsOf, type Script, flag } from "../run/script.ts";
 import { backupFolder } from "../steps/backup-folder.ts";
-import { checkNotices } from "../steps/check-notices.ts";
-import { checkStorage } from "../steps/dry-run-checks.ts";
+import { checkNotices, checkStorage } from "../steps/dry-run-checks.ts";
 import { lastGood } from "../steps/last-good.ts";
-import { listLocal, type LocalFile, requireFolder } from "../steps/plan-sync.ts";
+import { type LocalFile, listLocal, requireFolder } from "../steps/plan-sync.ts";
 import { describeSync, sendBackups } from "../steps/send-backups.ts";
 import { writeReport } from "../steps/write-report.ts";
 
@@ -60,7 +58,7 @@ function syncChecks(job: Job<Options>, folder: string): Check[] {
         return counted(new Set(local.map(({ named }) => named.backup)).size, "backup");
       },
     },
-    checkStorage(job, { writes: true }),
+    checkStorage(job),
     ...checkNotices(job.settings),
     {
       what: `plan (SYNC_CLIENT=${job.settings.SYNC_CLIENT}, REMOTE_S3_DELETE=${job.settings.REMOTE_S3_DELETE})`,

@@ -4,6 +4,7 @@
  */
 import { messageOf } from "../base/errors.ts";
 import {
+  type Rule,
   address,
   addresses,
   databaseType,
@@ -15,12 +16,12 @@ import {
   pathInBucket,
   patterns,
   recipients,
-  type Rule,
   text,
   timeZone,
   url,
   whole,
 } from "./rules.ts";
+import { hostname } from "node:os";
 
 /** Groups in the order in which a person meets them. */
 const groups = {
@@ -455,3 +456,6 @@ export function settingsFrom(texts: Readonly<Record<string, string>>, refuse = f
 function fail(name: SettingName, message: string): void {
   throw new Error(`${name} ${message}`);
 }
+
+/** The name of this installation: SITE_NAME, or the host name. */
+export const siteOf = ({ SITE_NAME }: Pick<Settings, "SITE_NAME">): string => SITE_NAME ?? hostname();

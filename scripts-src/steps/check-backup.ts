@@ -34,16 +34,13 @@ export async function checkBackup(
     );
   if (manifest && manifest.dumpOptions.length > 0)
     log.warn(`${file.name} was made with ${manifest.dumpOptions.map(quote).join(" ")}: it may not hold everything`);
-  const progress = showProgress("check", file.bytes);
+  using progress = showProgress("check", file.bytes);
   try {
     const contents = await readDump(database.reader(), file.sql(progress.add));
-    progress.stop();
     const { tables, bytes } = contents;
     log.info(`${file.name} is complete and intact: ${counted(tables.length, "table")}, ${bytesText(bytes)} of SQL`);
     return contents;
   } catch (error) {
     throw tellOrigin(error, file.path, facts);
-  } finally {
-    progress.stop();
   }
 }

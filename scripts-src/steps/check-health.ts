@@ -66,7 +66,7 @@ export async function tryOut(job: Job, signal: AbortSignal): Promise<{ lines: st
   try {
     const { targets, refused } = await targetsOf(run);
     const logins = targets.flatMap(({ one, target }) => [checkLogin(one, target), checkPrivileges(target)]);
-    const checks = [...refused, ...logins, checkStorage(run, { writes: true })];
+    const checks = [...refused, ...logins, checkStorage(run)];
     return { lines: await checkAll(checks), trouble: undefined };
   } catch (error) {
     signal.throwIfAborted();

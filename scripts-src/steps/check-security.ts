@@ -1,6 +1,5 @@
 /** What a dry run of `backup` looks at of its protection: who can read the backups, and who can destroy them. */
-import { readIdentities, keysFrom } from "../archive/keys.ts";
-import { publicKeyOf } from "../archive/key-pair.ts";
+import { keysFrom, publicKeyOf, readIdentities } from "../archive/keys.ts";
 import { seal } from "../archive/seal.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Check, Warned } from "../run/checklist.ts";

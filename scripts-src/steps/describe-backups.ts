@@ -6,9 +6,19 @@ import { doubtOf } from "../archive/trust.ts";
 import { openJson } from "../archive/unseal.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
-import { ageText, bytesText, counted, durationText, listOf, type painterFor, visibleName, wrap } from "../base/text.ts";
+import {
+  ageText,
+  bytesText,
+  columns,
+  counted,
+  durationText,
+  listOf,
+  type painterFor,
+  visibleName,
+  wrap,
+} from "../base/text.ts";
 import { originText } from "../places/choose.ts";
-import { isAhead, manifestOf, proofOf } from "../places/place.ts";
+import { isAhead, manifestOf } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import type { Copy, Found, ReadBackup } from "./find-all-backups.ts";
 
@@ -122,14 +132,9 @@ export function backupsAsJson(shown: readonly ReadBackup[], { troubles }: Found,
 
 /** A table a line with its rows, the versions, and the commands that restore it. Throws `Failure`. */
 export async function describeOneBackup(job: Job, one: ReadBackup): Promise<string> {
-  const { name, stored, copies } = one;
-  const { manifestKeys } = keysFrom(job);
+  const { name, stored, copies, proof } = one;
   const place = one.manifest && copies.find((copy) => copy.stored.committed)?.place;
-  const manifest = place && (await manifestOf(place, name, manifestKeys));
-  const proofs = await Promise.all(
-    copies.map((copy) => proofOf(copy.place, name, manifestKeys).catch(() => undefined)),
-  );
-  const proof = one.proof && proofs.find((found) => found?.provedAt === one.proof?.provedAt);
+  const manifest = place && (await manifestOf(place, name, job.settings.MANIFEST_KEY));
   const lines: [string, string | undefined][] = [
     ["name", name],
     ["database", databaseLabel(stored.backup.database)],
@@ -141,10 +146,8 @@ export async function describeOneBackup(job: Job, one: ReadBackup): Promise<stri
     ["trouble", one.trouble],
     ["proved", proof ? `${proof.provedAt} on ${proof.serverVersion}: ${proof.compared.join(", ")}` : "not yet"],
   ];
-  const known = lines.flatMap(([what, text]) => (text === undefined ? [] : [{ what, text }]));
-  const width = Math.max(...known.map(({ what }) => what.length));
   return [
-    ...known.map(({ what, text }) => `${what.padEnd(width)}  ${visibleName(text)}`),
+    ...columns(lines.flatMap(([what, text]) => (text === undefined ? [] : [[what, visibleName(text)]]))),
     "",
     ...(await tablesOf(job, one, manifest)),
     "",
@@ -178,11 +181,10 @@ async function tablesOf(job: Job, { name, stored }: ReadBackup, manifest: Manife
     const known =
       typeof tables === "string" ? await openJson(tables, keysFrom(job), `the tables in ${name}.json`) : tables;
     const rows = Object.entries(known as Record<string, number>);
-    const width = Math.max(6, ...rows.map(([table]) => visibleName(table).length));
-    return [
-      `${"table".padEnd(width)}  rows`,
-      ...rows.map(([table, count]) => `${visibleName(table).padEnd(width)}  ${count.toLocaleString("en")}`),
-    ];
+    return columns([
+      ["table", "rows"],
+      ...rows.map(([table, count]) => [visibleName(table), count.toLocaleString("en")]),
+    ]);
   } catch (error) {
     return [`tables: encrypted with the backup (${messageOf(error)})`];
   }

@@ -2,16 +2,19 @@
 import { freeBytes } from "../base/disk.ts";
 import { inFolder, lookAtFolder } from "../places/folder.ts";
 import { listBackups, newestGood } from "../places/place.ts";
-import type { Connected, ConnectOptions, Database } from "../database/database.ts";
+import type { ConnectOptions, Connected, Database } from "../database/database.ts";
 import type { Check } from "../run/checklist.ts";
 import { Failure } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
 import { bytesText, visibleName } from "../base/text.ts";
 import type { Job } from "../run/script.ts";
-import type { Settings } from "../settings/settings.ts";
+import type { SettingName, Settings } from "../settings/settings.ts";
 import { lockName } from "./backup-folder.ts";
-import { probeListing, probeName, probeWriting } from "../storage/probe.ts";
+import { probeName, probeWriting } from "../storage/probe.ts";
 import { openStorage } from "../storage/open.ts";
+import { reach } from "../notify/http.ts";
+import { checkMail } from "../notify/mail.ts";
+import type { NoticeSettings } from "../notify/notify.ts";
 
 /** A database as the checks get to know it, one after the other. */
 export interface Target {
@@ -79,16 +82,40 @@ async function nextBackup({ BACKUP_COMPRESSION }: Settings, target: Target, fold
   };
 }
 
-/** Writes, reads and deletes an object in S3; only lists when nothing is to be written. */
-export const checkStorage = (job: Job, { writes }: { writes: boolean }): Check => ({
+/** Lists, and writes, reads and deletes an object in S3. */
+export const checkStorage = (job: Job): Check => ({
   what: `storage s3://${job.settings.S3_BUCKET}/${job.settings.S3_PATH}`,
   async look() {
     const storage = await openStorage(job.settings, job);
     const where = storage.elsewhere ? `; at ${storage.elsewhere}, by AWS_ENDPOINT_URL or ~/.aws/config` : "";
-    if (!writes) return probeListing(storage).then(() => `can be listed${where}`);
     const lacks = await probeWriting(storage);
     if (lacks.length > 0)
       return `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}${where}`;
     return `can be listed, written, read and deleted (tried with an object ${probeName}, which was deleted again)${where}`;
+  },
+});
+
+/** How long (ms) each may take. */
+const patience = 12_000;
+
+/** One check for every way that is used; nothing is sent. */
+export function checkNotices(settings: NoticeSettings): Check[] {
+  const { EMAIL_NOTIFY_MODE: mode, SMTP_HOST, EMAIL_FROM, EMAIL_TO, NOTIFY_WEBHOOK_URL, HEALTHCHECK_URL } = settings;
+  const mails = mode !== "NEVER" && Boolean(SMTP_HOST ?? EMAIL_FROM ?? EMAIL_TO);
+  const checks = [
+    ...(mails ? [{ what: "mail", look: () => checkMail(settings, patience) }] : []),
+    ...(mode === "NEVER" ? [] : (NOTIFY_WEBHOOK_URL ?? []).map((url) => checkAddress("NOTIFY_WEBHOOK_URL", url))),
+    ...(HEALTHCHECK_URL ? [checkAddress("HEALTHCHECK_URL", HEALTHCHECK_URL)] : []),
+  ];
+  const none = { skipped: "none set up; nobody will be told when a run fails (./help mail)" };
+  return checks.length > 0 ? checks : [{ what: "notices", look: () => Promise.resolve(none) }];
+}
+
+const checkAddress = (setting: SettingName, address: string): Check => ({
+  what: setting,
+  async look() {
+    const url = new URL(address);
+    await reach(setting, url, patience);
+    return `${url.host} answers, nothing was posted (help --test-notice does)`;
   },
 });

@@ -18,14 +18,14 @@ export interface Copy {
   stored: Stored;
   /** What retention will do with it there, and by which rule. */
   fate: { deleted: boolean; why: string };
+  /** Who we are, as far as that is known without a server. */
+  present: Identity | undefined;
 }
 
 export interface FoundBackup {
   name: string;
   stored: Stored;
   copies: Copy[];
-  /** Who we are, as far as that is known without a server. */
-  present: Identity | undefined;
 }
 
 /** A backup with what stands beside it. */
@@ -86,8 +86,6 @@ export async function findAllBackups(job: Job, database: string | undefined, all
   };
 }
 
-type Judged = Copy & Pick<FoundBackup, "present">;
-
 /** A place whose files are listed once, however many databases there are. */
 function listedOnce(place: Place, database: string | undefined): Place {
   let files: Promise<StoredFile[]> | undefined;
@@ -107,7 +105,7 @@ async function judge(place: Place, backups: readonly Stored[], { presentFor, all
   // the newest of each database decides whether retention is held
   for (const name of new Map(backups.map((one) => [one.backup.database, one.name])).values()) exactly.add(name);
   const mayRead = ({ name }: Candidate) => exactly.has(name);
-  const copies: Judged[] = [];
+  const copies: Copy[] = [];
   for (const [database, some] of Map.groupBy(backups, ({ backup }) => backup.database)) {
     const present = await presentFor(database);
     const { fates, refusal } = await planPrune(place, some, { ...wanted, present, mayRead });
@@ -120,11 +118,11 @@ async function judge(place: Place, backups: readonly Stored[], { presentFor, all
   return copies;
 }
 
-function merge(all: readonly Judged[]): FoundBackup[] {
+function merge(all: readonly Copy[]): FoundBackup[] {
   const found = new Map<string, FoundBackup>();
-  for (const { present, ...copy } of all) {
+  for (const copy of all) {
     const { stored } = copy;
-    found.getOrInsertComputed(stored.name, (name) => ({ name, stored, copies: [], present })).copies.push(copy);
+    found.getOrInsertComputed(stored.name, (name) => ({ name, stored, copies: [] })).copies.push(copy);
   }
   return [...found.values()].toSorted((a, b) => oldestFirst(b.stored, a.stored));
 }
@@ -134,8 +132,8 @@ export const readBackups = (job: Job, found: readonly FoundBackup[]): Promise<Re
   eachOf(found, (one) => readBackup(job, one));
 
 async function readBackup({ settings, signal }: Job, one: FoundBackup): Promise<ReadBackup> {
-  const { name, copies, present } = one;
-  const read = async ({ place, stored }: Copy): Promise<Owned | undefined> =>
+  const { name, copies } = one;
+  const read = async ({ place, stored, present }: Copy): Promise<Owned | undefined> =>
     // what was read to tell its fate is not read again
     isRead(stored)
       ? stored

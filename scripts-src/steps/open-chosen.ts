@@ -84,14 +84,10 @@ async function fetchBackup(
   if (fault) throw fault;
   const folder = await copyFolder(job);
   log.info(`fetching ${location}, ${bytesText(backup.bytes)}`);
-  const progress = showProgress("fetch", backup.bytes);
+  using progress = showProgress("fetch", backup.bytes);
   const owner = options.unproved ? proofSpool(target.database) : target.database.name;
-  try {
-    const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
-    return { name, manifest, place, ...(await spool(folder, spoolName(name, owner), bytes)) };
-  } finally {
-    progress.stop();
-  }
+  const bytes = watched(place.read(name, backup.bytes), (block) => progress.add(block.byteLength));
+  return { name, manifest, place, ...(await spool(folder, spoolName(name, owner), bytes)) };
 }
 
 /** A dry run makes no folder. */

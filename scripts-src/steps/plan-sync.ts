@@ -13,7 +13,8 @@ import { readOwners, unknownIsOurs, whyNotOurs } from "../places/owners.ts";
 import { findBackups, oldestFirst, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
-import type { RemoteObject, Storage } from "../storage/storage.ts";
+import type { Storage } from "../storage/connect.ts";
+import type { RemoteObject } from "../storage/list.ts";
 import { identityWithoutServer } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };

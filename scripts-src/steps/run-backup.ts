@@ -2,7 +2,7 @@
 import type { BackupOptions } from "./options.ts";
 import { bytesText } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
-import { messageOf, Failure } from "../base/errors.ts";
+import { Failure, messageOf } from "../base/errors.ts";
 import { openDatabase } from "../database/open.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
@@ -10,11 +10,10 @@ import type { Job, Result } from "../run/script.ts";
 import { backUpRoles, wantsRoles } from "./roles.ts";
 import { backupFolder, databaseOf, localPlace, lockName, remotePlace } from "./backup-folder.ts";
 import { chooseDatabases, targetsOf } from "./choose-databases.ts";
-import { checkNotices } from "./check-notices.ts";
-import { checkRetention, type Places, pruneAll } from "./prune.ts";
+import { type Places, checkRetention, pruneAll } from "./prune.ts";
 import { checkEncryption, checkExposure } from "./check-security.ts";
-import { checkLogin, checkPrivileges, checkRoom, checkStorage } from "./dry-run-checks.ts";
-import { eachDatabase, Unreachable } from "./each-database.ts";
+import { checkLogin, checkNotices, checkPrivileges, checkRoom, checkStorage } from "./dry-run-checks.ts";
+import { Unreachable, eachDatabase } from "./each-database.ts";
 import { takeBackup } from "./take-backup.ts";
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */
@@ -64,7 +63,7 @@ export async function backupChecks(job: Job<BackupOptions>): Promise<Check[]> {
       checkRoom(one, target, folder),
     ]),
     ...(settings.AGE_RECIPIENTS ? [checkEncryption(job, settings.AGE_RECIPIENTS)] : []),
-    ...(options.upload ? [checkStorage(job, { writes: true }), checkExposure(job)] : []),
+    ...(options.upload ? [checkStorage(job), checkExposure(job)] : []),
     ...targets.flatMap(({ one, target }) => checkRetention(one, target, options)),
     ...checkNotices(settings),
   ];

@@ -1,17 +1,16 @@
 /** What a schedule runs: `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL beside it. */
 import { liesAhead } from "../base/clock.ts";
-import { pingHealthcheck } from "../notify/notify.ts";
-import { attempt, type Outcome } from "../run/attempt.ts";
+import { type Outbox, pingHealthcheck } from "../notify/notify.ts";
+import { type Outcome, attempt } from "../run/attempt.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { startOf, type State } from "../scheduling/health.ts";
+import { type State, startOf } from "../scheduling/health.ts";
 import { handlersFor } from "../scheduling/tick-handlers.ts";
-import { lastText, nextText, type Ticks } from "../scheduling/ticks.ts";
+import { type Ticks, lastText, nextText } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";
 import { lastGood } from "./last-good.ts";
 import type { BackupOptions, VerifyOptions } from "./options.ts";
-import type { Outbox } from "./outbox.ts";
 import { runBackup } from "./run-backup.ts";
 import { checkProver, runVerify } from "./run-verify.ts";
 import { writeReport } from "./write-report.ts";

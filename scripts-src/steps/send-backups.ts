@@ -7,8 +7,9 @@ import { showProgress } from "../base/progress.ts";
 import { staleAge } from "../places/bucket.ts";
 import type { Job, Result } from "../run/script.ts";
 import { requireAwsCli, runAwsSync } from "../storage/aws-cli.ts";
+import type { Storage } from "../storage/connect.ts";
+import type { RemoteObject } from "../storage/list.ts";
 import { openStorage } from "../storage/open.ts";
-import type { RemoteObject, Storage } from "../storage/storage.ts";
 import { together } from "../storage/together.ts";
 import { completeOrFail, listLocal, listRemote, type LocalFile, type Plan, planFor } from "./plan-sync.ts";
 
@@ -75,19 +76,15 @@ const bySdk = ({ log }: Job, folder: string, storage: Storage): Client => ({
   async upload(backups) {
     const sent: LocalFile[] = [];
     const total = backups.flat().reduce((sum, { bytes }) => sum + bytes, 0);
-    const progress = showProgress("sync", total);
-    try {
-      await together(backups, limits, async (files) => {
-        for (const file of files) {
-          if (!existsSync(file.path)) return log.info(`${file.path} was deleted meanwhile`);
-          await storage.uploadFile(file.path, file.name, { sent: progress.add });
-          log.info(`uploaded ${storage.location(file.name)}, ${bytesText(file.bytes)}`, { uploaded: file.name });
-          sent.push(file);
-        }
-      });
-    } finally {
-      progress.stop();
-    }
+    using progress = showProgress("sync", total);
+    await together(backups, limits, async (files) => {
+      for (const file of files) {
+        if (!existsSync(file.path)) return log.info(`${file.path} was deleted meanwhile`);
+        await storage.uploadFile(file.path, file.name, progress.add);
+        log.info(`uploaded ${storage.location(file.name)}, ${bytesText(file.bytes)}`, { uploaded: file.name });
+        sent.push(file);
+      }
+    });
     return sent;
   },
   async remove(objects) {

@@ -1,6 +1,5 @@
 /** Takes one backup: dumps the database, proves that the dump is complete, keeps it. */
 import { hostname } from "node:os";
-import parseWords from "string-argv";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { serverRoles } from "../archive/name.ts";
@@ -12,14 +11,15 @@ import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
-import { findBackups, type Place, type Sink, type StoredFile } from "../places/place.ts";
+import { type Place, type Sink, type StoredFile, findBackups } from "../places/place.ts";
 import { untilSettled } from "../places/retention.ts";
-import { siteOf } from "../settings/site.ts";
 import type { Job } from "../run/script.ts";
 import { openDestination } from "./destination.ts";
 import { identityOf } from "./identity.ts";
 import { findNormal, keepCounts } from "./judge-backup.ts";
 import type { Places } from "./prune.ts";
+import { siteOf } from "../settings/settings.ts";
+import parseWords from "string-argv";
 
 /**
  * Takes a backup into one place, or into both in one pass, and returns where it lies. It becomes visible only when the dump
@@ -94,27 +94,23 @@ function logStart({ log }: Job, database: Connected, startedAt: Date): void {
 /** Dumps the database; returns what the dump holds, and sizes and checksum of the file. */
 async function dumpInto(destination: Pick<Sink, "write">, { settings }: Job, database: Connected) {
   const { BACKUP_COMPRESSION: compression, BACKUP_COMPRESSION_LEVEL: level, BACKUP_JOBS: jobs } = settings;
-  const progress = showProgress("backup", database.server.dataBytes, { estimated: true });
-  try {
-    let uncompressedBytes = 0;
-    const reader = database.reader();
-    const sql = watched(database.dump(), (chunk) => {
-      uncompressedBytes += chunk.byteLength;
-      progress.add(chunk.byteLength);
-      restorable(() => reader.add(chunk));
-    });
-    const packed = compress(sql, { compression, level, jobs });
-    const tally = startTally();
-    const { AGE_RECIPIENTS: recipients } = settings;
-    for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
-      await destination.write(block);
-    // what a restore would refuse fails tonight
-    const contents = restorable(() => reader.end());
-    await database.checkDumped?.(contents);
-    return { contents, written: { ...tally.result(), uncompressedBytes, compression } };
-  } finally {
-    progress.stop();
-  }
+  using progress = showProgress("backup", database.server.dataBytes, { estimated: true });
+  let uncompressedBytes = 0;
+  const reader = database.reader();
+  const sql = watched(database.dump(), (chunk) => {
+    uncompressedBytes += chunk.byteLength;
+    progress.add(chunk.byteLength);
+    restorable(() => reader.add(chunk));
+  });
+  const packed = compress(sql, { compression, level, jobs });
+  const tally = startTally();
+  const { AGE_RECIPIENTS: recipients } = settings;
+  for await (const block of watched(recipients ? seal(packed, recipients) : packed, tally.add))
+    await destination.write(block);
+  // what a restore would refuse fails tonight
+  const contents = restorable(() => reader.end());
+  await database.checkDumped?.(contents);
+  return { contents, written: { ...tally.result(), uncompressedBytes, compression } };
 }
 
 interface Made {

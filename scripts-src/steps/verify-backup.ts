@@ -94,14 +94,11 @@ async function attempt(job: Job, wanted: ToProve, noOwner: boolean): Promise<Cop
   const properties = await propertiesOf(job, file, { roles: false });
   await using made = new AsyncDisposableStack();
   const scratch = made.use(await database.createScratch({ purpose: "verify", properties }));
-  const progress = showProgress("verify", file.bytes);
-  const loaded = await scratch
-    .load(file.sql(progress.add), contents, options)
-    .catch((error: unknown) => {
-      if (waived.length === 0 || !(error instanceof Failure) || error instanceof Stopped) throw error;
-      throw cannotProve(database, file, [messageOf(error), ...waived]);
-    })
-    .finally(progress.stop);
+  using progress = showProgress("verify", file.bytes);
+  const loaded = await scratch.load(file.sql(progress.add), contents, options).catch((error: unknown) => {
+    if (waived.length === 0 || !(error instanceof Failure) || error instanceof Stopped) throw error;
+    throw cannotProve(database, file, [messageOf(error), ...waived]);
+  });
   const [all, restoreMs] = [made.move(), Date.now() - started];
   return { scratch, loaded, waived, options, restoreMs, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

@@ -5,27 +5,35 @@ import type { BuildMiddleware } from "@smithy/types";
 import { trustInTls } from "../base/authorities.ts";
 import { Failure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
+import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
 import { describeError, explain, isTransient, statusOf } from "./explain.ts";
 import { fetchHandler } from "./http.ts";
-import type { StorageContext } from "./storage.ts";
 
 /** A minute of patience in all: a router that restarts must not cost a backup of hours. */
 const patience = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 /** As long as the server has never answered, a wrong setting is likelier than a broken line. */
 const firstContactTries = 3;
 
+export interface StorageContext {
+  log: Logger;
+  /** Aborted when the run is stopped; its reason is a `Stopped`. */
+  signal: AbortSignal;
+  /** Waits between tries in milliseconds, for tests. */
+  waits?: readonly number[];
+}
+
 export interface Bucket {
   name: string;
   /** `S3_PATH/`, or empty. */
   prefix: string;
   storageClass: StorageClass | undefined;
-  log: StorageContext["log"];
+  log: Logger;
   signal: AbortSignal;
   client: S3Client;
   /** Key of an object. */
   key: (name: string) => string;
-  /** Where an object lies, for people. */
+  /** Where an object lies, for people: `s3://bucket/path/name`. */
   location: (name: string) => string;
   /** Sends requests until they work or trying on is no use; `what` is for the log ("upload of x"). Throws the SDK's error. */
   tried: <T>(what: string, work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal) => Promise<T>;

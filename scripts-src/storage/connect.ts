@@ -4,43 +4,60 @@ import { HeadBucketCommand, type S3Client } from "@aws-sdk/client-s3";
 import type { EndpointV2 } from "@smithy/types";
 import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
-import { connectBucket, makeClient } from "./bucket.ts";
+import { connectBucket, makeClient, type StorageContext } from "./bucket.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
 import { uploadFile } from "./file.ts";
 import { explore, listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
-import type { Storage, StorageContext } from "./storage.ts";
-import { Upload } from "./upload.ts";
+import { Upload, type UploadOptions } from "./upload.ts";
 
-/** See `openStorage`. No request is sent yet. */
-export async function connect(settings: Settings, bucketName: string, context: StorageContext): Promise<Storage> {
+/** S3-compatible storage as the scripts need it. */
+export type Storage = Awaited<ReturnType<typeof connect>>;
+
+/**
+ * Names are relative to S3_PATH. Every method tries again by itself (each time logged), throws an explained `Failure`, and ends with
+ * the reason of the run's signal when that is aborted. No request is sent yet.
+ */
+export async function connect(settings: Settings, bucketName: string, context: StorageContext) {
   const elsewhere = await endpointElsewhere(settings, bucketName, context.log);
   const bucket = connectBucket(settings, bucketName, context);
-  const { explained, tried, location, signal } = bucket;
+  const { explained, tried, location, signal, prefix } = bucket;
   return {
+    /** The host of the requests, where neither AWS nor S3_URL but AWS_ENDPOINT_URL or ~/.aws/config decides it. */
     elsewhere,
     location,
-    list: (prefix) => listObjects(bucket, prefix),
-    prefix: bucket.prefix,
-    explore: (pages) => explore(bucket, pages),
-    // the SDK compares the clocks with every answer, to sign by the server's
+    prefix,
+    /** The objects directly below S3_PATH whose name starts with `start`, in pages of 1,000. */
+    list: (start?: string) => listObjects(bucket, start),
+    /** Names of the objects anywhere in the bucket, folder (`a/b/`) by folder, the upper ones first; at most so many pages of 1,000. */
+    explore: (pages: number) => explore(bucket, pages),
+    /**
+     * How far (ms) this machine's clock is ahead of the server's, by its last answer; 0 while they differ by a few minutes or nothing was
+     * asked. The SDK compares the clocks with every answer, to sign by the server's.
+     */
     clockAhead: () => -bucket.client.config.systemClockOffset,
-    head: (name) =>
+    /** Size of one object; undefined when there is none. */
+    head: (name: string): Promise<{ bytes: number } | undefined> =>
       explained(`look at ${location(name)}`, "s3:GetObject", () =>
         tried(`look at ${name}`, (stop) => headObject(bucket, name, stop)),
       ),
-    put: (name, body, { ifAbsent } = {}) =>
+    /** Stores a small object in one request. */
+    put: (name: string, body: Uint8Array) =>
       explained(`upload ${name} to ${location(name)}`, "s3:PutObject", () =>
-        putObject(bucket, { name, id: randomUUID(), ifAbsent }, body, signal),
+        putObject(bucket, { name, id: randomUUID() }, body, signal),
       ),
-    upload: (name, options) => new Upload(bucket, name, options),
-    uploadFile: (path, name, options = {}) => uploadFile(bucket, path, name, options),
-    get: (name, { from, bytes } = {}) => download(bucket, name, from, bytes),
-    delete: (name) => explained(`delete ${location(name)}`, "s3:DeleteObject", () => deleteObject(bucket, name)),
-    exposure: (name, body) =>
+    upload: (name: string, options?: UploadOptions) => new Upload(bucket, name, options),
+    uploadFile: (path: string, name: string, sent?: (bytes: number) => void) => uploadFile(bucket, path, name, sent),
+    get: (name: string, bytes?: number) => download(bucket, name, bytes),
+    /** Deletes one object; one that is not there is no error. */
+    delete: (name: string) =>
+      explained(`delete ${location(name)}`, "s3:DeleteObject", () => deleteObject(bucket, name)),
+    /** What a thief of the access key could do; tried with an object of this name, which is deleted again. */
+    exposure: (name: string, body: Uint8Array) =>
       explained(`try versions of ${location(name)}`, "s3:PutObject", () => findExposure(bucket, name, body)),
-    sweepStaleUploads: (olderThanMs, isOurs) => sweepStaleUploads(bucket, olderThanMs, isOurs),
+    sweepStaleUploads: (olderThanMs: number, isOurs: (name: string) => boolean) =>
+      sweepStaleUploads(bucket, olderThanMs, isOurs),
   };
 }
 

@@ -16,12 +16,15 @@ interface State {
   etag?: string | undefined;
 }
 
-/** See `Storage.get`. */
-export async function* download(bucket: Bucket, name: string, from = 0, expected?: number): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes of an object; a broken connection is resumed where it broke. An object of another size than `expected` is refused before any
+ * of it is read; more than the announced size is never returned.
+ */
+export async function* download(bucket: Bucket, name: string, expected?: number): AsyncGenerator<Uint8Array> {
   const what = `download of ${name}`;
   const explained = <T>(work: () => Promise<T>) =>
     bucket.explained(`read ${bucket.location(name)}`, "s3:GetObject", work);
-  const state: State = { position: from, expected };
+  const state: State = { position: 0, expected };
   while (state.size === undefined || state.position < state.size) {
     // with its first block: a server that always breaks off at once runs out of tries
     const stream = await explained(() => bucket.tried(what, (signal) => openAt(bucket, name, state, signal)));

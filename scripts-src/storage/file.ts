@@ -1,60 +1,47 @@
 /** Uploads a file, in one request or in parts. */
+import { createReadStream } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
 import { readFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { putObject } from "./objects.ts";
 import { smallestPart } from "./parts.ts";
-import type { UploadOptions } from "./storage.ts";
 import { Upload } from "./upload.ts";
 
-/** See `Storage.uploadFile`. */
-export async function uploadFile(bucket: Bucket, path: string, name: string, options: UploadOptions): Promise<void> {
-  const file = await open(path, "r").catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
-  try {
-    const { size } = await file.stat();
-    if (size > smallestPart) return await uploadLarge(bucket, file, { path, name, size }, options);
-    const body = Buffer.allocUnsafeSlow(size);
-    if ((await readSome(file, path, body, 0)) !== size) throw changed(path);
-    await bucket.explained(`upload ${name} to ${bucket.location(name)}`, "s3:PutObject", () =>
-      putObject(bucket, { name, id: randomUUID(), ifAbsent: options.ifAbsent }, body, bucket.signal),
-    );
-    options.sent?.(size);
-  } finally {
-    await file.close();
-  }
-}
+/** Larger ones are hardly faster. */
+const blockBytes = 1_048_576;
 
-async function uploadLarge(
+/**
+ * Stores a file; throws when it changes meanwhile. The size of a small one is for the caller to compare (a listing is cheaper than a HEAD
+ * each). `sent` is called with the bytes of each part that has arrived.
+ */
+export async function uploadFile(
   bucket: Bucket,
-  file: FileHandle,
-  { path, name, size }: { path: string; name: string; size: number },
-  options: UploadOptions,
+  path: string,
+  name: string,
+  sent: (bytes: number) => void = () => {},
 ): Promise<void> {
-  const upload = new Upload(bucket, name, { ...options, expectedBytes: size });
+  const failed = (error: unknown) => Promise.reject(readFailure(path, error));
+  const { size } = await stat(path).catch(failed);
+  if (size <= smallestPart) {
+    const body = await readFile(path).catch(failed);
+    await bucket.explained(`upload ${name} to ${bucket.location(name)}`, "s3:PutObject", () =>
+      putObject(bucket, { name, id: randomUUID() }, body, bucket.signal),
+    );
+    return sent(body.length);
+  }
+  const upload = new Upload(bucket, name, { sent, expectedBytes: size });
   try {
-    for (let position = 0; position < size;) {
-      const bytes = await upload.fill((space) => readSome(file, path, space.subarray(0, size - position), position));
-      if (bytes === 0) throw changed(path);
-      position += bytes;
+    let bytes = 0;
+    for await (const block of createReadStream(path, { highWaterMark: blockBytes }) as AsyncIterable<Buffer>) {
+      bytes += block.length;
+      await upload.write(block);
     }
-    if ((await file.stat()).size !== size) throw changed(path);
+    if (bytes !== size) throw new Failure(`${path} changed while it was uploaded`);
     await upload.complete();
   } catch (error) {
     await upload.abort();
-    throw error;
+    throw readFailure(path, error);
   }
 }
-
-async function readSome(file: FileHandle, path: string, space: Buffer, position: number): Promise<number> {
-  if (space.length === 0) return 0;
-  const { bytesRead } = await file.read(space, 0, space.length, position).catch((error: unknown) => {
-    throw readFailure(path, error);
-  });
-  return bytesRead;
-}
-
-const changed = (path: string) => new Failure(`${path} changed while it was uploaded`);

@@ -10,14 +10,20 @@ import type { DeserializeMiddleware } from "@smithy/types";
 import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, notS3 } from "./explain.ts";
-import type { RemoteObject } from "./storage.ts";
 
-/** See `Storage.list`. */
+/** An object in the bucket, directly below S3_PATH. */
+export interface RemoteObject {
+  /** Name relative to S3_PATH. */
+  name: string;
+  bytes: number;
+}
+
+/** See `connect`. */
 export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<RemoteObject> {
   for await (const { objects } of listPages(bucket, start)) yield* objects;
 }
 
-/** See `Storage.explore`. */
+/** See `connect`. */
 export async function* explore(bucket: Bucket, pages: number): AsyncGenerator<{ folder: string; names: string[] }> {
   let left = pages;
   for (const waiting = [""]; waiting.length > 0;) {
@@ -122,7 +128,10 @@ function decodeKey(key: string, encoding: string | undefined): string {
 const cutShort = (bucket: Bucket) =>
   new Failure(`cannot list ${bucket.location("")}: the server says that there is more, but not how to get it`);
 
-/** See `Storage.sweepStaleUploads`. */
+/**
+ * Aborts unfinished uploads below S3_PATH that began more than `olderThanMs` ago and whose name `isOurs`: their parts
+ * are billed for ever. Returns how many. A server that does not allow it is noted in the log only.
+ */
 export async function sweepStaleUploads(
   bucket: Bucket,
   olderThanMs: number,

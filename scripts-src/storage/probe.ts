@@ -2,23 +2,18 @@
 import { Failure } from "../base/errors.ts";
 import { statusOf } from "./explain.ts";
 import type { Exposure } from "./exposure.ts";
-import type { Storage } from "./storage.ts";
+import type { Storage } from "./connect.ts";
 
 /** Always the same, so that a key that may not delete leaves one object and not one a try. */
 export const probeName = "backup_scripts-probe";
 const content = "Written by a dry run of backup_scripts, to see whether it can write, read and delete. This may go.\n";
-
-/** Lists. Throws `Failure`. */
-export async function probeListing(storage: Storage): Promise<void> {
-  for await (const _ of storage.list()) break;
-}
 
 /**
  * Lists, writes, reads and deletes; returns what the access key may not do although backups are possible without it.
  * Throws `Failure` when it cannot list or write, or reads something else than was written.
  */
 export async function probeWriting(storage: Storage): Promise<string[]> {
-  await probeListing(storage);
+  for await (const _ of storage.list()) break;
   await storage.put(probeName, Buffer.from(content));
   let read = content;
   const lacks = [

@@ -12,13 +12,21 @@ import { describeError, statusOf } from "./explain.ts";
 import { answerTime } from "./http.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";
 import { partSize, partsAtOnce } from "./parts.ts";
-import type { UploadOptions, UploadSink } from "./storage.ts";
 
 /** Cleaning up works after the run was stopped, but not for long. */
 const cleanupTime = 15_000;
 
-/** See `UploadSink`. (lib-storage does the same in 400 MB and more.) */
-export class Upload implements UploadSink {
+export interface UploadOptions {
+  /** About how long it will be, with margin upwards; decides the part size. Unknown: equal parts up to 78 GiB, then growing ones. */
+  expectedBytes?: number;
+  /** Never replace an object of this name: an aid, since some servers do not know the condition. */
+  ifAbsent?: boolean;
+  /** Called with the bytes of each part that has arrived. */
+  sent?: ((bytes: number) => void) | undefined;
+}
+
+/** An object on its way. It becomes visible when `complete` ends normally, and not before. (lib-storage takes 400 MB and more.) */
+export class Upload {
   readonly #bucket: Bucket;
   readonly #target: Target;
   readonly #options: UploadOptions;
@@ -44,29 +52,22 @@ export class Upload implements UploadSink {
     this.#buffer = this.#nextBuffer();
   }
 
+  /** Takes a block and copies it; waits while enough is on its way. Throws once the upload has failed. */
   async write(block: Uint8Array): Promise<void> {
-    for (let rest = block; rest.byteLength > 0;) {
-      await this.fill(async (space) => {
-        const taken = Math.min(space.length, rest.byteLength);
-        space.set(rest.subarray(0, taken));
-        rest = rest.subarray(taken);
-        return taken;
-      });
-    }
-  }
-
-  /** Lets `read` put bytes into the part that is being filled; it returns how many. Waits while enough is on its way. */
-  async fill(read: (space: Buffer) => Promise<number>): Promise<number> {
-    return this.#explained(async () => {
-      this.#check();
-      if (this.#filled === this.#buffer.length) await this.#sendPart();
-      const bytes = await read(this.#buffer.subarray(this.#filled));
-      this.#filled += bytes;
-      this.#total += bytes;
-      return bytes;
+    await this.#explained(async () => {
+      for (let rest = block; rest.byteLength > 0;) {
+        this.#check();
+        if (this.#filled === this.#buffer.length) await this.#sendPart();
+        const part = rest.subarray(0, this.#buffer.length - this.#filled);
+        this.#buffer.set(part, this.#filled);
+        this.#filled += part.byteLength;
+        this.#total += part.byteLength;
+        rest = rest.subarray(part.byteLength);
+      }
     });
   }
 
+  /** Ends the object and compares its size. Throws `Failure` after cleaning up; then nothing is stored. */
   async complete(): Promise<void> {
     try {
       await this.#explained(async () => {
@@ -86,6 +87,10 @@ export class Upload implements UploadSink {
     }
   }
 
+  /**
+   * Gives the upload up and cleans up; may be called at any time, even after the run was stopped. After `complete` it
+   * takes the object back, unless another run has replaced it. Never throws.
+   */
   async abort(): Promise<void> {
     if (this.#aborted) return;
     this.#aborted = true;

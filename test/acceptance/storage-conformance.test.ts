@@ -70,7 +70,7 @@ describe.each(Object.entries(all))("storage on %s", (_, start) => {
       const dir = tempDir("upload");
       writeFileSync(join(dir, "file"), data);
       let sent = 0;
-      await storage.uploadFile(join(dir, "file"), "from-file", { sent: (bytes) => (sent += bytes) });
+      await storage.uploadFile(join(dir, "file"), "from-file", (bytes) => (sent += bytes));
       removeDir(dir);
       expect(sent).toBe(size);
       for (const name of ["by-blocks", "from-file"]) {
@@ -94,7 +94,6 @@ describe.each(Object.entries(all))("storage on %s", (_, start) => {
     expect((await storage.head("a.json"))?.bytes).toBe(3);
     await storage.put("a.json", Buffer.from("other"));
     expect((await fetchAll(storage, "a.json")).toString()).toBe("other");
-    expect((await fetchAll(storage, "a.json", 3)).toString()).toBe("er");
     expect(await storage.head("b.json")).toBeUndefined();
   });
 
@@ -111,14 +110,13 @@ describe.each(Object.entries(all))("storage on %s", (_, start) => {
   test("container 4.5: an object of another run is never replaced", async () => {
     const { storage } = await opened();
     await storage.put("taken", Buffer.from("theirs"));
-    await expect(storage.put("taken", Buffer.from("ours"), { ifAbsent: true })).rejects.toThrow("another run wrote it");
     await expect(sendAll(storage, "taken", noise(10), { ifAbsent: true })).rejects.toThrow("another run wrote it");
     await expect(sendAll(storage, "taken", noise(part + 1), { ifAbsent: true })).rejects.toThrow(
       "another run wrote it",
     );
     expect((await fetchAll(storage, "taken")).toString()).toBe("theirs");
     expect(await unfinished(client, bucket)).toEqual([]);
-    await storage.put("free", Buffer.from("ours"), { ifAbsent: true });
+    await sendAll(storage, "free", Buffer.from("ours"), { ifAbsent: true });
     await sendAll(storage, "free-too", noise(part + 1), { ifAbsent: true });
     expect(await namesOf(storage)).toEqual(["free", "free-too", "taken"]);
   });

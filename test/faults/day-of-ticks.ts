@@ -5,7 +5,6 @@
 import { heapStats } from "bun:jsc";
 import { join } from "node:path";
 import { handlersFor } from "../../scripts-src/scheduling/tick-handlers.ts";
-import { stateKeeper } from "../../scripts-src/scheduling/state.ts";
 import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 import { configureLog } from "../../scripts-src/base/log.ts";
@@ -13,6 +12,7 @@ import { pause } from "../../scripts-src/base/retry.ts";
 import { attempt } from "../../scripts-src/run/attempt.ts";
 import type { Job, Script } from "../../scripts-src/run/script.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
+import { stateKeeper } from "../../scripts-src/scheduling/health.ts";
 
 /** How often it ran, and the objects that the collector found. */
 export interface Day {

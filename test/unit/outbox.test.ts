@@ -2,8 +2,8 @@
 import { expect, test } from "bun:test";
 import { configureLog } from "../../scripts-src/base/log.ts";
 import { Undelivered } from "../../scripts-src/notify/undelivered.ts";
-import { openOutbox } from "../../scripts-src/steps/outbox.ts";
 import { until } from "../support/machine/until.ts";
+import { openOutbox } from "../../scripts-src/notify/notify.ts";
 
 const log = configureLog("test", { LOG_LEVEL: "error", LOG_FORMAT: "text" });
 

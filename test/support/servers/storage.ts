@@ -5,7 +5,8 @@ import { getLogger } from "@logtape/logtape";
 import type { Logger } from "../../../scripts-src/base/log.ts";
 import { settingsFrom } from "../../../scripts-src/settings/settings.ts";
 import { openStorage } from "../../../scripts-src/storage/open.ts";
-import type { Storage, UploadOptions } from "../../../scripts-src/storage/storage.ts";
+import type { Storage } from "../../../scripts-src/storage/connect.ts";
+import type { UploadOptions } from "../../../scripts-src/storage/upload.ts";
 
 /** Any S3 server. */
 export interface Login {
@@ -105,8 +106,8 @@ export async function sendAll(
 }
 
 /** All bytes of an object. */
-export const fetchAll = async (storage: Storage, name: string, from?: number): Promise<Buffer> =>
-  Buffer.concat(await Array.fromAsync(storage.get(name, { from })));
+export const fetchAll = async (storage: Storage, name: string): Promise<Buffer> =>
+  Buffer.concat(await Array.fromAsync(storage.get(name)));
 
 /** The names in a listing. */
 export const namesOf = async (storage: Storage, prefix?: string): Promise<string[]> =>
