@@ -10,24 +10,15 @@ import type { PropertyStatements } from "./properties.ts";
 import { query } from "./query.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { execute } from "./session.ts";
-import { mayEnd } from "./target.ts";
-
-/** What a new database beside the present one needs to know of the server. */
-export interface Ground {
-  present: Connection;
-  maintenance: Connection;
-  /** The system identifier of the server. */
-  system: string | undefined;
-  exists: boolean;
-  /** The present database is not kept by an exchange: there is nothing in it. */
-  empty: boolean;
-}
+import { mayEnd, type PostgresTarget } from "./target.ts";
 
 export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 
 export interface Exchanging {
-  ground: Ground;
-  /** As `ground.maintenance`, but no signal ends what is begun. */
+  present: Connection;
+  /** Of the present database: one that is empty is not kept. */
+  target: Pick<PostgresTarget, "exists" | "empty">;
+  /** To another database of the server. No signal ends what is begun. */
   unstoppable: Connection;
   /** The restored database. */
   fresh: string;
@@ -40,16 +31,15 @@ const dropping = (name: string) => `DROP DATABASE ${identifier(name)};`;
 const endingSessions = (name: string) =>
   `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${literal(name)};`;
 /** A command for a terminal; the statements of one text are one transaction. It asks for the password. */
-const command = ({ maintenance }: Ground, ...texts: readonly string[]): string =>
-  ["psql", "-d", formatConninfo(maintenance.keywords), ...texts.flatMap((text) => ["-c", text])].map(quote).join(" ");
+const command = ({ unstoppable }: Exchanging, ...texts: readonly string[]): string =>
+  ["psql", "-d", formatConninfo(unstoppable.keywords), ...texts.flatMap((text) => ["-c", text])].map(quote).join(" ");
 
 const nothingKept: Exchanged = { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
 
 /** Throws a `Failure`, and then nothing was exchanged. */
 export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
-  const { ground, unstoppable, fresh, time, properties } = exchanging;
-  const { present, exists, empty } = ground;
-  if (!exists) {
+  const { present, target, unstoppable, fresh, time, properties } = exchanging;
+  if (!target.exists) {
     await rename(exchanging, present.database);
     return nothingKept;
   }
@@ -65,7 +55,7 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   await commentOn(exchanging, present.database);
   const dropBefore = () => dropDatabase(unstoppable, before);
   const isKept =
-    !empty ||
+    !target.empty ||
     (await dropBefore().then(
       () => false,
       () => true,
@@ -75,19 +65,19 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
   return {
     before,
-    undo: command(ground, endingSessions(present.database), undo),
-    drop: command(ground, dropping(before)),
+    undo: command(exchanging, endingSessions(present.database), undo),
+    drop: command(exchanging, dropping(before)),
     dropBefore,
   };
 }
 
 /** Gives the finished database another name. Throws a `Failure`; it stays as it is then. */
 export async function rename(exchanging: Exchanging, name: string): Promise<void> {
-  const { ground, unstoppable, fresh, properties } = exchanging;
+  const { unstoppable, fresh, properties } = exchanging;
   const renames = name === fresh ? [] : [renaming(fresh, name)];
   await withoutSessions(unstoppable, [fresh], transaction([...properties.late, ...renames])).catch((cause: unknown) => {
     throw new Failure(`${messageOf(cause)}\nthe restored database is complete and stays as ${fresh}`, {
-      hints: [`give it its name: ${command(ground, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
+      hints: [`give it its name: ${command(exchanging, renames.join(" "))}`, `or drop it: ${dropping(fresh)}`],
       cause,
     });
   });
@@ -104,20 +94,21 @@ async function commentOn({ unstoppable, properties: { comment } }: Exchanging, d
 
 /** A load of hours is not thrown away for a session that would not end. */
 async function explain(
-  { ground, unstoppable, fresh, properties }: Exchanging,
+  exchanging: Exchanging,
   cause: unknown,
   { renames, lost }: { renames: readonly string[]; lost: boolean },
 ): Promise<Failure> {
+  const { present, unstoppable, fresh, properties } = exchanging;
   const kept = await execute(unstoppable, "cannot change the comment", properties.late.join("\n")).then(
     () => "",
     () => " until the next restore",
   );
   const state = lost
     ? "perhaps they were exchanged: look at the databases"
-    : `${ground.present.where} is as it was; the restored database is complete and stays as ${fresh}${kept}`;
+    : `${present.where} is as it was; the restored database is complete and stays as ${fresh}${kept}`;
   return new Failure(`${messageOf(cause)}\n${state}`, {
     hints: [
-      `stop what uses the database, then exchange them as its owner: ${command(ground, renames.join(" "))}`,
+      `stop what uses the database, then exchange them as its owner: ${command(exchanging, renames.join(" "))}`,
       `or drop it: ${dropping(fresh)}`,
     ],
     cause,

@@ -43,9 +43,7 @@ export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
     async createScratch(options) {
       const place = await elsewhere();
       if (!place) throw noMaintenance(present);
-      const { empty } = await state();
-      const ground = { present, maintenance: place, system: server.system, exists, empty };
-      return createScratch(ground, { serverInfo, ways, options, target: await state() });
+      return createScratch(place, { serverInfo, ways, options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
       checkLock(present.psql, options.trusted);

@@ -4,13 +4,13 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf, usageFailure } from "../../base/errors.ts";
-import type { Contents, Server } from "../database.ts";
+import type { Contents } from "../database.ts";
 import type { Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
 import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
-import { exchange, type Exchanging, type Ground, rename, transaction } from "./exchange.ts";
+import { exchange, type Exchanging, rename, transaction } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
@@ -40,18 +40,18 @@ interface Making {
   target: PostgresTarget;
 }
 
-/** Creates it, empty and marked as ours. Throws `Failure`. */
-export async function createScratch(ground: Ground, making: Making): Promise<Scratch> {
-  const { present, maintenance } = ground;
-  const { options, serverInfo } = making;
-  if (options.name !== undefined) await refuseTaken(ground, options.name);
-  const time = await freeTime(ground);
+/** Creates it, empty and marked as ours. `maintenance` leads to another database of the server. Throws `Failure`. */
+export async function createScratch(maintenance: Connection, making: Making): Promise<Scratch> {
+  const { options, serverInfo, target } = making;
+  const { connection: present } = serverInfo;
+  if (options.name !== undefined) await refuseTaken(maintenance, options.name);
+  const time = await freeTime(maintenance, present.database);
   const fresh = besideName(present.database, options.purpose === "verify" ? "verify" : "restoring", time);
-  const properties = await propertiesFor(fresh, ground, serverInfo.server, options);
+  const properties = await propertiesFor(fresh, making);
   /** For what is done in seconds, and could not be reported when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
   await using unfinished = new AsyncDisposableStack();
-  const database = unfinished.use(new NewDatabase({ ground, unstoppable, fresh, time, properties }, making));
+  const database = unfinished.use(new NewDatabase({ present, target, unstoppable, fresh, time, properties }, making));
   await database.create();
   maintenance.log.info(`created the database ${fresh}`);
   unfinished.move();
@@ -72,16 +72,17 @@ class NewDatabase implements Scratch {
     this.#made = made;
     this.#making = making;
     // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
-    this.#connection = inDatabase(made.ground.present, made.fresh);
+    this.#connection = inDatabase(made.present, made.fresh);
     this.name = made.fresh;
     this.where = this.#connection.where;
   }
 
   async create(): Promise<void> {
-    const { ground, properties, fresh } = this.#made;
+    const { present, properties, fresh } = this.#made;
+    const { system } = this.#making.serverInfo.server;
     // The server finishes a CREATE DATABASE whose client has ended; psql reads its input to the end when we have ended. Together they
     // leave no database without the comment by which it is found again.
-    const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(ground.present.database, ground.system))};`;
+    const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, system))};`;
     await this.#createBy(properties.creations, mark);
     if (properties.exactly)
       await execute(this.#connection, `cannot set up the database ${fresh}`, transaction(properties.details));
@@ -109,18 +110,18 @@ class NewDatabase implements Scratch {
     const { signal, log } = this.#connection;
     await execute(this.#connection, "not restored of the database's properties", sql).catch((error: unknown) => {
       signal.throwIfAborted();
-      const final = this.#making.options.name ?? this.#made.ground.present.database;
+      const final = this.#making.options.name ?? this.#made.present.database;
       log.warn(`${messageOf(error)} (${sql.replace(identifier(this.name), identifier(final))})`);
     });
   }
 
   async load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded> {
     const { serverInfo, target, ways } = this.#making;
-    const { present, exists } = this.#made.ground;
+    const { present } = this.#made;
     checkLock(present.psql, options.trusted);
     const dump = contents as DumpContents;
     // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
-    if (!exists && !options.asleep && hasCron(dump)) {
+    if (!target.exists && !options.asleep && hasCron(dump)) {
       this.#exchanged = await exchange(this.#made);
       const rules = loadRules(dump, serverInfo.server, target, options, "in place");
       const loaded = await loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
@@ -157,9 +158,9 @@ class NewDatabase implements Scratch {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#stays) return;
     this.#stays = true;
-    const { present, maintenance } = this.#made.ground;
-    const { signal, log } = maintenance;
-    const way = { ...maintenance, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
+    const { present, unstoppable } = this.#made;
+    const { signal, log } = present;
+    const way = { ...unstoppable, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
     const name = this.#exchanged ? present.database : this.name;
     try {
       // whoever found the database under its final name may have begun to use it
@@ -171,20 +172,17 @@ class NewDatabase implements Scratch {
 }
 
 /** Of the manifest where there is no present database, or for a proof; else of the present one. */
-async function propertiesFor(
-  fresh: string,
-  { present, exists, empty }: Ground,
-  { major, encoding }: Server,
-  { properties, purpose }: ScratchOptions,
-): Promise<PropertyStatements> {
+async function propertiesFor(fresh: string, { serverInfo, target, options }: Making): Promise<PropertyStatements> {
+  const { properties, purpose } = options;
+  const { major, encoding } = serverInfo.server;
   const asBefore = statementsFor(fresh, properties ?? {}, { major, encoding, exactly: false });
-  if (!exists || purpose === "verify") return asBefore;
-  const asPresent = statementsFor(fresh, await propertiesOf(present), { major, encoding, exactly: true });
+  if (!target.exists || purpose === "verify") return asBefore;
+  const asPresent = statementsFor(fresh, await propertiesOf(serverInfo.connection), { major, encoding, exactly: true });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
-  return empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
+  return target.empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
 }
 
-async function refuseTaken({ maintenance }: Ground, name: string): Promise<void> {
+async function refuseTaken(maintenance: Connection, name: string): Promise<void> {
   if (Buffer.byteLength(name) > 63)
     throw usageFailure(`--into ${name}: the name has more than 63 bytes`, "choose a shorter one");
   if (await hasDatabase(maintenance, name))
@@ -192,10 +190,10 @@ async function refuseTaken({ maintenance }: Ground, name: string): Promise<void>
 }
 
 /** A second of which no database beside has its name yet. */
-async function freeTime({ present, maintenance }: Ground): Promise<Date> {
+async function freeTime(maintenance: Connection, database: string): Promise<Date> {
   for (;;) {
     const time = new Date();
-    const names = (["restoring", "before", "verify"] as const).map((what) => besideName(present.database, what, time));
+    const names = (["restoring", "before", "verify"] as const).map((what) => besideName(database, what, time));
     if (!(await hasDatabase(maintenance, ...names))) return time;
     await pause(100);
   }
