@@ -13,7 +13,6 @@ import { Grants } from "../../scripts-src/database/mysql/grants.ts";
 import { warnings } from "../../scripts-src/database/mysql/plan.ts";
 import { findProblems } from "../../scripts-src/database/mysql/problems.ts";
 import type { ServerInfo } from "../../scripts-src/database/mysql/probe.ts";
-import type { ServerState } from "../../scripts-src/database/mysql/target.ts";
 import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 
 async function* stream(text: string) {
@@ -254,7 +253,7 @@ describe("what a load leaves out or changes", () => {
 });
 
 describe("a dump and its target", () => {
-  const state: ServerState = {
+  const state: Parameters<typeof findProblems>[2] = {
     user: "app@%",
     programs: ["PROCEDURE p", "EVENT e", "PACKAGE x", "PACKAGE BODY x"],
     engines: new Set(["innodb", "myisam"]),

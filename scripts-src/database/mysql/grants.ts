@@ -3,9 +3,7 @@
  * active in it. The dump program's session begins with the same roles.
  */
 
-import type { Place } from "./connection.ts";
 import { besideName } from "./names.ts";
-import { query } from "./session.ts";
 
 interface Line {
   revoked: boolean;
@@ -39,6 +37,7 @@ function readLine(line: string): Line[] {
 }
 
 export class Grants {
+  readonly #text: readonly string[];
   readonly #lines: readonly Line[];
   readonly #database: string;
   /** The user has roles; those that are not active give no privileges. */
@@ -48,10 +47,16 @@ export class Grants {
 
   /** `text` are the lines of SHOW GRANTS, with names in backticks. */
   constructor(text: readonly string[], database: string, { literal = false } = {}) {
+    this.#text = text;
     this.#lines = text.flatMap(readLine);
     this.#database = database;
     this.roles = text.some((line) => line.startsWith("GRANT ") && !/ ON /.test(line));
     this.literal = literal;
+  }
+
+  /** What the user may do in databases beside this one. */
+  beside(): Grants {
+    return new Grants(this.#text, besideName(this.#database, "restoring", new Date()), { literal: this.literal });
   }
 
   /** Whether the user has one of those privileges on the database itself. */
@@ -91,10 +96,6 @@ export const grantsFrom = (rows: readonly string[][], database: string): Grants 
     database,
     { literal: rows.some(([name, value]) => name === "partial_revokes" && value === "ON") },
   );
-
-/** What the user may do in databases beside the present one. */
-export const grantsBeside = async (place: Place): Promise<Grants> =>
-  grantsFrom(await query(place, grantsQuestion), besideName(place.database, "restoring", new Date()));
 
 /** GRANT's names of databases are patterns: `%` and `_`, escaped by a backslash. */
 function isLike(name: string, like: string, literal: boolean): boolean {

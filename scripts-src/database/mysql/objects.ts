@@ -38,7 +38,7 @@ export const viewsIn = (objects: readonly Other[]): string[] =>
 const ownTable = /^_backup_scripts_/;
 
 /** The events of a database. MariaDB also finds those of one whose name differs in capital letters alone. */
-export const eventsOf = (schema: string): string =>
+const eventsOf = (schema: string): string =>
   `information_schema.events WHERE event_schema = ${schema}
     AND (@@lower_case_table_names <> 0 OR CAST(event_schema AS BINARY) = CAST(${schema} AS BINARY))`;
 

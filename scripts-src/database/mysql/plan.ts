@@ -1,15 +1,15 @@
 /** Whether and how a dump can be restored, what a load makes of it, and what a person should know before. */
 import { listOf } from "../../base/text.ts";
-import type { LoadOptions, RestorePlan, TargetState } from "../restoring.ts";
+import type { LoadOptions, RestorePlan } from "../restoring.ts";
 import { release } from "./clients.ts";
 import type { Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import type { LoadRules } from "./filter.ts";
-import { type Grants, grantsBeside } from "./grants.ts";
+import type { Grants } from "./grants.ts";
 import { familyNames, type ServerInfo } from "./probe.ts";
 import { isSystem } from "./names.ts";
 import { findProblems, quoteAccount, tablePrivileges } from "./problems.ts";
-import { askServer, ties, tiesQuestion } from "./target.ts";
+import { type MysqlTarget, ties, tiesQuestion } from "./target.ts";
 import { query } from "./session.ts";
 
 /** Throws `Failure` when the server cannot be asked. */
@@ -17,19 +17,18 @@ export async function planRestore(
   serverInfo: ServerInfo,
   place: Place,
   contents: DumpContents,
-  target: TargetState,
+  target: MysqlTarget,
   { noOwner, keepGoing, asleep }: LoadOptions,
 ): Promise<RestorePlan> {
   const { database } = place;
-  const state = await askServer(serverInfo);
-  const beside = await grantsBeside(place);
-  const createProblems = lacksGrants(beside, state.user, database);
+  const beside = serverInfo.grants.beside();
+  const createProblems = lacksGrants(beside, target.user, database);
   const besideProblems = target.empty ? [] : ties(await query(place, tiesQuestion(database)));
   const unseen = !target.empty && !serverInfo.grants.hasGlobally("PROCESS", "SELECT");
   return {
     problems: [
       // a copy that sleeps leaves the present database alone
-      ...findProblems(contents, asleep ? { ...serverInfo, grants: beside } : serverInfo, state, noOwner),
+      ...findProblems(contents, asleep ? { ...serverInfo, grants: beside } : serverInfo, target, noOwner),
       ...listOf(keepGoing && "--keep-going is for PostgreSQL: restore --into NAME without it"),
     ],
     createProblems,

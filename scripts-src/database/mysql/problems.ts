@@ -3,8 +3,9 @@ import { bytesText, counted, listed, listOf } from "../../base/text.ts";
 import type { DumpContents } from "./contents.ts";
 import { quoteName } from "./names.ts";
 import type { ServerInfo } from "./probe.ts";
-import type { ServerState } from "./target.ts";
+import type { MysqlTarget } from "./target.ts";
 
+type ServerState = Pick<MysqlTarget, "user" | "programs" | "engines" | "accounts" | "variables">;
 type Compare = (contents: DumpContents, serverInfo: ServerInfo, state: ServerState) => string[];
 
 /** Everything at once, each with the remedy. */

@@ -8,7 +8,7 @@ import { lockPurpose } from "./locks.ts";
 import type { ServerInfo } from "./probe.ts";
 import { recover } from "./recover.ts";
 import { planRestore } from "./plan.ts";
-import { askPresent } from "./target.ts";
+import { askTarget, type MysqlTarget } from "./target.ts";
 import { createScratch, exchanged } from "./scratch.ts";
 import { sessionSettings } from "./session-settings.ts";
 
@@ -35,9 +35,9 @@ export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string
       await recover(await place(), purpose);
       return lock.move();
     },
-    target: async () => askPresent(await place()),
+    target: async () => askTarget(await place(), serverInfo.grants),
     plan: async (contents, target, options) =>
-      planRestore(serverInfo, await place(), contents as DumpContents, target, options),
+      planRestore(serverInfo, await place(), contents as DumpContents, target as MysqlTarget, options),
     undo: async (before) => exchanged(await place(), await undo(await place(), before)),
     createScratch: async (options) => createScratch(await place(), serverInfo, dumpOptions, options),
     loadInPlace: async (sql, contents, options) =>

@@ -13,7 +13,6 @@ import { besideName, quoteName } from "./names.ts";
 import { collationOf } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { grantsBeside } from "./grants.ts";
 import { mark, markTable, unmark } from "./recover.ts";
 import { checkRows } from "./rows-loaded.ts";
 import type { Piece } from "./statements.ts";
@@ -73,12 +72,11 @@ export async function createScratch(
     where: connection.target.where,
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
     ask: async (sql) => (await query(connection, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
-    async *dump() {
-      yield* dump(connection, { ...serverInfo, grants: await grantsBeside(place) }, [
+    dump: () =>
+      dump(connection, { ...serverInfo, grants: serverInfo.grants.beside() }, [
         ...dumpOptions,
         `--ignore-table=${name}.${markTable}`,
-      ]);
-    },
+      ]),
     exchange: exchangeIt,
     async keep() {
       await using session = await changing(place, `cannot keep ${name}`);

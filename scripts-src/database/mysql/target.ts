@@ -1,14 +1,15 @@
 /** What a restore has to know about the server and the present database, and whether another can take its place. */
 import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
-import { type Connection, everywhere, inDatabase, type Place } from "./connection.ts";
+import type { Place } from "./connection.ts";
+import type { Grants } from "./grants.ts";
 import { isLocal } from "./login.ts";
 import { isBeside, quoteText } from "./names.ts";
 import { idOf, objectsFrom, objectsQuestion } from "./objects.ts";
-import type { ServerInfo } from "./probe.ts";
 import { plainMode, query } from "./session.ts";
 
-export interface ServerState {
+/** What `plan` needs beyond what every engine says. */
+export interface MysqlTarget extends TargetState {
   /** As the server sees the login: "app@%". */
   user: string;
   /** What the database holds: "PROCEDURE work", "EVENT cleanup", … */
@@ -20,68 +21,54 @@ export interface ServerState {
   variables: ReadonlyMap<string, string>;
 }
 
-const serverQuestion = (schema: string) => `
-  ${plainMode}SELECT 'user', current_user();
+const question = (schema: string) => `
+  SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
+    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()), current_user();
   ${objectsQuestion(schema)};
+  SELECT 'rows', table_name, coalesce(table_rows, 0) FROM information_schema.tables
+    WHERE table_schema = ${schema} AND table_type <> 'VIEW';
+  SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
+    LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name;
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
   SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
     'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
-export async function askServer({ connection, grants }: ServerInfo): Promise<ServerState> {
-  const rows = await query(inDatabase(connection, everywhere), serverQuestion(quoteText(connection.target.database)));
-  const tagged = (tag: string) => rows.filter(([one]) => one === tag).map(([, value = ""]) => value);
-  return {
-    user: tagged("user")[0] ?? "",
-    programs: objectsFrom(rows)
-      .others.map(idOf)
-      .filter((id) => !/^(?:VIEW|TRIGGER) /.test(id)),
-    engines: new Set(tagged("engine")),
-    accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(connection) : undefined,
-    variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
-  };
-}
-
-async function askAccounts(connection: Connection): Promise<Set<string> | undefined> {
-  try {
-    const rows = await query(connection, `${plainMode}SELECT concat(user, '@', host) FROM mysql.user`);
-    return new Set(rows.map(([account = ""]) => account));
-  } catch {
-    connection.signal.throwIfAborted();
-    return undefined;
-  }
-}
-
-const question = (schema: string) => `
-  SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
-    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id());
-  ${objectsQuestion(schema)};
-  SELECT 'rows', table_name, coalesce(table_rows, 0) FROM information_schema.tables
-    WHERE table_schema = ${schema} AND table_type <> 'VIEW';
-  SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
-    LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name`;
-
-/** Asks the server. Throws `Failure`. */
-export async function askPresent(place: Place): Promise<TargetState> {
+export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarget> {
   const { database } = place;
   const rows = await query(place, place.settings + question(quoteText(database)));
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
-  const [there, datadir = "", sessions] = tagged("facts")[0] ?? [];
+  const [there, datadir = "", sessions, user = ""] = tagged("facts")[0] ?? [];
   const databases = new Map(tagged("database").map(([name = "", bytes]) => [name, Number(bytes)]));
   const tables = new Map(tagged("rows").map(([name = "", count]) => [name, Number(count)]));
-  const others = objectsFrom(rows).others.length;
+  const others = objectsFrom(rows).others.map(idOf);
   return {
     exists: there !== "0",
-    empty: tables.size + others === 0,
+    empty: tables.size + others.length === 0,
     tables,
-    others,
+    others: others.length,
     sessions: Number(sessions),
     dataBytes: databases.get(database) ?? 0,
     earlier: [...databases]
       .filter(([name]) => isBeside(name, database, "before"))
       .map(([name, bytes]) => ({ name, bytes })),
     freeBytes: isLocal(place.target) ? await freeBytes(datadir).catch(() => undefined) : undefined,
+    user,
+    programs: others.filter((id) => !/^(?:VIEW|TRIGGER) /.test(id)),
+    engines: new Set(tagged("engine").flat()),
+    accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(place) : undefined,
+    variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
   };
+}
+
+async function askAccounts(place: Place): Promise<Set<string> | undefined> {
+  try {
+    const rows = await query(place, `${plainMode}SELECT concat(user, '@', host) FROM mysql.user`);
+    return new Set(rows.map(([account = ""]) => account));
+  } catch {
+    place.signal.throwIfAborted();
+    return undefined;
+  }
 }
 
 /** Asks what ties a database's tables to where they are. */
