@@ -223,7 +223,7 @@ SMTP_PASSWORD=''
 #VERIFY_INTERVAL='30 4 * * 0'
 
 # A query that `verify` runs on the restored copy; its one value must be true. With several
-# databases, write lines PATTERN: QUERY.
+# databases, write lines PATTERN: QUERY, with patterns as in DB_NAMES.
 #VERIFY_QUERY='SELECT count(*) > 1000 FROM orders'
 
 # --------------------------------------------------------------------------------------------------

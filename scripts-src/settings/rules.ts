@@ -1,6 +1,7 @@
 /** The kinds of values that a setting can have. */
 import { bech32 } from "@scure/base";
 import { parsePatterns } from "./name-patterns.ts";
+import { parseQueries } from "./verify-queries.ts";
 
 export interface Rule<T> {
   /** The value of a text. Throws an `Error` that says what the text must be. */
@@ -116,6 +117,14 @@ export const manifestKeys: Rule<string[]> = {
 export const patterns: Rule<string> = {
   read(value) {
     parsePatterns(value);
+    return value;
+  },
+};
+
+/** Kept as text, as the patterns are. */
+export const queries: Rule<string> = {
+  read(value) {
+    parseQueries(value);
     return value;
   },
 };

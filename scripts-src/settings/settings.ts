@@ -15,6 +15,7 @@ import {
   or,
   pathInBucket,
   patterns,
+  queries,
   recipients,
   text,
   timeZone,
@@ -220,8 +221,9 @@ const settings = {
       values: "as BACKUP_INTERVAL",
     },
     VERIFY_QUERY: {
+      rule: queries,
       meaning:
-        "A query that `verify` runs on the restored copy; its one value must be true. With several databases, write lines PATTERN: QUERY.",
+        "A query that `verify` runs on the restored copy; its one value must be true. With several databases, write lines PATTERN: QUERY, with patterns as in DB_NAMES.",
       example: "SELECT count(*) > 1000 FROM orders",
     },
   },

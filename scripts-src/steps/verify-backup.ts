@@ -8,6 +8,7 @@ import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
 import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
+import { queryFor } from "../settings/verify-queries.ts";
 import { compareCopy } from "./compare-copy.ts";
 import { propertiesOf } from "./properties.ts";
 
@@ -114,8 +115,8 @@ async function askQuery(
   scratch: Pick<Scratch, "ask">,
   { name, manifest }: Pick<OpenBackup, "name" | "manifest">,
 ): Promise<boolean> {
-  const query = queryFor(settings.VERIFY_QUERY, manifest?.database ?? "");
-  if (query === undefined) return false;
+  const query = settings.VERIFY_QUERY && queryFor(settings.VERIFY_QUERY, manifest?.database ?? "");
+  if (!query) return false;
   const value = await scratch.ask(query);
   if (!/^(t|true|1)$/i.test(value))
     throw new Failure(`VERIFY_QUERY is not true for ${name}: ${query} returned ${value === "" ? "nothing" : value}`, {
@@ -123,13 +124,4 @@ async function askQuery(
     });
   log.info(`VERIFY_QUERY is true: ${query}`);
   return true;
-}
-
-/** The query for a database: the complete setting, or the query of the first line `PATTERN: QUERY` whose pattern matches. */
-function queryFor(setting: string | undefined, database: string): string | undefined {
-  const lines = setting?.split("\n").flatMap((line) => line.trim() || []) ?? [];
-  const listed = lines.flatMap((line) => /^([^\s:]+):\s+(.+)$/.exec(line)?.slice(1, 3) ?? []);
-  if (listed.length < 2 * lines.length) return setting?.trim() || undefined;
-  const index = lines.findIndex((_, line) => new Bun.Glob(listed[2 * line] ?? "").match(database));
-  return index < 0 ? undefined : listed[2 * index + 1];
 }

@@ -154,6 +154,14 @@ test("verify proves a backup of each database; one that cannot be proved does no
   expect(databasesOf(ran.stdout.replaceAll(".proof.json", ""))).toEqual(["app", "crm"]);
   const metrics = readFileSync(join(scripts.dir, "metrics.prom"), "utf8");
   expect(metrics.match(/^backup_scripts_last_verify_duration_seconds\{.*database="(app|crm)"\} /gm)).toHaveLength(2);
+  const VERIFY_QUERY = "c?m:\n SELECT count(*) = 1\n FROM t\na*,!app: SELECT false\n";
+  const asked = await scripts.run("verify", [], { env: { VERIFY_QUERY } });
+  expectSuccess(asked);
+  expect(asked.stderr.match(/VERIFY_QUERY is true/g)).toHaveLength(1);
+  const untrue = await scripts.run("verify", [], { env: { VERIFY_QUERY: `${VERIFY_QUERY}app: SELECT id > 1 FROM t` } });
+  expect([untrue.status, untrue.stderr]).toEqual([1, expect.stringContaining("1 of 2 databases failed: app")]);
+  const wrong = await scripts.run("verify", [], { env: { VERIFY_QUERY: "!app: SELECT true" } });
+  expect([wrong.status, wrong.stderr]).toEqual([2, expect.stringContaining("VERIFY_QUERY")]);
   const dry = await scripts.run("verify", ["--dry-run"]);
   expectSuccess(dry);
   expect(dry.stdout.match(/^✓ backup: (app|crm)_.* is complete and intact/gm)).toHaveLength(2);

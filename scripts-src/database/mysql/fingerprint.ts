@@ -46,6 +46,8 @@ function asleep(text: string): string {
     .replace(/\b(?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b ?(?=COMMENT|DO)/, "");
 }
 
+/** MariaDB writes the options of a table that its engine does not know into a comment, which a load ignores. */
+const ignoredOptions = /(?<=^\) ENGINE=.*)\/\*(?!!)[^*]*\*\//gm;
 /** A key in a table's definition. */
 const key = /^ +(?:UNIQUE |FULLTEXT |SPATIAL )?KEY .*?,?$/gm;
 
@@ -56,7 +58,10 @@ const key = /^ +(?:UNIQUE |FULLTEXT |SPATIAL )?KEY .*?,?$/gm;
 function loosen(statement: string): string {
   const keys = statement.match(key) ?? [];
   const sorted = [statement.replaceAll(key, ""), ...keys.map((line) => line.replace(/,$/, "")).toSorted()].join("\n");
-  return sorted.replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "").replaceAll(/[()\s]+|,$/gm, "");
+  return sorted
+    .replaceAll(ignoredOptions, "")
+    .replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "")
+    .replaceAll(/[()\s]+|,$/gm, "");
 }
 
 const made =
