@@ -450,6 +450,7 @@ describe("a dump and its target", () => {
       view("own", "select `t`.`a` AS `a` from `t`"),
       view("away", "select `o`.`a` AS `a` from (`app`.`t` join `prod`.`o` on(`app`.`t`.`a` = `prod`.`o`.`a`))"),
       view("calls", "select `prod`.`f`(`t`.`a`) AS `a` from `t`"),
+      view("ours", "select `INFORMATION_SCHEMA`.`TABLES`.`TABLE_NAME` AS `a` from `INFORMATION_SCHEMA`.`TABLES`"),
     ].join("\n");
     const contents = await readDump(dumpReader(), stream(dumpOf("10.11.1-MariaDB", sql)));
     const warned = (database: string) => warnings(contents, serverInfo(maria), database).join();

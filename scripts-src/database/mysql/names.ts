@@ -50,4 +50,5 @@ export function isBeside(name: string, database: string, what: Purpose): boolean
 
 /** Whether every server has that database. A folder in the data directory that is none (`lost+found`) is listed as `#mysql50#…`. */
 export const isSystem = (name: string): boolean =>
-  ["information_schema", "performance_schema", "mysql", "sys"].includes(name) || name.startsWith("#mysql50#");
+  // the first two in any letters, whatever lower_case_table_names says
+  /^(?:information|performance)_schema$/i.test(name) || /^(?:mysql$|sys$|#mysql50#)/.test(name);
