@@ -200,11 +200,10 @@ test("R13: a check that looks into a table whose rows come later; a row that it 
     CREATE TABLE aisle (zone text CHECK (booked(zone))); INSERT INTO aisle SELECT name FROM zone`);
   const before = await stateOf(server, scripts.database);
   expectSuccess(await scripts.run("verify"));
-  expectSuccess(await scripts.run("restore", ["--drop-before"]));
-  await expectState(server, scripts.database, before);
-  const inside = await scripts.run("restore", ["--in-place"]);
-  expectFailure(inside, /failed and changed nothing: [^]*violates check constraint|value for domain/);
-  await expectState(server, scripts.database, before);
+  for (const words of [["--drop-before"], ["--in-place"]]) {
+    expectSuccess(await scripts.run("restore", words));
+    await expectState(server, scripts.database, before);
+  }
   await server.sql(scripts.database, "DELETE FROM zone WHERE name = 'zone 7'");
   expectSuccess(await scripts.run("backup"));
   expectFailure(await scripts.run("restore"), /violates check constraint "booking_zone_check"|value for domain/);

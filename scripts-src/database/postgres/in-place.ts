@@ -3,15 +3,17 @@ import { Failure } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
 import { lockPatience } from "../lock-watch.ts";
 import type { Loaded } from "../restoring.ts";
-import { LoadFilter } from "./filter.ts";
+import { LoadFilter, type LoadRules } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import {
   asDumped,
   expectedRows,
+  isChecked,
   type Loading,
   ourEncoding,
   piecesToLoad,
   refreshedView,
+  rowsAgain,
   viewWithoutRows,
 } from "./load.ts";
 import { counting, literal } from "./names.ts";
@@ -19,6 +21,7 @@ import { query, withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
 import { Session } from "./session.ts";
 import { watchSessions } from "./waiting.ts";
+import type { Piece } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 
 const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
@@ -38,26 +41,59 @@ const words: Record<Outcome, string> = {
   unknown: "broke off, and the server cannot be asked what became of it: look at the database",
 };
 
+/** How everything is loaded. */
+interface Attempt {
+  /** Takes the place of the dump's empty search_path. */
+  path: string;
+  /** Tables whose rows come behind those of the others, in this order. */
+  late: readonly string[];
+}
+
+/** Each takes as long as the first. */
+const mostTries = 8;
+
 /**
- * Loads the dump in one transaction. When a name was not found, the transaction is rolled back, and the load is tried again with the
- * database's own search_path. Throws a `Failure` that says what became of the transaction.
+ * Loads the dump in one transaction. A transaction that failed is rolled back, and the load is tried again: with the database's own
+ * search_path when a name was not found; with the rows of a table at the end when its check refused one. Throws a `Failure` that says
+ * what became of the transaction.
  */
 export async function loadInPlace(sql: AsyncIterable<Uint8Array>, how: Loading): Promise<Loaded> {
   const { signal, log } = how.connection;
-  try {
-    return await loadOnce(sql, how, "");
-  } catch (hidden) {
-    signal.throwIfAborted();
-    if (!(isMissing(hidden) && hidden instanceof Failure && hidden.message.includes(words.aborted))) throw hidden;
-    log.info("a name was not found with the dump's search_path; trying again with the database's own");
-    return loadOnce(sql, how, ownPath).catch((error: unknown) => {
-      throw isMissing(error) ? hidden : error;
-    });
-  }
+  let attempt: Attempt = { path: "", late: [] };
+  let hidden: unknown;
+  const orders = new Set([""]);
+  for (let tries = 1; ; tries++)
+    try {
+      return await loadOnce(sql, how, attempt);
+    } catch (error) {
+      signal.throwIfAborted();
+      const undone = error instanceof Failure && error.message.includes(words.aborted);
+      const late = undone ? lateAfter(error, attempt.late, how) : attempt.late;
+      if (undone && isMissing(error) && attempt.path === "") {
+        log.info("a name was not found with the dump's search_path; trying again with the database's own");
+        attempt = { ...attempt, path: ownPath };
+        hidden = error;
+      } else if (!orders.has(late.join()) && tries < mostTries) {
+        log.info(`a check refused a row; trying again with the rows of ${late.join(", ")} behind those of the others`);
+        orders.add(late.join());
+        attempt = { ...attempt, late };
+      } else throw isMissing(error) ? (hidden ?? error) : error;
+    }
 }
 
-/** `path` takes the place of the dump's empty search_path. */
-async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: string): Promise<Loaded> {
+/**
+ * The late tables after a check has refused a row of one, which the server names without its schema. It comes before the others, which
+ * may wait for it; behind them where that was not enough.
+ */
+function lateAfter(error: Failure, late: readonly string[], { contents }: Loading): readonly string[] {
+  const [, refused] = isChecked(error) ? (/^(?:CONTEXT: {2})?COPY (.*), line \d+/m.exec(error.message) ?? []) : [];
+  if (refused === undefined) return late;
+  const tables = [...contents.rows.keys()].filter((table) => table === refused || table.endsWith(`.${refused}`));
+  const others = late.filter((table) => !tables.includes(table));
+  return others.length < late.length ? [...others, ...tables] : [...tables, ...late];
+}
+
+async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, attempt: Attempt): Promise<Loaded> {
   const { connection, rules, prelude } = how;
   let ours = "";
   let outcome: Outcome | undefined;
@@ -85,7 +121,7 @@ async function loadOnce(sql: AsyncIterable<Uint8Array>, how: Loading, path: stri
     ours = await session.settled(transactionNumber);
     session.write(`${prelude.join("\n")}\n`);
     const expected = expectedRows(how);
-    const tables = await feed(session, sql, { filter, path, expected, moved: watch.moved });
+    const tables = await feed(session, sql, { filter, rules, attempt, expected, moved: watch.moved });
     rows = countRows(tables, await session.copied());
     // only now, when all of it is done: a COMMIT that waits in the pipe would be obeyed even after we have been killed
     if ((await session.settled(transactionNumber)) !== ours) throw endedByDump(connection);
@@ -114,7 +150,8 @@ const endedByDump = ({ where }: Connection) =>
 
 interface Feeding {
   filter: LoadFilter;
-  path: string;
+  rules: LoadRules;
+  attempt: Attempt;
   /** Rows of each table. */
   expected: ReadonlyMap<string, number>;
   /** Called when something was read. */
@@ -125,10 +162,14 @@ interface Feeding {
 async function feed(
   session: Session,
   sql: AsyncIterable<Uint8Array>,
-  { filter, path, expected, moved }: Feeding,
+  { filter, rules, attempt, expected, moved }: Feeding,
 ): Promise<string[]> {
+  const { path, late } = attempt;
   const tables: string[] = [];
-  for await (const piece of piecesToLoad(sql, filter)) {
+  /** Tables whose rows have yet to come. */
+  const waiting = new Set(expected.keys());
+  let table: string | undefined;
+  const pass = async (piece: Piece) => {
     const text = piece.kind === "statement" ? piece.text : "";
     const copied = copyTable(text);
     if (copied !== undefined) tables.push(copied);
@@ -137,6 +178,13 @@ async function feed(
     else session.write(view === undefined ? piece.bytes : refreshing(piece.bytes));
     await session.ready();
     moved();
+  };
+  for await (const piece of piecesToLoad(sql, filter)) {
+    if (piece.kind === "statement") table = copyTable(piece.text);
+    if (table === undefined || !late.includes(table)) await pass(piece);
+    const ends = piece.kind === "data" && piece.rows === "end" && waiting.delete(table ?? "");
+    if (ends && waiting.size === 0)
+      for (const one of late) for await (const again of rowsAgain(sql, rules, new Set([one]))) await pass(again);
   }
   session.write("\n", ourEncoding, "\n");
   // the rows of INSERTs
