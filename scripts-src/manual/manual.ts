@@ -1,10 +1,10 @@
 /** The chapters of `help`. */
 import { sentencesAbout } from "../settings/about.ts";
-import type { Page } from "./page.ts";
-import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
+import { type SettingName, aboutSetting, settingsByGroup } from "../settings/settings.ts";
+import { columns, painterFor, wrap } from "../base/text.ts";
 import { version } from "../base/version.ts";
-import documentation from "../../backup_scripts/DOCUMENTATION.md" with { type: "text" };
 import { providers } from "./providers.ts";
+import documentation from "../../backup_scripts/DOCUMENTATION.md" with { type: "text" };
 
 /** Usage text by name of the script. */
 type Usages = Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export function manual(usages: Usages, page: Page, home: string): Record<string,
   return {
     scripts: scriptsChapter(usages, page),
     settings: settingsChapter(page),
-    mail: mailChapter(page),
+    mail: documented(page, "Notices", place),
     cron: documented(page, "Cron", place),
     systemd: documented(page, "A systemd timer", place),
     storage: storageChapter(page),
@@ -64,26 +64,6 @@ export function settingPage(name: SettingName, page: Page): string {
   return `${page.term(name)} (${group?.title})\n\n${lines}\n\n  Example, a line of .env.sh:\n    ${name}='${example}'`;
 }
 
-function mailChapter(page: Page): string {
-  const modes = [
-    ["SUCCESS_AND_FAILURE", "a mail after every run"],
-    ["WARNING_AND_FAILURE", "a mail when a run failed or had warnings: recommended"],
-    ["FAILURE_ONLY", "a mail only when a run failed"],
-    ["NEVER", "no mail; this is the default"],
-  ] as const;
-  const notes =
-    "Mail needs EMAIL_FROM, EMAIL_TO and SMTP_HOST. A mail that cannot be sent is logged and changes nothing about the " +
-    "run. NOTIFY_WEBHOOK_URL obeys the same mode; HEALTHCHECK_URL is pinged in every mode, so that a run that never " +
-    "took place is noticed too. help --test-notice tries all of them that are set.";
-  return chapter(
-    page,
-    "Notification modes",
-    page.paragraph("EMAIL_NOTIFY_MODE says when a mail is sent:", 2),
-    modes.map(([mode, meaning]) => `    ${page.term(mode.padEnd(20))} ${meaning}`).join("\n"),
-    page.paragraph(notes, 2),
-  );
-}
-
 function storageChapter(page: Page): string {
   const entries = providers.map(
     ({ name, note, lines }) =>
@@ -100,22 +80,56 @@ function documented(page: Page, title: string, place: string): string {
   return chapter(page, title, ...pageOf(own, page));
 }
 
-/** The blocks of a Markdown text that has paragraphs, lists with "- ", and fenced commands; remarks are left out. */
+/** The blocks of a Markdown text that has paragraphs, lists with "- ", tables, and fenced commands; remarks are left out. */
 function pageOf(markdown: string, page: Page): string[] {
   const plain = markdown.replaceAll(/^<!--.*-->\n|\*\*/gm, "");
   return plain.split(/^```\w*\n/m).flatMap((part, at) => {
     if (at % 2 === 1) return page.verbatim(part.trimEnd(), 4);
     const blocks = part.trim().split("\n\n").filter(Boolean);
-    return blocks.map((block) =>
-      block
-        .split(/\n(?=- )/)
-        .map((item) => paragraph(item, page))
-        .join("\n"),
-    );
+    return blocks.map((block) => {
+      if (block.startsWith("|")) return page.verbatim(columns(rowsOf(block)).join("\n"), 4);
+      const items = block.split(/\n(?=- )/);
+      return items.map((item) => paragraph(item, page)).join("\n");
+    });
   });
 }
+
+const rowsOf = (table: string) =>
+  table
+    .replaceAll("`", "")
+    .split("\n")
+    .filter((line) => !line.startsWith("|--"))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
 
 function paragraph(markdown: string, page: Page): string {
   const text = markdown.replaceAll("`", "").replaceAll(/\s+/g, " ");
   return text.startsWith("- ") ? page.paragraph(text.slice(2), 4).replace("    ", "  - ") : page.paragraph(text, 2);
+}
+
+export interface Page {
+  heading(text: string): string;
+  /** The name of a thing that is explained. */
+  term(text: string): string;
+  /** Text in full lines, each behind `indent` spaces. */
+  paragraph(text: string, indent: number): string;
+  /** Lines as they are, for things to be copied. */
+  verbatim(text: string, indent: number): string;
+}
+
+export function pageFor(out: { isTTY?: boolean; columns?: number }, env: Record<string, string | undefined>): Page {
+  const paint = painterFor(out, env);
+  const width = out.isTTY === true ? Math.max(40, Math.min(100, out.columns ?? 80)) : 80;
+  const indented = (lines: string[], indent: number) =>
+    lines.map((line) => (line === "" ? "" : `${" ".repeat(indent)}${line}`)).join("\n");
+  return {
+    heading: (text) => paint("bold", text.toUpperCase()),
+    term: (text) => paint("cyan", text),
+    paragraph: (text, indent) => indented(wrap(text, width - indent), indent),
+    verbatim: (text, indent) => indented(text.split("\n"), indent),
+  };
 }

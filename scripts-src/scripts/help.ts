@@ -1,9 +1,8 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
-import { manual, settingPage } from "../manual/manual.ts";
+import { type Page, manual, pageFor, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
 import { testNotice as sendTestNotice } from "../notify/notify.ts";
-import { type Page, pageFor } from "../manual/page.ts";
 import { type OptionsOf, type Script, flag, value } from "../run/script.ts";
 import { newKeyFile } from "../archive/keys.ts";
 import usages from "../manual/usage.json" with { type: "json" };

@@ -76,9 +76,9 @@ test("shell 6.3: every setting with meaning, values and default, secrets marked"
 });
 
 test("shell 6.4: the notification modes", () => {
-  expect(all).toMatch(/SUCCESS_AND_FAILURE +a mail after every run/);
-  expect(all).toMatch(/FAILURE_ONLY +a mail only when a run failed/);
-  expect(all).toMatch(/NEVER +no mail/);
+  expect(all).toMatch(/SUCCESS_AND_FAILURE +after every run/);
+  expect(all).toMatch(/FAILURE_ONLY +only when a run failed/);
+  expect(all).toMatch(/NEVER +none; this is the default/);
 });
 
 test("shell 6.5: cron jobs and a systemd timer, with the path of these very scripts", () => {
@@ -112,8 +112,8 @@ describe("one thing at a time", () => {
   test("a chapter", async () => {
     for (const [topic, start] of [
       ["cron", "CRON\n"],
-      ["mail", "NOTIFICATION MODES\n"],
-      ["notices", "NOTIFICATION MODES\n"],
+      ["mail", "NOTICES\n"],
+      ["notices", "NOTICES\n"],
       ["S3", "S3-COMPATIBLE STORAGE\n"],
       ["exit-status", "Exit status:\n  0  done\n"],
     ] as const)
