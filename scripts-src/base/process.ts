@@ -34,7 +34,7 @@ function childFolder(): string {
  * zx's `$` for short commands: /bin/sh instead of bash, quiet, own process group (so that a Ctrl-C reaches us alone
  * and we end the children in order). `ZX_*` variables of a stranger's environment are not obeyed.
  */
-export async function shell(env: Record<string, string> = {}, signal?: AbortSignal): Promise<Shell> {
+export async function shell(env: Record<string, string>, signal: AbortSignal): Promise<Shell> {
   // loaded when it is needed: a wrong setting is told after 42 ms of CPU time instead of 55
   const { $: zx } = await import("zx");
   return zx({
@@ -52,7 +52,7 @@ export async function shell(env: Record<string, string> = {}, signal?: AbortSign
     },
     cwd: childFolder(),
     env: childEnvironment(env),
-    ...(signal ? { signal } : {}),
+    signal,
   });
 }
 

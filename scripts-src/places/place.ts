@@ -12,12 +12,9 @@ import {
 } from "../archive/name.ts";
 import { parseProof, type Proof } from "../archive/proof.ts";
 import { liesAhead } from "../base/clock.ts";
+import type { StoredFile } from "../storage/list.ts";
 
-export interface StoredFile {
-  name: string;
-  /** Size of the file. */
-  bytes: number;
-}
+export type { StoredFile };
 
 /** A backup among the files of a place. */
 export interface Stored extends StoredFile {

@@ -1,15 +1,17 @@
 /** One run of a script, and the reports of how it ended. */
-import { resolve } from "node:path";
-import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
+import { join, resolve } from "node:path";
+import { Declined, Failure, Stopped, exitStatus, messageOf } from "../base/errors.ts";
 import { logTail } from "../base/log.ts";
 import { redact } from "../base/secrets.ts";
 import { counted } from "../base/text.ts";
 import { writeMetrics } from "../notify/metrics.ts";
 import { notify, pingHealthcheck } from "../notify/notify.ts";
-import { type Outcome, outcomeOf, type Status } from "../notify/outcome.ts";
+import { type Outcome, type Status, outcomeOf } from "../notify/outcome.ts";
 import { failureOf, isUnexpected, lastWords, print, stackOf } from "./last-words.ts";
-import { isFirstReport } from "./report-once.ts";
 import type { Job, Result, Script } from "./script.ts";
+import { createHash } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import { keep, readKept } from "../base/replace-file.ts";
 
 export type { Outcome };
 
@@ -137,3 +139,28 @@ function makeOutcome(
     }),
   };
 }
+
+type Place = Pick<Job, "home" | "settings" | "script" | "log">;
+
+const folderOf = ({ home, settings }: Place) => resolve(home, settings.BACKUP_DIR);
+const noteOf = (job: Place) => join(folderOf(job), `.${job.script}.reported`);
+
+/**
+ * Whether this is a failure that was not reported yet: what a supervisor starts again and again must not send a notice each time. A note in BACKUP_DIR keeps which one was reported last; where it cannot be
+ * written, every failure counts as the first.
+ */
+function isFirstReport(job: Place, ended: Result | Failure): boolean {
+  if (!(ended instanceof Failure) || ended instanceof Stopped || ended instanceof Declined) return false;
+  const digest = createHash("sha256").update(ended.message).digest("hex");
+  if (readKept(noteOf(job), { parse: String }) === digest) return false;
+  try {
+    mkdirSync(folderOf(job), { recursive: true, mode: 0o700 });
+  } catch {
+    // the note cannot be kept: reported once too often is better than never
+  }
+  keep(noteOf(job), digest, "which failure was reported last,", job.log);
+  return true;
+}
+
+/** All is well again: the next failure is reported, whatever it is. */
+export const forgetReport = (job: Place): void => rmSync(noteOf(job), { force: true });

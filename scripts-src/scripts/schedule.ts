@@ -3,7 +3,6 @@ import { hintsOf } from "../base/disk.ts";
 import { messageOf } from "../base/errors.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { checkAll } from "../run/checklist.ts";
-import { forgetReport } from "../run/report-once.ts";
 import { type Job, type OptionsOf, type Script, flag } from "../run/script.ts";
 import { handlersFor } from "../scheduling/tick-handlers.ts";
 import { type State, readState, startOf, stateFile, stateKeeper } from "../scheduling/health.ts";
@@ -16,6 +15,7 @@ import { newestInBucket } from "../steps/last-good.ts";
 import { backupChecks } from "../steps/run-backup.ts";
 import { backUp, backupOptions, beginProofs, proofChecks } from "../steps/scheduled-runs.ts";
 import { openOutbox } from "../notify/notify.ts";
+import { forgetReport } from "../run/attempt.ts";
 
 const options = {
   check: flag(

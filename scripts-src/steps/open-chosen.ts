@@ -1,25 +1,30 @@
-/** Finds and opens the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
+/** Finds, opens and checks the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
 import { basename, dirname, join } from "node:path";
 import { watched } from "../archive/blocks.ts";
 import { Damaged } from "../archive/damaged.ts";
 import { ownerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
-import { formatBackupName, parseBackupName } from "../archive/name.ts";
-import { openBackup, type OpenBackup } from "../archive/read.ts";
+import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
+import { type OpenBackup, openBackup } from "../archive/read.ts";
 import { requireSigned } from "../archive/trust.ts";
-import { codeOf, Failure, noSuchBackup } from "../base/errors.ts";
+import { Failure, codeOf, noSuchBackup } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
-import { bytesText } from "../base/text.ts";
+import { bytesText, counted } from "../base/text.ts";
 import { chooseFile, chooseNamed, chooseNewest, originText } from "../places/choose.ts";
 import { spool } from "../places/file.ts";
 import { inFolder, lookAtFolder, prepareFolder } from "../places/folder.ts";
-import { manifestOf, type Place, type Stored } from "../places/place.ts";
+import { type Place, type Stored, manifestOf } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, localPlace, proofSpool, remotePlace } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf, identityWithoutServer } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
+import { quote } from "../base/process.ts";
+import type { Contents } from "../database/database.ts";
+import { readDump } from "../database/read-dump.ts";
+import { openJson } from "../archive/unseal.ts";
+import type { DatabaseProperties } from "../database/restoring.ts";
 
 /** A name or path, or the newest of those that were made before a time. */
 type Choice = Pick<RestoreOptions, "file" | "fromS3" | "before" | "unsigned" | "dryRun"> & { unproved?: boolean };
@@ -63,7 +68,7 @@ export async function openChosen(
 }
 
 /** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
-export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
+function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
   if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
   return error.reworded(error.message.replaceAll(path, remoteLocation));
 }
@@ -152,7 +157,7 @@ async function wantedBy(job: Job, { database, connected }: Target, { before, unp
 }
 
 /** Says when the backup is another server's: a warning when somebody named it; only a new machine takes one by itself. */
-export function tellOwner(
+function tellOwner(
   { settings, log, options }: Job<Pick<RestoreOptions, "file">>,
   { connected }: Target,
   name: string,
@@ -163,4 +168,57 @@ export function tellOwner(
   const text = `${name} is a backup of ${originText(manifest.identity)}`;
   if (options.file !== undefined) log.warn(text);
   else log.info(`${text}; this server is new`);
+}
+
+/** Reads a backup to its last byte, when nothing has been touched yet; returns what it holds. Throws `Failure`. */
+export async function checkBackup(
+  job: Job<Pick<RestoreOptions, "into" | "file">>,
+  target: Target,
+  file: OpenBackup,
+): Promise<Contents> {
+  const { log, facts } = job;
+  const { database } = target;
+  const { manifest } = file;
+  log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
+  if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
+  tellOwner(job, target, file.name, manifest);
+  if (manifest && !database.takes.includes(manifest.engine)) {
+    throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
+      hints: ["name a backup of this database, or set DATABASE_URL to the other one"],
+    });
+  }
+  if (manifest && manifest.database !== database.name && job.options.into === undefined)
+    log.warn(
+      `${file.name} is a backup of the database ${manifest.database}; it will be restored into ${database.name}`,
+    );
+  if (manifest && manifest.dumpOptions.length > 0)
+    log.warn(`${file.name} was made with ${manifest.dumpOptions.map(quote).join(" ")}: it may not hold everything`);
+  using progress = showProgress("check", file.bytes);
+  try {
+    const contents = await readDump(database.reader(), file.sql(progress.add));
+    const { tables, bytes } = contents;
+    log.info(`${file.name} is complete and intact: ${counted(tables.length, "table")}, ${bytesText(bytes)} of SQL`);
+    return contents;
+  } catch (error) {
+    throw tellOrigin(error, file.path, facts);
+  }
+}
+
+/** What a new database is to be like, as the manifest says. Without `roles`: nothing that names one. Throws `Failure`. */
+export async function propertiesOf(
+  job: Job,
+  { manifest, name }: Pick<OpenBackup, "manifest" | "name">,
+  { roles }: { roles: boolean },
+): Promise<DatabaseProperties> {
+  if (!manifest) return {};
+  const { create, encoding } = manifest;
+  const sealed = typeof create === "string";
+  const what = `the properties in ${manifestName(name)}`;
+  const found = { encoding, ...(sealed ? ((await openJson(create, keysFrom(job), what)) as object) : create) };
+  if (roles) return found;
+  const { settings } = found as { settings?: unknown };
+  const general = Array.isArray(settings)
+    ? settings.filter((setting: { role?: unknown } | null) => !setting?.role)
+    : [];
+  return { ...found, owner: null, acl: null, settings: general };
 }

@@ -14,7 +14,6 @@ import { findBackups, oldestFirst, type Place, type StoredFile } from "../places
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { Storage } from "../storage/connect.ts";
-import type { RemoteObject } from "../storage/list.ts";
 import { identityWithoutServer } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
@@ -63,9 +62,7 @@ async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<U
   return unfit;
 }
 
-type RemoteFile = Entry & RemoteObject;
-
-export type Plan = SyncPlan<LocalFile, RemoteFile> & { unfit: Unfit };
+export type Plan = SyncPlan<LocalFile, Entry> & { unfit: Unfit };
 
 /** Lists both sides at once. Only backups of ours are deleted, and none while one cannot be sent. Throws a `Failure` when nothing may be done. */
 export async function planFor(
@@ -140,7 +137,7 @@ export async function findForeign(
 }
 
 /** What lies in S3. */
-export async function listRemote(storage: Storage): Promise<RemoteFile[]> {
+export async function listRemote(storage: Storage): Promise<Entry[]> {
   const objects = await Array.fromAsync(storage.list());
   return objects.map((object) => ({ ...object, named: nameOf(object.name) }));
 }

@@ -4,14 +4,12 @@ import { Failure, Stopped, messageOf, usageFailure } from "../base/errors.ts";
 import type { Connected } from "../database/database.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, databaseOf, localPlace, lockFolder } from "./backup-folder.ts";
-import { checkBackup } from "./check-backup.ts";
-import { openChosen } from "./open-chosen.ts";
+import { checkBackup, openChosen, propertiesOf } from "./open-chosen.ts";
 import { type RestoreOptions, restoreCommand } from "./options.ts";
 import { type Planned, describeRestore, planRestore, refuseTaken } from "./plan-restore.ts";
 import { showProgress } from "../base/progress.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Loaded, Scratch } from "../database/restoring.ts";
-import { propertiesOf } from "./properties.ts";
 import { takeSafetyBackup } from "./safety-backup.ts";
 
 /** Hears what is going to happen before anything is changed; throws when that is not wanted. */

@@ -14,11 +14,10 @@ import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { databaseNames } from "../settings/env-rules.ts";
 import { backupFolder, databaseOf, localPlace, lockName, proofSpool, remotePlace } from "./backup-folder.ts";
-import { checkBackup } from "./check-backup.ts";
 import { type ChosenDatabase, chooseDatabases, inDatabase } from "./choose-databases.ts";
 import { type Target, checkLogin, checkNotices } from "./dry-run-checks.ts";
 import { eachDatabase } from "./each-database.ts";
-import { type ChosenBackup, openChosen } from "./open-chosen.ts";
+import { type ChosenBackup, checkBackup, openChosen } from "./open-chosen.ts";
 import type { VerifyOptions } from "./options.ts";
 import { isTrusted } from "./plan-restore.ts";
 import { verifyBackup } from "./verify-backup.ts";
@@ -126,16 +125,14 @@ const chooses = (job: Job<VerifyOptions>) => ({
   options: { ...job.options, before: undefined, unsigned: false, into: undefined, unproved: true },
 });
 
-/** Where the copy is made: the server of VERIFY_DATABASE_URL, else the database's own. */
+/**
+ * Where the copy is made: the server of VERIFY_DATABASE_URL, else the database's own. The copy gets its name and properties from a
+ * database of that name, which may not exist there, whatever one the URL names.
+ */
 function proverOf(job: Job, own: Database): Database {
   const { VERIFY_DATABASE_URL: url } = job.settings;
   if (url === undefined) return own;
   const unnamed = Object.fromEntries(databaseNames.map((name) => [name, undefined]));
-  return openDatabase({ ...job.settings, ...unnamed, DATABASE_URL: withDatabase(url, own.name) }, job);
-}
-
-/** The copy gets its name and properties from a database of that name, which may not exist there, whatever one the URL names. */
-function withDatabase(text: string, database: string): string {
-  const [, base = text, rest = ""] = /^(\w+:\/\/[^/?#]*)(?:\/[^?]*)?(\?.*)?$/s.exec(text) ?? [];
-  return `${base}/${encodeURIComponent(database)}${rest}`;
+  const there = inDatabase({ ...job, settings: { ...job.settings, ...unnamed, DATABASE_URL: url } }, own.name);
+  return openDatabase(there.settings, job);
 }

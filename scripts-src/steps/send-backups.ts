@@ -8,7 +8,6 @@ import { staleAge } from "../places/bucket.ts";
 import type { Job, Result } from "../run/script.ts";
 import { requireAwsCli, runAwsSync } from "../storage/aws-cli.ts";
 import type { Storage } from "../storage/connect.ts";
-import type { RemoteObject } from "../storage/list.ts";
 import { openStorage } from "../storage/open.ts";
 import { together } from "../storage/together.ts";
 import { completeOrFail, listLocal, listRemote, type LocalFile, type Plan, planFor } from "./plan-sync.ts";
@@ -60,7 +59,7 @@ export async function describeSync(job: Job, folder: string, local: LocalFile[])
 interface Client {
   /** Returns what was sent; a backup that retention has taken meanwhile is left out. */
   upload(backups: readonly LocalFile[][]): Promise<LocalFile[]>;
-  remove(objects: readonly RemoteObject[]): Promise<void>;
+  remove(objects: readonly { name: string }[]): Promise<void>;
 }
 
 const byCli = (job: Job, folder: string): Client => ({

@@ -10,7 +10,7 @@ import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { queryFor } from "../settings/verify-queries.ts";
 import { compareCopy } from "./compare-copy.ts";
-import { propertiesOf } from "./properties.ts";
+import { propertiesOf } from "./open-chosen.ts";
 
 interface ToProve {
   /** Server on which the copy is made. */

@@ -11,15 +11,14 @@ import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, notS3 } from "./explain.ts";
 
-/** An object in the bucket, directly below S3_PATH. */
-export interface RemoteObject {
-  /** Name relative to S3_PATH. */
+/** A file in a folder, or an object directly below S3_PATH. */
+export interface StoredFile {
   name: string;
   bytes: number;
 }
 
 /** See `connect`. */
-export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<RemoteObject> {
+export async function* listObjects(bucket: Bucket, start = ""): AsyncGenerator<StoredFile> {
   for await (const { objects } of listPages(bucket, start)) yield* objects;
 }
 
@@ -37,10 +36,7 @@ export async function* explore(bucket: Bucket, pages: number): AsyncGenerator<{ 
 }
 
 /** The objects directly below the bucket's prefix, and the prefixes of those that lie deeper. */
-async function* listPages(
-  bucket: Bucket,
-  start: string,
-): AsyncGenerator<{ objects: RemoteObject[]; folders: string[] }> {
+async function* listPages(bucket: Bucket, start: string): AsyncGenerator<{ objects: StoredFile[]; folders: string[] }> {
   let token: string | undefined;
   do {
     const { page, entries } = await listPage(bucket, start, token);
