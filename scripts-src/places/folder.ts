@@ -8,7 +8,7 @@ import { diskFailure, readFailure } from "../base/disk.ts";
 import { scriptLog } from "../base/log.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import { distrust, type Distrust, distrustFile } from "../base/trust.ts";
-import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
+import { backupNameOf, manifestName, namePrefix, parseBackupName } from "../archive/name.ts";
 import { readPlain, readSmall } from "../archive/plain-file.ts";
 import { createFile } from "./file.ts";
 import type { Place, StoredFile } from "./place.ts";
@@ -93,7 +93,8 @@ export const inFolder = (dir: string): Place => ({
   where: dir,
   shared: false,
   locate: (name) => join(dir, name),
-  list: async () => (await survey(dir)).filter((file) => !file.distrust),
+  list: async (database) =>
+    (await survey(dir, database === undefined ? "" : namePrefix(database))).filter((file) => !file.distrust),
   load: (name) => readSmall(join(dir, name)),
   read: (name) => readPlain(join(dir, name)),
   create: (name) => createFile(dir, name),
@@ -115,12 +116,16 @@ interface Surveyed extends StoredFile {
   distrust?: Distrust | undefined;
 }
 
-/** Every file of the folder, and which backups another user could have planted: there a backup and its manifest are judged as one. */
-export async function survey(dir: string): Promise<Surveyed[]> {
-  const names = await readdir(dir).catch((error: unknown) => {
+/**
+ * The files of the folder whose names begin so, and which backups another user could have planted: there a backup and its manifest are
+ * judged as one.
+ */
+export async function survey(dir: string, prefix = ""): Promise<Surveyed[]> {
+  const all = await readdir(dir).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return [];
     throw diskFailure(`cannot list the backup folder ${dir}`, error);
   });
+  const names = all.filter((name) => name.startsWith(prefix));
   const folder = look(`${dir}/.`);
   const found: Surveyed[] = [];
   const reasons = new Map<string, Distrust>();
