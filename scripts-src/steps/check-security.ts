@@ -4,7 +4,7 @@ import { seal } from "../archive/seal.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Check, Warned } from "../run/checklist.ts";
 import type { Job } from "../run/script.ts";
-import { type Exposure, protectingPolicy } from "../storage/exposure.ts";
+import type { Exposure } from "../storage/exposure.ts";
 import { openStorage } from "../storage/open.ts";
 import { probeExposure } from "../storage/probe.ts";
 
@@ -57,3 +57,24 @@ const dangers: Record<Exclude<Exposure, "protected">, string> = {
   "versions deletable":
     "whoever gets hold of this access key can destroy all backups: it may delete the versions that the bucket keeps",
 };
+
+/** A policy for the bucket under which the access key can still back up and prune, but destroy nothing. */
+export const protectingPolicy = (bucketName: string): string =>
+  JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Effect: "Deny",
+        Principal: { AWS: "ARN-OF-THE-KEYS-USER" },
+        Action: [
+          "s3:DeleteObjectVersion",
+          "s3:BypassGovernanceRetention",
+          "s3:PutBucketVersioning",
+          "s3:PutLifecycleConfiguration",
+          "s3:PutBucketPolicy",
+          "s3:DeleteBucketPolicy",
+        ],
+        Resource: [`arn:aws:s3:::${bucketName}`, `arn:aws:s3:::${bucketName}/*`],
+      },
+    ],
+  });

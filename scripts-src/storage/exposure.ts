@@ -57,24 +57,3 @@ async function removeVersions(bucket: Bucket, target: { Bucket: string; Key: str
   for (const { Key, VersionId } of [...Versions, ...DeleteMarkers])
     if (Key === target.Key) await mayDelete(bucket, { ...target, VersionId });
 }
-
-/** A policy for the bucket under which the access key can still back up and prune, but destroy nothing. */
-export const protectingPolicy = (bucketName: string): string =>
-  JSON.stringify({
-    Version: "2012-10-17",
-    Statement: [
-      {
-        Effect: "Deny",
-        Principal: { AWS: "ARN-OF-THE-KEYS-USER" },
-        Action: [
-          "s3:DeleteObjectVersion",
-          "s3:BypassGovernanceRetention",
-          "s3:PutBucketVersioning",
-          "s3:PutLifecycleConfiguration",
-          "s3:PutBucketPolicy",
-          "s3:DeleteBucketPolicy",
-        ],
-        Resource: [`arn:aws:s3:::${bucketName}`, `arn:aws:s3:::${bucketName}/*`],
-      },
-    ],
-  });

@@ -7,7 +7,7 @@ import {
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
 } from "@aws-sdk/client-s3";
-import { protectingPolicy } from "../../scripts-src/storage/exposure.ts";
+import { protectingPolicy } from "../../scripts-src/steps/check-security.ts";
 import { type Ceph, startCeph } from "../support/servers/ceph.ts";
 import { describeWithCeph } from "../support/servers/s3-members.ts";
 import { blocks } from "../support/expect/documentation.ts";
