@@ -78,12 +78,9 @@ const locked = ({ where }: Connection, purpose: string, holder: string | undefin
     },
   );
 
-/** Whether the server has a database of one of these names. Throws `Failure`. */
-export const hasDatabase = (connection: Connection, ...names: readonly string[]): Promise<boolean> =>
-  query(
-    connection,
-    `SELECT to_json(count(*) > 0) FROM pg_database WHERE datname IN (${names.map(literal).join(", ")})`,
-  );
+/** Whether the server has a database of that name. Throws `Failure`. */
+export const hasDatabase = (connection: Connection, name: string): Promise<boolean> =>
+  query(connection, `SELECT to_json(count(*) > 0) FROM pg_database WHERE datname = ${literal(name)}`);
 
 /** Drops a database and ends the sessions in it. Throws `Failure`. */
 export const dropDatabase = (connection: Connection, name: string): Promise<void> =>

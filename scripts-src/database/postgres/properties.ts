@@ -3,9 +3,7 @@ import { z } from "zod";
 import { listOf } from "../../base/text.ts";
 import type { DatabaseProperties } from "../restoring.ts";
 import { jsonList } from "./catalog.ts";
-import type { Connection } from "./connection.ts";
 import { identifier, settingValue, text } from "./names.ts";
-import { query } from "./query.ts";
 
 export interface PropertyStatements {
   /** Ways to create it, less and less alike: the first one that works. */
@@ -66,10 +64,6 @@ export const propertiesQuestion = `(SELECT json_build_object('encoding', pg_enco
     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid`)})
  FROM pg_database d, to_json(d) AS field WHERE datname = current_database())`;
 
-/** The properties of the database that `connection` leads to. Throws `Failure`. */
-export const propertiesOf = async (connection: Connection): Promise<DatabaseProperties> =>
-  query<DatabaseProperties>(connection, `SELECT ${propertiesQuestion}`);
-
 interface Wanted {
   /** Major version of the server. */
   major: number;
@@ -77,13 +71,15 @@ interface Wanted {
   exactly: boolean;
   /** For a database of which nothing is known. */
   encoding: string;
+  /** Owns what it creates. */
+  user: string;
 }
 
 /** What is missing in `given`, or is no property of a PostgreSQL database, the server decides. */
 export function statementsFor(
   fresh: string,
   given: DatabaseProperties,
-  { major, exactly, encoding: usual }: Wanted,
+  { major, exactly, encoding: usual, user }: Wanted,
 ): PropertyStatements {
   const encoding = typeof given.encoding === "string" ? given.encoding : usual;
   const data = schema.safeParse(given).data ?? { encoding };
@@ -92,7 +88,7 @@ export function statementsFor(
   const settings = data.settings ?? [];
   const isLate = (setting: Setting) => setting.name === readOnly;
   const details = [
-    ...(data.owner ? [`ALTER DATABASE ${name} OWNER TO ${identifier(data.owner)};`] : []),
+    ...(data.owner && data.owner !== user ? [`ALTER DATABASE ${name} OWNER TO ${identifier(data.owner)};`] : []),
     ...settings.filter((setting) => !isLate(setting)).map((setting) => setTo(name, setting)),
     ...(data.labels ?? []).map(
       ({ provider, label }) => `SECURITY LABEL FOR ${identifier(provider)} ON DATABASE ${name} IS ${text(label)};`,

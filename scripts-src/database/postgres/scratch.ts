@@ -16,7 +16,7 @@ import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { type PropertyStatements, propertiesOf, statementsFor } from "./properties.ts";
+import { type PropertyStatements, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { askValue, query } from "./query.ts";
 import { isUsed } from "./databases.ts";
@@ -45,9 +45,9 @@ export async function createScratch(maintenance: Connection, making: Making): Pr
   const { options, serverInfo, target } = making;
   const { connection: present } = serverInfo;
   if (options.name !== undefined) await refuseTaken(maintenance, options.name);
-  const time = await freeTime(maintenance, present.database);
+  const time = await freeTime(target);
   const fresh = besideName(present.database, options.purpose === "verify" ? "verify" : "restoring", time);
-  const properties = await propertiesFor(fresh, making);
+  const properties = propertiesFor(fresh, making);
   /** For what is done in seconds, and could not be reported when it was half done. */
   const unstoppable = { ...maintenance, signal: new AbortController().signal };
   await using unfinished = new AsyncDisposableStack();
@@ -84,9 +84,9 @@ class NewDatabase implements Scratch {
     // leave no database without the comment by which it is found again.
     const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, system))};`;
     await this.#createBy(properties.creations, mark);
-    if (properties.exactly)
+    if (properties.exactly && properties.details.length > 0)
       await execute(this.#connection, `cannot set up the database ${fresh}`, transaction(properties.details));
-    else for (const sql of properties.details) await this.#setWherePossible(sql);
+    for (const sql of properties.exactly ? [] : properties.details) await this.#setWherePossible(sql);
   }
 
   /** The first way that works; an error is that of the best one. */
@@ -172,12 +172,13 @@ class NewDatabase implements Scratch {
 }
 
 /** Of the manifest where there is no present database, or for a proof; else of the present one. */
-async function propertiesFor(fresh: string, { serverInfo, target, options }: Making): Promise<PropertyStatements> {
+function propertiesFor(fresh: string, { serverInfo, target, options }: Making): PropertyStatements {
   const { properties, purpose } = options;
   const { major, encoding } = serverInfo.server;
-  const asBefore = statementsFor(fresh, properties ?? {}, { major, encoding, exactly: false });
+  const { user } = target;
+  const asBefore = statementsFor(fresh, properties ?? {}, { major, encoding, user, exactly: false });
   if (!target.exists || purpose === "verify") return asBefore;
-  const asPresent = statementsFor(fresh, await propertiesOf(serverInfo.connection), { major, encoding, exactly: true });
+  const asPresent = statementsFor(fresh, target.properties, { major, encoding, user, exactly: true });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
   return target.empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
 }
@@ -189,12 +190,11 @@ async function refuseTaken(maintenance: Connection, name: string): Promise<void>
     throw usageFailure(`--into ${name}: this database exists already`, "choose another name, or drop it first");
 }
 
-/** A second of which no database beside has its name yet. */
-async function freeTime(maintenance: Connection, database: string): Promise<Date> {
+/** A second of which no earlier state has its name: when the load is done, it would be too late for another. */
+async function freeTime({ name, earlier }: PostgresTarget): Promise<Date> {
   for (;;) {
     const time = new Date();
-    const names = (["restoring", "before", "verify"] as const).map((what) => besideName(database, what, time));
-    if (!(await hasDatabase(maintenance, ...names))) return time;
+    if (!earlier.some((kept) => kept.name === besideName(name, "before", time))) return time;
     await pause(100);
   }
 }

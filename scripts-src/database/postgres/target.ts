@@ -1,11 +1,12 @@
 /** What the server and the database say of themselves before a restore. */
 import { freeBytes } from "../../base/disk.ts";
-import type { TargetState } from "../restoring.ts";
+import type { DatabaseProperties, TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import { absent, fact, factList, type Found, isMember, userSchema } from "./catalog.ts";
 import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
+import { propertiesQuestion } from "./properties.ts";
 import { queryFacts } from "./query.ts";
 
 /** What `plan` and the loads need beyond what every engine says. */
@@ -97,6 +98,7 @@ const databaseFacts = {
       format('USER MAPPING FOR %s SERVER %I', CASE WHEN umuser = 0 THEN 'public' ELSE quote_ident(usename) END, srvname),
       (SELECT string_agg(format('%I %L', option_name, option_value), ', ') FROM pg_options_to_table(umoptions)))
     FROM pg_user_mappings`),
+  properties: fact<DatabaseProperties>(propertiesQuestion, {}),
   hasPublic: fact("EXISTS (SELECT FROM pg_namespace WHERE nspname = 'public')", true),
 };
 type DatabaseFacts = Found<typeof databaseFacts>;
@@ -106,15 +108,18 @@ export async function askTarget(
   present: Connection,
   { exists, maintenance }: { exists: boolean; maintenance: Connection | undefined },
 ): Promise<PostgresTarget> {
-  const server = await queryFacts(exists ? present : (maintenance ?? present), serverFacts(present.database));
-  const inside = server.exists ? await queryFacts(present, databaseFacts) : absent(databaseFacts);
+  const ofServer = serverFacts(present.database);
+  const server = exists ? undefined : await queryFacts(maintenance ?? present, ofServer);
+  const found =
+    server?.exists === false
+      ? { ...server, ...absent(databaseFacts) }
+      : await queryFacts(present, { ...ofServer, ...databaseFacts });
   return {
-    ...server,
-    ...inside,
-    tables: new Map(inside.tables),
-    empty: inside.removals.every(({ what }) => what === "schema public") && inside.tables.length === 0,
+    ...found,
+    tables: new Map(found.tables),
+    empty: found.removals.every(({ what }) => what === "schema public") && found.tables.length === 0,
     // unknown where the server is elsewhere after all, or its folder is closed to us
-    freeBytes: server.dataFolder === null ? undefined : await freeBytes(server.dataFolder).catch(() => undefined),
+    freeBytes: found.dataFolder === null ? undefined : await freeBytes(found.dataFolder).catch(() => undefined),
     name: present.database,
     maintenance: maintenance?.database,
     isMaintenance: maintenanceNames.includes(present.database),
