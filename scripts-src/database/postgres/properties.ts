@@ -59,9 +59,9 @@ export const propertiesQuestion = `(SELECT json_build_object('encoding', pg_enco
   'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = dattablespace AND spcname <> 'pg_default'),
   'labels', ${jsonList(`SELECT json_build_object('provider', provider, 'label', label) FROM pg_shseclabel
     WHERE classoid = 'pg_database'::regclass AND objoid = d.oid`)},
-  'settings', ${jsonList(`SELECT json_build_object('role', rolname, 'name', split_part(c, '=', 1),
-      'value', substr(c, strpos(c, '=') + 1))
-    FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole, unnest(setconfig) c WHERE setdatabase = d.oid`)})
+  'settings', ${jsonList(`SELECT json_build_object('role', CASE WHEN setrole <> 0 THEN pg_get_userbyid(setrole) END,
+      'name', split_part(c, '=', 1), 'value', substr(c, strpos(c, '=') + 1))
+    FROM pg_db_role_setting, unnest(setconfig) c WHERE setdatabase = d.oid`)})
  FROM pg_database d, to_json(d) AS field WHERE datname = current_database())`;
 
 interface Wanted {
