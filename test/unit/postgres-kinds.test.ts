@@ -28,8 +28,6 @@ describe("S3: a statement that begins or ends a transaction is refused, in any s
     "RELEASE a;",
     "PREPARE TRANSACTION 'x';",
     "COMMIT PREPARED 'x';",
-    "/* x */ COMMIT;",
-    "COMMIT/* x */;",
     "COMMIT -- x\n;",
     "SET TRANSACTION READ ONLY;",
     "SET LOCAL lock_timeout = 0;",
@@ -53,14 +51,13 @@ describe("S12a: a statement that reaches the server's machine is refused", () =>
     "COPY public.t (a) FROM '/etc/passwd';",
     "COPY (SELECT 1) TO '/tmp/x';",
     "copy t from stdin;",
-    "COPY (SELECT 1) TO STDOUT /* FROM stdin WITH */;",
     "COPY t FROM stdin WITH (FORMAT csv);",
     "LOAD 'x';",
     "SELECT pg_catalog.lo_import('/etc/passwd');",
     "SELECT lo_export(1, '/tmp/x');",
     "SELECT pg_catalog.pg_read_file('/etc/passwd');",
     "SELECT pg_catalog.lowrite(0, pg_read_binary_file('/etc/passwd'));",
-    `COPY t /*${"x".repeat(1_100_000)}*/ FROM PROGRAM 'id';`,
+    `COPY t FROM PROGRAM '${"x".repeat(1_100_000)}';`,
   ])("%p", (sql) => expect(() => read(sql.slice(0, 1_200_000))).toThrow(/files and programs of the database server/));
 });
 
@@ -82,6 +79,9 @@ describe("a statement that changes more than the database is refused", () => {
 describe("so is every other statement that pg_dump does not write", () => {
   test.each([
     "-- x\rCOMMIT;",
+    "/* x */ COMMIT;",
+    "COMMIT/* x */;",
+    "COPY (SELECT 1) TO STDOUT /* FROM stdin WITH */;",
     "BEGIN; CREATE TABLE t (); COMMIT;",
     "BEGIN; SELECT 1; COMMIT;",
     "SELECT 1;",

@@ -8,8 +8,6 @@ const labels: Readonly<Record<string, string>> = {
   EUC_CN: "gbk",
   KOI8R: "koi8-r",
   KOI8U: "koi8-u",
-  SJIS: "shift_jis",
-  UHC: "euc-kr",
   WIN866: "ibm866",
 };
 

@@ -69,8 +69,6 @@ export class Scanner {
   private standardStrings = true;
   /** By client_encoding. */
   private decoder = new TextDecoder();
-  /** client_encoding is one in whose letters a later byte may be a backslash. */
-  private wideLetters = false;
 
   add(chunk: Uint8Array): void {
     const more = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -149,9 +147,8 @@ export class Scanner {
         throw unlike("a carriage return in a line");
       this.at++;
     } else if (byte === 0x2d && following === 0x2d) this.quotation = { in: "line comment" };
-    else if (byte === 0x2f && following === 0x2a) {
-      this.quotation = { in: "block comment", depth: 0 };
-    } else {
+    else if (byte === 0x2f && following === 0x2a) throw unlike("a comment between /* and */");
+    else {
       if (this.now.start < 0 && this.inserted > 0 && !this.insertAhead())
         return { kind: "data", bytes: this.take(this.inserted) };
       if (byte === backslash) return this.command(last);
@@ -228,7 +225,7 @@ export class Scanner {
   }
 
   private scanQuoted(quotation: Quotation, last: boolean): undefined {
-    const { at, ends } = passQuotation(quotation, this.text, this.at, { last, wideLetters: this.wideLetters });
+    const { at, ends } = passQuotation(quotation, this.text, this.at, last);
     this.at = at;
     if (ends) this.quotation = undefined;
   }
@@ -286,8 +283,12 @@ export class Scanner {
     if (strings) this.standardStrings = strings !== "off";
     const encoding = /^SET client_encoding = '([^']*)';$/.exec(text)?.[1];
     if (!encoding) return;
+    if (/^(SJIS|SHIFT_JIS_2004|BIG5|GBK|UHC|GB18030|JOHAB)$/i.test(encoding))
+      throw strange(
+        `is written in ${encoding}, in whose letters a byte can be that of a backslash`,
+        "no database has this encoding: dump it again without --encoding",
+      );
     this.decoder = decoderOf(encoding);
-    this.wideLetters = /^(SJIS|SHIFT_JIS_2004|BIG5|GBK|UHC|GB18030|JOHAB)$/i.test(encoding);
   }
 }
 
