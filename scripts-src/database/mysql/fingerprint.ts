@@ -53,14 +53,15 @@ const key = /^ +(?:UNIQUE |FULLTEXT |SPATIAL )?KEY .*?,?$/gm;
 
 /**
  * MySQL remembers whether a column was declared with its character set or with the collation alone, which implies it. CREATE TABLE puts
- * keys in an order of its own (unique ones without NULL first); ALTER TABLE leaves them where they are.
+ * keys in an order of its own (unique ones without NULL first); ALTER TABLE leaves them where they are. It also takes a default away from
+ * a column that may be NULL, which no CREATE TABLE can say.
  */
 function loosen(statement: string): string {
   const keys = statement.match(key) ?? [];
   const sorted = [statement.replaceAll(key, ""), ...keys.map((line) => line.replace(/,$/, "")).toSorted()].join("\n");
   return sorted
     .replaceAll(ignoredOptions, "")
-    .replaceAll(/ CHARACTER SET \w+(?= COLLATE)/g, "")
+    .replaceAll(/ CHARACTER SET \w+(?= COLLATE)| DEFAULT NULL\b/g, "")
     .replaceAll(/[()\s]+|,$/gm, "");
 }
 
