@@ -70,7 +70,7 @@ export type DatabaseProperties = Readonly<Record<string, unknown>>;
 export interface ScratchOptions {
   /** `restore`: NAME_restoring_TIME, to be exchanged; `verify`: NAME_verify_TIME, to be thrown away; `into`: `name`, to be kept. */
   purpose: "restore" | "verify" | "into";
-  /** With `into`. A database that exists already is a `Failure` with status 2. */
+  /** With `into`: no database of the server has that name. */
   name?: string;
   /** Absent: as the present database, else as the server makes one. */
   properties?: DatabaseProperties;

@@ -53,7 +53,7 @@ export function decideWay(
   return { way: "beside", reasons: [], problems: [...problems, ...reasons] };
 }
 
-/** What `createScratch` would refuse only after the backup was fetched and read. Throws `Failure`. */
+/** What the server would refuse only after the backup was fetched and read, or loaded. Throws `Failure`. */
 export async function refuseTaken(database: Connected, { into }: Pick<RestoreOptions, "into">): Promise<void> {
   if (into !== undefined && (await database.databases()).some(({ name }) => name === into))
     throw usageFailure(`--into ${into}: this database exists already`, "choose another name, or drop it first");

@@ -1,5 +1,5 @@
 /** A new database beside the present one. */
-import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
+import { messageOf } from "../../base/errors.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
 import { inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
@@ -125,11 +125,6 @@ async function create(place: Place, name: string, properties: DatabaseProperties
 /** Without `words`, as the present database. */
 async function createWith(place: Place, name: string, words: string | undefined): Promise<void> {
   await using session = await changing(place, `cannot create the database ${name}`);
-  if ((await collationOf(session, name)) !== undefined)
-    throw new Failure(`the database ${name} exists already`, {
-      status: exitStatus.usage,
-      hints: ["name one that does not exist, or drop it"],
-    });
   const present = await collationOf(session, place.database);
   const options = words ?? (present === undefined ? "" : `COLLATE ${present}`);
   await session.ask(`CREATE DATABASE ${quoteName(name)} ${options}; ${mark(name, place.database)}`);

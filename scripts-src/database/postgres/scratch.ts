@@ -12,7 +12,7 @@ import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { exchange, type Exchanging, rename, transaction } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
-import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
+import { dropDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
@@ -44,7 +44,9 @@ interface Making {
 export async function createScratch(maintenance: Connection, making: Making): Promise<Scratch> {
   const { options, serverInfo, target } = making;
   const { connection: present } = serverInfo;
-  if (options.name !== undefined) await refuseTaken(maintenance, options.name);
+  // the server would cut it silently
+  if (Buffer.byteLength(options.name ?? "") > 63)
+    throw usageFailure(`--into ${options.name}: the name has more than 63 bytes`, "choose a shorter one");
   const time = await freeTime(target);
   const fresh = besideName(present.database, options.purpose === "verify" ? "verify" : "restoring", time);
   const properties = propertiesFor(fresh, making);
@@ -181,13 +183,6 @@ function propertiesFor(fresh: string, { serverInfo, target, options }: Making): 
   const asPresent = statementsFor(fresh, target.properties, { major, encoding, user, exactly: true });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
   return target.empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
-}
-
-async function refuseTaken(maintenance: Connection, name: string): Promise<void> {
-  if (Buffer.byteLength(name) > 63)
-    throw usageFailure(`--into ${name}: the name has more than 63 bytes`, "choose a shorter one");
-  if (await hasDatabase(maintenance, name))
-    throw usageFailure(`--into ${name}: this database exists already`, "choose another name, or drop it first");
 }
 
 /** A second of which no earlier state has its name: when the load is done, it would be too late for another. */
