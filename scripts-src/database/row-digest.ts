@@ -3,36 +3,11 @@
  * would lose every pair of equal rows.) Made to find what went wrong, not to withstand an adversary: that is the signature's task.
  */
 
-/** Rows this long and longer go through xxHash3, which has a cost per call; shorter ones through a loop of our own. */
-const longRow = 256;
-
 /** A row's hash as two numbers of 32 bits; the last one that was computed. */
 let low = 0;
 let high = 0;
 
-function hashShort(bytes: Uint8Array, from: number, to: number): void {
-  let a = 0x811c9dc5;
-  let b = to - from;
-  for (let at = from; at < to; at++) {
-    const byte = bytes[at] ?? 0;
-    a = Math.imul(a ^ byte, 0x01000193);
-    b = Math.imul(b ^ a, 0x85ebca6b) + byte;
-  }
-  low = mix(a);
-  high = mix(b);
-}
-
-/** The finalizer of MurmurHash3: every bit of the input changes about half of the result. */
-function mix(value: number): number {
-  let x = value ^ (value >>> 16);
-  x = Math.imul(x, 0x85ebca6b);
-  x ^= x >>> 13;
-  x = Math.imul(x, 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
-}
-
 function hashRow(bytes: Uint8Array, from: number, to: number): void {
-  if (to - from < longRow) return hashShort(bytes, from, to);
   const hash = Bun.hash.xxHash3(bytes.subarray(from, to));
   low = Number(hash & 0xffff_ffffn);
   high = Number(hash >> 32n);
