@@ -253,7 +253,7 @@ describe("with large tables and a slow index", () => {
   });
 
   test("the owner, who is no superuser, with CREATEDB", async () => {
-    const running = await standing(0.1, { user: "owner", password: "secret-of-owner" });
+    const running = await standing(2, { user: "owner", password: "secret-of-owner" });
     expectSuccess(await running.done);
     await expectState(server, await keptBy(server), original);
     const owners = `SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname LIKE 'app%'`;
