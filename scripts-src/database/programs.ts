@@ -1,20 +1,11 @@
 /** Finds the client programs of a database. */
-import { accessSync, constants, existsSync, globSync, realpathSync, statSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
+import { existsSync, globSync, realpathSync } from "node:fs";
+import { delimiter, resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { scriptLog } from "../base/log.ts";
 import { memory } from "../base/memory.ts";
 import { firstOutput } from "../base/process.ts";
 import { distrust } from "../base/trust.ts";
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
 
 const programs = memory<string[]>(60_000);
 
@@ -33,7 +24,7 @@ function lookFor(names: readonly string[], folder: string | undefined, places: r
   if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
   const folders = folder ? [folder] : differentFolders([...globSync([...places]), ...onPath]);
-  return folders.flatMap((dir) => names.map((name) => join(dir, name))).filter(isProgram);
+  return folders.flatMap((dir) => names.flatMap((name) => Bun.which(name, { PATH: dir }) ?? []));
 }
 
 /** /bin is a link to /usr/bin on most systems. */

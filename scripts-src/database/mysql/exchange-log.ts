@@ -23,7 +23,7 @@ export interface ExchangeLog {
   /** The new database whose tables take the place of the present ones. */
   source: string;
   /** Nothing was in the present database: there is no state to go back to. */
-  wasEmpty?: boolean;
+  wasEmpty: boolean;
   /** Present tables, and what those with triggers are called within the database until these are dropped. */
   old: string[];
   aside: Record<string, string>;
@@ -41,7 +41,7 @@ export interface ExchangeLog {
   freshTriggers: string;
   freshObjects: string;
   /** "VIEW v": what must be there when they are made. Not events, which can end meanwhile. */
-  freshNames?: string[];
+  freshNames: string[];
   /** Statements that give rights on single routines again. */
   grants: string[];
   /** "utf8mb4_unicode_ci" of both databases. */

@@ -56,7 +56,7 @@ export async function finish(place: Place, before: string, { mayLose }: { mayLos
   runObjects(place, session, freshTriggers + freshObjects);
   await session.settled();
   const made = new Set((await listObjects(session, database)).others.map(idOf));
-  const missing = (log.freshNames ?? []).filter((name) => !made.has(name));
+  const missing = log.freshNames.filter((name) => !made.has(name));
   const lost = `the exchange lost what the restore had loaded: ${listed(missing)}`;
   if (missing.length > 0 && !mayLose) throw new Failure(lost);
   if (missing.length > 0) place.log.warn(lost);

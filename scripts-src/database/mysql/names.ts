@@ -42,10 +42,10 @@ const beginning = (database: string, what: Purpose): string => {
 export const besideName = (database: string, what: Purpose, time: Date): string =>
   beginning(database, what) + stampOf(time).replaceAll("-", "_");
 
-/** Whether it may be called so because it belongs to `database`; the first restores of this kind wrote the time with `-`. */
+/** Whether it may be called so because it belongs to `database`. */
 export function isBeside(name: string, database: string, what: Purpose): boolean {
   const start = beginning(database, what);
-  return name.startsWith(start) && /^\d{4}([-_])\d\d\1\d\d_\d\d\1\d\d\1\d\d$/.test(name.slice(start.length));
+  return name.startsWith(start) && /^\d{4}(?:_\d\d){5}$/.test(name.slice(start.length));
 }
 
 /** Whether every server has that database. A folder in the data directory that is none (`lost+found`) is listed as `#mysql50#…`. */

@@ -1,5 +1,4 @@
 /** Restoring into PostgreSQL: beside the present database, or in place of what is in it. */
-import { Failure } from "../../base/errors.ts";
 import type { Restoring } from "../restoring.ts";
 import { removing } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
@@ -42,7 +41,7 @@ export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
     },
     async createScratch(options) {
       const place = await elsewhere();
-      if (!place) throw noMaintenance(present);
+      if (!place) throw new Error("no other database to connect to, and no plan that said so");
       return createScratch(place, { serverInfo, ways, options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
@@ -54,8 +53,3 @@ export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
     },
   };
 }
-
-const noMaintenance = ({ where }: Connection) =>
-  new Failure(`no new database can be created beside ${where}: there is no other database to connect to`, {
-    hints: ["allow the login to connect to the database postgres"],
-  });
