@@ -41,12 +41,7 @@ export const inDatabase = (connection: Connection, database: string): Connection
 });
 
 /** A client program that reads its login from an option file. */
-export function startClient(
-  { target, signal }: Connection,
-  client: Client,
-  words: readonly string[],
-  session: { setsAside?: boolean } = {},
-): Program {
-  using login = writeOptionFile(target, client, session);
+export function startClient({ target, signal }: Connection, client: Client, words: readonly string[]): Program {
+  using login = writeOptionFile(target, client);
   return start([client.path, login.argument, ...words], { env: login.env, signal, file: login.file });
 }

@@ -1,5 +1,5 @@
 /** Dumping with mariadb-dump or mysqldump. */
-import { Failure, messageOf } from "../../base/errors.ts";
+import { Failure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText, listed } from "../../base/text.ts";
 import { watchLocks } from "../lock-watch.ts";
@@ -31,25 +31,10 @@ export async function* dump(
   const words = dumpWords(serverInfo, options, target.database);
   const failure = (status: number, stderr: string) =>
     clientFailure(`${client.name} of ${target.where} failed`, client, status, stderr);
-  using watch = watchLocks(connection, () => findWaits(connection));
-  let begun = false;
-  async function* attempt(setsAside: boolean) {
-    const program = startClient(connection, client, words, { setsAside });
-    const run = { name: client.name, path: client.path, form: dumpForm, watch, failure, log, signal };
-    for await (const chunk of outputOf(program, run)) {
-      begun = true;
-      yield chunk;
-    }
-  }
   if (client.setsAside === undefined) await refuseCut(connection, serverInfo);
-  try {
-    yield* attempt(true);
-  } catch (error) {
-    // a program that does not understand how we give it settings ends before its first output
-    if (begun || client.setsAside !== "by host" || !/init-command/.test(messageOf(error))) throw error;
-    await refuseCut(connection, serverInfo);
-    yield* attempt(false);
-  }
+  using watch = watchLocks(connection, () => findWaits(connection));
+  const program = startClient(connection, client, words);
+  yield* outputOf(program, { name: client.name, path: client.path, form: dumpForm, watch, failure, log, signal });
 }
 
 /** Throws a `Failure` when the dump lacks what the server has listed, or a row that no server takes; warns of one that the server does not take today. */

@@ -16,7 +16,7 @@ interface OptionFile extends Disposable {
 }
 
 /** Writes the file for a program that gets it as its descriptor 3. Throws `Failure`. */
-export function writeOptionFile(target: Target, client: Client, { setsAside = true } = {}): OptionFile {
+export function writeOptionFile(target: Target, client: Client): OptionFile {
   try {
     const path = join(tmpdir(), `backup_scripts-${crypto.randomUUID()}`);
     const file = openSync(path, "wx+", 0o600);
@@ -24,7 +24,7 @@ export function writeOptionFile(target: Target, client: Client, { setsAside = tr
     unfit.defer(() => closeSync(file));
     unlinkSync(path);
     // at offset 0: on macOS its reader begins where we have ended
-    const text = Buffer.from(formatOptions(target, client, setsAside));
+    const text = Buffer.from(formatOptions(target, client));
     // a disk that is almost full takes a part of it, without an error
     if (writeSync(file, text, 0, text.length, 0) < text.length)
       throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
@@ -41,14 +41,11 @@ export function writeOptionFile(target: Target, client: Client, { setsAside = tr
 }
 
 /** The text of the file for that client program. */
-export function formatOptions(target: Target, client: Omit<Client, "path" | "version">, setsAside = true): string {
+export function formatOptions(target: Target, client: Omit<Client, "path" | "version">): string {
   const { host, port, socket, user, password = "" } = target;
   const login: [string, string | number | undefined][] = [
     // also with a socket: without the line MYSQL_HOST would count
-    [
-      "host",
-      setsAside && client.setsAside === "by host" && !host?.includes("}") ? hostWith(host) : (host ?? "localhost"),
-    ],
+    ["host", client.setsAside === "by host" && !host?.includes("}") ? hostWith(host) : (host ?? "localhost")],
     ["port", port],
     ["socket", socket],
     // for "localhost" the programs would take the socket and forget the port
@@ -59,7 +56,7 @@ export function formatOptions(target: Target, client: Omit<Client, "path" | "ver
     ...tlsOptions(target.options, client.family),
   ];
   const lines = login.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${quote(String(value))}`]));
-  const first = setsAside && client.setsAside === "by option" ? [`init-command=${quote(sessionSettings)}`] : [];
+  const first = client.setsAside === "by option" ? [`init-command=${quote(sessionSettings)}`] : [];
   const ofClient = ["[mysql]", "connect-timeout=10", ...locks(client), ...first];
   return ["[client]", ...lines, ...ofClient, "[mysqldump]", ...first, ""].join("\n");
 }
