@@ -114,9 +114,9 @@ export interface Connected extends Omit<Database, "connect">, Restoring {
 
   /**
    * Throws a `Failure` when the last dump cannot be restored (rows without their tables), or lacks what the server listed as it began
-   * and its program has left out silently. Absent where neither can be.
+   * and its program has left out silently.
    */
-  checkDumped?(contents: Contents): Promise<void>;
+  checkDumped(contents: Contents): Promise<void>;
 
   /** A command of stock tools that restores `file` without this program. */
   stockRestore(file: string, compression: "gzip" | "zstd" | "none"): string;

@@ -109,7 +109,7 @@ async function dumpInto(destination: Pick<Sink, "write">, { settings }: Job, dat
     await destination.write(block);
   // what a restore would refuse fails tonight
   const contents = restorable(() => reader.end());
-  await database.checkDumped?.(contents);
+  await database.checkDumped(contents);
   return { contents, written: { ...tally.result(), uncompressedBytes, compression } };
 }
 

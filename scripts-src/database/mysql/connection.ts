@@ -25,7 +25,7 @@ export interface Place extends Connection {
   /** The present database: its name, and how it is called for people. */
   database: string;
   where: string;
-  /** The server renames tables that are locked, and the user may lock them. */
+  /** The server renames tables that are locked (MySQL since 8.0.13), and the user may lock them. */
   locks: boolean;
   /** MySQL: the user may make triggers for every account. */
   isSystemUser: boolean;

@@ -1,5 +1,6 @@
 /** What MySQL and MariaDB do for a restore. */
 import type { Restoring } from "../restoring.ts";
+import { release } from "./clients.ts";
 import { everywhere, inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { undo } from "./exchange.ts";
@@ -21,7 +22,7 @@ async function placeOf({ connection, kind, grants }: ServerInfo): Promise<Place>
     database: connection.target.database,
     where: connection.target.where,
     isSystemUser: grants.hasGlobally("SYSTEM_USER"),
-    locks: renamesLocked(kind) && grants.has("LOCK TABLES"),
+    locks: kind.family === "mysql" && release(kind) >= 8_000 && grants.has("LOCK TABLES"),
   };
 }
 
@@ -43,10 +44,4 @@ export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string
     loadInPlace: async (sql, contents, options) =>
       loadInPlace(await place(), serverInfo, sql, contents as DumpContents, options),
   };
-}
-
-/** MySQL since 8.0.13; MariaDB does not. */
-function renamesLocked({ family, version }: ServerInfo["kind"]): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split(".").map(Number);
-  return family === "mysql" && (major > 8 || (major === 8 && (minor > 0 || patch >= 13)));
 }

@@ -74,10 +74,6 @@ const explanations: shared.Explanations = {
       "row security hides rows from this user: back up as a role with BYPASSRLS or as a superuser; the tables' owner sees all rows too, unless FORCE ROW LEVEL SECURITY is set",
     ],
     [
-      /because other objects depend on it/,
-      "something in the database that is not in the backup depends on what would be replaced: drop it first (the message names it), or restore into an empty database",
-    ],
-    [
       /terminating connection|server closed the connection|connection to server was lost|SSL SYSCALL error|server process/,
       "the server ended the connection: look at its log (a restart, a crash, out of memory, an administrator)",
     ],
