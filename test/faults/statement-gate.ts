@@ -85,7 +85,7 @@ export function statementGate(
   const stopped: StatementGate["stopped"] = async (done, act) => {
     let over = false;
     void done.then(() => (over = true));
-    await until("a client is stopped, or the run is over", () => over || existsSync(file("reached")));
+    await until("a client is stopped, or the run is over", () => over || existsSync(file("reached")), 120_000);
     if (!existsSync(file("reached"))) return undefined;
     const at = { client: Number(readFileSync(file("reached"), "utf8")) };
     const verdict = await act(at);
