@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { inParts } from "../../scripts-src/database/mysql/filter.ts";
 import { type Piece, Scanner, splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 
 const pieces = async (sql: string, size = sql.length || 1): Promise<Piece[]> => {
@@ -112,6 +113,23 @@ describe("statements of a MySQL dump", () => {
     expect(found.filter((piece) => piece.kind === "rows").length).toBeGreaterThan(1);
     expect(await statements(sql, 65_536)).toEqual(["USE a", giant, "USE b"]);
   });
+
+  test.each([10_000, 65_536, 1_000_000])(
+    "in chunks of %p bytes, a long INSERT becomes several with the same rows",
+    async (size) => {
+      const head = "INSERT INTO `t` (`a`,`b`) VALUES\n";
+      const rows = Array.from({ length: 20_000 }, (_, i) => `(${i},'),(;${"x".repeat(i % 50)}\\'')`);
+      const sql = `${head}${rows.join(",\n")};`;
+      const parts = (await pieces(sql, size)).map((piece) => (piece.kind === "rows" ? inParts(piece).toString() : ""));
+      const [begin, end] = ["BEGIN;\n", "\nCOMMIT;\n"];
+      const text = parts.join("");
+      expect([text.startsWith(begin), text.endsWith(end)]).toEqual([true, true]);
+      const inserts = text.slice(begin.length, -end.length).split(`;\n${head}`.slice(0, -1));
+      expect(inserts.length).toBeGreaterThan(3);
+      expect(Math.max(...inserts.map(({ length }) => length))).toBeLessThan(270_000);
+      expect(inserts.map((one) => one.trim()).join(",\n") === sql).toBe(true);
+    },
+  );
 
   test("however the text is cut into chunks, the pieces are the same and nothing is lost", async () => {
     const block = "DELIMITER ;;\nCREATE PROCEDURE p() BEGIN SELECT ';'; END;;\nDELIMITER ;\n";

@@ -27,7 +27,7 @@ const ownerOf = (statement: string): string | undefined =>
 
 const everything = / ON \*\.\* TO /;
 
-const work = "the server's accounts";
+const work = "cannot read or change the server's accounts";
 /** An error of the server: not one of the client program, nor the end of the connection (1053, 1927). */
 const answered = /ERROR (?!2\d{3} |1053 |1927 )\d+ \(/;
 

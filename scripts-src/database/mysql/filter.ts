@@ -62,8 +62,14 @@ export function loadable(piece: Piece, rules: LoadRules): Buffer | undefined {
         Buffer.from(`${delimiter}\nDELIMITER ;\n`),
       ]);
 }
-const newline = Buffer.from("\n");
 const ending = Buffer.from(";\n");
+const [newline, begin, commit] = [Buffer.from("\n"), Buffer.from("BEGIN;\n"), Buffer.from("\nCOMMIT;\n")];
+
+/** The same for rows of a table with transactions: a long INSERT becomes several in one transaction. */
+export function inParts({ bytes, first, last, cut, head }: Extract<Piece, { kind: "rows" }>): Buffer {
+  const parts = last || cut === 0 ? [bytes] : [bytes.subarray(0, cut - 1), ending, head, bytes.subarray(cut)];
+  return Buffer.concat([...(first && !last ? [begin] : []), ...parts, ...(last ? [first ? newline : commit] : [])]);
+}
 
 function change(head: string, { database, dumped, noOwner, forgetModes, asleep }: LoadRules): string {
   if (alterDatabase.test(head))

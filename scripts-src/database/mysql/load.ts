@@ -5,11 +5,13 @@
 import { availableParallelism } from "node:os";
 import type { Connection } from "./connection.ts";
 import { definer } from "./contents.ts";
-import { loadable, type LoadRules } from "./filter.ts";
+import { inParts, loadable, type LoadRules } from "./filter.ts";
 import { holdWhileLoading, loading } from "./locks.ts";
+import { unquote } from "./names.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 import { createsTrigger } from "./triggers.ts";
+import { anyName } from "./words.ts";
 
 /** An `object` is a view, event or routine. */
 export type ObjectKind = "setting" | "trigger" | "object";
@@ -28,6 +30,8 @@ const isSetting = (head: string) => /^(?:\/\*M?!\d* *)?SET\b/i.test(head);
 const dropsTrigger = /^(?:\/\*!\d+ )?DROP TRIGGER\b/i;
 const objectKind =
   /^(?:\/\*!50001 |(?:\/\*!\d+ )?(?:CREATE|DROP)\b[^'"`;(]*\b(?:VIEW|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b)/i;
+
+const innodbTable = new RegExp(`^CREATE TABLE (?:IF NOT EXISTS )?(${anyName}) \\([^]*\\n\\) ENGINE=InnoDB\\b`);
 
 /** What is neither a table nor its rows: settings belong to both. */
 function kindOf(head: string): ObjectKind | undefined {
@@ -53,13 +57,17 @@ export async function load(
   try {
     for (const [i, session] of all.entries())
       session.write(settings, present === undefined ? "" : holdWhileLoading(present, i));
+    // a server with enforce_gtid_consistency has rows of other tables in no transaction
+    const innodb = new Set<string>();
     for await (const piece of splitStatements(sql)) {
-      const bytes = loadable(piece, rules);
+      const bytes = piece.kind === "rows" && innodb.has(piece.table) ? inParts(piece) : loadable(piece, rules);
       if (!bytes) continue;
       if (piece.kind === "rows") {
         await sessions.rows(bytes, piece);
         continue;
       }
+      const [, table] = innodbTable.exec(bytes.toString("latin1")) ?? [];
+      if (table !== undefined) innodb.add(unquote(table));
       const head = piece.kind === "statement" ? piece.bytes.toString("latin1", 0, 2_000) : "";
       const kind = kindOf(head);
       if (kind) onObject?.(piece, kind);
@@ -78,8 +86,10 @@ class Sessions {
   readonly #first: Session;
   /** Others than the first that have had rows since they were waited for. */
   readonly #busy = new Set<Session>();
-  /** The first has had statements that the others have not waited for. */
-  #ahead = false;
+  /** Has had statements, or the first rows of a table, for which the others have not waited. */
+  #ahead: Session | undefined;
+  /** Whose rows came last. */
+  #table: string | undefined;
   /** Who gets the parts of the present INSERT. */
   #current: Session | undefined;
 
@@ -97,14 +107,15 @@ class Sessions {
 
   async statement(bytes: string | Uint8Array): Promise<void> {
     await this.#together();
-    this.#ahead = true;
+    this.#ahead = this.#first;
+    this.#table = undefined;
     this.#first.write(bytes);
     await this.#first.ready();
   }
 
   /** An INSERT, or a part of it: all of one go to one session. */
-  async rows(bytes: Buffer, { first, last }: { first: boolean; last: boolean }): Promise<void> {
-    if (first) this.#current = await this.#next();
+  async rows(bytes: Buffer, { first, last, table }: { first: boolean; last: boolean; table: string }): Promise<void> {
+    if (first) this.#current = await this.#next(table);
     const session = this.#current ?? this.#first;
     session.write(bytes);
     // the rest of an ordinary INSERT is kept for it: the next one is for another session
@@ -121,14 +132,15 @@ class Sessions {
   }
 
   /** The first session that is ready: the same one as long as it keeps up, for a small table needs no others. */
-  async #next(): Promise<Session> {
+  async #next(table: string): Promise<Session> {
     const free = this.#all.find((session) => session.isReady);
     const next = free ?? (await Promise.race(this.#all.map(async (session) => (await session.ready(), session))));
-    if (next === this.#first) return next;
-    // its table must exist
-    if (this.#ahead) await this.#first.settled();
-    this.#ahead = false;
-    this.#busy.add(next);
+    // its table must exist; and MariaDB locks all of an empty table, so two sessions that fill it first can end in a deadlock
+    if (next !== this.#ahead) await this.#ahead?.settled();
+    if (table !== this.#table) this.#ahead = next;
+    else if (next !== this.#ahead) this.#ahead = undefined;
+    this.#table = table;
+    if (next !== this.#first) this.#busy.add(next);
     return next;
   }
 

@@ -27,6 +27,8 @@ export class Rows {
   count = 0;
   /** The statement has come to its end. */
   ended = false;
+  /** Where, in what was read last, the last comma between two rows ends; 0 if there is none. */
+  cut = 0;
   private depth = 0;
   private inString = false;
   /** Bytes of the next chunk that belong to an escape. */
@@ -52,6 +54,7 @@ export class Rows {
     let at = from + this.skip;
     this.skip = 0;
     this.start = from;
+    this.cut = 0;
     const { length } = text;
     while (at < length) {
       if (this.inString) at = this.string(text, at);
@@ -93,7 +96,8 @@ export class Rows {
       this.count++;
       this.start = from;
     } else if (byte === semicolon) this.ended = true;
-    else if (byte !== comma && byte !== 0x20 && (byte < 0x09 || byte > 0x0d)) throw unusual(text, from);
+    else if (byte === comma) this.cut = from + 1;
+    else if (byte !== 0x20 && (byte < 0x09 || byte > 0x0d)) throw unusual(text, from);
     return from + 1;
   }
 

@@ -21,16 +21,16 @@ export type Piece =
       leftOut: boolean;
       namesDatabase: boolean;
     }
-  /** An INSERT or a part of one, with its `;`. */
-  | { kind: "rows"; bytes: Buffer; first: boolean; last: boolean; table: string }
+  /** An INSERT or a part of one, with its `;`. It can be cut behind so many bytes (0: nowhere), and goes on by its `head`. */
+  | { kind: "rows"; bytes: Buffer; first: boolean; last: boolean; table: string; cut: number; head: Buffer }
   /** White space and comments between statements, and lines with DELIMITER. */
   | { kind: "between"; bytes: Buffer };
 
 /** Bytes of the longest statement that is no INSERT, and of the longest beginning of an INSERT (4,096 names of columns). */
 const [longestStatement, longestHead] = [1 << 24, 1 << 20];
-
-const newline = 0x0a;
-const backslash = 0x5c;
+/** Bytes of an INSERT that are read at once. For parts of this size servers take up to a quarter less time than for a megabyte. */
+const longPart = 131_072;
+const [newline, backslash] = [0x0a, 0x5c];
 const isSpace = (byte: number | undefined) => byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 /** The first line of MariaDB's dumps since May 2024, a command to its own client. */
 const sandbox = /^\/\*M?!999999\\- enable the sandbox mode \*\//;
@@ -51,8 +51,8 @@ export class Scanner {
   /** Within a statement: what the next byte belongs to; a quote mark, or a comment by the bytes that end it. */
   private within: number | "\n" | "*/" | undefined;
   private delimiter = ";";
-  /** Of the INSERT at hand: its rows, its table, and whether a part of it was already passed on. */
-  private insert: { rows: Rows; table: string; first: boolean } | undefined;
+  /** Of the INSERT at hand: its rows, its table, whether a part of it was already passed on, and its bytes since the last cut. */
+  private insert: { rows: Rows; table: string; first: boolean; uncut: number } | undefined;
   private rules: QuoteRules = firstRules;
   /** How the last INSERT began: most begin as the one before. */
   private lastHead = { bytes: Buffer.alloc(0), table: "" };
@@ -113,7 +113,7 @@ export class Scanner {
 
   private beginRows(table: string, at: number): false {
     if (this.diverted.has(everyTable) || this.diverted.has(table.toLowerCase())) throw tooLate(table);
-    this.insert = { rows: new Rows(this.rules.backslashes, this.sinkOf(table)), table, first: true };
+    this.insert = { rows: new Rows(this.rules.backslashes, this.sinkOf(table)), table, first: true, uncut: 0 };
     this.at = at;
     return false;
   }
@@ -121,8 +121,11 @@ export class Scanner {
   /** What has come of an INSERT. */
   private insertPart(insert: NonNullable<Scanner["insert"]>): Piece | undefined {
     const { rows, table, first } = insert;
-    const end = rows.read(this.text, this.at);
+    const end = rows.read(this.text.subarray(0, this.at + longPart), this.at);
     if (end === 0) return undefined;
+    insert.uncut += end;
+    const cut = insert.uncut >= longPart / 2 ? rows.cut : 0;
+    if (cut > 0) insert.uncut = end - cut;
     insert.first = false;
     if (rows.ended) {
       this.rows.set(table, (this.rows.get(table) ?? 0) + rows.count);
@@ -130,7 +133,7 @@ export class Scanner {
       this.inStatement = false;
       this.atLineStart = false;
     }
-    return { kind: "rows", bytes: this.take(end), first, last: rows.ended, table };
+    return { kind: "rows", bytes: this.take(end), first, last: rows.ended, table, cut, head: this.lastHead.bytes };
   }
 
   private refuse(): Failure {
