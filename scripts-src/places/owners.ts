@@ -10,13 +10,6 @@ import { Failure, messageOf } from "../base/errors.ts";
 import { eachOf } from "../storage/together.ts";
 import { type Place, proofOf, type Stored } from "./place.ts";
 
-/** What is kept of a manifest: all but the rows of each table and other things that can be large. */
-type Shown = ReturnType<typeof shownOf>;
-const shownOf = (manifest: Manifest) => {
-  const { identity, engine, serverVersion, site, rows, suspicious, startedAt, endedAt, bytes, sha256 } = manifest;
-  return { identity, engine, serverVersion, site, rows, suspicious, startedAt, endedAt, bytes, sha256 };
-};
-
 /** A backup with what its manifest says of its origin. */
 export type Owned<T extends Stored = Stored> = T & {
   identity: Identity | undefined;
@@ -29,7 +22,8 @@ export type Owned<T extends Stored = Stored> = T & {
   error?: unknown;
   /** Why a restore refuses it, because MANIFEST_KEY is set. */
   doubt?: string | undefined;
-  manifest?: Shown | undefined;
+  /** Without the rows of each table and the properties: they can be large. */
+  manifest?: Manifest | undefined;
   proof?: Proof | undefined;
 };
 
@@ -76,7 +70,7 @@ async function readOwner<T extends Stored>(
       renamed: place.shared && !keys ? renaming(name, origin) : undefined,
       error: error ?? sizeFault(place.locate(name), backup.bytes, origin),
       doubt,
-      manifest: manifest && shownOf(manifest),
+      manifest: manifest && { ...manifest, tables: undefined, create: undefined },
       proved,
       proof: proved ? proof : undefined,
     };

@@ -49,10 +49,18 @@ export async function lastGood(job: Job): Promise<LastGood | undefined> {
 }
 
 async function lastGoodOf(job: Job, database: string | undefined): Promise<LastGood> {
-  const { settings, signal } = job;
-  const looks = [newestIn(job, localPlace(job), database)];
-  if (settings.S3_BUCKET !== undefined && !signal.aborted) looks.push(newestQuickly(job, database));
-  return summarize(await Promise.all(looks), new Date());
+  const { settings, log, signal } = job;
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
+  const quickly = { log, signal: stop.signal, waits: [] };
+  const local = localPlace(job);
+  const looks = [newestIn(job, local.where, async () => local, database)];
+  if (settings.S3_BUCKET !== undefined && !signal.aborted) {
+    const open = async () => inBucket(await openStorage(settings, quickly));
+    const where = `s3://${[settings.S3_BUCKET, settings.S3_PATH].filter(Boolean).join("/")}/`;
+    looks.push(newestIn(job, where, open, database));
+  }
+  return summarize(await Promise.all(looks).finally(() => clearTimeout(timer)), new Date());
 }
 
 /** The newest good backup of ours in a place. Throws when it cannot be listed. */
@@ -63,27 +71,18 @@ async function newestOf(job: Job, place: Place, database: string | undefined) {
   return newestOfOurs(place, await listBackups(place, database), present, settings.MANIFEST_KEY);
 }
 
-async function newestIn(job: Job, place: Place, database: string | undefined): Promise<Found> {
-  const { where } = place;
+async function newestIn(
+  job: Job,
+  where: string,
+  open: () => Promise<Place>,
+  database: string | undefined,
+): Promise<Found> {
   try {
+    const place = await open();
     const newest = await newestOf(job, place, database);
     return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
   } catch (error) {
     return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
-  }
-}
-
-async function newestQuickly(job: Job, database: string | undefined): Promise<Found> {
-  const { settings, log } = job;
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
-  try {
-    const storage = await openStorage(settings, { log, signal: stop.signal, waits: [] });
-    return await newestIn(job, inBucket(storage), database);
-  } catch (error) {
-    return { where: `s3://${settings.S3_BUCKET}/${settings.S3_PATH}`, trouble: messageOf(error) };
-  } finally {
-    clearTimeout(timer);
   }
 }
 
