@@ -4,21 +4,32 @@ import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { serverRoles } from "../archive/name.ts";
 import { seal, sealJson } from "../archive/seal.ts";
-import { type Reason, suspicionsOf } from "../archive/suspicion.ts";
+import { type Reason, type Weighed, suspicionsOf } from "../archive/suspicion.ts";
 import { startTally, watched } from "../archive/blocks.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
-import { type Place, type Sink, type StoredFile, findBackups } from "../places/place.ts";
+import {
+  type Place,
+  type Sink,
+  type Stored,
+  type StoredFile,
+  findBackups,
+  manifestOf,
+  newestGood,
+} from "../places/place.ts";
 import { untilSettled } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
 import { openDestination } from "./destination.ts";
 import { identityOf } from "./identity.ts";
-import { findNormal, keepCounts } from "./judge-backup.ts";
 import type { Places } from "./prune.ts";
 import { siteOf } from "../settings/settings.ts";
+import { z } from "zod";
+import { doubtOf } from "../archive/trust.ts";
+import { keep, readKept } from "../base/replace-file.ts";
+import { newestOfOurs } from "../places/choose.ts";
 import parseWords from "string-argv";
 
 /**
@@ -26,33 +37,12 @@ import parseWords from "string-argv";
  * proved complete; on any failure nothing is left. A backup that lost much is kept, with a warning, unless `accept` makes it the new
  * normal. The caller holds the lock.
  */
-export async function takeBackup(
-  job: Job,
-  database: Connected,
-  { local, remote }: Places,
-  accept: boolean,
-): Promise<string> {
+export async function takeBackup(job: Job, database: Connected, where: Places, accept: boolean): Promise<string> {
   const { settings, log, facts } = job;
   const startedAt = new Date();
   logStart(job, database, startedAt);
-  const { files, trouble } = await listRemote(job, database, remote);
-  const localFiles = await local.list(database.name);
-  const known = { local, database: database.name };
-  const earlier = [
-    { place: local, backups: findBackups(localFiles, database.name) },
-    ...(remote ? [{ place: remote, backups: findBackups(files, database.name) }] : []),
-  ];
-  const normal = await findNormal(known, identityOf(settings, database), earlier, settings.MANIFEST_KEY);
+  const { normal, destination } = await begin(job, database, where, startedAt);
   facts.previousBytes = normal?.bytes;
-  const destination = await openDestination({
-    job,
-    database,
-    local: settings.BACKUP_KEEP_LOCAL || !remote ? local : undefined,
-    remote,
-    taken: new Set([...localFiles, ...files].map(({ name }) => name)),
-    trouble,
-    startedAt,
-  });
   const { name, places } = destination;
   try {
     const { contents, written } = await dumpInto(destination, job, database);
@@ -61,7 +51,13 @@ export async function takeBackup(
     if (suspicions.length > 0) warnOf(job, suspicions);
     const manifest = await describe(job, database, { name, startedAt, written, tables, suspicions });
     await destination.commit(manifest);
-    if (suspicions.length === 0 && settings.AGE_RECIPIENTS && tables) keepCounts(known, { name, tables }, log);
+    if (suspicions.length === 0 && settings.AGE_RECIPIENTS && tables)
+      keep(
+        countsFile(where.local, database),
+        { [name]: tables },
+        "the rows of this backup, to judge the next one by,",
+        log,
+      );
     const uploadFailure = destination.uploadFailure?.();
     if (uploadFailure) throw uploadFailure;
     const { bytes, uncompressedBytes, rows } = manifest;
@@ -76,6 +72,27 @@ export async function takeBackup(
     await destination.discard();
     throw error;
   }
+}
+
+/** Lists the places, finds what the backup is to be judged by, and opens its destination. */
+async function begin(job: Job, database: Connected, { local, remote }: Places, startedAt: Date) {
+  const { files, trouble } = await listRemote(job, database, remote);
+  const localFiles = await local.list(database.name);
+  const earlier = [
+    { place: local, backups: findBackups(localFiles, database.name) },
+    ...(remote ? [{ place: remote, backups: findBackups(files, database.name) }] : []),
+  ];
+  const normal = await findNormal(job, database, local, earlier);
+  const destination = await openDestination({
+    job,
+    database,
+    local: job.settings.BACKUP_KEEP_LOCAL || !remote ? local : undefined,
+    remote,
+    taken: new Set([...localFiles, ...files].map(({ name }) => name)),
+    trouble,
+    startedAt,
+  });
+  return { normal, destination };
 }
 
 function logStart({ log }: Job, database: Connected, startedAt: Date): void {
@@ -188,3 +205,36 @@ function restorable<T>(read: () => T): T {
     throw new Failure(`a restore would refuse this backup: ${error.message}`, { hints: error.hints, cause: error });
   }
 }
+
+/**
+ * The last backup of ours that was not suspicious, as far as it can be read. Whoever can write to the bucket could make a shrunken backup look
+ * normal there, so with MANIFEST_KEY it counts only when it is signed. Does not throw.
+ */
+async function findNormal(
+  { settings }: Job,
+  database: Connected,
+  local: Place,
+  places: readonly { place: Place; backups: Stored[] }[],
+): Promise<Weighed | undefined> {
+  const identity = identityOf(settings, database);
+  const found = await Promise.all(
+    places.map(async ({ place, backups }) => {
+      const keys = place.shared ? settings.MANIFEST_KEY : undefined;
+      const normal = await newestOfOurs(place, backups, identity, keys, ({ suspicious }) => !suspicious);
+      return normal ? [{ ...normal, place, keys }] : [];
+    }),
+  );
+  const normal = newestGood(found.flat());
+  const manifest = normal && (await manifestOf(normal.place, normal.name, normal.keys).catch(() => undefined));
+  if (!manifest || doubtOf(normal.name, manifest, { manifestKeys: normal.keys })) return undefined;
+  const { tables } = manifest;
+  if (typeof tables !== "string") return { ...manifest, tables };
+  return { ...manifest, tables: readKept(countsFile(local, database), keptCounts)?.[normal.name] };
+}
+
+/**
+ * Rows of the tables of the last backup, by its name: of an encrypted one its manifest shows them to nobody here. Kept once it is finished, to
+ * judge the next by.
+ */
+const keptCounts = z.record(z.string(), z.record(z.string(), z.int()));
+const countsFile = (local: Place, { name }: Connected) => local.locate(`.${encodeURIComponent(name)}.counts.json`);
