@@ -3,16 +3,18 @@
 const newline = 0x0a;
 
 /** Rows are held in memory up to this length; of a longer one its beginning, its length and a hash stand for it. */
-const blockBytes = 1 << 20;
+const longRow = 1 << 20;
+
+type Take = (bytes: Buffer, from: number, to: number) => void;
 
 /** Lines as they come in pieces that may end anywhere. */
 export class Lines {
   /** The line of which more will come. */
   readonly #begun: Joined;
-  readonly #take: (bytes: Buffer, from: number, to: number) => void;
+  readonly #take: Take;
 
   /** With `keepsLong`, every line is given to `take` in full, however long it is. */
-  constructor(take: (bytes: Buffer, from: number, to: number) => void, keepsLong = false) {
+  constructor(take: Take, keepsLong = false) {
     this.#take = take;
     this.#begun = new Joined(keepsLong);
   }
@@ -20,7 +22,7 @@ export class Lines {
   add(bytes: Buffer): void {
     let from = 0;
     for (let to = bytes.indexOf(newline); to >= 0; to = bytes.indexOf(newline, from)) {
-      this.#line(bytes, from, to);
+      this.#begun.finish(bytes, from, to, this.#take);
       from = to + 1;
     }
     this.#begun.add(bytes, from, bytes.length);
@@ -28,13 +30,7 @@ export class Lines {
 
   /** The last line, when no newline has followed it. */
   end(): void {
-    if (!this.#begun.isEmpty) this.#line(Buffer.alloc(0), 0, 0);
-  }
-
-  #line(bytes: Buffer, from: number, to: number): void {
-    if (this.#begun.isEmpty && to - from < blockBytes) return this.#take(bytes, from, to);
-    const line = this.#begun.end(bytes, from, to);
-    this.#take(line, 0, line.length);
+    if (!this.#begun.isEmpty) this.#begun.finish(Buffer.alloc(0), 0, 0, this.#take);
   }
 }
 
@@ -55,46 +51,42 @@ export class Joined {
   /** Takes the part `bytes[from, to)`, of which more will come. */
   add(bytes: Buffer, from: number, to: number): void {
     if (from === to) return;
+    if (this.#long) return this.#long.add(bytes.subarray(from, to));
     // a copy: the memory of `bytes` may be large
     this.#parts = Buffer.concat([this.#parts, bytes.subarray(from, to)]);
-    if (this.#keepsLong || this.#parts.length < blockBytes) return;
-    this.#long ??= new LongRow();
-    const rest = this.#long.absorb(this.#parts, 0, this.#parts.length);
-    this.#parts = Buffer.from(this.#parts.subarray(rest));
+    if (this.#keepsLong || this.#parts.length < longRow) return;
+    this.#long = new LongRow(this.#parts);
+    this.#parts = Buffer.alloc(0);
   }
 
-  /** With the last part: all of it. */
-  end(bytes: Buffer, from: number, to: number): Buffer {
+  /** With the last part, `bytes[from, to)`, all of it goes to `take`. */
+  finish(bytes: Buffer, from: number, to: number, take: Take): void {
+    if (this.isEmpty && to - from < longRow) return take(bytes, from, to);
     this.add(bytes, from, to);
-    const parts = this.#parts;
-    const joined = this.#long ? this.#long.end(parts, 0, parts.length) : parts;
+    const joined = this.#long?.end() ?? this.#parts;
     this.#parts = Buffer.alloc(0);
     this.#long = undefined;
-    return joined;
+    take(joined, 0, joined.length);
   }
 }
 
-/** A row that is not held in memory: hashed in blocks of one length, wherever the pieces end. */
+/** A row that is not held in memory. */
 class LongRow {
-  #hash = 0n;
+  readonly #head: string;
+  readonly #hash = new Bun.CryptoHasher("sha256");
   #bytes = 0;
-  #head = "";
 
-  /** Takes as many blocks as there are; returns where the rest begins. */
-  absorb(bytes: Buffer, from: number, to: number): number {
-    let at = from;
-    for (; to - at >= blockBytes; at += blockBytes) this.#block(bytes, at, at + blockBytes);
-    return at;
+  constructor(beginning: Buffer) {
+    this.#head = beginning.toString("latin1", 0, 200);
+    this.add(beginning);
   }
 
-  #block(bytes: Buffer, from: number, to: number): void {
-    if (this.#bytes === 0) this.#head = bytes.toString("latin1", from, from + 200);
-    this.#hash = Bun.hash.xxHash3(bytes.subarray(from, to), this.#hash);
-    this.#bytes += to - from;
+  add(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    this.#bytes += bytes.length;
   }
 
-  end(bytes: Buffer, from: number, to: number): Buffer {
-    this.#block(bytes, this.absorb(bytes, from, to), to);
-    return Buffer.from(`${this.#head}... (${this.#bytes} bytes, hash ${this.#hash.toString(16)})`, "latin1");
+  end(): Buffer {
+    return Buffer.from(`${this.#head}... (${this.#bytes} bytes, SHA-256 ${this.#hash.digest("hex")})`, "latin1");
   }
 }

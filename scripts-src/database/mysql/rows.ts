@@ -15,8 +15,6 @@ export const insertHead = new RegExp(
 /** What dump programs call in a row; phpMyAdmin does. */
 const call = /(?:geom\w*from\w+|unhex|from_base64|current_timestamp|now)\s*$/i;
 const callLength = 40;
-/** Longer rows go through `Joined`, so that their form does not depend on where chunks end. */
-const longRow = 1 << 20;
 
 /** Bytes that mean something in a row. */
 const special = new Uint8Array(256);
@@ -39,14 +37,14 @@ export class Rows {
   /** A backslash in a string escapes. */
   private readonly backslashes: boolean;
   /** Gets every row, parentheses included. */
-  private readonly sink: RowSink | undefined;
+  private readonly take: RowSink["add"] | undefined;
   /** Where the row at hand begins in the text. */
   private start = 0;
   private readonly earlier = new Joined();
 
   constructor(backslashes: boolean, sink?: RowSink) {
     this.backslashes = backslashes;
-    this.sink = sink;
+    this.take = sink?.add.bind(sink);
   }
 
   /** Reads on from `from`; returns how far: behind the end of the statement, or as far as is certain. Throws `Failure`. */
@@ -71,7 +69,7 @@ export class Rows {
     }
     if (at > length) this.skip = at - length;
     const end = Math.min(at, length);
-    if (this.depth > 0 && this.sink) this.earlier.add(text, this.start, end);
+    if (this.depth > 0 && this.take) this.earlier.add(text, this.start, end);
     this.before = text.toString("latin1", Math.max(from, end - callLength), end);
     return end;
   }
@@ -101,19 +99,13 @@ export class Rows {
     return from + 1;
   }
 
-  private pass(sink: RowSink, text: Buffer, end: number): void {
-    if (this.earlier.isEmpty && end - this.start < longRow) return sink.add(text, this.start, end);
-    const row = this.earlier.end(text, this.start, end);
-    sink.add(row, 0, row.length);
-  }
-
   /** A byte that means something; `at` itself when more text is needed to know what. */
   private mark(text: Buffer, at: number): number {
     const byte = text[at];
     if (byte === quote) this.inString = true;
     else if (byte === closing) {
       this.depth--;
-      if (this.depth === 0 && this.sink) this.pass(this.sink, text, at + 1);
+      if (this.depth === 0 && this.take) this.earlier.finish(text, this.start, at + 1, this.take);
     } else if (byte === opening) {
       const before = this.before + text.toString("latin1", Math.max(0, at - callLength), at);
       if (!call.test(before)) throw unusual(text, at);
