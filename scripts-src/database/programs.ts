@@ -1,5 +1,5 @@
 /** Finds the client programs of a database. */
-import { existsSync, globSync, realpathSync } from "node:fs";
+import { globSync, realpathSync } from "node:fs";
 import { delimiter, resolve } from "node:path";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { scriptLog } from "../base/log.ts";
@@ -23,14 +23,10 @@ export const findPrograms = (
 function lookFor(names: readonly string[], folder: string | undefined, places: readonly string[]): string[] {
   if (folder) warnOfOthers(folder);
   const onPath = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  const folders = folder ? [folder] : differentFolders([...globSync([...places]), ...onPath]);
-  return folders.flatMap((dir) => names.flatMap((name) => Bun.which(name, { PATH: dir }) ?? []));
-}
-
-/** /bin is a link to /usr/bin on most systems. */
-function differentFolders(folders: readonly string[]): string[] {
-  const there = folders.filter((folder) => existsSync(folder));
-  return [...new Map(there.toReversed().map((folder) => [realpathSync(folder), folder])).values()].toReversed();
+  const folders = folder ? [folder] : [...globSync([...places]), ...onPath];
+  const found = folders.flatMap((dir) => names.flatMap((name) => Bun.which(name, { PATH: dir }) ?? []));
+  // /bin is a link to /usr/bin on most systems, and Debian's mysqldump one to mariadb-dump
+  return [...new Map(found.toReversed().map((path) => [realpathSync(path), path])).values()].toReversed();
 }
 
 /** The failure of a program that is missing or does not fit; `programs` are what helps. */

@@ -1,5 +1,4 @@
 /** The client programs of MySQL and MariaDB: where they are, whose they are, which of them fits a server. */
-import { realpathSync } from "node:fs";
 import type { Failure } from "../../base/errors.ts";
 import { askProgram, findPrograms, missingProgram as missing, programFailure } from "../programs.ts";
 
@@ -39,10 +38,8 @@ const places = [
 /** Every installed program of that kind; with `folder`, only those in it. */
 export async function findClients(kind: keyof typeof programNames, folder: string | undefined): Promise<Client[]> {
   const found = await findPrograms(programNames[kind], folder, places);
-  // Debian's mysqldump is a link to mariadb-dump
-  const different = new Map(found.toReversed().map((path) => [realpathSync(path), path]));
   return Promise.all(
-    [...different.values()].map(async (path) => {
+    found.map(async (path) => {
       const [said, help] = await Promise.all([
         askProgram([path, "--version"], 1_000),
         askProgram([path, "--no-defaults", "--help"], 200_000),
