@@ -132,8 +132,7 @@ async function withoutSessions(maintenance: Connection, databases: readonly stri
     () => true,
     () => true,
   );
-  do
-    await query(maintenance, endThem).catch(() => {}); // the exchange reports who stays
-  while (!(await Promise.race([over, pause(100)])));
+  // the exchange reports who stays
+  while (!(await Promise.race([over, pause(100)]))) await query(maintenance, endThem).catch(() => {});
   await work;
 }

@@ -86,9 +86,10 @@ class NewDatabase implements Scratch {
     // leave no database without the comment by which it is found again.
     const mark = `COMMENT ON DATABASE ${identifier(fresh)} IS ${literal(markOf(present.database, system))};`;
     await this.#createBy(properties.creations, mark);
-    if (properties.exactly && properties.details.length > 0)
-      await execute(this.#connection, `cannot set up the database ${fresh}`, transaction(properties.details));
-    for (const sql of properties.exactly ? [] : properties.details) await this.#setWherePossible(sql);
+    const { exactly, details } = properties;
+    if (!exactly) for (const sql of details) await this.#setWherePossible(sql);
+    else if (details.length > 0)
+      await execute(this.#connection, `cannot set up the database ${fresh}`, transaction(details));
   }
 
   /** The first way that works; an error is that of the best one. */
