@@ -4,7 +4,7 @@ import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Script } from "../run/script.ts";
 import { backupFolder, checkFolderAndLock, databaseOf } from "../steps/backup-folder.ts";
-import { inDatabase } from "../steps/choose-databases.ts";
+import { inDatabase } from "../steps/several-databases.ts";
 import { type Target, checkLogin, checkNotices } from "../steps/dry-run-checks.ts";
 import { checkBackup, openChosen } from "../steps/open-chosen.ts";
 import { type RestoreOptions, contradictionIn, fileArgument, restoreOptions } from "../steps/options.ts";

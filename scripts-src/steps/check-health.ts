@@ -4,7 +4,7 @@ import { checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { overdueSince, type State, type Work } from "../scheduling/health.ts";
 import { lastText, type Ticks } from "../scheduling/ticks.ts";
-import { targetsOf } from "./choose-databases.ts";
+import { targetsOf } from "./several-databases.ts";
 import { checkLogin, checkPrivileges, checkStorage } from "./dry-run-checks.ts";
 import { newestInBucket } from "./last-good.ts";
 import { newestProof } from "./scheduled-runs.ts";

@@ -12,8 +12,7 @@ import { type Place, findBackups, listBackups, newestGood, proofOf } from "../pl
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { backupFolder, localPlace, lockFolder, remotePlace } from "./backup-folder.ts";
-import { inDatabase } from "./choose-databases.ts";
-import { eachDatabase } from "./each-database.ts";
+import { eachDatabase, inDatabase } from "./several-databases.ts";
 import { identityOf } from "./identity.ts";
 import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";

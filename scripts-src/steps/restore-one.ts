@@ -10,7 +10,11 @@ import { type Planned, describeRestore, planRestore, refuseTaken } from "./plan-
 import { showProgress } from "../base/progress.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Loaded, Scratch } from "../database/restoring.ts";
-import { takeSafetyBackup } from "./safety-backup.ts";
+import { join } from "node:path";
+import { inFolder, prepareFolder } from "../places/folder.ts";
+import { takeBackup } from "./take-backup.ts";
+import { openDatabase } from "../database/open.ts";
+import { hintsOf } from "../base/disk.ts";
 
 /** Hears what is going to happen before anything is changed; throws when that is not wanted. */
 type Agree = (description: string) => Promise<void>;
@@ -119,7 +123,7 @@ async function restoreInPlace(job: Job<RestoreOptions>, planned: Planned): Promi
   const safety = way === "in place" && !job.options.noSafetyBackup ? await takeSafetyBackup(job) : undefined;
   const into: Loader = { load: (...words) => database.loadInPlace(...words) };
   await load(job, planned, into).catch((error: unknown) => {
-    throw safety ? safety.explain(error) : error;
+    throw safety ? withWayBack(job, safety, error) : error;
   });
   return `${done(planned)}${safety ? `; the state before is kept in ${safety.path}` : ""}`;
 }
@@ -154,4 +158,55 @@ function withWayOut(error: unknown): unknown {
   if (!(error instanceof Failure) || error instanceof Stopped) return error;
   const hint = "to load what can be loaded, and see what cannot: restore --into NAME --keep-going";
   return error.reworded(error.message, [...error.hints, hint]);
+}
+
+/** Where the state before lies, and the command that loads it. */
+type SafetyBackup = Record<"path" | "wayBack", string>;
+
+/**
+ * Takes the backup into a folder below BACKUP_DIR, where no restore, sync or retention takes it for a regular one. Throws
+ * `Failure`, and then nothing has been changed.
+ */
+async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
+  const folder = join(backupFolder(job), "before-restore");
+  // complete, whatever regular backups leave out. Its facts are its own: the facts of the run are about what is restored
+  const settings = { ...job.settings, DB_DUMP_OPTIONS: undefined };
+  const path = await backUpInto(folder, { ...job, settings, facts: {} });
+  const wayBack = wayBackTo(path, job);
+  job.log.info(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+  return { path, wayBack };
+}
+
+/** What made the restore fail, with the way back. */
+function withWayBack({ log, signal }: Job, { path, wayBack }: SafetyBackup, error: unknown): unknown {
+  // of a restore that was stopped the last word is the signal alone
+  if (signal.aborted) log.error(`the state before the restore lies in ${path}; to bring it back: ${wayBack}`);
+  if (signal.aborted || !(error instanceof Failure)) return error;
+  const hints = [...error.hints, `to bring back the state before the restore: ${wayBack}`];
+  return error.reworded(`${error.message}\nthe state before the restore lies in ${path}`, hints);
+}
+
+/** The command that restores it with the settings of this run. */
+function wayBackTo(path: string, job: Job): string {
+  const { AGE_RECIPIENTS, AGE_IDENTITY_FILE } = job.settings;
+  const key = AGE_RECIPIENTS && AGE_IDENTITY_FILE === undefined ? "AGE_IDENTITY_FILE=KEYFILE " : "";
+  return key + restoreCommand(job, ["--in-place", "--no-safety-backup", path]);
+}
+
+async function backUpInto(folder: string, job: Job): Promise<string> {
+  try {
+    const database = openDatabase(job.settings, job);
+    await prepareFolder(folder);
+    const local = inFolder(folder);
+    await local.sweep(database.name);
+    // what is broken cannot be dumped, and may be why there is a restore
+    const connected = await database.connect({ leaveOutBroken: true });
+    return await takeBackup(job, connected, { local, remote: undefined }, true);
+  } catch (error) {
+    job.signal.throwIfAborted();
+    throw new Failure(`could not back up the present state; nothing was changed: ${messageOf(error)}`, {
+      hints: [...hintsOf(error), "--no-safety-backup restores without one"],
+      cause: error,
+    });
+  }
 }

@@ -9,11 +9,17 @@ import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { backUpRoles, wantsRoles } from "./roles.ts";
 import { backupFolder, databaseOf, localPlace, lockName, remotePlace } from "./backup-folder.ts";
-import { chooseDatabases, targetsOf } from "./choose-databases.ts";
+import { Unreachable, chooseDatabases, eachDatabase, targetsOf } from "./several-databases.ts";
 import { type Places, checkRetention, pruneAll } from "./prune.ts";
-import { checkEncryption, checkExposure } from "./check-security.ts";
-import { checkLogin, checkNotices, checkPrivileges, checkRoom, checkStorage } from "./dry-run-checks.ts";
-import { Unreachable, eachDatabase } from "./each-database.ts";
+import {
+  checkEncryption,
+  checkExposure,
+  checkLogin,
+  checkNotices,
+  checkPrivileges,
+  checkRoom,
+  checkStorage,
+} from "./dry-run-checks.ts";
 import { takeBackup } from "./take-backup.ts";
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */

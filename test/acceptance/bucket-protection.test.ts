@@ -7,7 +7,6 @@ import {
   PutBucketVersioningCommand,
   PutObjectLockConfigurationCommand,
 } from "@aws-sdk/client-s3";
-import { protectingPolicy } from "../../scripts-src/steps/check-security.ts";
 import { type Ceph, startCeph } from "../support/servers/ceph.ts";
 import { describeWithCeph } from "../support/servers/s3-members.ts";
 import { blocks } from "../support/expect/documentation.ts";
@@ -15,6 +14,7 @@ import { type Installation, installScripts } from "../support/machine/executable
 import { expectSuccess } from "../support/expect/expect.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { s3Settings } from "../support/servers/storage.ts";
+import { protectingPolicy } from "../../scripts-src/steps/dry-run-checks.ts";
 
 setDefaultTimeout(180_000);
 
