@@ -65,7 +65,14 @@ interface Client {
 const byCli = (job: Job, folder: string): Client => ({
   async upload(backups) {
     const files = backups.flat();
-    await runAwsSync(folder, files, job);
+    const isBackup = ({ name, named }: LocalFile) => name === named.backup;
+    // the CLI sends in any order, and a manifest says that its backup is there
+    await runAwsSync(folder, files.filter(isBackup), job);
+    await runAwsSync(
+      folder,
+      files.filter((file) => !isBackup(file)),
+      job,
+    );
     return files.filter(({ path }) => existsSync(path));
   },
   remove: (objects) => runAwsSync(folder, objects, job, { deletes: true }),
