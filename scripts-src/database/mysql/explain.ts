@@ -50,7 +50,10 @@ const explanations: shared.Explanations = {
       code(1064, 1231, 1273, 3105),
       "the server does not take what the dump holds: restore into a server of the kind and version that was dumped",
     ],
-    [code(1356, 1449), "a view names something that is not there any more: fix or drop it (the message names it)"],
+    [
+      code(1168, 1356, 1449),
+      "a view, or a table of the MERGE engine, names something that is not there any more: fix or drop it (the message names it)",
+    ],
   ],
   passing: [
     [code(1129, 1130), "the server does not let this machine in: look at the user's host and at FLUSH HOSTS"],
