@@ -1,10 +1,10 @@
 /** Which tables an exchange of MySQL or MariaDB renames, and what a later run still has to do. */
 import { expect, test } from "bun:test";
 import {
-  exchangeStatement,
+  exchangeStatements,
   finishingMoves,
   planTables,
-  takeBackStatement,
+  takeBackStatements,
 } from "../../scripts-src/database/mysql/exchange-plan.ts";
 import type { Objects, Table } from "../../scripts-src/database/mysql/objects.ts";
 
@@ -39,7 +39,8 @@ test("tables with triggers and views are set aside; a foreign key's name and loc
 });
 
 test("the log's name changes first, what cannot be renamed atomically comes last", () => {
-  const moves = exchangeStatement(plan(false), "old").replace("RENAME TABLE ", "").split(", ");
+  const statement = exchangeStatements(plan(false), "old", false);
+  const moves = statement.replaceAll(/RENAME TABLE |;\n/g, "").split(", ");
   expect(moves).toEqual([
     "`old`.`_backup_scripts_prepared` TO `old`.`_backup_scripts_exchanged`",
     "`app`.`v` TO `app`.`_backup_scripts_aside_1`",
@@ -52,6 +53,10 @@ test("the log's name changes first, what cannot be renamed atomically comes last
     "`app`.`loose` TO `old`.`loose`",
     "`new`.`loose` TO `app`.`loose`",
   ]);
+  const apart = "RENAME TABLE `app`.`loose` TO `old`.`loose`;\nRENAME TABLE `new`.`loose` TO `app`.`loose`;\n";
+  expect(exchangeStatements(plan(false), "old", true)).toBe(
+    statement.replace(", `app`.`loose` TO `old`.`loose`, `new`.`loose` TO `app`.`loose`;\n", `;\n${apart}`),
+  );
 });
 
 test("what a crash has cut off is finished table by table, and is taken back", () => {
@@ -64,9 +69,14 @@ test("what a crash has cut off is finished table by table, and is taken back", (
     "`app`.`loose` TO `old`.`loose`",
     "`new`.`loose` TO `app`.`loose`",
   ]);
-  expect(takeBackStatement(from, "old", cut)).toBe(
+  const back = takeBackStatements(from, "old", cut, false);
+  expect(takeBackStatements(from, "old", cut, true)).toBe(back);
+  expect(takeBackStatements(from, "old", done, true)).toStartWith(
+    "RENAME TABLE `app`.`loose` TO `new`.`loose`;\nRENAME TABLE `old`.`loose` TO `app`.`loose`;\nRENAME TABLE `old`.`_backup",
+  );
+  expect(back).toBe(
     "RENAME TABLE `old`.`_backup_scripts_exchanged` TO `old`.`_backup_scripts_taken_back`, `app`.`a` TO `new`.`a`, " +
       "`app`.`keyed` TO `new`.`keyed`, `app`.`v` TO `new`.`v`, `app`.`_backup_scripts_aside_0` TO `app`.`a`, " +
-      "`old`.`gone` TO `app`.`gone`, `old`.`keyed` TO `app`.`keyed`",
+      "`old`.`gone` TO `app`.`gone`, `old`.`keyed` TO `app`.`keyed`;\n",
   );
 });

@@ -58,8 +58,14 @@ const move = (fromDatabase: string, from: string, toDatabase: string, to: string
 const asideOf = ({ aside }: From, name: string): string | undefined =>
   Object.hasOwn(aside, name) ? aside[name] : undefined;
 
-/** The one statement that exchanges all tables. */
-export function exchangeStatement(from: From, before: string): string {
+/** With `apart` (`renamesApart`), tables without transactions are renamed one by one. */
+const renames = (together: readonly string[], loose: readonly string[], apart: boolean): string[] =>
+  (apart ? [together, ...loose.map((one) => [one])] : [[...together, ...loose]]).map(
+    (moves) => `RENAME TABLE ${moves.join(", ")};\n`,
+  );
+
+/** The one statement that exchanges all tables; with `apart` others may follow it. */
+export function exchangeStatements(from: From, before: string, apart: boolean): string {
   const { database, source, old, fresh, asideViews } = from;
   const [freshNames, oldNames, loose] = [new Set(fresh), new Set(old), new Set(from.loose)];
   const putAway = (name: string) => {
@@ -72,14 +78,14 @@ export function exchangeStatement(from: From, before: string): string {
       .filter((name) => loose.has(name) === isLoose)
       .flatMap((name) => [...(oldNames.has(name) ? [putAway(name)] : []), move(source, name, database, name)]),
   ];
-  return `RENAME TABLE ${[
+  const together = [
     // first: where a crash can cut the statement in two, it is known that it has begun
     `${logTable(before, "prepared")} TO ${logTable(before, "exchanged")}`,
     ...asideViews.map(putAway),
     ...moves(false),
-    // a crash among these may leave some where they were; all before them is committed then
-    ...moves(true),
-  ].join(", ")}`;
+  ];
+  // a crash among the others may leave some where they were; all before them is committed then
+  return renames(together, moves(true), apart).join("");
 }
 
 /** Where tables are. */
@@ -101,16 +107,27 @@ export function finishingMoves(from: From, before: string, at: Whereabouts): str
   return moves;
 }
 
-/** The one statement that takes an exchange back; triggers must be gone. */
-export function takeBackStatement(from: From, before: string, at: Whereabouts): string {
+/** The one statement that takes an exchange back, and with `apart` others before it; triggers must be gone. */
+export function takeBackStatements(from: From, before: string, at: Whereabouts, apart: boolean): string {
   const { database, source, old, fresh } = from;
-  const back = old.flatMap((name) => {
-    const other = asideOf(from, name);
-    if (at.before.has(name)) return [move(before, name, database, name)];
-    return other !== undefined && at.live.has(other) ? [move(database, other, database, name)] : [];
-  });
-  const away = fresh
-    .filter((name) => at.live.has(name) && !at.source.has(name))
-    .map((name) => move(database, name, source, name));
-  return `RENAME TABLE ${[`${logTable(before, "exchanged")} TO ${logTable(before, "taken_back")}`, ...away, ...back].join(", ")}`;
+  const loose = new Set(from.loose);
+  const back = (isLoose: boolean) =>
+    old
+      .filter((name) => loose.has(name) === isLoose)
+      .flatMap((name) => {
+        const other = asideOf(from, name);
+        if (at.before.has(name)) return [move(before, name, database, name)];
+        return other !== undefined && at.live.has(other) ? [move(database, other, database, name)] : [];
+      });
+  const away = (isLoose: boolean) =>
+    fresh
+      .filter((name) => loose.has(name) === isLoose && at.live.has(name) && !at.source.has(name))
+      .map((name) => move(database, name, source, name));
+  const together = [
+    `${logTable(before, "exchanged")} TO ${logTable(before, "taken_back")}`,
+    ...away(false),
+    ...back(false),
+  ];
+  const [main = "", ...others] = renames(together, [...away(true), ...back(true)], apart);
+  return [...others, main].join("");
 }

@@ -6,8 +6,8 @@ import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, readLog, writeLog } from "./exchange-log.ts";
-import { exchangeStatement, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
-import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain } from "./finish.ts";
+import { exchangeStatements, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
+import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain, renamesApart } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
@@ -62,7 +62,9 @@ async function prepare(place: Place, { source, before, triggers, objects }: Exch
   await refuseTied(session, database, source, isEmpty);
   const [liveKeys, freshKeys] = [await foreignKeys(session, database), await foreignKeys(session, source)];
   const old = await recreate(session, database, await intactOf(session, database, live.others, log));
-  const locks = place.locks && (place.isSystemUser || !(await hasOthersTriggers(session, database)));
+  const isLoose = [...live.tables, ...fresh.tables].some(({ engine }) => engine !== "InnoDB");
+  const apart = isLoose && (await renamesApart(session));
+  const locks = place.locks && !apart && (place.isSystemUser || !(await hasOthersTriggers(session, database)));
   const tables = planTables({ live, fresh: fresh.tables, liveKeys, freshKeys, locks });
   const { grants, hidden } = await readGrants(session, database, live.others);
   if (hidden) log.warn(hidden);
@@ -122,9 +124,9 @@ async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSig
     try {
       return await renameOnce(place, before);
     } catch (error) {
-      await restoreTriggers(place, before);
+      const stage = await restoreTriggers(place, before);
       const wait = pauses[tried];
-      if (wait === undefined || !/ERROR 1205\b/.test(messageOf(error))) throw error;
+      if (stage !== "prepared" || wait === undefined || !/ERROR 1205\b/.test(messageOf(error))) throw error;
       log.warn(
         `other sessions hold tables of ${database}; next try in ${wait / 1000} s (${tried + 1} of ${pauses.length + 1})`,
       );
@@ -139,24 +141,26 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   const found = await readLog(session, before);
   if (!found) throw new Failure(`the log in ${before} is missing`);
   const { log } = found;
+  const apart = log.loose.length > 0 && (await renamesApart(session));
   // a view would lock what it selects from, wherever that is; and a table set aside still has its triggers
   const isAside = Object.keys(log.aside).length > 0;
-  const locks = place.locks && !isAside && log.dropped.length + log.freshTriggers.length > 0;
+  const locks = place.locks && !apart && !isAside && log.dropped.length + log.freshTriggers.length > 0;
   session.write(
     `SET SESSION lock_wait_timeout = ${lockWait}, innodb_lock_wait_timeout = ${lockWait};\n`,
     locks ? `${lockStatement(log, before)};\n` : "",
     dropTriggers(log),
-    `${exchangeStatement(log, before)};\n`,
+    exchangeStatements(log, before, apart),
   );
   if (locks) runObjects(place, session, log.freshTriggers);
   await session.settled();
 }
 
-/** Where the tables were not exchanged, triggers that were dropped for that are made again. */
-async function restoreTriggers(place: Place, before: string): Promise<void> {
+/** Where the tables were not exchanged, triggers that were dropped for that are made again. Returns where the exchange stands. */
+async function restoreTriggers(place: Place, before: string): Promise<string | undefined> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
   const found = await readLog(session, before);
   if (found?.stage === "prepared") await makeTriggersAgain(place, session, found.log);
+  return found?.stage;
 }
 
 /** Where the exchange stands, once nothing of it runs on the server any more. */

@@ -4,7 +4,7 @@ import { Failure, messageOf } from "../../base/errors.ts";
 import { listed } from "../../base/text.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, logTable, readLog } from "./exchange-log.ts";
-import { finishingMoves, takeBackStatement, type Whereabouts } from "./exchange-plan.ts";
+import { finishingMoves, takeBackStatements, type Whereabouts } from "./exchange-plan.ts";
 import { changing } from "./locks.ts";
 import { isBeside, quoteName, quoteText } from "./names.ts";
 import { dropObjects, idOf, isTrigger, listObjects, sqlOf } from "./objects.ts";
@@ -18,6 +18,13 @@ async function whereabouts(session: Session, { database, source }: ExchangeLog, 
   };
   return { live: await tables(database), before: await tables(before), source: await tables(source) };
 }
+
+/**
+ * MySQL with enforce_gtid_consistency renames tables with and without transactions in no statement together, and the latter not under
+ * LOCK TABLES.
+ */
+export const renamesApart = async (session: Session): Promise<boolean> =>
+  (await session.ask("SHOW GLOBAL VARIABLES LIKE 'enforce_gtid_consistency'"))[0]?.[1] === "ON";
 
 /**
  * Finishes an exchange whose tables were exchanged a moment ago, or takes it back. Returns whether `before` is kept. Throws a `Failure`
@@ -102,8 +109,10 @@ export async function takeBack(place: Place, before: string): Promise<string[]> 
       place,
       others.filter((one) => !isTrigger(one) || isFresh(one)),
     );
-    if (stage === "exchanged")
-      await session.ask(takeBackStatement(log, before, await whereabouts(session, log, before)));
+    if (stage === "exchanged") {
+      const at = await whereabouts(session, log, before);
+      session.write(takeBackStatements(log, before, at, await renamesApart(session)));
+    }
     await session.ask(`ALTER DATABASE ${quoteName(database)} COLLATE ${oldCollation}`);
     lost = await remake(place, session, [...oldTriggers, ...oldObjects]);
     await grantAgain(place, session, log);
