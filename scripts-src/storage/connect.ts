@@ -32,10 +32,7 @@ export async function connect(settings: Settings, bucketName: string, context: S
     list: (start?: string) => listObjects(bucket, start),
     /** Names of the objects anywhere in the bucket, folder (`a/b/`) by folder, the upper ones first; at most so many pages of 1,000. */
     explore: (pages: number) => explore(bucket, pages),
-    /**
-     * How far (ms) this machine's clock is ahead of the server's, by its last answer; 0 while they differ by a few minutes or nothing was
-     * asked. The SDK compares the clocks with every answer, to sign by the server's.
-     */
+    /** How far (ms) this machine's clock is ahead of the server's, as the SDK saw it at the last answer; 0 while that is a few minutes. */
     clockAhead: () => -bucket.client.config.systemClockOffset,
     /** Size of one object; undefined when there is none. */
     head: (name: string): Promise<{ bytes: number } | undefined> =>
