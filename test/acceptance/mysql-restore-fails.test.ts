@@ -155,6 +155,12 @@ test("a user that owns the database alone restores it, and is told what it lacks
   );
   const ran = await scripts.run("restore", [...inPlace, file, "--no-owner", "--no-safety-backup"], { env });
   expect(ran.status, ran.stderr).toBe(0);
+  const restored = await stateOf(server, "app");
+  await server.sql("mysql", "SET GLOBAL read_only = ON");
+  const replica = await scripts.run("restore", [...inPlace, file, "--no-owner", "--no-safety-backup"], { env });
+  await server.sql("mysql", "SET GLOBAL read_only = OFF");
+  expect([replica.status, replica.stderr]).toEqual([1, expect.stringContaining("hint: the server is read-only")]);
+  await expectState(server, "app", restored);
   await server.sql("mysql", "REVOKE DROP, TRIGGER ON app.* FROM owner");
   const refused = await scripts.run("restore", [...inPlace, file, "--no-owner"], { env });
   expect(refused.stderr).toContain("owner@% lacks DROP on the database");

@@ -14,7 +14,7 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
     databaseProblems,
     rowsAlone,
     caseProblems,
-    serverProblems,
+    functionProblems,
     privilegeProblems,
     packetProblems,
     unenforcedProblems,
@@ -57,15 +57,11 @@ const caseProblems: Compare = ({ tables, views }, _serverInfo, { variables }) =>
   );
 };
 
-const serverProblems: Compare = ({ programs, triggers }, { grants }, { variables }) => {
+const functionProblems: Compare = ({ programs, triggers }, { grants }, { variables }) => {
   const isOn = (name: string) => /^(1|ON)$/i.test(variables.get(name) ?? "");
-  const mayWrite =
-    !isOn("super_read_only") &&
-    (!isOn("read_only") || grants.hasGlobally("SUPER", "READ_ONLY ADMIN", "CONNECTION_ADMIN"));
   const functions = triggers.size > 0 || [...programs].some((program) => program.startsWith("FUNCTION "));
   const distrusts = isOn("log_bin") && !isOn("log_bin_trust_function_creators") && !grants.hasGlobally("SUPER");
   return listOf(
-    !mayWrite && "the server is read-only: it may be a replica; restore into the primary",
     functions &&
       distrusts &&
       "the server writes a binary log and lets only users with SUPER create functions and triggers: " +

@@ -30,8 +30,7 @@ const question = (schema: string) => `
   SELECT 'database', s.schema_name, coalesce(sum(t.data_length + t.index_length), 0) FROM information_schema.schemata s
     LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name GROUP BY s.schema_name;
   SELECT 'engine', lower(engine) FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT');
-  SHOW GLOBAL VARIABLES WHERE variable_name IN ('read_only', 'super_read_only', 'log_bin', 'log_bin_trust_function_creators',
-    'lower_case_table_names')`;
+  SHOW GLOBAL VARIABLES WHERE variable_name IN ('log_bin', 'log_bin_trust_function_creators', 'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
 export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarget> {
