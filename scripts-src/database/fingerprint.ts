@@ -18,7 +18,7 @@ export interface ReadingOptions {
   first?: Fingerprint;
   /** Where the rows of a table go instead of a digest. */
   sinkOf?: (table: string) => RowSink | undefined;
-  /** The copy was made without owners and privileges. */
+  /** The copy was made without owners and privileges: they are not compared. */
   noOwner?: boolean;
   /** Statements that the load left out on purpose: they, and rows that follow them, are not compared. */
   leftOut?: ReadonlySet<string>;
@@ -27,8 +27,6 @@ export interface ReadingOptions {
 /** How an engine reads its dumps for a comparison. */
 export interface Comparing {
   read(sql: AsyncIterable<Uint8Array>, options?: ReadingOptions): Promise<Fingerprint>;
-  /** Whether a statement says nothing about the backup: the copy sleeps, or has other owners and privileges. */
-  isOfCopy(statement: string, options: { noOwner: boolean }): boolean;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */
   loosen(statement: string): string;
   /** Kind and name of the object that a statement makes, undefined for others: all that can be compared across major versions. */
@@ -58,7 +56,7 @@ export function compareFingerprints(
   backup: Fingerprint,
   copy: Fingerprint,
   comparing: Pick<Comparing, "loosen" | "objectOf">,
-  options: { sameMajor: boolean; ignored: (statement: string) => boolean },
+  options: { sameMajor: boolean },
 ): Compared {
   const tables = namesOf(backup.tables, copy.tables).filter((table) => {
     const [one, other] = [backup.tables.get(table), copy.tables.get(table)];
@@ -81,9 +79,9 @@ function compareStatements(
   backup: Fingerprint,
   copy: Fingerprint,
   { loosen, objectOf }: Pick<Comparing, "loosen" | "objectOf">,
-  { sameMajor, ignored }: { sameMajor: boolean; ignored: (statement: string) => boolean },
+  { sameMajor }: { sameMajor: boolean },
 ): Pick<Compared, "statements" | "respelled"> {
-  const exact = subtract(backup.statements, copy.statements).filter(({ text }) => !ignored(text));
+  const exact = subtract(backup.statements, copy.statements);
   const second = sameMajor ? loosen : (text: string) => objectOf(text) ?? "";
   const left = new Map<string, number>();
   for (const { text, count } of exact) left.set(second(text), (left.get(second(text)) ?? 0) + count);

@@ -13,8 +13,6 @@ interface Sides {
   noOwner: boolean;
   /** Statements that the copy was made without. */
   leftOut: ReadonlySet<string>;
-  /** Statements that are not compared. */
-  ignored: (statement: string) => boolean;
   /** Values can be shown: the backup is not encrypted. */
   showsValues: boolean;
 }

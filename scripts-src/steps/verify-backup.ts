@@ -37,7 +37,6 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
     sameMajor,
     noOwner: options.noOwner,
     leftOut: new Set(loaded.leftOut),
-    ignored: (statement) => comparing.isOfCopy(statement, options),
     showsValues: !file.encrypted,
   });
   const asked = await askQuery(job, scratch, file);

@@ -10,7 +10,6 @@ export const comparing: Comparing = {
   read,
   loosen,
   objectOf,
-  isOfCopy: () => false,
 };
 
 async function read(

@@ -30,17 +30,17 @@ export const comparing: Comparing = {
   },
   loosen,
   objectOf,
-  isOfCopy: (statement, { noOwner }) =>
-    /^ALTER EVENT TRIGGER \S+ DISABLE;$/.test(statement) ||
-    isCronView(statement) ||
-    (noOwner && isOwnership(statement)),
 };
+
+/** Whether a statement says nothing about the backup: the copy sleeps. */
+const isOfCopy = (text: string): boolean => /^ALTER EVENT TRIGGER \S+ DISABLE;$/.test(text) || isCronView(text);
 
 class Reading {
   readonly #print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
   readonly #sinkOf: (table: string) => RowSink | undefined;
   readonly #first: Fingerprint | undefined;
   readonly #leftOut: ReadonlySet<string>;
+  readonly #noOwner: boolean;
   /** Rows of the COPY that is read now. */
   #rows: Lines | undefined;
   /** A dump with INSERTs: each line that is no comment counts as a row of the table that was named last. */
@@ -50,9 +50,10 @@ class Reading {
   #method = "heap";
   #object = "";
 
-  constructor({ first, sinkOf = () => undefined, leftOut = new Set() }: ReadingOptions) {
+  constructor({ first, sinkOf = () => undefined, leftOut = new Set(), noOwner = false }: ReadingOptions) {
     this.#first = first;
     this.#leftOut = leftOut;
+    this.#noOwner = noOwner;
     this.#sinkOf = sinkOf;
   }
 
@@ -73,7 +74,7 @@ class Reading {
 
   #statement(text: string): void {
     this.#rows = undefined;
-    if (this.#leftOut.has(text)) return;
+    if (this.#leftOut.has(text) || isOfCopy(text) || (this.#noOwner && isOwnership(text))) return;
     const [, table, , , columns = ""] = copy.exec(text) ?? [];
     if (table !== undefined) return this.#begin(unquoteQualified(table), columns);
     this.#tablespace = setTablespace.exec(text)?.[1] ?? this.#tablespace;
