@@ -6,6 +6,7 @@ import { type Installation, installScripts } from "../support/machine/executable
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
 import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
 import { tempDir } from "../support/machine/temp.ts";
+import { until } from "../support/machine/until.ts";
 
 const columns = Array.from({ length: 200 }, (_, i) => `c${i} varchar(200)`).join(", ");
 
@@ -102,6 +103,38 @@ describe.each([...families])("%s", (family) => {
       await expectState(server, "app", before);
       expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).toBe("app");
     }
+  });
+
+  test("rights on single routines, which their DROP takes away, are granted again", async () => {
+    await server.createDatabase(
+      "app",
+      "CREATE PROCEDURE p() SELECT 1; CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 1; CREATE TABLE t (a int)",
+    );
+    await server.sql(
+      "mysql",
+      `CREATE USER runner; GRANT EXECUTE, ALTER ROUTINE ON PROCEDURE app.p TO runner WITH GRANT OPTION;
+       GRANT EXECUTE ON FUNCTION app.f TO runner`,
+    );
+    const rights = () => server.sql("mysql", "SHOW GRANTS FOR runner");
+    const before = await rights();
+    expect((await scripts.run("backup")).status).toBe(0);
+    const ran = await scripts.run("restore");
+    expect(ran.status, ran.stderr).toBe(0);
+    expect(await rights()).toBe(before);
+    await server.sql("mysql", "DROP USER runner");
+  });
+
+  test("S8: while another restore of the database holds the lock on the server, there is none; who holds it is said", async () => {
+    await server.createDatabase("app", "CREATE TABLE t (a int)");
+    expect((await scripts.run("backup")).status).toBe(0);
+    const name = `backup_scripts restore ${new Bun.CryptoHasher("sha256").update("app").digest("hex").slice(0, 32)}`;
+    const holding = server.sql("mysql", `SELECT GET_LOCK('${name}', 0), sleep(600)`).catch(() => "ended");
+    const holder = `SELECT coalesce(IS_USED_LOCK('${name}'), '')`;
+    const session = await until("the lock is held", () => server.sql("mysql", holder));
+    const ran = await scripts.run("restore", ["--drop-before"]);
+    expect([ran.status, ran.stderr]).toEqual([5, expect.stringContaining(`on the server (session ${session})`)]);
+    await server.sql("mysql", `KILL ${session}`);
+    await holding;
   });
 
   test("a database whose name differs in capital letters alone is another one: backed up and restored by itself", async () => {
