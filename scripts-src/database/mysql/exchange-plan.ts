@@ -58,34 +58,35 @@ const move = (fromDatabase: string, from: string, toDatabase: string, to: string
 const asideOf = ({ aside }: From, name: string): string | undefined =>
   Object.hasOwn(aside, name) ? aside[name] : undefined;
 
-/** With `apart` (`renamesApart`), tables without transactions are renamed one by one. */
-const renames = (together: readonly string[], loose: readonly string[], apart: boolean): string[] =>
-  (apart ? [together, ...loose.map((one) => [one])] : [[...together, ...loose]]).map(
-    (moves) => `RENAME TABLE ${moves.join(", ")};\n`,
-  );
+/** A table, and how it is renamed. */
+type Move = readonly [table: string, words: string];
+
+/** One statement, with tables without transactions last; with `apart` (`renamesApart`) each of these has one of its own. */
+function renames(first: readonly string[], moves: readonly Move[], { loose }: From, apart: boolean): string[] {
+  const others = new Set(loose);
+  const of = (isLoose: boolean) => moves.filter(([name]) => others.has(name) === isLoose).map(([, words]) => words);
+  // a crash among the others may leave some where they were; all before them is committed then
+  const statements = apart
+    ? [[...first, ...of(false)], ...of(true).map((one) => [one])]
+    : [[...first, ...of(false), ...of(true)]];
+  return statements.map((words) => `RENAME TABLE ${words.join(", ")};\n`);
+}
 
 /** The one statement that exchanges all tables; with `apart` others may follow it. */
 export function exchangeStatements(from: From, before: string, apart: boolean): string {
   const { database, source, old, fresh, asideViews } = from;
-  const [freshNames, oldNames, loose] = [new Set(fresh), new Set(old), new Set(from.loose)];
+  const [freshNames, oldNames] = [new Set(fresh), new Set(old)];
   const putAway = (name: string) => {
     const other = asideOf(from, name);
     return other === undefined ? move(database, name, before, name) : move(database, name, database, other);
   };
-  const moves = (isLoose: boolean) => [
-    ...old.filter((name) => !freshNames.has(name) && loose.has(name) === isLoose).map(putAway),
-    ...fresh
-      .filter((name) => loose.has(name) === isLoose)
-      .flatMap((name) => [...(oldNames.has(name) ? [putAway(name)] : []), move(source, name, database, name)]),
-  ];
-  const together = [
-    // first: where a crash can cut the statement in two, it is known that it has begun
-    `${logTable(before, "prepared")} TO ${logTable(before, "exchanged")}`,
-    ...asideViews.map(putAway),
-    ...moves(false),
-  ];
-  // a crash among the others may leave some where they were; all before them is committed then
-  return renames(together, moves(true), apart).join("");
+  const moves = [...old.filter((name) => !freshNames.has(name)), ...fresh].flatMap((name): Move[] => [
+    ...(oldNames.has(name) ? [[name, putAway(name)] as const] : []),
+    ...(freshNames.has(name) ? [[name, move(source, name, database, name)] as const] : []),
+  ]);
+  // first: where a crash can cut the statement in two, it is known that it has begun
+  const begin = `${logTable(before, "prepared")} TO ${logTable(before, "exchanged")}`;
+  return renames([begin, ...asideViews.map(putAway)], moves, from, apart).join("");
 }
 
 /** Where tables are. */
@@ -110,24 +111,15 @@ export function finishingMoves(from: From, before: string, at: Whereabouts): str
 /** The one statement that takes an exchange back, and with `apart` others before it; triggers must be gone. */
 export function takeBackStatements(from: From, before: string, at: Whereabouts, apart: boolean): string {
   const { database, source, old, fresh } = from;
-  const loose = new Set(from.loose);
-  const back = (isLoose: boolean) =>
-    old
-      .filter((name) => loose.has(name) === isLoose)
-      .flatMap((name) => {
-        const other = asideOf(from, name);
-        if (at.before.has(name)) return [move(before, name, database, name)];
-        return other !== undefined && at.live.has(other) ? [move(database, other, database, name)] : [];
-      });
-  const away = (isLoose: boolean) =>
-    fresh
-      .filter((name) => loose.has(name) === isLoose && at.live.has(name) && !at.source.has(name))
-      .map((name) => move(database, name, source, name));
-  const together = [
-    `${logTable(before, "exchanged")} TO ${logTable(before, "taken_back")}`,
-    ...away(false),
-    ...back(false),
-  ];
-  const [main = "", ...others] = renames(together, [...away(true), ...back(true)], apart);
+  const back = old.flatMap((name): Move[] => {
+    const other = asideOf(from, name);
+    if (at.before.has(name)) return [[name, move(before, name, database, name)]];
+    return other !== undefined && at.live.has(other) ? [[name, move(database, other, database, name)]] : [];
+  });
+  const away = fresh
+    .filter((name) => at.live.has(name) && !at.source.has(name))
+    .map((name): Move => [name, move(database, name, source, name)]);
+  const end = `${logTable(before, "exchanged")} TO ${logTable(before, "taken_back")}`;
+  const [main = "", ...others] = renames([end], [...away, ...back], from, apart);
   return [...others, main].join("");
 }
