@@ -1,11 +1,10 @@
 /** Accounts and roles of MySQL and MariaDB as the statements that the server itself writes, without those that every server has. */
-import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
 import type { ServerRoles } from "../roles.ts";
 import { type Connection, everywhere, inDatabase } from "./connection.ts";
 import type { ServerKind } from "./clients.ts";
 import { quoteName } from "./names.ts";
-import { plainMode, query, Session } from "./session.ts";
+import { plainMode, query, refusalIn, Session } from "./session.ts";
 
 const systems = "root mysql mysql.sys mysql.session mysql.infoschema mariadb.sys PUBLIC rdsadmin".split(" ");
 
@@ -27,10 +26,6 @@ const ownerOf = (statement: string): string | undefined =>
 
 const everything = / ON \*\.\* TO /;
 
-const work = "cannot read or change the server's accounts";
-/** An error of the server: not one of the client program, nor the end of the connection (1053, 1927). */
-const answered = /ERROR (?!2\d{3} |1053 |1927 )\d+ \(/;
-
 /** An account has it from its creation until a restore has given it all its rights. No such table exists, so it allows nothing. */
 const unfinishedMark = "CREATE ON `backup_scripts`.`unfinished_restore`";
 const isMark = (line: string) => line.startsWith(`GRANT ${unfinishedMark} TO `);
@@ -49,7 +44,7 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
     isMariadb && isRole ? quoteName(user) : `${quoteName(user)}@${quoteName(host)}`;
 
   function begin(): Session {
-    const session = new Session(place, work);
+    const session = new Session(place, "cannot read or change the server's accounts");
     // a GRANT to an account that could not be created would create it, without a password; MySQL does not know that mode
     if (isMariadb) session.write("SET SESSION sql_mode = 'NO_AUTO_CREATE_USER';\n");
     // MySQL writes hashes as they are otherwise, with control characters
@@ -72,10 +67,10 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
         connection.signal.throwIfAborted();
         await session?.stop();
         session = undefined;
-        const why = messageOf(error);
-        if (!answered.test(why)) throw error;
+        const why = refusalIn(error);
+        if (why === undefined) throw error;
         answers.push([]);
-        refused(statement, why.replace(`${work}: `, ""));
+        refused(statement, why);
       }
     }
     await session?.stop();

@@ -1,29 +1,26 @@
 /** Views, triggers, events and routines of the present database: dropped, and made again where an exchange is taken back. */
-import { messageOf } from "../../base/errors.ts";
 import type { Place } from "./connection.ts";
 import { asBytes, quoteName } from "./names.ts";
 import { dropObjects, idOf, listObjects, type Other, type Remade, sqlOf } from "./objects.ts";
-import { Session } from "./session.ts";
+import { refusalIn, Session } from "./session.ts";
 
 /** Hands over the SQL of objects for the present database. */
 export function runObjects({ settings, database }: Place, session: Session, sql: string): void {
   session.write(`USE ${quoteName(database)};\n`, Buffer.from(sql, "latin1"), `\nSET NAMES utf8mb4;\n${settings}`);
 }
 
-/** Errors of a server that will not carry out the statement later either: no lost connection, no lock. */
-const refusal = /ERROR (?!1053|1205|1213|1927)[134]\d{3} /;
-
 /** Carries SQL out in the present database, in a session of its own; returns why the server refuses it. Throws `Failure`. */
 async function refusalOf(place: Place, sql: string): Promise<string | undefined> {
-  await using session = new Session(place, "refused");
+  await using session = new Session(place, `cannot change ${place.database}`);
   try {
     session.write(place.settings);
     runObjects(place, session, sql);
     await session.settled();
     return undefined;
   } catch (error) {
-    if (!refusal.test(messageOf(error))) throw error;
-    return messageOf(error).replace("refused: ", "");
+    const why = refusalIn(error);
+    if (why === undefined) throw error;
+    return why;
   }
 }
 

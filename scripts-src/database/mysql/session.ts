@@ -1,5 +1,5 @@
 /** A session of the command-line client of MySQL or MariaDB. */
-import { Failure } from "../../base/errors.ts";
+import { Failure, messageOf } from "../../base/errors.ts";
 import { ClientSession } from "../session.ts";
 import { type Connection, startClient } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
@@ -67,6 +67,10 @@ export async function query(connection: Connection, sql: string): Promise<string
   const [rows] = await Promise.all([session.ask(sql), session.end()]);
   return rows;
 }
+
+/** Why a server refuses a statement, now and later; undefined for a lost connection, a lock and errors of the client program. */
+export const refusalIn = (error: unknown): string | undefined =>
+  /ERROR (?!1053|1205|1213|1927)[134]\d{3} [^]*/.exec(messageOf(error))?.[0];
 
 const escaped: Record<string, string> = { t: "\t", n: "\n", "0": "\0" };
 
