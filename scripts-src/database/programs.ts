@@ -26,7 +26,10 @@ function lookFor(names: readonly string[], folder: string | undefined, places: r
   const folders = folder ? [folder] : [...globSync([...places]), ...onPath];
   const found = folders.flatMap((dir) => names.flatMap((name) => Bun.which(name, { PATH: dir }) ?? []));
   // /bin is a link to /usr/bin on most systems, and Debian's mysqldump one to mariadb-dump
-  return [...new Map(found.toReversed().map((path) => [realpathSync(path), path])).values()].toReversed();
+  const files = [...new Map(found.toReversed().map((path) => [realpathSync(path), path]))].toReversed();
+  // Debian's pg_wrapper, in Perl, starts one of the others: to say its version it takes five times as long as they do
+  const others = files.filter(([file]) => !file.endsWith("/pg_wrapper"));
+  return (others.length > 0 ? others : files).map(([, path]) => path);
 }
 
 /** The failure of a program that is missing or does not fit; `programs` are what helps. */
