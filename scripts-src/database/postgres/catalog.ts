@@ -17,12 +17,6 @@ export const factList = <T = string>(query: string, absent: T[] = []): Fact<T[]>
 export type Facts = Record<string, Fact<unknown>>;
 export type Found<F extends Facts> = { [Name in keyof F]: F[Name]["absent"] };
 
-/** The one question for all of them. */
-export const questionFor = (facts: Facts): string =>
-  `SELECT json_build_object(${Object.entries(facts)
-    .map(([name, { sql }]) => `'${name}', ${sql}`)
-    .join(", ")})`;
-
 /** What holds where there is nothing to ask. */
 export const absent = <F extends Facts>(facts: F): Found<F> =>
   Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, fact.absent])) as Found<F>;

@@ -1,7 +1,7 @@
 /** Short questions to the server. */
 import { Failure } from "../../base/errors.ts";
 import { answerOf } from "../run-program.ts";
-import { type Facts, type Found, questionFor } from "./catalog.ts";
+import type { Facts, Found } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 import { startPsql } from "./psql.ts";
@@ -36,8 +36,10 @@ export async function query<T>(connection: Connection, sql: string): Promise<T> 
 }
 
 /** Asks for all of them at once. Throws `Failure`. */
-export const queryFacts = <F extends Facts>(connection: Connection, facts: F): Promise<Found<F>> =>
-  query(connection, questionFor(facts));
+export function queryFacts<F extends Facts>(connection: Connection, facts: F): Promise<Found<F>> {
+  const pairs = Object.entries(facts).map(([name, { sql }]) => `'${name}', ${sql}`);
+  return query(connection, `SELECT json_build_object(${pairs.join(", ")})`);
+}
 
 /** The one value that a query of the user's own selects, as text; in a transaction that can change nothing. Throws `Failure`. */
 export async function askValue(connection: Connection, sql: string): Promise<string> {
