@@ -47,7 +47,7 @@ interface Opening {
 export async function openBackup(path: string, { keys, origin, unsigned }: Opening): Promise<OpenBackup> {
   const manifest = origin ? origin.manifest : await readManifest(manifestName(path), keys.manifestKeys);
   const name = origin?.name ?? basename(path);
-  if (!unsigned) requireSigned(name, manifest, keys);
+  if (!unsigned) requireSigned(name, manifest, keys.manifestKeys);
   const handle = await openPlain(path);
   try {
     return { name, path, manifest, signed: isSigned(manifest), ...(await openContent(handle, path, manifest, keys)) };

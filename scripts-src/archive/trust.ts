@@ -1,17 +1,16 @@
 /** Where a backup comes from: what MANIFEST_KEY asks of it before it is restored or proved. */
 import { Failure } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
-import type { Keys } from "./keys.ts";
-import { isSigned, type Manifest } from "./manifest.ts";
+import { isSigned, type Manifest, type ManifestKeys } from "./manifest.ts";
 import { parseBackupName } from "./name.ts";
 
 /** Why the backup cannot be trusted, and what to do; undefined when it can, or when MANIFEST_KEY is not set. */
 export function doubtOf(
   name: string,
   manifest: Manifest | undefined,
-  { manifestKeys }: Keys,
+  keys: ManifestKeys,
 ): { why: string; hint: string } | undefined {
-  if (manifestKeys === undefined) return undefined;
+  if (keys === undefined) return undefined;
   if (!manifest) return { why: "it has no manifest, so nothing shows where it comes from", hint: unsigned };
   if (manifest.signature === undefined) return { why: "its manifest is not signed", hint: unsigned };
   if (!isSigned(manifest))
@@ -40,7 +39,7 @@ export function renaming(
 const unsigned = "it was made before MANIFEST_KEY was set, or by somebody else who can write where it lies";
 
 /** Throws a `Failure` when MANIFEST_KEY is set and the backup is not what was signed with it. `name` is what it is called. */
-export function requireSigned(name: string, manifest: Manifest | undefined, keys: Keys): void {
+export function requireSigned(name: string, manifest: Manifest | undefined, keys: ManifestKeys): void {
   const doubt = doubtOf(name, manifest, keys);
   if (!doubt) return;
   throw new Failure(`${name} is refused, because MANIFEST_KEY is set: ${doubt.why}`, {

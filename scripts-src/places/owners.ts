@@ -56,7 +56,7 @@ async function readOwner<T extends Stored>(
     const content = await place.load(manifestName(name));
     if (!content) throw new Failure(`${path} was deleted meanwhile`);
     const { manifest, origin, error } = parse(content, path, keys);
-    const doubt = manifest && doubtOf(name, manifest, { manifestKeys: keys })?.why;
+    const doubt = manifest && doubtOf(name, manifest, keys)?.why;
     if (keys && !unsignedToo && !isSignedWith(content, keys)) return { ...unknown, doubt: doubt ?? messageOf(error) };
     const proof = backup.proved ? await proofOf(place, name, keys) : undefined;
     // its name alone proves nothing

@@ -1,6 +1,6 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
-import { type Keys, keysFrom } from "../archive/keys.ts";
-import { isSigned, type Manifest } from "../archive/manifest.ts";
+import { keysFrom } from "../archive/keys.ts";
+import { isSigned, type Manifest, type ManifestKeys } from "../archive/manifest.ts";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { doubtOf } from "../archive/trust.ts";
 import { openJson } from "../archive/unseal.ts";
@@ -161,14 +161,13 @@ const factsOfManifest = (job: Job, name: string, manifest: Manifest): [string, s
   ["site", manifest.site],
   ["sha256", manifest.sha256],
   ["encrypted to", manifest.encryptedTo?.join(", ")],
-  ["signed", signatureText(name, manifest, keysFrom(job))],
+  ["signed", signatureText(name, manifest, job.settings.MANIFEST_KEY)],
   ...(manifest.suspicious ?? []).map((text): [string, string] => ["suspicious", text]),
 ];
 
 /** Nobody can check a signature without the key. */
-function signatureText(name: string, manifest: Manifest, keys: Keys): string {
-  if (keys.manifestKeys === undefined)
-    return manifest.signature === undefined ? "no" : "yes (not checked: MANIFEST_KEY is not set)";
+function signatureText(name: string, manifest: Manifest, keys: ManifestKeys): string {
+  if (keys === undefined) return manifest.signature === undefined ? "no" : "yes (not checked: MANIFEST_KEY is not set)";
   const doubt = doubtOf(name, manifest, keys);
   return doubt ? `no, so it is not restored by itself: ${doubt.why}` : "yes";
 }

@@ -82,8 +82,8 @@ async function fetchBackup(
   const { log, options } = job;
   const { name } = backup;
   const location = (job.facts.remoteLocation = place.locate(name));
-  const keys = keysFrom(job);
-  const manifest = backup.committed ? await manifestOf(place, name, keys.manifestKeys) : undefined;
+  const keys = job.settings.MANIFEST_KEY;
+  const manifest = backup.committed ? await manifestOf(place, name, keys) : undefined;
   if (!options.unsigned) requireSigned(name, manifest, keys);
   const fault = sizeFault(location, backup.bytes, manifest, "nothing was fetched; restore another backup");
   if (fault) throw fault;

@@ -1,6 +1,5 @@
 /** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
 import { Damaged } from "../archive/damaged.ts";
-import { keysFrom } from "../archive/keys.ts";
 import { proofName } from "../archive/name.ts";
 import { formatProof } from "../archive/proof.ts";
 import { Stopped, messageOf } from "../base/errors.ts";
@@ -53,7 +52,7 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
     const contents = await checkBackup(chooses(job), target, file);
     const proof = await verifyBackup(job, { database: connected, file, contents, trusted: isTrusted(job, file) });
     for (const one of proof.leftOut) job.log.info(`not compared: ${one}`);
-    await file.place.put(proofName(file.name), formatProof(proof, keysFrom(job).manifestKeys));
+    await file.place.put(proofName(file.name), formatProof(proof, job.settings.MANIFEST_KEY));
     Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });
     const equal = `${counted(proof.tables, "table")} and ${counted(proof.rows, "row")} are equal`;
     const summary = `verify done: ${file.name} was restored in ${durationText(proof.restoreMs)} on ${proof.serverVersion}; ${equal}`;

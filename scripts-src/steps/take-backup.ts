@@ -226,7 +226,7 @@ async function findNormal(
   );
   const normal = newestGood(found.flat());
   const manifest = normal && (await manifestOf(normal.place, normal.name, normal.keys).catch(() => undefined));
-  if (!manifest || doubtOf(normal.name, manifest, { manifestKeys: normal.keys })) return undefined;
+  if (!manifest || doubtOf(normal.name, manifest, normal.keys)) return undefined;
   const { tables } = manifest;
   if (typeof tables !== "string") return { ...manifest, tables };
   return { ...manifest, tables: readKept(countsFile(local, database), keptCounts)?.[normal.name] };
