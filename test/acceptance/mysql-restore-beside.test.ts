@@ -30,6 +30,11 @@ const made: Record<Family, [what: string, sql: string, setting: string][]> = {
       "CREATE TABLE j (j text); INSERT INTO j VALUES ('no json'); SET check_constraint_checks = OFF; ALTER TABLE j ADD CHECK (json_valid(j))",
       "",
     ],
+    [
+      "a table of a server that wants a primary key",
+      "CREATE TABLE keyed (a int PRIMARY KEY)",
+      "innodb_force_primary_key",
+    ],
   ],
   mysql: [
     invalidDates,

@@ -9,9 +9,10 @@ import type { Session } from "./session.ts";
 
 export const markTable = "_backup_scripts_mark";
 
-/** Says of a new database whose it is. */
+/** Says of a new database whose it is. Servers can want a key for every table (innodb_force_primary_key). */
 export const mark = (name: string, database: string): string =>
-  `CREATE TABLE ${quoteName(name)}.${markTable} ENGINE=InnoDB AS SELECT ${quoteText(database)} AS belongs_to`;
+  `CREATE TABLE ${quoteName(name)}.${markTable} (belongs_to varchar(64) CHARACTER SET utf8mb4 PRIMARY KEY) ENGINE=InnoDB
+   AS SELECT ${quoteText(database)} AS belongs_to`;
 export const unmark = (name: string): string => `DROP TABLE ${quoteName(name)}.${markTable}`;
 
 /** Databases that restores or proofs of `database` have made, by their names alone. */

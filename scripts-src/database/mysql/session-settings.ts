@@ -8,6 +8,8 @@ export const unlimited = "18446744073709551615";
 /** Settings that every user may change. A server knows only some of them. */
 const ordinary: Readonly<Record<string, string>> = {
   autocommit: "1",
+  // else a COMMIT can end the session
+  completion_type: "0",
   sql_mode: "'NO_AUTO_VALUE_ON_ZERO'",
   foreign_key_checks: "0",
   unique_checks: "0",
