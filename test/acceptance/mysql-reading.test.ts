@@ -53,6 +53,22 @@ describe.each([...families])("%s", (family) => {
     }
   });
 
+  // MariaDB's take them by the host
+  if (family === "mysql")
+    test("M3: a dump program that takes no settings for its session is refused while the server cuts results", async () => {
+      const older = `# no init-command\n[ "$2" != --help ] || { "$REAL" "$@" | grep -v init-command; exit; }\nexec "$REAL" "$@"`;
+      const clients = clientsWith(server.clientDir, { mysqldump: older }, ["mysql", "mysqldump"]);
+      const run = () => scripts.run("backup", [], { env: { DB_CLIENT_DIR: clients } });
+      await server.sql("mysql", "SET GLOBAL sql_select_limit = 3");
+      const refused = await run();
+      await server.sql("mysql", "SET GLOBAL sql_select_limit = DEFAULT");
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(/sql_select_limit is 3, and mysqldump/),
+      ]);
+      expect(count(await sqlOf(await run()), /\(\d\)[,;]/g)).toBe(45);
+    });
+
   test("M4: a role that is not active, and a grant on one table, hide nothing silently; an active role counts", async () => {
     const login = { user: "reader", password: "reader-pass" };
     const grant =
