@@ -4,7 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { type Block, inBlocks } from "./blocks.ts";
-import { gzipLane, zstdLane, type Lane } from "./lanes.ts";
+import { gzipLane, type Lane, zstdLane } from "./lanes.ts";
 import type { Compression } from "./name.ts";
 
 interface CompressOptions {

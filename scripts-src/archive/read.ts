@@ -1,19 +1,19 @@
 /** Reads a backup file: its SQL, decrypted and checked on the way. */
 import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
+import { readFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import { ageMagic, armorStart } from "./age.ts";
+import { startTally, type Tally, watched } from "./blocks.ts";
 import { damaged } from "./damaged.ts";
 import { decompress } from "./decompress.ts";
-import { decrypt, identitiesFor } from "./unseal.ts";
-import { readFailure } from "../base/disk.ts";
-import { quote } from "../base/process.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest, readManifest, sizeFault } from "./manifest.ts";
 import { manifestName } from "./name.ts";
 import { openPlain, readBlocks } from "./plain-file.ts";
-import { startTally, type Tally, watched } from "./blocks.ts";
 import { requireSigned } from "./trust.ts";
+import { decrypt, identitiesFor } from "./unseal.ts";
 
 export interface OpenBackup extends AsyncDisposable {
   name: string;

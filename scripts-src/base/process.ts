@@ -1,7 +1,7 @@
 /** Child processes. Short commands go through zx's `$`; the bytes of a dump never do (zx keeps all that passes). */
 import { accessSync, constants } from "node:fs";
-import type { Shell } from "zx";
 import { constants as system } from "node:os";
+import type { Shell } from "zx";
 import { atExit } from "./cleanup.ts";
 import { childEnvironment } from "./environment.ts";
 import { codeOf, exitStatus, Failure, messageOf } from "./errors.ts";

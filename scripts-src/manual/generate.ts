@@ -1,10 +1,10 @@
 /** Files that are made from the settings schema; build.ts writes them and `bun run check` finds them out of date. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Described, documentationWithTables } from "./generate-documentation.ts";
-import { sentencesAbout } from "../settings/about.ts";
-import { type SettingName, aboutSetting, settingsByGroup } from "../settings/settings.ts";
 import { wrap } from "../base/text.ts";
+import { sentencesAbout } from "../settings/about.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
+import { type Described, documentationWithTables } from "./generate-documentation.ts";
 import { providers } from "./providers.ts";
 
 /** Path from the project's root, and content. */

@@ -1,10 +1,10 @@
 /** The chapters of `help`. */
-import { sentencesAbout } from "../settings/about.ts";
-import { type SettingName, aboutSetting, settingsByGroup } from "../settings/settings.ts";
+import documentation from "../../backup_scripts/DOCUMENTATION.md" with { type: "text" };
 import { columns, painterFor, wrap } from "../base/text.ts";
 import { version } from "../base/version.ts";
+import { sentencesAbout } from "../settings/about.ts";
+import { aboutSetting, type SettingName, settingsByGroup } from "../settings/settings.ts";
 import { providers } from "./providers.ts";
-import documentation from "../../backup_scripts/DOCUMENTATION.md" with { type: "text" };
 
 /** Usage text by name of the script. */
 type Usages = Readonly<Record<string, string>>;

@@ -1,16 +1,16 @@
 /** Tells people, and the dead man's switch, how a run went. Nothing in here can change how it went. */
 import { Failure, messageOf, usageFailure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
+import { pause } from "../base/retry.ts";
 import { redact } from "../base/secrets.ts";
 import { counted, visible } from "../base/text.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Ping, ping } from "./healthcheck.ts";
 import { type MailSettings, sendMail } from "./mail.ts";
 import { composeMessage } from "./message.ts";
-import { type Outcome, type Status, outcomeOf } from "./outcome.ts";
+import { type Outcome, outcomeOf, type Status } from "./outcome.ts";
 import { Undelivered } from "./undelivered.ts";
-import { type WebhookSettings, webhooks } from "./webhook.ts";
-import { pause } from "../base/retry.ts";
+import { webhooks, type WebhookSettings } from "./webhook.ts";
 
 /** All that notices need, so that they are sent when other settings are broken. */
 export type NoticeSettings = MailSettings &

@@ -6,8 +6,8 @@ import {
   formatBackupName,
   manifestName,
   namePrefix,
-  partialName,
   parseBackupName,
+  partialName,
   proofName,
 } from "../archive/name.ts";
 import { parseProof, type Proof } from "../archive/proof.ts";

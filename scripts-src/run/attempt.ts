@@ -1,17 +1,17 @@
 /** One run of a script, and the reports of how it ended. */
+import { createHash } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Declined, Failure, Stopped, exitStatus, messageOf } from "../base/errors.ts";
+import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
 import { logTail } from "../base/log.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import { redact } from "../base/secrets.ts";
 import { counted } from "../base/text.ts";
 import { writeMetrics } from "../notify/metrics.ts";
 import { notify, pingHealthcheck } from "../notify/notify.ts";
-import { type Outcome, type Status, outcomeOf } from "../notify/outcome.ts";
+import { type Outcome, outcomeOf, type Status } from "../notify/outcome.ts";
 import { failureOf, isUnexpected, lastWords, print, stackOf } from "./last-words.ts";
 import type { Job, Result, Script } from "./script.ts";
-import { createHash } from "node:crypto";
-import { mkdirSync, rmSync } from "node:fs";
-import { keep, readKept } from "../base/replace-file.ts";
 
 export type { Outcome };
 

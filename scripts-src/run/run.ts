@@ -1,15 +1,15 @@
 /** How every script begins and ends: command line, settings, log, signals, exit status. */
 import { dirname, resolve } from "node:path";
+import { alwaysCheck, trustAlso } from "../base/authorities.ts";
 import { type Failure, usageFailure } from "../base/errors.ts";
 import { configureLog } from "../base/log.ts";
-import { alwaysCheck, trustAlso } from "../base/authorities.ts";
+import { missingSettings } from "../settings/env-rules.ts";
 import { type ReadSettings, readSettings } from "../settings/env.ts";
 import { attempt } from "./attempt.ts";
 import { parseOptions } from "./command-line.ts";
 import { failureOf, lastWords, print } from "./last-words.ts";
 import type { Job, Script } from "./script.ts";
 import { listenToSignals } from "./signals.ts";
-import { missingSettings } from "../settings/env-rules.ts";
 
 /** Runs a script from its command line to its exit status. Never throws. */
 export async function run(script: Script, argv: readonly string[]): Promise<number> {

@@ -1,9 +1,9 @@
+import type { InferredOptionTypes, Options } from "yargs";
 import type { Logger } from "../base/log.ts";
 import type { Way } from "../notify/notify.ts";
 import type { Facts, LastGood, Outcome } from "../notify/outcome.ts";
 import type { Need } from "../settings/env-rules.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { InferredOptionTypes, Options } from "yargs";
 
 /** One executable: its usage, its needs, its story. */
 export interface Script<Options extends object = object> {

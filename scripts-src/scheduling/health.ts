@@ -1,10 +1,10 @@
 /** Is a backup or a proof overdue? And what the scheduler keeps on disk for the health check, which is another process. */
-import { liesAhead } from "../base/clock.ts";
-import type { Ticks } from "./ticks.ts";
 import { join } from "node:path";
 import { z } from "zod";
+import { liesAhead } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { keep, readKept } from "../base/replace-file.ts";
+import type { Ticks } from "./ticks.ts";
 
 const instant = z.iso.datetime().transform((text) => new Date(text));
 const work = z.object({

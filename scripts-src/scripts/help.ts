@@ -1,9 +1,9 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
-import { type Page, manual, pageFor, settingPage } from "../manual/manual.ts";
+import { manual, type Page, pageFor, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
 import { testNotice as sendTestNotice } from "../notify/notify.ts";
-import { type OptionsOf, type Script, flag, value } from "../run/script.ts";
+import { flag, type OptionsOf, type Script, value } from "../run/script.ts";
 import { newKeyFile } from "../archive/keys.ts";
 import usages from "../manual/usage.json" with { type: "json" };
 

@@ -3,9 +3,9 @@ import { resolve } from "node:path";
 import { noSuchBackup } from "../base/errors.ts";
 import { painterFor } from "../base/text.ts";
 import { refuseCompanion } from "../places/choose.ts";
-import { type Job, type OptionsOf, type Result, type Script, flag, value } from "../run/script.ts";
+import { flag, type Job, type OptionsOf, type Result, type Script, value } from "../run/script.ts";
 import { backupsAsJson, describeBackups, describeOneBackup } from "../steps/describe-backups.ts";
-import { type Found, findAllBackups, readBackups } from "../steps/find-all-backups.ts";
+import { findAllBackups, type Found, readBackups } from "../steps/find-all-backups.ts";
 import { writePage } from "../steps/write-report.ts";
 
 /** How many backups are shown without --all. */

@@ -2,11 +2,11 @@
 import { counted } from "../base/text.ts";
 import { takeLock } from "../base/lock.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
-import { type Job, type OptionsOf, type Script, flag } from "../run/script.ts";
+import { flag, type Job, type OptionsOf, type Script } from "../run/script.ts";
 import { backupFolder } from "../steps/backup-folder.ts";
 import { checkNotices, checkStorage } from "../steps/dry-run-checks.ts";
 import { lastGood } from "../steps/last-good.ts";
-import { type LocalFile, listLocal, requireFolder } from "../steps/plan-sync.ts";
+import { listLocal, type LocalFile, requireFolder } from "../steps/plan-sync.ts";
 import { describeSync, sendBackups } from "../steps/send-backups.ts";
 import { writeReport } from "../steps/write-report.ts";
 

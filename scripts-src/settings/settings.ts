@@ -2,9 +2,9 @@
  * The one place where a setting's name, meaning, default, example and rule are written.
  * Reading, checking, `help`, `example.env.sh` and the table in DOCUMENTATION.md all come from it.
  */
+import { hostname } from "node:os";
 import { messageOf } from "../base/errors.ts";
 import {
-  type Rule,
   address,
   addresses,
   databaseType,
@@ -17,12 +17,12 @@ import {
   patterns,
   queries,
   recipients,
+  type Rule,
   text,
   timeZone,
   url,
   whole,
 } from "./rules.ts";
-import { hostname } from "node:os";
 
 /** Groups in the order in which a person meets them. */
 const groups = {

@@ -1,6 +1,6 @@
 /** Compares a backup with the database that was restored from it: first everything as digests, then the rows of what differs. */
 import { Failure } from "../base/errors.ts";
-import { type Compared, type Comparing, compareFingerprints, type Fingerprint } from "../database/fingerprint.ts";
+import { type Compared, compareFingerprints, type Comparing, type Fingerprint } from "../database/fingerprint.ts";
 import { RowBuckets, type RowSet } from "../database/row-digest.ts";
 
 interface Sides {

@@ -1,23 +1,23 @@
 /** What the dry runs look at, piece by piece. Nothing here changes anything, except for a probe object in S3, which is deleted again. */
+import { keysFrom, publicKeyOf, readIdentities } from "../archive/keys.ts";
+import { seal } from "../archive/seal.ts";
 import { freeBytes } from "../base/disk.ts";
-import { inFolder, lookAtFolder } from "../places/folder.ts";
-import { listBackups, newestGood } from "../places/place.ts";
-import type { ConnectOptions, Connected, Database } from "../database/database.ts";
-import type { Check, Warned } from "../run/checklist.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";
 import { bytesText, visibleName } from "../base/text.ts";
-import type { Job } from "../run/script.ts";
-import type { SettingName, Settings } from "../settings/settings.ts";
-import { lockName } from "./backup-folder.ts";
-import { probeExposure, probeName, probeWriting } from "../storage/probe.ts";
-import { openStorage } from "../storage/open.ts";
+import type { Connected, ConnectOptions, Database } from "../database/database.ts";
 import { reach } from "../notify/http.ts";
 import { checkMail } from "../notify/mail.ts";
 import type { NoticeSettings } from "../notify/notify.ts";
-import { keysFrom, publicKeyOf, readIdentities } from "../archive/keys.ts";
-import { seal } from "../archive/seal.ts";
+import { inFolder, lookAtFolder } from "../places/folder.ts";
+import { listBackups, newestGood } from "../places/place.ts";
+import type { Check, Warned } from "../run/checklist.ts";
+import type { Job } from "../run/script.ts";
+import type { SettingName, Settings } from "../settings/settings.ts";
 import type { Exposure } from "../storage/exposure.ts";
+import { openStorage } from "../storage/open.ts";
+import { probeExposure, probeName, probeWriting } from "../storage/probe.ts";
+import { lockName } from "./backup-folder.ts";
 
 /** A database as the checks get to know it, one after the other. */
 export interface Target {

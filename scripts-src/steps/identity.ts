@@ -6,7 +6,7 @@ import { scriptLog } from "../base/log.ts";
 import type { Connected } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import { haveOneOrigin, readOwners } from "../places/owners.ts";
-import { type Place, listBackups } from "../places/place.ts";
+import { listBackups, type Place } from "../places/place.ts";
 import { type Settings, siteOf } from "../settings/settings.ts";
 
 /** The identity of the server that a run works with. */

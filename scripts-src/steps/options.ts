@@ -1,7 +1,7 @@
 /** What a person can ask of backup, restore and verify, and the command lines that ask it. */
 import { join, resolve } from "node:path";
 import { quote } from "../base/process.ts";
-import { type Job, type OptionsOf, flag, value } from "../run/script.ts";
+import { flag, type Job, type OptionsOf, value } from "../run/script.ts";
 
 const file = { file: value("Name of a backup in BACKUP_DIR (in S3: or its location s3://...), or a path") };
 

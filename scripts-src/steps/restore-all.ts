@@ -8,7 +8,7 @@ import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
 import { chooseNewest } from "../places/choose.ts";
-import { type Place, findBackups, listBackups, newestGood, proofOf } from "../places/place.ts";
+import { findBackups, listBackups, newestGood, type Place, proofOf } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { backupFolder, localPlace, lockFolder, remotePlace } from "./backup-folder.ts";

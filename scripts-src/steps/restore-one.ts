@@ -1,20 +1,20 @@
 /** Restores one database: the one that the settings name. */
+import { join } from "node:path";
 import { parseBackupName, serverRoles } from "../archive/name.ts";
-import { Failure, Stopped, messageOf, usageFailure } from "../base/errors.ts";
+import { hintsOf } from "../base/disk.ts";
+import { Failure, messageOf, Stopped, usageFailure } from "../base/errors.ts";
+import { showProgress } from "../base/progress.ts";
+import { counted, durationText } from "../base/text.ts";
 import type { Connected } from "../database/database.ts";
+import { openDatabase } from "../database/open.ts";
+import type { Loaded, Scratch } from "../database/restoring.ts";
+import { inFolder, prepareFolder } from "../places/folder.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, databaseOf, localPlace, lockFolder } from "./backup-folder.ts";
 import { checkBackup, openChosen, propertiesOf } from "./open-chosen.ts";
-import { type RestoreOptions, restoreCommand } from "./options.ts";
-import { type Planned, describeRestore, planRestore, refuseTaken } from "./plan-restore.ts";
-import { showProgress } from "../base/progress.ts";
-import { counted, durationText } from "../base/text.ts";
-import type { Loaded, Scratch } from "../database/restoring.ts";
-import { join } from "node:path";
-import { inFolder, prepareFolder } from "../places/folder.ts";
+import { restoreCommand, type RestoreOptions } from "./options.ts";
+import { describeRestore, type Planned, planRestore, refuseTaken } from "./plan-restore.ts";
 import { takeBackup } from "./take-backup.ts";
-import { openDatabase } from "../database/open.ts";
-import { hintsOf } from "../base/disk.ts";
 
 /** Hears what is going to happen before anything is changed; throws when that is not wanted. */
 type Agree = (description: string) => Promise<void>;

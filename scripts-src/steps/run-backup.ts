@@ -1,16 +1,12 @@
 /** A run of `backup`, by hand or scheduled, of one database or of several: lock, sweep, take the backup, retention. */
-import type { BackupOptions } from "./options.ts";
-import { bytesText } from "../base/text.ts";
-import { takeLock } from "../base/lock.ts";
 import { Failure, messageOf } from "../base/errors.ts";
+import { takeLock } from "../base/lock.ts";
+import { bytesText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import { prepareFolder } from "../places/folder.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { backUpRoles, wantsRoles } from "./roles.ts";
 import { backupFolder, databaseOf, localPlace, lockName, remotePlace } from "./backup-folder.ts";
-import { Unreachable, chooseDatabases, eachDatabase, targetsOf } from "./several-databases.ts";
-import { type Places, checkRetention, pruneAll } from "./prune.ts";
 import {
   checkEncryption,
   checkExposure,
@@ -20,6 +16,10 @@ import {
   checkRoom,
   checkStorage,
 } from "./dry-run-checks.ts";
+import type { BackupOptions } from "./options.ts";
+import { checkRetention, type Places, pruneAll } from "./prune.ts";
+import { backUpRoles, wantsRoles } from "./roles.ts";
+import { chooseDatabases, eachDatabase, targetsOf, Unreachable } from "./several-databases.ts";
 import { takeBackup } from "./take-backup.ts";
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */

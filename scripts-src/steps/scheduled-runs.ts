@@ -1,12 +1,12 @@
 /** What a schedule runs: `backup --upload` at every tick of BACKUP_INTERVAL, `verify` at those of VERIFY_INTERVAL beside it. */
 import { liesAhead } from "../base/clock.ts";
 import { type Outbox, pingHealthcheck } from "../notify/notify.ts";
-import { type Outcome, attempt } from "../run/attempt.ts";
+import { attempt, type Outcome } from "../run/attempt.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
-import { type State, startOf } from "../scheduling/health.ts";
+import { startOf, type State } from "../scheduling/health.ts";
 import { handlersFor } from "../scheduling/tick-handlers.ts";
-import { type Ticks, lastText, nextText } from "../scheduling/ticks.ts";
+import { lastText, nextText, type Ticks } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";
 import { lastGood } from "./last-good.ts";

@@ -3,17 +3,17 @@ import { join } from "node:path";
 import { z } from "zod";
 import { Failure } from "../base/errors.ts";
 import { keep, readKept } from "../base/replace-file.ts";
+import { counted } from "../base/text.ts";
 import type { ServerDatabase } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
+import type { DatabaseOutcome, Status } from "../notify/outcome.ts";
 import type { Check } from "../run/checklist.ts";
+import { failureOf } from "../run/last-words.ts";
 import type { Job, Result } from "../run/script.ts";
-import { type ChosenName, type NamePattern, chooseNames, parsePatterns } from "../settings/name-patterns.ts";
+import { chooseNames, type ChosenName, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
 import { databaseOf } from "./backup-folder.ts";
 import type { Target } from "./dry-run-checks.ts";
 import { identityOf } from "./identity.ts";
-import { counted } from "../base/text.ts";
-import type { DatabaseOutcome, Status } from "../notify/outcome.ts";
-import { failureOf } from "../run/last-words.ts";
 
 export interface ChosenDatabase extends ChosenName {
   /** Why the user cannot connect to it. */

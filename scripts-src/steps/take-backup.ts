@@ -1,36 +1,36 @@
 /** Takes one backup: dumps the database, proves that the dump is complete, keeps it. */
 import { hostname } from "node:os";
+import parseWords from "string-argv";
+import { z } from "zod";
+import { startTally, watched } from "../archive/blocks.ts";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { serverRoles } from "../archive/name.ts";
 import { seal, sealJson } from "../archive/seal.ts";
-import { type Reason, type Weighed, suspicionsOf } from "../archive/suspicion.ts";
-import { startTally, watched } from "../archive/blocks.ts";
+import { type Reason, suspicionsOf, type Weighed } from "../archive/suspicion.ts";
+import { doubtOf } from "../archive/trust.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { showProgress } from "../base/progress.ts";
+import { keep, readKept } from "../base/replace-file.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
+import { newestOfOurs } from "../places/choose.ts";
 import {
+  findBackups,
+  manifestOf,
+  newestGood,
   type Place,
   type Sink,
   type Stored,
   type StoredFile,
-  findBackups,
-  manifestOf,
-  newestGood,
 } from "../places/place.ts";
 import { untilSettled } from "../places/retention.ts";
 import type { Job } from "../run/script.ts";
+import { siteOf } from "../settings/settings.ts";
 import { openDestination } from "./destination.ts";
 import { identityOf } from "./identity.ts";
 import type { Places } from "./prune.ts";
-import { siteOf } from "../settings/settings.ts";
-import { z } from "zod";
-import { doubtOf } from "../archive/trust.ts";
-import { keep, readKept } from "../base/replace-file.ts";
-import { newestOfOurs } from "../places/choose.ts";
-import parseWords from "string-argv";
 
 /**
  * Takes a backup into one place, or into both in one pass, and returns where it lies. It becomes visible only when the dump

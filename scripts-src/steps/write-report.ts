@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { diskFailure } from "../base/disk.ts";
-import { Failure, exitStatus } from "../base/errors.ts";
+import { exitStatus, Failure } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
 import { version } from "../base/version.ts";
 import type { Outcome } from "../notify/outcome.ts";
@@ -10,10 +10,10 @@ import { newestGood } from "../places/place.ts";
 import type { DatabaseFacts, Day, ReportFacts } from "../report/facts.ts";
 import { reportPage } from "../report/page.ts";
 import type { Job } from "../run/script.ts";
-import { openStorage } from "../storage/open.ts";
-import { type FoundBackup, type ReadBackup, findAllBackups, readBackups } from "./find-all-backups.ts";
-import { rulesFrom } from "./prune.ts";
 import { siteOf } from "../settings/settings.ts";
+import { openStorage } from "../storage/open.ts";
+import { findAllBackups, type FoundBackup, type ReadBackup, readBackups } from "./find-all-backups.ts";
+import { rulesFrom } from "./prune.ts";
 
 const dayMs = 86_400_000;
 /** Days that are shown. */

@@ -11,7 +11,7 @@ import type { Bucket } from "./bucket.ts";
 import { describeError, statusOf } from "./explain.ts";
 import { answerTime } from "./http.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";
-import { partSize, partsAtOnce } from "./parts.ts";
+import { partsAtOnce, partSize } from "./parts.ts";
 
 /** Cleaning up works after the run was stopped, but not for long. */
 const cleanupTime = 15_000;
