@@ -91,8 +91,8 @@ export interface Scratch extends AsyncDisposable {
   /** The one value that a query of the user's own gives, as text; it changes nothing. Throws `Failure`. */
   ask(sql: string): Promise<string>;
 
-  /** Dumps it as `Connected.dump` would. */
-  dump(): AsyncIterable<Uint8Array>;
+  /** Dumps it as `Connected.dump` would, with these options of the dump program. */
+  dump(options: readonly string[]): AsyncIterable<Uint8Array>;
 
   /** With `restore`: puts it in the place of the present database. Throws a `Failure`; nothing was exchanged then, and it says where the copy is. */
   exchange(): Promise<Exchanged>;

@@ -18,7 +18,7 @@ import { checkLogin, checkNotices, type Target } from "./dry-run-checks.ts";
 import { checkBackup, type ChosenBackup, openChosen } from "./open-chosen.ts";
 import type { VerifyOptions } from "./options.ts";
 import { isTrusted } from "./plan-restore.ts";
-import { verifyBackup } from "./verify-backup.ts";
+import { dumpOptionsFor, verifyBackup } from "./verify-backup.ts";
 
 /** Proves a backup of the database, or with DB_NAMES one of each of them. Throws `Failure`. */
 export async function runVerify(job: Job<VerifyOptions>): Promise<Result> {
@@ -47,10 +47,12 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const connected = await prover.connect({ mayBeMissing: true });
   const target = { database, connected: prover === database ? connected : undefined };
   await using file = await openChosen(chooses(job), target, (backup) => withdrawProof(job, backup));
+  const trusted = isTrusted(job, file);
+  const dumpOptions = dumpOptionsFor(job, file, trusted);
   await using _serverLock = await connected.lock("verify");
   try {
     const contents = await checkBackup(chooses(job), target, file);
-    const proof = await verifyBackup(job, { database: connected, file, contents, trusted: isTrusted(job, file) });
+    const proof = await verifyBackup(job, { database: connected, file, contents, trusted, dumpOptions });
     for (const one of proof.leftOut) job.log.info(`not compared: ${one}`);
     await file.place.put(proofName(file.name), formatProof(proof, job.settings.MANIFEST_KEY));
     Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });

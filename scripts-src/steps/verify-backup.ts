@@ -1,7 +1,9 @@
 /** Proves a backup: restores it into a new database, compares the two, drops the copy. */
 import type { ProofFacts } from "../archive/proof.ts";
 import type { OpenBackup } from "../archive/read.ts";
+import parseWords from "string-argv";
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
 import { counted, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
@@ -19,6 +21,24 @@ interface ToProve {
   contents: Contents;
   /** The file is our own: see `LoadOptions.trusted`. */
   trusted: boolean;
+  /** By `dumpOptionsFor`. */
+  dumpOptions: readonly string[];
+}
+
+/**
+ * Options with which the dump of the copy can be compared with the backup: those that it was made with, where its manifest can be
+ * trusted. Throws `Failure`.
+ */
+export function dumpOptionsFor({ settings }: Job, { name, manifest }: OpenBackup, trusted: boolean): readonly string[] {
+  const present = parseWords(settings.DB_DUMP_OPTIONS ?? "");
+  const made = manifest?.dumpOptions ?? present;
+  if (trusted || made.join("\0") === present.join("\0")) return made;
+  const words = made.map(quote).join(" ");
+  throw new Failure(`${name} was not made with the present DB_DUMP_OPTIONS, and its manifest is not signed`, {
+    hints: [
+      `to prove it: DB_DUMP_OPTIONS=${quote(words) || "''"} verify …, when you know these options; or set MANIFEST_KEY`,
+    ],
+  });
 }
 
 /** What the proof says. Throws a `Failure`: the backup cannot be restored, or the copy differs from it. */
@@ -33,7 +53,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   const { respelled } = await compareCopy({
     comparing,
     backup: () => file.sql(),
-    copy: () => scratch.dump(),
+    copy: () => scratch.dump(wanted.dumpOptions),
     sameMajor,
     noOwner: options.noOwner,
     leftOut: new Set(loaded.leftOut),

@@ -1,8 +1,9 @@
 /** verify: a backup is restored, compared to the last row, and proved; whatever is not equal is found and named. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { clientsWith } from "../support/servers/clients.ts";
-import { type Installation, installScripts } from "../support/machine/executables.ts";
+import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
 import { createNasty } from "../support/expect/nasty.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
@@ -121,6 +122,24 @@ describe("verify, PostgreSQL", () => {
     expect(ran.status, ran.stderr).toBe(0);
     expect(ran.stdout.trim()).toBe(`${backup}.proof.json`);
     expect([...s3.objects(bucket).keys()].some((key) => key.endsWith(".proof.json"))).toBe(true);
+    own.remove();
+  });
+
+  test("a backup is proved with the options that it was made with; in a bucket without signatures, only with the present ones", async () => {
+    const bucket = await s3.newBucket();
+    const own = installScripts({ ...server.settings("shop"), ...s3Settings(s3, bucket, "p") });
+    const DB_DUMP_OPTIONS = "--inserts --no-owner --exclude-table-data=nothing*";
+    const backup = await own.run("backup", ["--upload"], { env: { DB_DUMP_OPTIONS } });
+    expect(backup.status, backup.stderr).toBe(0);
+    const ran = await own.run("verify");
+    expect(ran.status, ran.stderr).toBe(0);
+    const refused = await own.run("verify", ["--from-s3"]);
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("present DB_DUMP_OPTIONS")]);
+    // that says nothing of the backup
+    expect(existsSync(ran.stdout.trim())).toBe(true);
+    const given = /hint: to prove it: (DB_DUMP_OPTIONS=.*) verify /.exec(refused.stderr)?.[1];
+    const again = await startProgram(["/bin/sh", "-c", `${given} ${join(own.dir, "verify")} --from-s3`]).done;
+    expect(again.status, again.stderr).toBe(0);
     own.remove();
   });
 

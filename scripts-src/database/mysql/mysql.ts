@@ -54,7 +54,7 @@ export function openMysql(settings: Settings, { log, signal }: DatabaseContext):
       checkDumped: (contents) => checkDumped(connection, serverInfo, contents as DumpContents, options),
       stockRestore: (file, compression) => stockRestore(file, compression, target.database, serverInfo),
       exists: serverInfo.exists,
-      ...restoringOf(serverInfo, options),
+      ...restoringOf(serverInfo),
     };
   }
   return { ...database, connect };

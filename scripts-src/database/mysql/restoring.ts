@@ -26,7 +26,7 @@ async function placeOf({ connection, kind, grants }: ServerInfo): Promise<Place>
   };
 }
 
-export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string[]): Restoring {
+export function restoringOf(serverInfo: ServerInfo): Restoring {
   let known: Promise<Place> | undefined;
   const place = () => (known ??= placeOf(serverInfo));
   return {
@@ -40,7 +40,7 @@ export function restoringOf(serverInfo: ServerInfo, dumpOptions: readonly string
     plan: async (contents, target, options) =>
       planRestore(serverInfo, await place(), contents as DumpContents, target as MysqlTarget, options),
     undo: async (before) => exchanged(await place(), await undo(await place(), before)),
-    createScratch: async (options) => createScratch(await place(), serverInfo, dumpOptions, options),
+    createScratch: async (options) => createScratch(await place(), serverInfo, options),
     loadInPlace: async (sql, contents, options) =>
       loadInPlace(await place(), serverInfo, sql, contents as DumpContents, options),
   };

@@ -22,7 +22,6 @@ import { query } from "./session.ts";
 export async function createScratch(
   place: Place,
   serverInfo: ServerInfo,
-  dumpOptions: readonly string[],
   { purpose, name: wanted, properties }: ScratchOptions,
 ): Promise<Scratch> {
   const { database, settings } = place;
@@ -72,9 +71,9 @@ export async function createScratch(
     where: connection.target.where,
     load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
     ask: async (sql) => (await query(connection, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
-    dump: () =>
+    dump: (options) =>
       dump(connection, { ...serverInfo, grants: serverInfo.grants.beside() }, [
-        ...dumpOptions,
+        ...options,
         `--ignore-table=${name}.${markTable}`,
       ]),
     exchange: exchangeIt,

@@ -39,7 +39,7 @@ const locks = `--lock-wait-timeout=${lockPatience}`;
 export async function* dump(
   connection: Connection,
   client: Client,
-  options: string[],
+  options: readonly string[],
   known?: string,
 ): AsyncGenerator<Uint8Array> {
   const { env, signal, where, log, dbname } = connection;

@@ -39,7 +39,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     const { connection, answering, server, pgDump, exists, properties } = serverInfo;
     return {
       ...database,
-      ...openRestoring(serverInfo, { sessions, dumpOptions: options }),
+      ...openRestoring(serverInfo, sessions),
       server,
       exists,
       roles: serverRoles(answering, server.major),

@@ -8,7 +8,7 @@ import { lockOnServer, openMaintenance } from "./maintenance.ts";
 import { comparePlan, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { checkLock } from "./psql.ts";
-import { createScratch, dropLeftovers, type Ways } from "./scratch.ts";
+import { createScratch, dropLeftovers } from "./scratch.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
 
 /** Functions, checks and triggers of a dump run while it is loaded. */
@@ -17,7 +17,7 @@ const allRights =
   "If others can write to the place it comes from, restore as the owner of the database (DB_USER)";
 
 /** The part of `Connected` that restores. */
-export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
+export function openRestoring(serverInfo: ServerInfo, sessions: number): Restoring {
   const { connection: present, server, exists } = serverInfo;
   let maintenance: Promise<Connection | undefined> | undefined;
   let target: Promise<PostgresTarget> | undefined;
@@ -42,7 +42,7 @@ export function openRestoring(serverInfo: ServerInfo, ways: Ways): Restoring {
     async createScratch(options) {
       const place = await elsewhere();
       if (!place) throw new Error("no other database to connect to, and no plan that said so");
-      return createScratch(place, { serverInfo, ways, options, target: await state() });
+      return createScratch(place, { serverInfo, sessions, options, target: await state() });
     },
     async loadInPlace(sql, contents, options) {
       checkLock(present.psql, options.trusted);

@@ -24,18 +24,11 @@ import { execute } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import type { PostgresTarget } from "./target.ts";
 
-/** How a new database is loaded and dumped. */
-export interface Ways {
-  /** How many sessions load side by side. */
-  sessions: number;
-  /** DB_DUMP_OPTIONS. */
-  dumpOptions: string[];
-}
-
 /** What a new database is made for, and of. */
 interface Making {
   serverInfo: ServerInfo;
-  ways: Ways;
+  /** How many sessions load side by side. */
+  sessions: number;
   options: ScratchOptions;
   target: PostgresTarget;
 }
@@ -119,7 +112,7 @@ class NewDatabase implements Scratch {
   }
 
   async load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded> {
-    const { serverInfo, target, ways } = this.#making;
+    const { serverInfo, target, sessions } = this.#making;
     const { present } = this.#made;
     checkLock(present.psql, options.trusted);
     const dump = contents as DumpContents;
@@ -135,12 +128,12 @@ class NewDatabase implements Scratch {
     const rules = loadRules(dump, serverInfo.server, target, options, "beside");
     const prelude = known.schemas.has("public") && !rules.keptSchemas.has("public") ? ["DROP SCHEMA public;"] : [];
     const loading = { connection: this.#connection, contents: known, rules, prelude };
-    return loadSpread(sql, loading, { sessions: ways.sessions, keepGoing: options.keepGoing });
+    return loadSpread(sql, loading, { sessions, keepGoing: options.keepGoing });
   }
 
   ask = (sql: string) => askValue(this.#connection, sql);
 
-  dump = () => dump(this.#connection, this.#making.serverInfo.pgDump, this.#making.ways.dumpOptions);
+  dump = (options: readonly string[]) => dump(this.#connection, this.#making.serverInfo.pgDump, options);
 
   async exchange(): Promise<Exchanged> {
     if (this.#exchanged) return this.#exchanged;
