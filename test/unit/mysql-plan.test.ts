@@ -391,6 +391,17 @@ describe("a dump and its target", () => {
     `${trigger} SET @a = 1; BEGIN DROP DATABASE other; END`,
     "CREATE PROCEDURE p() SELECT 1 AS a; BEGIN DROP DATABASE other; END",
     "CREATE PACKAGE p AS FUNCTION f RETURN int; END; DROP DATABASE other",
+    // MariaDB in the mode ORACLE runs blocks
+    "CREATE PACKAGE p AS FUNCTION f RETURN int; END; BEGIN DROP DATABASE other; END",
+    "CREATE PACKAGE p AS FUNCTION f RETURN int; END; DECLARE a int; BEGIN DROP DATABASE other; END",
+    "CREATE PACKAGE BODY p AS CURSOR c IS SELECT 1 AS begin; END; DROP DATABASE other",
+    "CREATE PACKAGE BODY p AS PROCEDURE q AS CURSOR c IS SELECT 1 AS begin; BEGIN NULL; END; END; DROP DATABASE other",
+    "CREATE PACKAGE BODY p AS a int; BEGIN a := 1; END; BEGIN DROP DATABASE other; END",
+    "CREATE FUNCTION f() RETURN int AS BEGIN RETURN 1; END; BEGIN DROP DATABASE other; END",
+    "CREATE PROCEDURE p() AS BEGIN NULL; END; DECLARE a int; BEGIN DROP DATABASE other; END",
+    `${trigger} DECLARE a int; BEGIN NULL; END; DECLARE b int; BEGIN DROP DATABASE other; END`,
+    "CREATE FUNCTION f() RETURNS int RETURN 1; DROP DATABASE other",
+    "CREATE FUNCTION f() RETURN int AS a int; DROP DATABASE other",
     // what some clients or servers skip and others read
     "CREATE VIEW v AS SELECT 1 /*!999999 ' */ ; DROP DATABASE other; -- '",
     "CREATE VIEW v AS SELECT 1 /*!80000 ' */ ; DROP DATABASE other; -- '",
@@ -421,6 +432,13 @@ describe("a dump and its target", () => {
     "CREATE FUNCTION f() RETURNS int BEGIN RETURN CASE WHEN 1 THEN IF(1, 2, 3) ELSE 4 END; END",
     "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO BEGIN DELETE FROM t WHERE a < now(); OPTIMIZE TABLE t; END",
     "CREATE PACKAGE BODY p AS a int := 1; FUNCTION f RETURN int AS BEGIN RETURN 1; END; BEGIN a := 2; END",
+    "CREATE PACKAGE BODY p AS PROCEDURE q(a OUT int) AS b int; BEGIN b := f(a); UPDATE t SET c = a; END; FUNCTION f RETURN int AS BEGIN UPDATE t SET c = 1; RETURN 0; END; END",
+    "CREATE PACKAGE p AS PROCEDURE q(a OUT int); FUNCTION f RETURN int; END",
+    "CREATE FUNCTION f() RETURN varchar(4000) CHARSET utf8mb4 AS a int; BEGIN SELECT 1 INTO a; RETURN 'a'; EXCEPTION WHEN NO_DATA_FOUND THEN RETURN 'b'; END",
+    "CREATE PROCEDURE p() AS CURSOR c IS SELECT a FROM t1; b varchar(10) := ''; BEGIN OPEN c; SELECT c%ROWCOUNT; END",
+    "CREATE PROCEDURE p(padlen int) AS str text CHARACTER SET utf8 := ''; BEGIN SELECT length(str); END",
+    "CREATE PROCEDURE p(lim int) AS a int; BEGIN <<lab9>> IF lim = -1 THEN GOTO lab9; END IF; SELECT 1 << 2 >> 1; END",
+    `${trigger} DECLARE cnt int := 0; BEGIN IF :NEW.a = 5 THEN SELECT count(*) INTO cnt FROM t1; END IF; END`,
     "CREATE PROCEDURE p AS x int := 1; BEGIN SELECT x; END",
   ])("programs of every shape are one statement: %s", async (sql) => {
     expect(await problemsOf(`DELIMITER ;;\n${sql} ;;\nDELIMITER ;`)).toEqual([]);

@@ -4,6 +4,8 @@ const token = /[A-Za-z_$\x80-\xff][\w$\x80-\xff]*|``|''|:=|\S/g;
 const blocks = new Set(["BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"]);
 const program =
   /^CREATE (?:OR REPLACE )?(?:DEFINER ?= ?\S+ )?(?:AGGREGATE )?(PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)\b/i;
+/** Of Oracle's kind; or what is shifted, which ends nothing. */
+const label = /<< ?[\w$`]+ ?>>/g;
 /** Behind these stands a name, whatever word it is. */
 const named = /^(?:PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE|BODY|EXISTS|ON|\.|@|=)$/;
 /** The first word of a body that is one plain statement. */
@@ -21,7 +23,7 @@ const verbs = new Set(
 export function isOneStatement(words: string): boolean {
   if (!/;\s*[^;\s]/.test(words)) return true;
   const kind = program.exec(words)?.[1]?.toUpperCase();
-  return kind !== undefined && new Program(kind).isAlone(words.toUpperCase().match(token) ?? []);
+  return kind !== undefined && new Program(kind).isAlone(words.toUpperCase().replaceAll(label, "").match(token) ?? []);
 }
 
 class Program {
@@ -31,8 +33,12 @@ class Program {
   private begins = false;
   /** No body has begun. */
   private header = true;
-  /** An AS of Oracle's kind was there: declarations can follow, each with its `;`, then BEGIN. */
+  /** A type was named as SQL does it; in Oracle's kind, RETURN stands before the type. */
+  private returns = false;
+  /** An AS or, in a trigger, a DECLARE of Oracle's kind was there: declarations can follow, each with its `;`, then BEGIN. */
   private declares = false;
+  /** How far a program within a package is read: AS and declarations end its header, BEGIN its declarations. */
+  private part: "header" | "declarations" | undefined;
   private declaration = false;
   private handler = false;
   private separated = false;
@@ -66,6 +72,7 @@ class Program {
   private semicolon(): void {
     this.begins = true;
     this.handler = false;
+    if (this.part === "header") this.part = undefined;
     if (this.open.length > 0) return;
     this.separated = true;
     this.declares &&= this.header;
@@ -74,6 +81,8 @@ class Program {
   /** The first word of a statement; whether it ends a block, whose kind can follow. */
   private first(word: string): boolean {
     this.begins = word === "BEGIN" || word === "LOOP" || word === "REPEAT" || word === "ELSE";
+    if (this.open.at(-1) === "PACKAGE") this.inPackage(word);
+    this.declares ||= this.header && word === "DECLARE";
     if (!this.declares || word === "BEGIN") this.header = false;
     this.declaration = word === "DECLARE";
     if (word === "END") this.open.pop();
@@ -86,6 +95,7 @@ class Program {
     const top = this.open.at(-1);
     this.handler ||= this.declaration && word === "HANDLER";
     const body = this.header || (this.handler && !/^(?:FOR|,)$/.test(before));
+    if (this.part === "header" && /^(?:AS|IS)$/.test(word)) [this.part, this.begins] = ["declarations", true];
     const ends = word === "END" && (top === "case" || (top === "REPEAT" && after === "REPEAT"));
     if (ends) this.open.pop();
     else if (word === "CASE" && !this.header) this.open.push("case");
@@ -99,14 +109,27 @@ class Program {
   }
 
   private inHeader(word: string, after: string): void {
-    if (/^(?:AS|IS)$/.test(word)) this.declares = true;
+    if (/^(?:AS|IS)$/.test(word) && this.kind === "PACKAGE") {
+      [this.header, this.begins] = [false, true];
+      this.open.push("PACKAGE");
+    } else if (/^(?:AS|IS)$/.test(word)) this.declares = true;
+    else if (word === "RETURNS") this.returns = true;
+    else if (word === "RETURN" && this.kind === "FUNCTION" && !this.returns) return;
     else if (/^(?:IF|CASE|LOOP|WHILE|REPEAT)$/.test(word) && !/^(?:NOT|EXISTS)$/.test(after)) this.first(word);
-    else if (plain.test(word)) this.header = false;
+    else if (plain.test(word) && !this.declares) this.header = false;
+  }
+
+  /** The first word of a program, of a declaration or of the statements that a package begins with, which end by its own END. */
+  private inPackage(word: string): void {
+    if (/^(?:PROCEDURE|FUNCTION)$/.test(word)) this.part = "header";
+    if (word !== "BEGIN") return;
+    if (this.part === undefined) this.open.pop();
+    this.part = undefined;
   }
 
   /** Behind the end of a program: a statement of its own. */
   private isAnother(word: string, after: string): boolean {
-    if (word === "BEGIN") return !(this.declares || this.kind === "PACKAGE") || /^(?:;|NOT|WORK)$/.test(after);
+    if (word === "BEGIN") return !this.declares || /^(?:;|NOT|WORK)$/.test(after);
     return verbs.has(word) || blocks.has(word);
   }
 }

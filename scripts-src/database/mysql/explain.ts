@@ -51,7 +51,11 @@ const explanations: shared.Explanations = {
       "the server does not take what the dump holds: restore into a server of the kind and version that was dumped",
     ],
     [
-      code(1168, 1356, 1449),
+      /--dump-history for table/,
+      "the dump program cannot write the history of a table that is versioned by transactions: set DB_DUMP_OPTIONS=--skip-dump-history for backups without any history",
+    ],
+    [
+      code(1168, 1356, 1449, 4124),
       "a view, or a table of the MERGE engine, names something that is not there any more: fix or drop it (the message names it)",
     ],
   ],
