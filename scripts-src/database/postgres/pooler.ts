@@ -11,8 +11,8 @@ export const poolerWarning =
   "a pooler lies between this machine and the server and lends its sessions for one transaction: settings of pg_dump " +
   "(an empty search_path, row_security = off) stay in sessions that your application gets; use the server's own host and port";
 
-/** How often two sessions are asked in turn: a pooler lends the session that was used last, but not always. */
-const rounds = 3;
+/** So often one of two sessions is asked, in turn: a pooler lends the session that was used last, but not always. */
+const questions = 6;
 
 const answers = memory<boolean>(60_000);
 
@@ -21,17 +21,17 @@ export const isPooled = (connection: Connection): Promise<boolean> =>
   answers(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
 
 async function ask(connection: Connection): Promise<boolean> {
-  const sessions = [1, 2].map(() => new Session(connection, () => `cannot query ${connection.where}`));
+  const open = () => new Session(connection, () => `cannot query ${connection.where}`);
+  await using one = open();
+  await using other = open();
   try {
-    const seen = new Set<string>();
-    for (let round = 0; round < rounds; round++)
-      for (const [at, session] of sessions.entries())
-        seen.add(`${at} ${await session.settled("pg_catalog.pg_backend_pid()")}`);
-    await Promise.all(sessions.map((session) => session.end()));
-    return new Set([...seen].map((one) => one.slice(2))).size < seen.size || seen.size > sessions.length;
+    const processes: string[] = [];
+    for (let at = 0; at < questions; at++)
+      processes.push(await (at % 2 === 0 ? one : other).settled("pg_catalog.pg_backend_pid()"));
+    await Promise.all([one.end(), other.end()]);
+    return processes[0] === processes[1] || processes.some((process, at) => process !== processes[at % 2]);
   } catch {
     connection.signal.throwIfAborted();
-    await Promise.all(sessions.map((session) => session.stop()));
     return false;
   }
 }
