@@ -46,8 +46,8 @@ export function formatBackupName({ database, time, sequence, compression, encryp
   return `${encodeDatabase(database)}_${stampOf(time)}${second}${extensions[compression]}${encrypted ? ".age" : ""}`;
 }
 
-/** What the names of all backups of a database start with; those of others may, too. */
-export const namePrefix = (database: string): string => `${encodeDatabase(database)}_`;
+/** What the names of all backups of a database start with, or of any; those of others may, too. */
+export const namePrefix = (database?: string): string => (database === undefined ? "" : `${encodeDatabase(database)}_`);
 
 /** What a file name says; undefined for every name that `formatBackupName` would not have written. */
 export function parseBackupName(name: string): BackupName | undefined {

@@ -17,7 +17,7 @@ export const inBucket = (storage: Storage): Place => ({
   where: storage.location(""),
   shared: true,
   locate: storage.location,
-  list: (database) => Array.fromAsync(storage.list(database === undefined ? undefined : namePrefix(database))),
+  list: (database) => Array.fromAsync(storage.list(namePrefix(database))),
   async load(name) {
     try {
       return await collectSmall(storage.get(name), storage.location(name));

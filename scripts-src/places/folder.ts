@@ -93,8 +93,7 @@ export const inFolder = (dir: string): Place => ({
   where: dir,
   shared: false,
   locate: (name) => join(dir, name),
-  list: async (database) =>
-    (await survey(dir, database === undefined ? "" : namePrefix(database))).filter((file) => !file.distrust),
+  list: async (database) => (await survey(dir, namePrefix(database))).filter((file) => !file.distrust),
   load: (name) => readSmall(join(dir, name)),
   read: (name) => readPlain(join(dir, name)),
   create: (name) => createFile(dir, name),

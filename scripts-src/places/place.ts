@@ -80,7 +80,7 @@ export async function proofOf(place: Place, backup: string, keys: ManifestKeys):
 /** The backups among the files of a place, or those of exactly one database; oldest first. */
 export function findBackups<T extends StoredFile>(files: readonly T[], database?: string): (T & Stored)[] {
   const names = new Set(files.map(({ name }) => name));
-  const prefix = database === undefined ? "" : namePrefix(database);
+  const prefix = namePrefix(database);
   const found: (T & Stored)[] = [];
   for (const file of files) {
     const { name } = file;
