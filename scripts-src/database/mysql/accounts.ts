@@ -19,10 +19,11 @@ const forms = {
   standard: new RegExp(`^ALTER USER (${account}) DEFAULT ROLE (?:${account},?)+;$`, "s"),
   standardMariadb: new RegExp(`^SET DEFAULT ROLE ${account} FOR (${account});$`, "s"),
 };
-const ownerOf = (statement: string): string | undefined =>
+/** Empty for what is no statement of ours. */
+const ownerOf = (statement: string): string =>
   Object.values(forms)
     .map((form) => form.exec(statement)?.[1])
-    .find((owner) => owner !== undefined);
+    .find((owner) => owner !== undefined) ?? "";
 
 const everything = / ON \*\.\* TO /;
 
@@ -123,7 +124,7 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
       const names = new Set([...present.map(nameOf), ...present.filter(isPublic).map(() => "PUBLIC")]);
       const { unfinished, lacking } = unfinishedOf(statements, (await readAll()).statements);
       const wanted = statements.filter((statement) => {
-        const owner = ownerOf(statement) ?? "";
+        const owner = ownerOf(statement);
         return !names.has(owner) || (unfinished.has(owner) && !isCreate(statement));
       });
       const [[partial = "OFF"] = []] = isMariadb ? [] : await query(place, "SELECT if(@@partial_revokes, 'ON', 'OFF')");
@@ -136,12 +137,12 @@ export function serverAccounts(connection: Connection, kind: ServerKind): Server
         );
         return refused;
       };
-      const missing = new Map(kept.filter(isCreate).map((line) => [ownerOf(line) ?? "", line]));
-      const owners = new Set([...missing.keys(), ...kept.map((line) => ownerOf(line) ?? ""), ...unfinished]);
+      const missing = new Map(kept.filter(isCreate).map((line) => [ownerOf(line), line]));
+      const owners = new Set([...kept.map(ownerOf), ...unfinished]);
       return {
         missing: [...missing.keys()],
         unfinished: [...unfinished],
-        superusers: [...new Set(kept.filter(isSuper).map((line) => ownerOf(line) ?? ""))],
+        superusers: [...new Set(kept.filter(isSuper).map(ownerOf))],
         async create() {
           const marks = [...owners].flatMap((owner) =>
             listOf(missing.get(owner), `GRANT ${unfinishedMark} TO ${owner};`),
@@ -168,32 +169,22 @@ const isCreate = (line: string) => forms.create.test(line);
  */
 function unfinishedOf(statements: readonly string[], present: readonly string[]) {
   const here = new Set(present);
-  const rights = (all: readonly string[]) =>
-    Map.groupBy(
-      all.filter((line) => !isCreate(line)),
-      ownerOf,
-    );
-  const [toGrant, granted] = [rights(statements), rights(present)];
+  const [allWanted, all] = [Map.groupBy(statements, ownerOf), Map.groupBy(present, ownerOf)];
   const unfinished = new Set<string>();
   const lacking: string[] = [];
-  for (const line of statements.filter(isCreate)) {
-    const owner = ownerOf(line) ?? "";
-    const [wanted, has] = [toGrant.get(owner) ?? [], granted.get(owner) ?? []];
-    const isAsCreated = here.has(line) && has.length < wanted.length;
-    if (has.some(isMark) || (isAsCreated && has.length === 0)) unfinished.add(owner);
-    else if (isAsCreated && has.every((right) => wanted.includes(right)))
-      lacking.push(
-        ...wanted
-          .filter((right) => !here.has(right))
-          .map((right) => `${shown(right)} (the account exists and has other rights)`),
-      );
+  for (const [owner, wanted] of allWanted) {
+    // its CREATE and its rights
+    const has = all.get(owner) ?? [];
+    const isLess = has.length > 0 && has.length < wanted.length && has.every((line) => wanted.includes(line));
+    if (has.some(isMark) || (isLess && has.every(isCreate))) unfinished.add(owner);
+    else if (isLess)
+      for (const line of wanted.filter((one) => !here.has(one)))
+        lacking.push(`${shown(line)} (the account exists and has other rights)`);
   }
-  if (granted.get("PUBLIC")?.some(isMark)) unfinished.add("PUBLIC");
   return { unfinished, lacking };
 }
 
-const isOurs = (statement: string) =>
-  !/[\n\r]/.test(statement) && one.test(statement) && ownerOf(statement) !== undefined;
+const isOurs = (statement: string) => !/[\n\r]/.test(statement) && one.test(statement) && ownerOf(statement) !== "";
 
 const withoutDefaultRole = (create: string) => create.replace(/ DEFAULT ROLE (?:`(?:[^`]|``)*`@`(?:[^`]|``)*`,?)+/, "");
 
@@ -207,11 +198,8 @@ function withoutLogin(grant: string): string {
 
 /** A right on everything without the REVOKE that belongs to it would be more than the account had. */
 function withoutHalf(statements: readonly string[], canRevoke: boolean): { kept: string[]; warnings: string[] } {
-  const halved = new Set(
-    canRevoke ? [] : statements.filter((line) => forms.revoke.test(line)).map((line) => ownerOf(line) ?? ""),
-  );
-  const isHalf = (line: string) =>
-    halved.has(ownerOf(line) ?? "") && (forms.revoke.test(line) || everything.test(line));
+  const halved = new Set(canRevoke ? [] : statements.filter((line) => forms.revoke.test(line)).map(ownerOf));
+  const isHalf = (line: string) => halved.has(ownerOf(line)) && (forms.revoke.test(line) || everything.test(line));
   return {
     kept: statements.filter((line) => !isHalf(line)),
     warnings: [...halved].map(
