@@ -1,6 +1,6 @@
 /** A restore beside on MariaDB and MySQL: what the server took once it takes again; what it does not take changes nothing. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
@@ -108,6 +108,44 @@ describe.each([...families])("%s", (family) => {
       await expectState(server, "app", before);
       expect(await server.sql("mysql", "SHOW DATABASES LIKE 'app%'")).toBe("app");
     }
+  });
+
+  /** What ties the tables of a database to where they are, and what is said of that. */
+  const tied: [what: string, sql: string, words: string][] = [
+    [
+      "foreign keys of another database",
+      "CREATE DATABASE app_far; CREATE TABLE app_far.c (a int, FOREIGN KEY (a) REFERENCES app.t (a))",
+      "foreign keys of other databases refer to it, and would follow its tables: app_far.c",
+    ],
+    [
+      "foreign keys to nothing",
+      "SET foreign_key_checks = 0; CREATE TABLE c (a int, CONSTRAINT k FOREIGN KEY (a) REFERENCES nothing (a))",
+      "foreign keys refer to tables that do not exist: c (k)",
+    ],
+  ];
+  if (family === "mariadb") {
+    const folder = tempDir("data");
+    chmodSync(folder, 0o777);
+    tied.push([
+      "a DATA DIRECTORY",
+      `CREATE TABLE c (a int) DATA DIRECTORY='${folder}'`,
+      "MariaDB would leave the files of tables with DATA DIRECTORY behind: c",
+    ]);
+  }
+  test.each(tied)("%s: nothing is exchanged, and --in-place is named, which works", async (_, sql, words) => {
+    await server.createDatabase("app", "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    await server.sql("app", sql);
+    expect((await scripts.run("backup")).status).toBe(0);
+    const before = await stateOf(server, "app");
+    await server.sql("app", "INSERT INTO t VALUES (2)");
+    const refused = await scripts.run("restore");
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining(words)]);
+    expect(refused.stderr).toContain("or restore with --in-place");
+    expect(await server.sql("app", "SELECT count(*) FROM t")).toBe("2");
+    const ran = await scripts.run("restore", ["--in-place"]);
+    expect(ran.status, ran.stderr).toBe(0);
+    await expectState(server, "app", before);
+    await server.sql("mysql", "DROP DATABASE IF EXISTS app_far");
   });
 
   test("rights on single routines, which their DROP takes away, are granted again", async () => {
