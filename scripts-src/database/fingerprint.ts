@@ -29,6 +29,8 @@ export interface Comparing {
   read(sql: AsyncIterable<Uint8Array>, options?: ReadingOptions): Promise<Fingerprint>;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */
   loosen(statement: string): string;
+  /** What two versions of the server have in common when they spell a schema alike. */
+  series: RegExp;
   /** Kind and name of the object that a statement makes, undefined for others: all that can be compared across major versions. */
   objectOf(statement: string): string | undefined;
 }

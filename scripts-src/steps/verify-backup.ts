@@ -49,7 +49,8 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   const { scratch, loaded, waived, options, restoreMs } = copy;
   job.log.info(`${file.name} was restored into ${scratch.name} in ${durationText(restoreMs)}; comparing`);
   const { comparing } = database;
-  const sameMajor = Number.parseInt(contents.serverVersion ?? "", 10) === database.server.major;
+  const seriesOf = (version = "") => comparing.series.exec(version)?.[0];
+  const sameMajor = seriesOf(contents.serverVersion) === seriesOf(database.server.version);
   const { respelled } = await compareCopy({
     comparing,
     backup: () => file.sql(),

@@ -8,6 +8,7 @@ import { Scanner } from "./statements.ts";
 
 export const comparing: Comparing = {
   read,
+  series: /\d+\.\d+/,
   loosen,
   objectOf,
 };

@@ -28,6 +28,7 @@ export const comparing: Comparing = {
     for await (const piece of splitStatements(sql)) reading.take(piece);
     return reading.end();
   },
+  series: /\d+/,
   loosen,
   objectOf,
 };
