@@ -70,8 +70,10 @@ export async function readGrants(
 export async function sequenceDefaults(session: Session, source: string, database: string): Promise<string> {
   const [from, to] = [asBytes(`${quoteName(source)}.`), asBytes(`${quoteName(database)}.`)];
   const rows = await session.askBytes(
-    `SELECT table_name, column_name, column_default FROM information_schema.columns
-     WHERE table_schema = ${quoteText(source)} AND locate(${quoteText(`${quoteName(source)}.`)}, column_default) > 0`,
+    // the columns of views have defaults, too
+    `SELECT table_name, column_name, column_default FROM information_schema.columns JOIN information_schema.tables
+       USING (table_schema, table_name)
+     WHERE table_schema = ${quoteText(source)} AND table_type <> 'VIEW' AND locate(${quoteText(`${quoteName(source)}.`)}, column_default) > 0`,
   );
   // all of a table in one statement, which needs every sequence that the others name
   const changes = [...Map.groupBy(rows, ([table = ""]) => table)].map(([table, columns]) => {

@@ -7,6 +7,7 @@ CREATE SEQUENCE `s``q`;
 CREATE TABLE renumbered (id int PRIMARY KEY, n bigint DEFAULT (nextval(`s``q`) * 2 + lastval(invoice_no)) COMMENT 'n', t varchar(99) DEFAULT (concat('it''s nextval(`x`.`y`)', setval(`s``q`, 5))));
 CREATE TABLE numbered_history (id int PRIMARY KEY, n bigint DEFAULT nextval(`s``q`)) WITH SYSTEM VERSIONING;
 CREATE TRIGGER numbers BEFORE INSERT ON renumbered FOR EACH ROW SET NEW.id = nextval(`s``q`);
+CREATE VIEW all_numbered AS SELECT * FROM numbered;
 CREATE VIEW next_number AS SELECT nextval(`s``q`) AS n;
 CREATE TABLE odd_types (u uuid DEFAULT uuid() PRIMARY KEY, six inet6, four inet4, hidden int INVISIBLE DEFAULT 4, packed text COMPRESSED);
 INSERT INTO odd_types (u, six, four, hidden, packed) VALUES ('123e4567-e89b-12d3-a456-426655440000', '2001:db8::ff00:42:8329', '192.0.2.1', 9, repeat('abc', 1000));
