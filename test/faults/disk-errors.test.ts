@@ -260,7 +260,7 @@ describeWhere(canTrace, "strace")("a restore with PostgreSQL, which changes noth
   test("EIO as sync reads a backup: it fails and names the file, which is not in S3", async () => {
     const own = await s3.newBucket();
     const settings = { ...s3Settings(s3, own), BACKUP_DIR: source.backups };
-    const fault = { call: "pread64", meets: "error=EIO", paths: [file] };
+    const fault = { call: "read", meets: "error=EIO", paths: [file] };
     const ran = await startFaulty(fault, [join(source.dir, "sync")], { env: settings }).done;
     expectFailure(ran, /cannot read .*sql\.gz: input\/output error/);
     expect([...s3.objects(own).keys()]).toEqual([]);

@@ -56,7 +56,10 @@ export const backupName = /^.+_\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}(-\d+)?\.sql(\
 /** Names of backups by database and age. Names alone sort `…-2.sql.gz`, the second of one second, before `….sql.gz`. */
 export function oldestFirst(names: readonly string[]): string[] {
   const age = (name: string) =>
-    name.replace(/(?:-(\d{1,6}))?\.sql.*$/, (_, sequence = "1") => `-${String(sequence).padStart(6, "0")}`);
+    name.replace(
+      /(_\d\d-\d\d-\d\d)(?:-(\d{1,6}))?\.sql.*$/,
+      (_, clock: string, sequence = "1") => `${clock}-${String(sequence).padStart(6, "0")}`,
+    );
   return names.toSorted((a, b) => (age(a) < age(b) ? -1 : 1));
 }
 
