@@ -2,12 +2,11 @@
 import { expect, test } from "bun:test";
 import { rolesReader, writeRoles } from "../../scripts-src/database/roles.ts";
 import { serverRoles } from "../../scripts-src/database/postgres/roles.ts";
-import { serverAccounts } from "../../scripts-src/database/mysql/accounts.ts";
+import { isOurs as mysql } from "../../scripts-src/database/mysql/account-lines.ts";
 import { formatBackupName, parseBackupName, serverRoles as rolesName } from "../../scripts-src/archive/name.ts";
 
 const never = {} as never;
 const postgres = serverRoles(never, 17).isOurs;
-const mysql = serverAccounts({ target: { where: "" } } as never, { kind: { family: "mysql" } } as never).isOurs;
 
 test.each([
   [`CREATE ROLE "a" WITH LOGIN PASSWORD 'SCRAM-SHA-256$x';`, true],

@@ -2,7 +2,7 @@
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
 import { comparing } from "./fingerprint.ts";
-import { serverAccounts } from "./accounts.ts";
+import { ServerAccounts } from "./accounts.ts";
 import { withoutBroken } from "./objects.ts";
 import { everywhere, inDatabase, type Login } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
@@ -39,7 +39,7 @@ export function openMysql(settings: Settings, { log, signal }: DatabaseContext):
       ...database,
       engine: serverInfo.kind.family,
       server: serverInfo.server,
-      roles: serverAccounts(connection, serverInfo.kind),
+      roles: new ServerAccounts(connection, serverInfo.kind),
       properties: serverInfo.properties,
       async databases() {
         const schemas = "SELECT schema_name FROM information_schema.schemata ORDER BY 1";

@@ -1,7 +1,8 @@
 /** A new database beside the present one. */
 import { messageOf } from "../../base/errors.ts";
+import type { Contents } from "../database.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
-import { inDatabase, type Place } from "./connection.ts";
+import { type Connection, inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { exchange, freeBefore } from "./exchange.ts";
@@ -22,76 +23,96 @@ import { query } from "./session.ts";
 export async function createScratch(
   place: Place,
   serverInfo: ServerInfo,
-  { purpose, name: wanted, properties }: ScratchOptions,
+  { purpose, name: wanted = "", properties }: ScratchOptions,
 ): Promise<Scratch> {
-  const { database, settings } = place;
   const time = new Date();
-  const name =
-    purpose === "into" ? (wanted ?? "") : besideName(database, purpose === "verify" ? "verify" : "restoring", time);
+  const beside = () => besideName(place.database, purpose === "verify" ? "verify" : "restoring", time);
+  const name = purpose === "into" ? wanted : beside();
   await create(place, name, properties);
-  const connection = inDatabase(place, name);
-  let disposable = true;
-  /** SQL of what the present database will need besides tables. */
-  const objects: { triggers: Buffer[]; others: Buffer[] } = { triggers: [], others: [] };
+  return new NewDatabase(name, { place, serverInfo, isExchanged: purpose === "restore", time });
+}
 
-  async function loadIt(sql: AsyncIterable<Uint8Array>, contents: DumpContents, options: LoadOptions): Promise<Loaded> {
-    const { noOwner, asleep } = options;
-    const quiet = asleep || purpose === "restore";
-    // another definer has rights on the present database alone, and a view over his view could not be created beside it
-    const rules = loadRules(contents, serverInfo, {
-      database: name,
-      noOwner: noOwner || purpose === "restore",
-      asleep: quiet,
-    });
-    const homeRules = { ...rules, noOwner, database: purpose === "restore" ? database : name, asleep };
-    const onObject = (piece: Piece, kind: ObjectKind) => {
-      const text = loadable(piece, homeRules);
-      if (text && (kind === "setting" || kind === "trigger")) objects.triggers.push(text);
-      if (text && kind !== "trigger") objects.others.push(text);
-    };
-    await load(connection, sql, {
-      rules,
-      settings,
-      present: purpose === "restore" ? database : undefined,
-      onObject,
-    });
-    return checkRows(place, name, contents.rows);
+interface Making {
+  place: Place;
+  serverInfo: ServerInfo;
+  /** It is to take the place of the present one. */
+  isExchanged: boolean;
+  time: Date;
+}
+
+class NewDatabase implements Scratch {
+  readonly name: string;
+  readonly where: string;
+  readonly #making: Making;
+  readonly #connection: Connection;
+  /** SQL of what the present database will need besides tables. */
+  readonly #triggers: Buffer[] = [];
+  readonly #objects: Buffer[] = [];
+  #stays = false;
+
+  constructor(name: string, making: Making) {
+    this.name = name;
+    this.#making = making;
+    this.#connection = inDatabase(making.place, name);
+    this.where = this.#connection.target.where;
   }
 
-  async function exchangeIt(): Promise<Exchanged> {
+  async load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded> {
+    const { place, serverInfo, isExchanged } = this.#making;
+    const { noOwner, asleep } = options;
+    const dumped = contents as DumpContents;
+    // another definer has rights on the present database alone, and a view over his view could not be created beside it
+    const rules = loadRules(dumped, serverInfo, {
+      database: this.name,
+      noOwner: noOwner || isExchanged,
+      asleep: asleep || isExchanged,
+    });
+    const homeRules = { ...rules, noOwner, database: isExchanged ? place.database : this.name, asleep };
+    const onObject = (piece: Piece, kind: ObjectKind) => {
+      const text = loadable(piece, homeRules);
+      if (text && (kind === "setting" || kind === "trigger")) this.#triggers.push(text);
+      if (text && kind !== "trigger") this.#objects.push(text);
+    };
+    const present = isExchanged ? place.database : undefined;
+    await load(this.#connection, sql, { rules, settings: place.settings, present, onObject });
+    return checkRows(place, this.name, dumped.rows);
+  }
+
+  async ask(sql: string): Promise<string> {
+    return (await query(this.#connection, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "";
+  }
+
+  dump(options: readonly string[]): AsyncIterable<Uint8Array> {
+    const { serverInfo } = this.#making;
+    const words = [...options, `--ignore-table=${this.name}.${markTable}`];
+    return dump(this.#connection, { ...serverInfo, grants: serverInfo.grants.beside() }, words);
+  }
+
+  async exchange(): Promise<Exchanged> {
+    const { place, time } = this.#making;
     const before = await freeBefore(place, time);
-    const { triggers, others } = objects;
-    const kept = await exchange(place, { source: name, before, triggers: latin1(triggers), objects: latin1(others) });
-    disposable = false;
+    const [triggers, objects] = [latin1(this.#triggers), latin1(this.#objects)];
+    const kept = await exchange(place, { source: this.name, before, triggers, objects });
+    this.#stays = true;
     return exchanged(place, kept ? before : undefined);
   }
 
-  return {
-    name,
-    where: connection.target.where,
-    load: (sql, contents, options) => loadIt(sql, contents as DumpContents, options),
-    ask: async (sql) => (await query(connection, `START TRANSACTION READ ONLY;\n${sql}`))[0]?.[0] ?? "",
-    dump: (options) =>
-      dump(connection, { ...serverInfo, grants: serverInfo.grants.beside() }, [
-        ...options,
-        `--ignore-table=${name}.${markTable}`,
-      ]),
-    exchange: exchangeIt,
-    async keep() {
-      await using session = await changing(place, `cannot keep ${name}`);
-      await session.ask(unmark(name));
-      disposable = false;
-    },
-    async [Symbol.asyncDispose]() {
-      if (!disposable) return;
-      const signal = AbortSignal.timeout(30_000);
-      await dropDatabase({ ...place, signal }, name).catch((error: unknown) => {
-        place.log.warn(
-          `the unfinished database ${name} is still there, the next restore drops it: ${messageOf(error)}`,
-        );
-      });
-    },
-  };
+  async keep(): Promise<void> {
+    await using session = await changing(this.#making.place, `cannot keep ${this.name}`);
+    await session.ask(unmark(this.name));
+    this.#stays = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stays) return;
+    const { place } = this.#making;
+    const signal = AbortSignal.timeout(30_000);
+    await dropDatabase({ ...place, signal }, this.name).catch((error: unknown) => {
+      place.log.warn(
+        `the unfinished database ${this.name} is still there, the next restore drops it: ${messageOf(error)}`,
+      );
+    });
+  }
 }
 
 const latin1 = (texts: readonly Buffer[]): string => Buffer.concat(texts).toString("latin1");
