@@ -1,17 +1,18 @@
 /** Where backups lie: a folder, or a path in a bucket, behind one interface. A third kind of place is one more file. */
 import { type Manifest, type ManifestKeys, parseManifest } from "../archive/manifest.ts";
 import {
+  backupNameOf,
   type BackupName,
   byAge,
   formatBackupName,
   manifestName,
   namePrefix,
   parseBackupName,
-  partialName,
   proofName,
 } from "../archive/name.ts";
 import { parseProof, type Proof } from "../archive/proof.ts";
 import { liesAhead } from "../base/clock.ts";
+import { stampOf } from "../base/text.ts";
 import type { StoredFile } from "../storage/list.ts";
 
 export type { StoredFile };
@@ -111,13 +112,13 @@ export const goodOnes = <T extends Stored>(backups: readonly T[]): T[] =>
 /** The newest of them. */
 export const newestGood = <T extends Stored>(backups: readonly T[]): T | undefined => goodOnes(backups)[0];
 
-/** The first name of its second that is free under every ending, so that no two files share time and sequence. */
+/** A name behind all of its second, whatever their endings: one that retention has freed would be older than the others. */
 export function freeName(wanted: Omit<BackupName, "sequence">, used: ReadonlySet<string>): string {
-  for (let sequence = 1; ; sequence++) {
-    const rivals = (["gzip", "zstd", "none"] as const)
-      .flatMap((compression) => [true, false].map((encrypted) => ({ ...wanted, sequence, compression, encrypted })))
-      .map(formatBackupName)
-      .flatMap((name) => [name, manifestName(name), partialName(name)]);
-    if (!rivals.some((rival) => used.has(rival))) return formatBackupName({ ...wanted, sequence });
-  }
+  const start = namePrefix(wanted.database) + stampOf(wanted.time);
+  const rivals = [...used].filter((name) => name.startsWith(start) || name.startsWith(`.${start}`));
+  const sequences = rivals.map((name) => parseBackupName(backupNameOf(unhidden(name)))?.sequence ?? 0);
+  return formatBackupName({ ...wanted, sequence: Math.max(0, ...sequences) + 1 });
 }
+
+/** The name that a file gets when it is finished: the inverse of `partialName`. */
+const unhidden = (name: string): string => name.replace(/^\.(.*)\.partial$/, "$1");

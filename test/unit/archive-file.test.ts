@@ -96,21 +96,23 @@ describe("a backup file", () => {
   });
 
   test("two in one second: the second gets -2, whatever its compression; names in S3 count (container 4.5)", () => {
-    const used = new Set(["app_2026-11-22_10-43-58-4.sql"]);
-    const names = (["gzip", "zstd", "gzip", "gzip"] as const).map((compression) => {
-      const free = freeName(
-        { database: "app", time: new Date("2026-11-22T10:43:58Z"), compression, encrypted: false },
-        used,
-      );
+    const used = new Set<string>();
+    const next = (compression: "gzip" | "zstd") => {
+      const wanted = { database: "app", time: new Date("2026-11-22T10:43:58.7Z"), compression, encrypted: false };
+      const free = freeName(wanted, used);
       used.add(free);
       return free;
-    });
-    expect(names).toEqual([
+    };
+    expect([next("gzip"), next("zstd"), next("gzip")]).toEqual([
       name,
       "app_2026-11-22_10-43-58-2.sql.zst",
       "app_2026-11-22_10-43-58-3.sql.gz",
-      "app_2026-11-22_10-43-58-5.sql.gz",
     ]);
+    // not one that retention has freed: it would be older than the others
+    used.delete(name);
+    expect(next("gzip")).toBe("app_2026-11-22_10-43-58-4.sql.gz");
+    used.add(".app_2026-11-22_10-43-58-6.sql.gz.age.json.partial");
+    expect(next("gzip")).toBe("app_2026-11-22_10-43-58-7.sql.gz");
   });
 
   test.each([name, `${name}.json`])("is not begun where %s exists: nothing replaces it", async (there) => {
