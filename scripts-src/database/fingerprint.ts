@@ -29,7 +29,7 @@ export interface Comparing {
   read(sql: AsyncIterable<Uint8Array>, options?: ReadingOptions): Promise<Fingerprint>;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */
   loosen(statement: string): string;
-  /** What two versions of the server have in common when they spell a schema alike. */
+  /** Finds the series in the version of a server. Servers of one series write a schema in the same words. */
   series: RegExp;
   /** Kind and name of the object that a statement makes, undefined for others: all that can be compared across major versions. */
   objectOf(statement: string): string | undefined;
@@ -58,7 +58,7 @@ export function compareFingerprints(
   backup: Fingerprint,
   copy: Fingerprint,
   comparing: Pick<Comparing, "loosen" | "objectOf">,
-  options: { sameMajor: boolean },
+  options: { sameSeries: boolean },
 ): Compared {
   const tables = namesOf(backup.tables, copy.tables).filter((table) => {
     const [one, other] = [backup.tables.get(table), copy.tables.get(table)];
@@ -81,10 +81,10 @@ function compareStatements(
   backup: Fingerprint,
   copy: Fingerprint,
   { loosen, objectOf }: Pick<Comparing, "loosen" | "objectOf">,
-  { sameMajor }: { sameMajor: boolean },
+  { sameSeries }: { sameSeries: boolean },
 ): Pick<Compared, "statements" | "respelled"> {
   const exact = subtract(backup.statements, copy.statements);
-  const second = sameMajor ? loosen : (text: string) => objectOf(text) ?? "";
+  const second = sameSeries ? loosen : (text: string) => objectOf(text) ?? "";
   const left = new Map<string, number>();
   for (const { text, count } of exact) left.set(second(text), (left.get(second(text)) ?? 0) + count);
   left.delete("");

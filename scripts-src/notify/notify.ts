@@ -137,7 +137,7 @@ export function openOutbox(log: Logger, signal: AbortSignal, waits = usualWaits,
   return (ways) => {
     if (ways.length > 0)
       log.info(`${counted(ways.length, "notice")} will be sent again in ${(waits[0] ?? 0) / 1000} s`);
-    // a signal ends the wait: what is not sent by then is lost
+    // a signal ends the waiting: notices that still wait are lost
     for (const way of ways) void send(way).catch(() => {});
   };
 }

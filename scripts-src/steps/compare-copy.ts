@@ -8,7 +8,7 @@ interface Sides {
   /** The SQL of the backup, and a dump of the copy; each can be read several times. */
   backup: () => AsyncIterable<Uint8Array>;
   copy: () => AsyncIterable<Uint8Array>;
-  sameMajor: boolean;
+  sameSeries: boolean;
   /** The copy was made without owners and privileges. */
   noOwner: boolean;
   /** Statements that the copy was made without. */

@@ -164,8 +164,8 @@ function withWayOut(error: unknown): unknown {
 type SafetyBackup = Record<"path" | "wayBack", string>;
 
 /**
- * Takes the backup into a folder below BACKUP_DIR, where no restore, sync or retention takes it for a regular one. Throws
- * `Failure`, and then nothing has been changed.
+ * Backs up the present state into a folder below BACKUP_DIR: restore, sync and retention look for backups in BACKUP_DIR itself.
+ * Throws `Failure`, and then nothing has been changed.
  */
 async function takeSafetyBackup(job: Job): Promise<SafetyBackup> {
   const folder = join(backupFolder(job), "before-restore");

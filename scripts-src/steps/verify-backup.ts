@@ -50,12 +50,12 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   job.log.info(`${file.name} was restored into ${scratch.name} in ${durationText(restoreMs)}; comparing`);
   const { comparing } = database;
   const seriesOf = (version = "") => comparing.series.exec(version)?.[0];
-  const sameMajor = seriesOf(contents.serverVersion) === seriesOf(database.server.version);
+  const sameSeries = seriesOf(contents.serverVersion) === seriesOf(database.server.version);
   const { respelled } = await compareCopy({
     comparing,
     backup: () => file.sql(),
     copy: () => scratch.dump(wanted.dumpOptions),
-    sameMajor,
+    sameSeries,
     noOwner: options.noOwner,
     leftOut: new Set(loaded.leftOut),
     showsValues: !file.encrypted,
@@ -74,7 +74,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
     compared: [
       "every row of every table",
       "sequences and large objects",
-      sameMajor ? "every statement of the schema" : "every object of the schema by kind and name",
+      sameSeries ? "every statement of the schema" : "every object of the schema by kind and name",
       ...(respelled > 0 ? [`${counted(respelled, "statement")} equal but for spelling`] : []),
       ...(asked ? ["VERIFY_QUERY"] : []),
     ],

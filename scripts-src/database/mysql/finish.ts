@@ -27,8 +27,8 @@ export const renamesApart = async (session: Session): Promise<boolean> =>
   (await session.ask("SHOW GLOBAL VARIABLES LIKE 'enforce_gtid_consistency'"))[0]?.[1] === "ON";
 
 /**
- * Finishes an exchange whose tables were exchanged a moment ago, or takes it back. Returns whether `before` is kept. Throws a `Failure`
- * that says how the present database is now.
+ * The new tables have their place since a moment ago: makes their views, triggers, events and routines, or puts the old tables back.
+ * Returns whether `before` is kept. Throws a `Failure` that says how the present database is now.
  */
 export async function finishOrTakeBack(place: Place, before: string): Promise<boolean> {
   try {
