@@ -188,6 +188,17 @@ test("R13: a statement that the server refuses in words that name nothing is nam
   expectFailure(await run("restore"), named);
 });
 
+test("R13, S9: a statement that is refused is named without its texts, which can be passwords", async () => {
+  const { database, run } = await backedUp(
+    `CREATE SUBSCRIPTION sub CONNECTION 'host=127.0.0.1 dbname=x password=sesame' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+  );
+  await server.sql(database, "DROP SUBSCRIPTION sub");
+  await server.dropDatabase(database);
+  const refused = await run("restore", ["--no-owner"], { env: { DB_USER: owner.user, DB_PASSWORD: owner.password } });
+  expectFailure(refused, /the statement: CREATE SUBSCRIPTION sub CONNECTION$/m);
+  expect(refused.stderr).not.toContain("sesame");
+});
+
 test("R13: a check that looks into a table whose rows come later; a row that it refuses for good is named", async () => {
   const scripts = await backedUp(`CREATE TABLE zone (name text);
     CREATE FUNCTION known(text) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN EXISTS (SELECT 1 FROM zone WHERE name = $1); END';

@@ -11,8 +11,8 @@ export interface Unit {
   table?: string;
 }
 
-/** How the statement begins, for messages; what follows may hold a password. */
-export const titleOf = ({ text }: Unit): string => text.split("\n")[0]?.slice(0, 120) ?? "";
+/** How the statement begins, for messages. It ends before the first text, which can be a password (CREATE SUBSCRIPTION … CONNECTION '…'). */
+export const titleOf = ({ text }: Pick<Unit, "text">): string => /^[^\n']{0,120}/.exec(text)?.[0].trimEnd() ?? "";
 
 /** Rows of one table, with the COPY that takes them. */
 export interface CopiedRows {
