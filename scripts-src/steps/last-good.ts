@@ -5,7 +5,7 @@ import { openDatabase } from "../database/open.ts";
 import type { LastGood } from "../notify/outcome.ts";
 import { inBucket } from "../places/bucket.ts";
 import { newestOfOurs } from "../places/choose.ts";
-import { listBackups, type Place } from "../places/place.ts";
+import { listBackups, oldestFirst, type Place, type Stored } from "../places/place.ts";
 import type { Job } from "../run/script.ts";
 import { openStorage } from "../storage/open.ts";
 import { localPlace } from "./backup-folder.ts";
@@ -14,10 +14,10 @@ import { identityWithoutServer } from "./identity.ts";
 /** How long (ms) to wait for the listing of S3; the notice waits with us. */
 const patience = 5_000;
 
-interface Found {
+export interface Found {
   /** Folder or bucket. */
   where: string;
-  startedAt?: Date;
+  newest?: Stored;
   /** The backup's path or location. */
   location?: string;
   /** Why the place could not be listed. */
@@ -80,25 +80,32 @@ async function newestIn(
   try {
     const place = await open();
     const newest = await newestOf(job, place, database);
-    return { where, ...(newest && { startedAt: newest.backup.time, location: place.locate(newest.name) }) };
+    return { where, ...(newest && { newest, location: place.locate(newest.name) }) };
   } catch (error) {
     return { where, trouble: messageOf(error).replace(/^cannot list \S+: /, "") };
   }
 }
 
-function summarize(found: readonly Found[], now: Date): LastGood {
-  const newest = Math.max(...found.map(({ startedAt }) => startedAt?.getTime() ?? -Infinity));
-  const isNewest = ({ startedAt }: Found) => startedAt?.getTime() === newest;
+/** The newest of what the places hold, where it lies, and what the other places say. */
+export function summarize(found: readonly Found[], now: Date): LastGood {
+  const newest = found
+    .flatMap((one) => one.newest ?? [])
+    .toSorted(oldestFirst)
+    .at(-1);
+  // the same backup in both places, not another one of the same second
+  const isNewest = (one: Found) => newest !== undefined && one.newest?.name === newest.name;
   return {
-    ...(Number.isFinite(newest) && { startedAt: new Date(newest) }),
+    ...(newest && { startedAt: newest.backup.time }),
     locations: found.filter(isNewest).flatMap(({ location }) => location ?? []),
     elsewhere: found.filter((one) => !isNewest(one)).map((one) => describe(one, now)),
   };
 }
 
-function describe({ where, startedAt, trouble }: Found, now: Date): string {
+function describe({ where, newest, trouble }: Found, now: Date): string {
   if (trouble !== undefined) return `${where} could not be listed: ${trouble}`;
-  return startedAt ? `${where}: the newest began ${ageText(now.getTime() - startedAt.getTime())}` : `${where}: none`;
+  return newest
+    ? `${where}: the newest began ${ageText(now.getTime() - newest.backup.time.getTime())}`
+    : `${where}: none`;
 }
 
 /** When the newest good backup of ours in S3 began; `known` when S3 cannot be asked, which is logged. */

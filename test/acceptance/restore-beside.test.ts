@@ -222,6 +222,22 @@ describe("with large tables and a slow index", () => {
     expect(await databasesOf(server)).toBe("app");
   });
 
+  test("names of this second that earlier restores have left are passed over", async () => {
+    expectSuccess(await scripts.run("backup"));
+    const now = Date.now();
+    const left = [
+      ["before", 1],
+      ["restoring", 2],
+      ["restoring", 3],
+    ] as const;
+    for (const [what, seconds] of left)
+      await server.createDatabase(besideName("app", what, new Date(now + seconds * 1000)));
+    await until("these seconds have begun", () => Date.now() > now + 1000);
+    expectSuccess(await scripts.run("restore"));
+    expect(await server.sql("app", everyRow)).toBe(rows);
+    expect((await databasesOf(server)).split("\n")).toHaveLength(5);
+  });
+
   test("on a standby nothing can be restored, and that is said", async () => {
     expectSuccess(await scripts.run("backup"));
     const standby = join(server.socketDir, "data/standby.signal");

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { messageOf, usageFailure } from "../../base/errors.ts";
+import { stampOf } from "../../base/text.ts";
 import type { Contents } from "../database.ts";
 import type { Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
 import { jsonList } from "./catalog.ts";
@@ -179,11 +180,12 @@ function propertiesFor(fresh: string, { serverInfo, target, options }: Making): 
   return target.empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
 }
 
-/** A second of which no earlier state has its name: when the load is done, it would be too late for another. */
-async function freeTime({ name, earlier }: PostgresTarget): Promise<Date> {
+/** A second of which nothing that earlier restores have left has its name: when the load is done, it would be too late for another. */
+async function freeTime({ earlier, unproven }: PostgresTarget): Promise<Date> {
+  const left = [...earlier.map(({ name }) => name), ...unproven];
   for (;;) {
     const time = new Date();
-    if (!earlier.some((kept) => kept.name === besideName(name, "before", time))) return time;
+    if (!left.some((name) => name.endsWith(stampOf(time)))) return time;
     await pause(100);
   }
 }
