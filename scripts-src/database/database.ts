@@ -21,6 +21,8 @@ export interface Server {
   encoding: string;
   /** Bytes of table data; the length of the dump is about that. */
   dataBytes: number;
+  /** It gives the login a second session beside that of a dump. */
+  takesTwoSessions: boolean;
   /** What a person should know before a backup (tables that no snapshot covers, …). */
   warnings: string[];
 }
@@ -85,6 +87,8 @@ export interface ServerDatabase {
 export interface ConnectOptions {
   /** A database that the server does not have yet is no failure: see `Connected.exists`. */
   mayBeMissing?: boolean;
+  /** One try, and nothing is logged of it. */
+  once?: boolean;
   /** A dump leaves out, with a warning, what is broken so that it cannot be dumped: views of tables that are missing. */
   leaveOutBroken?: boolean;
 }

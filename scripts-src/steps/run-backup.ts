@@ -16,6 +16,7 @@ import {
   checkRoom,
   checkStorage,
 } from "./dry-run-checks.ts";
+import { LoginsAhead } from "./logins-ahead.ts";
 import type { BackupOptions } from "./options.ts";
 import { checkRetention, type Places, pruneAll } from "./prune.ts";
 import { backUpRoles, wantsRoles } from "./roles.ts";
@@ -30,7 +31,9 @@ export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
   const chosen = await chooseDatabases(job, job.options.database, folder);
   if (chosen) job.facts.server = openDatabase(job.settings, job).where;
   try {
-    return await (chosen ? eachDatabase(job, chosen, backUp) : backUp(job));
+    using logins = new LoginsAhead(job, chosen ?? []);
+    const act = (one: typeof job) => backUp(one, logins);
+    return await (chosen ? eachDatabase(job, chosen, act) : act(job));
   } finally {
     if (wantsRoles(job) && !job.options.database && !job.signal.aborted) await backUpRoles(job, () => openPlaces(job));
   }
@@ -42,12 +45,12 @@ const openPlaces = async (job: Job<BackupOptions>): Promise<Places> => ({
 });
 
 /** Takes a backup of the database that the settings name. */
-async function backUp(job: Job<BackupOptions>): Promise<Result> {
+async function backUp(job: Job<BackupOptions>, logins: LoginsAhead): Promise<Result> {
   const database = databaseOf(job);
   using _lock = takeLock(backupFolder(job), lockName(database), job.script);
   const places = await openPlaces(job);
   for (const place of [places.local, places.remote]) await place?.sweep(database.name);
-  const connected = await database.connect().catch((error: unknown) => {
+  const connected = await logins.connect(database).catch((error: unknown) => {
     if (error instanceof Failure && !job.signal.aborted) throw new Unreachable(messageOf(error), error);
     throw error;
   });

@@ -7,10 +7,12 @@ import { takeLock } from "../../scripts-src/base/lock.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
 import { readManifest } from "../support/machine/files.ts";
+import { clientsWith } from "../support/servers/clients.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { type MailServer, startMailServer } from "../support/servers/smtp.ts";
 import { s3Settings } from "../support/servers/storage.ts";
+import { tempDir } from "../support/machine/temp.ts";
 
 setDefaultTimeout(180_000);
 
@@ -173,4 +175,25 @@ test("verify proves a backup of each database; one that cannot be proved does no
   const alone = await scripts.run("verify", ["--database", "never_backed_up"]);
   expect(alone.status).toBe(4);
   expect(alone.stderr.match(/no backups of never_backed_up/g)).toHaveLength(1);
+});
+
+test("the login to the next database is made during a dump, unless the login may have one session alone", async () => {
+  // as a server does with CONNECTION LIMIT 1: a program that runs keeps the others out
+  const alone = join(tempDir("session"), "taken");
+  const once = `mkdir '${alone}' 2> /dev/null || { echo 'FATAL:  too many connections for role "writer"' >&2; exit 2; }
+    trap "rmdir '${alone}'" EXIT; "$REAL" "$@"`;
+  const strict = clientsWith(server.clientDir, { psql: once, pg_dump: once });
+  /** Whether the login to the second database comes before the end of the first one's backup. */
+  const isAhead = async (more: Record<string, string>) => {
+    scripts.configure({ ...settings("app,billing,crm"), LOG_LEVEL: "debug", ...more });
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    expect(ran.stderr).not.toMatch(/too many connections|WARN/);
+    const login = ran.stderr.search(/runs \S+\/psql .*dbname=billing /);
+    const end = ran.stderr.search(/INFO backup: app_\S+: /);
+    expect(Math.min(login, end)).toBeGreaterThan(0);
+    return login < end;
+  };
+  expect(await isAhead({})).toBe(true);
+  expect(await isAhead({ DB_CLIENT_DIR: strict })).toBe(false);
 });

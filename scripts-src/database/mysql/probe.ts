@@ -5,7 +5,7 @@ import { retry } from "../../base/retry.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
-import type { Server } from "../database.ts";
+import type { ConnectOptions, Server } from "../database.ts";
 import type { DatabaseProperties } from "../restoring.ts";
 import {
   type Client,
@@ -48,7 +48,7 @@ const question = `
   SELECT 'clock', unix_timestamp(sysdate(6)) * 1000;
   SHOW GLOBAL VARIABLES LIKE 'server_uuid';
   SELECT 'server', version(), @@global.max_allowed_packet, @@character_set_database, @@collation_database,
-    (SELECT coalesce(sum(data_length), 0) FROM information_schema.tables WHERE table_schema = database());
+    @@max_user_connections, (SELECT coalesce(sum(data_length), 0) FROM information_schema.tables WHERE table_schema = database());
   SELECT 'loose', table_name, t.engine FROM information_schema.tables t JOIN information_schema.engines e
     ON e.engine = t.engine WHERE table_schema = database() AND table_type = 'BASE TABLE' AND e.transactions <> 'YES';
   SELECT 'versioned', table_name FROM information_schema.tables
@@ -60,7 +60,10 @@ const question = `
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
-export async function probe(login: Login, { mayBeMissing = false } = {}): Promise<ServerInfo> {
+export async function probe(
+  login: Login,
+  { mayBeMissing = false, once = false }: ConnectOptions = {},
+): Promise<ServerInfo> {
   const { folder, log, signal, target } = login;
   const [dumps, found] = await Promise.all([findClients("dump", folder), findClients("client", folder)]);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
@@ -79,11 +82,15 @@ export async function probe(login: Login, { mayBeMissing = false } = {}): Promis
       return query(place, question);
     });
   };
-  const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again: isTemporary });
+  const rows = await retry(`connection to ${target.where}`, ask, {
+    log,
+    signal,
+    again: once ? () => false : isTemporary,
+  });
   const answered = Date.now();
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
   if (!tagged("Ssl_cipher")[0]?.[0]) refuseClearText(target);
-  const [said = "", packet, charset = "", collation = "", bytes] = tagged("server")[0] ?? [];
+  const [said = "", packet, charset = "", collation = "", sessions, bytes] = tagged("server")[0] ?? [];
   const kind = kindOf(said);
   const [client = first] = rankClients(clients, kind);
   const dump = await fittingDump({ ...place, client }, dumps, kind);
@@ -105,6 +112,8 @@ export async function probe(login: Login, { mayBeMissing = false } = {}): Promis
       client: `${dump.name} ${dump.version || "of unknown version"}`,
       encoding: charset,
       dataBytes: Number(bytes),
+      // 0: as many as there are
+      takesTwoSessions: sessions !== "1",
       warnings: warningsOf(tagged, { database: target.database, dump, kind, grants }),
     },
   };

@@ -14,13 +14,19 @@ export const poolerWarning =
 /** So often one of two sessions is asked, in turn: a pooler lends the session that was used last, but not always. */
 const questions = 6;
 
-const answers = memory<boolean>(60_000);
+/** What becomes of two connections that are open together: each has its session, both share some, or the second is refused. */
+type Pair = "own" | "lent" | "refused";
 
-/** Two connections that are open together share processes of the server. False where a second connection is refused. */
-export const isPooled = (connection: Connection): Promise<boolean> =>
+const answers = memory<Pair>(60_000);
+
+/** Asks the server, or knows it from a minute ago. */
+export const pairOf = (connection: Connection): Promise<Pair> =>
   answers(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
 
-async function ask(connection: Connection): Promise<boolean> {
+/** Such a pooler lies between. */
+export const isPooled = async (connection: Connection): Promise<boolean> => (await pairOf(connection)) === "lent";
+
+async function ask(connection: Connection): Promise<Pair> {
   const open = () => new Session(connection, () => `cannot query ${connection.where}`);
   await using one = open();
   await using other = open();
@@ -29,9 +35,12 @@ async function ask(connection: Connection): Promise<boolean> {
     for (let at = 0; at < questions; at++)
       processes.push(await (at % 2 === 0 ? one : other).settled("pg_catalog.pg_backend_pid()"));
     await Promise.all([one.end(), other.end()]);
-    return processes[0] === processes[1] || processes.some((process, at) => process !== processes[at % 2]);
+    const lent = processes[0] === processes[1] || processes.some((process, at) => process !== processes[at % 2]);
+    return lent ? "lent" : "own";
   } catch {
+    // where there may be one session alone, the next program needs this one's
+    await one.end().catch(() => {});
     connection.signal.throwIfAborted();
-    return false;
+    return "refused";
   }
 }

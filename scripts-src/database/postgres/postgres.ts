@@ -34,8 +34,8 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     comparing,
   } as const;
 
-  async function connect({ mayBeMissing = false }: ConnectOptions = {}): Promise<Connected> {
-    const serverInfo = await probe(login, mayBeMissing);
+  async function connect(how: ConnectOptions = {}): Promise<Connected> {
+    const serverInfo = await probe(login, how);
     const { connection, answering, server, pgDump, exists, properties } = serverInfo;
     return {
       ...database,

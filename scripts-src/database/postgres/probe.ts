@@ -3,7 +3,7 @@ import { retry } from "../../base/retry.ts";
 import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
 import { clockAhead } from "../clock.ts";
-import type { Server } from "../database.ts";
+import type { ConnectOptions, Server } from "../database.ts";
 import { missingProgram } from "../programs.ts";
 import type { DatabaseProperties } from "../restoring.ts";
 import { type Client, clientTooOld, findClients, fittingClient, newest, packages } from "./clients.ts";
@@ -12,7 +12,7 @@ import type { Connection, Login } from "./connection.ts";
 import { queryFacts } from "./query.ts";
 import { isTemporary } from "./explain.ts";
 import { hasDatabase, openMaintenance } from "./maintenance.ts";
-import { isPooled, poolerWarning } from "./pooler.ts";
+import { pairOf, poolerWarning } from "./pooler.ts";
 import { propertiesQuestion } from "./properties.ts";
 
 /** What `probe` found. */
@@ -64,7 +64,7 @@ const facts = (system: string) => ({
  * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
  * accepted with `mayBeMissing`: another one of the server answers then. Throws `Failure`.
  */
-export async function probe(login: Login, mayBeMissing: boolean): Promise<ServerInfo> {
+export async function probe(login: Login, { mayBeMissing = false, once = false }: ConnectOptions): Promise<ServerInfo> {
   const { folder, log, signal, where } = login;
   const [dumps, clients] = await Promise.all([findClients("pg_dump", folder), findClients("psql", folder)]);
   if (dumps.length === 0) throw missingProgram(["pg_dump"], folder, packages);
@@ -73,7 +73,7 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
   if (!psql) throw missingProgram(["psql"], folder, packages);
   const connection = { ...login, psql };
   const ask = () => askServer(connection);
-  const asked = retry(`connection to ${where}`, ask, { log, signal, again: isTemporary });
+  const asked = retry(`connection to ${where}`, ask, { log, signal, again: once ? () => false : isTemporary });
   const { answer, answering } = await asked.then(
     (answer) => ({ answer, answering: connection }),
     async (error: unknown) => {
@@ -87,6 +87,7 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
     },
   );
   const exists = answering === connection;
+  const pair = exists ? await pairOf(connection) : "refused";
   const major = Math.floor(answer.number / 10_000);
   const pgDump = fittingClient(dumps, major);
   if (!pgDump) throw clientTooOld(dumps, answer.version, major);
@@ -105,13 +106,14 @@ export async function probe(login: Login, mayBeMissing: boolean): Promise<Server
       client: `pg_dump ${pgDump.version || "of unknown version"}`,
       encoding: answer.encoding,
       dataBytes: exists ? answer.bytes : 0,
+      takesTwoSessions: pair !== "refused",
       warnings: listOf(
         pgDump.major === 0 && `${pgDump.path} does not report its version: it may not fit the server`,
         answer.withoutRows.length > 0 &&
           `the server is a standby: rows of unlogged tables are on its primary alone and not in the backup: ${answer.withoutRows.join(", ")}`,
         answer.closedMappings.length > 0 &&
           `options of user mappings (passwords) that this user may not read are not in the backup: ${answer.closedMappings.join(", ")}; back up as a superuser to have them`,
-        exists && (await isPooled(connection)) && poolerWarning,
+        pair === "lent" && poolerWarning,
       ),
     },
   };
