@@ -34,7 +34,7 @@ interface Wanted {
  * The newest backup of a database that is not another server's and whose name does not lie in the future. Manifests are read from
  * the newest on, until one is ours. Throws a `Failure` with status 4 when there is none.
  */
-export async function chooseNewest(place: Place, wanted: Wanted): Promise<Stored> {
+export async function chooseNewest(place: Place, wanted: Wanted): Promise<Owned> {
   const { database, before, unproved } = wanted;
   const found = (await listBackups(place, database)).filter(({ backup }) => !before || backup.time < before);
   const first = unproved ? await unprovedOf(place, found, wanted) : [];
@@ -59,7 +59,7 @@ async function unprovedOf(place: Place, found: readonly Stored[], { present, key
   return finished.filter(({ name, proved }) => !proved || disproved.has(name));
 }
 
-async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Stored> {
+async function chooseOf(place: Place, found: readonly Stored[], wanted: Wanted): Promise<Owned> {
   const { present, keys, log } = wanted;
   const sound = found.filter((one) => flawOf(place, one) === undefined).toReversed();
   const { chosen: ours, read } = await search(place, sound, present, keys);

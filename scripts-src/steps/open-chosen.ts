@@ -182,6 +182,8 @@ export async function checkBackup(
   log.info(`checking ${facts.remoteLocation ?? file.path}, ${bytesText(file.bytes)}`);
   if (!manifest) log.warn(`${file.name} has no manifest: its checksum and its origin cannot be checked`);
   tellOwner(job, target, file.name, manifest);
+  if (manifest?.suspicious)
+    log.warn(`${file.name} looks suspicious: ${manifest.suspicious.join("; ")}; list shows the backups before it`);
   if (manifest && !database.takes.includes(manifest.engine)) {
     throw new Failure(`${file.name} is a backup of ${manifest.engine}, not of ${database.engine}`, {
       hints: ["name a backup of this database, or set DATABASE_URL to the other one"],

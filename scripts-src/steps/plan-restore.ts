@@ -183,10 +183,12 @@ const how: Words = {
   beside: (planned, { dropBefore }) => {
     const { database, target } = planned;
     const present = `${counted(target.tables.size, "table")}, about ${bytesText(target.dataBytes)}`;
+    const kept = `kept as ${database.name}_before_TIME`;
     return [
       `the backup (${tablesOf(planned)}) is loaded into a new database, which then takes the place of the present one (${present})`,
-      `the present one is kept as ${database.name}_before_TIME${dropBefore ? " until the restore has succeeded" : ""}, with everything ` +
-        "that is written during the load",
+      target.empty
+        ? `the present one is empty: it is ${kept} only if something is written into it during the load`
+        : `the present one is ${kept}${dropBefore ? " until the restore has succeeded" : ""}, with everything that is written during the load`,
       `the exchange ends all sessions (${target.sessions} now)`,
     ];
   },

@@ -107,7 +107,8 @@ async function describeOne(
     const proved = newestGood((await listBackups(place, database)).filter((one) => one.proved));
     const proof = proved && (await proofOf(place, proved.name, keys).catch(() => undefined));
     const note = proof && proved.name === chosen.name ? `, proved on ${proof.provedAt.slice(0, 10)}` : "";
-    const text = `${database}: ${chosen.name}, ${bytesText(chosen.bytes)}${note}`;
+    const doubt = chosen.suspicious ? `, suspicious: see list ${chosen.name}` : "";
+    const text = `${database}: ${chosen.name}, ${bytesText(chosen.bytes)}${note}${doubt}`;
     return { chosen, restoreMs: proof?.restoreMs, text };
   } catch (error) {
     return { text: `${database}: ${messageOf(error)}`, hints: hintsOf(error) };

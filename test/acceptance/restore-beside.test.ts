@@ -69,8 +69,12 @@ describe("with large tables and a slow index", () => {
   });
   afterAll(() => server.stop());
 
-  /** A backup of what is there, then a restore that stands at the slow index. */
-  async function standing(seconds: number, login?: { user: string; password: string }): Promise<Running> {
+  /** A backup of what is there, then a restore that stands at the slow index; `change` comes in between. */
+  async function standing(
+    seconds: number,
+    login?: { user: string; password: string },
+    change: () => Promise<unknown> = async () => {},
+  ): Promise<Running> {
     await server.sql("app", slowIndex(seconds));
     if (login)
       await server.sql(
@@ -83,6 +87,7 @@ describe("with large tables and a slow index", () => {
     scripts.configure(server.settings("app", login));
     expectSuccess(await scripts.run("backup"));
     original = await stateOf(server, "app");
+    await change();
     const running = scripts.start("restore");
     await until("the restore stands at the slow index", async () =>
       Number(
@@ -133,6 +138,21 @@ describe("with large tables and a slow index", () => {
     expect(await session).toContain("terminating connection");
     expect(await server.sql(await keptBy(server), "SELECT count(*) FROM child")).toBe("20001");
     expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("20000");
+  });
+
+  test("a database that was empty is dropped, but for one that somebody has filled during the load", async () => {
+    const running = await standing(2, undefined, async () => {
+      await server.dropDatabase("app");
+      await server.createDatabase("app");
+      const { stdout } = await scripts.run("restore", ["--dry-run"]);
+      expect(stdout).toContain(
+        "the present one is empty: it is kept as app_before_TIME only if something is written into it",
+      );
+    });
+    await server.sql("app", "CREATE TABLE orders AS SELECT 42 AS id");
+    expectSuccess(await running.done);
+    expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("20000");
+    expect(await server.sql(await keptBy(server), "SELECT id FROM orders")).toBe("42");
   });
 
   test.each([

@@ -74,6 +74,12 @@ test("shrunken: a warning and status 0; retention, local and in S3, waits until 
   const listed = (await scripts.run("list")).stdout.replaceAll(/\s+/g, " ");
   expect(listed).toContain("suspicious: it is ");
   expect(listed).toContain("kept: the newest backup is suspicious; retention deletes nothing");
+  expect((await scripts.run("restore", ["--dry-run"])).stderr).toMatch(
+    / WARN restore: \S+ looks suspicious: it is .*; list/,
+  );
+  expect((await scripts.run("restore", ["--all", "--replace", "--dry-run"])).stdout).toMatch(
+    /shop: \S+, [^,]*, suspicious: see list/,
+  );
   const planned = (await scripts.run("backup", ["--upload", "--dry-run"])).stdout;
   expect(planned).toContain("the newest backup is suspicious");
   expect((await scripts.run("backup", ["--upload", "--dry-run", "--accept"])).stdout).not.toContain("suspicious");

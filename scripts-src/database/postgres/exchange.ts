@@ -10,13 +10,13 @@ import type { PropertyStatements } from "./properties.ts";
 import { query } from "./query.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
 import { execute } from "./session.ts";
-import { mayEnd, type PostgresTarget } from "./target.ts";
+import { isEmpty, mayEnd, type PostgresTarget } from "./target.ts";
 
 export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");
 
 export interface Exchanging {
   present: Connection;
-  /** Of the present database: one that is empty is not kept. */
+  /** Of the present database: one that is and stays empty is not kept. */
   target: Pick<PostgresTarget, "exists" | "empty">;
   /** To another database of the server. No signal ends what is begun. */
   unstoppable: Connection;
@@ -54,13 +54,9 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   }
   await commentOn(exchanging, present.database);
   const dropBefore = () => dropDatabase(unstoppable, before);
-  const isKept =
-    !target.empty ||
-    (await dropBefore().then(
-      () => false,
-      () => true,
-    ));
-  if (!isKept) return nothingKept;
+  // somebody may have filled it during the load
+  const isDropped = async () => (await isEmpty(inDatabase(unstoppable, before))) && (await dropBefore(), true);
+  if (target.empty && (await isDropped().catch(() => false))) return nothingKept;
   const restored = fresh.replace(/_restoring_([\d_-]+)$/, "_restored_$1");
   const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
   return {

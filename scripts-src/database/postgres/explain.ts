@@ -18,7 +18,7 @@ const explanations: shared.Explanations = {
       "check user and password: DB_USER and DB_PASSWORD, or those in DATABASE_URL or POSTGRES_CONNECTION_STRING (in a URL, @ is written %40, # %23, % %25, / %2F)",
     ],
     [
-      /database ".*" does not exist/,
+      /database "[^]*" does not exist/,
       "check the name of the database (DB_NAME, or the end of the URL); psql -l lists the databases of the server",
     ],
     [

@@ -117,7 +117,7 @@ export async function askTarget(
   return {
     ...found,
     tables: new Map(found.tables),
-    empty: found.removals.every(({ what }) => what === "schema public") && found.tables.length === 0,
+    empty: holdsNothing(found),
     // unknown where the server is elsewhere after all, or its folder is closed to us
     freeBytes: found.dataFolder === null ? undefined : await freeBytes(found.dataFolder).catch(() => undefined),
     name: present.database,
@@ -125,3 +125,10 @@ export async function askTarget(
     isMaintenance: maintenanceNames.includes(present.database),
   };
 }
+
+const holdsNothing = ({ removals, tables }: Pick<DatabaseFacts, "removals" | "tables">) =>
+  removals.every(({ what }) => what === "schema public") && tables.length === 0;
+
+/** Whether a database holds nothing that a user made. Throws `Failure`. */
+export const isEmpty = async (connection: Connection): Promise<boolean> =>
+  holdsNothing(await queryFacts(connection, { removals: databaseFacts.removals, tables: databaseFacts.tables }));
