@@ -30,9 +30,9 @@ export function contradictions(settings: Settings, given: Source, broken: Readon
     problems.push(
       `${ways.flat().map(place).join(", ")}: the database is named in more than one way; keep one of DATABASE_URL, POSTGRES_CONNECTION_STRING and the DB_* settings`,
     );
-  const url = settings.DATABASE_URL;
-  if (url !== undefined && !schemes.some((scheme) => url.startsWith(scheme)))
-    problems.push(`${place("DATABASE_URL")}: the kind of database is unknown; begin it with ${schemes.join(", ")}`);
+  for (const name of ["DATABASE_URL", "VERIFY_DATABASE_URL"] as const)
+    if (!schemes.some((scheme) => (settings[name] ?? scheme).startsWith(scheme)))
+      problems.push(`${place(name)}: the kind of database is unknown; begin it with ${schemes.join(", ")}`);
   for (const [one, other, alternative] of pairs)
     if (given.has(one) !== given.has(other) && !broken.has(one) && !broken.has(other)) {
       const [set, unset] = given.has(one) ? [one, other] : [other, one];
@@ -44,8 +44,10 @@ export function contradictions(settings: Settings, given: Source, broken: Readon
       `${place("BACKUP_COMPRESSION_LEVEL")}: too high for ${compression}; set it to 1 to ${highestLevel[compression]}`,
     );
   const below = `s3://${[settings.S3_BUCKET, settings.S3_PATH].filter(Boolean).join("/")}/`;
-  if (settings.REPORT_FILE?.startsWith("s3://") && !settings.REPORT_FILE.startsWith(below))
-    problems.push(`${place("REPORT_FILE")}: it must lie below S3_PATH; begin it with ${below}`);
+  if (settings.REPORT_FILE?.startsWith("s3://") && !(settings.S3_BUCKET && settings.REPORT_FILE.startsWith(below)))
+    problems.push(
+      `${place("REPORT_FILE")}: it must lie below S3_PATH; ${settings.S3_BUCKET ? `begin it with ${below}` : "set S3_BUCKET"}`,
+    );
   return problems;
 }
 

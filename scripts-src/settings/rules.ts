@@ -145,6 +145,8 @@ export const pathInBucket: Rule<string> = {
   read(value) {
     const isPath = !value.includes("://");
     must(isPath, "the path within the bucket alone, such as production/app; the bucket's name stands in S3_BUCKET");
+    // the URL standard (so Bun's fetch) resolves them in any spelling: such a key could not be reached
+    must(!value.split("/").some((part) => part === "." || part === ".."), "a path without . or .. as a folder");
     return value.replace(/^\/+|\/+$/g, "");
   },
 };

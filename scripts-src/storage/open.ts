@@ -6,9 +6,6 @@ import type { Storage } from "./connect.ts";
 
 /** The storage that the settings name. Loads the AWS SDK only now: scripts that need no S3 start without it. */
 export async function openStorage(settings: Settings, context: StorageContext): Promise<Storage> {
-  // The URL standard (so Bun's fetch) resolves "." and ".." in any spelling: such a key could not be reached.
-  if (settings.S3_PATH.split("/").some((part) => part === "." || part === ".."))
-    throw usageFailure("S3_PATH: must not hold . or .. as a folder");
   if (!settings.S3_BUCKET) throw usageFailure("S3_BUCKET is not set");
   const { connect } = await import("./connect.ts");
   return connect(settings, settings.S3_BUCKET, context);

@@ -220,11 +220,13 @@ describe("problems name the setting, where it stands, the cause and the remedy",
       ],
     ],
     [
-      "an unknown kind of database",
-      "",
+      "an unknown kind of database; a page in no bucket",
+      "VERIFY_DATABASE_URL=scratch.example.com\nREPORT_FILE=s3://b/report.html\n",
       { DATABASE_URL: "oracle://u:topsecret@db/app" },
       [
         "DATABASE_URL (environment): the kind of database is unknown; begin it with postgres://, postgresql://, mysql://, mariadb://",
+        `VERIFY_DATABASE_URL (${file} line 1): the kind of database is unknown; begin it with postgres://, postgresql://, mysql://, mariadb://`,
+        `REPORT_FILE (${file} line 2): it must lie below S3_PATH; set S3_BUCKET`,
       ],
     ],
     [
