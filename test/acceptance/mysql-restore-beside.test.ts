@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { besideName } from "../../scripts-src/database/mysql/names.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectState, stateOf } from "../support/expect/mysql-oracle.ts";
 import { type Family, families, identifier, type MysqlServer, startMysql } from "../support/servers/mysql.ts";
@@ -89,6 +90,23 @@ describe.each([...families])("%s", (family) => {
     if (setting) await server.sql("mysql", `SET GLOBAL ${setting} = OFF`);
     expect(ran.status, ran.stderr).toBe(0);
     await expectState(server, "app", before);
+  });
+
+  test("names of these seconds that others have are passed over, by restore and verify", async () => {
+    await server.createDatabase("app", "CREATE TABLE t (a int)");
+    expect((await scripts.run("backup")).status).toBe(0);
+    const now = Date.now();
+    const names = [1, 2, 3, 4].map((second) => besideName("app", "restoring", new Date(now + second * 1000)));
+    const others = [...names, ...names.map((name) => name.replace("restoring", "verify"))];
+    await server.sql(
+      "mysql",
+      others.map((name) => `CREATE DATABASE ${name}; CREATE TABLE ${name}.theirs (a int);`).join(""),
+    );
+    for (const script of ["restore", "verify"]) {
+      const ran = await scripts.run(script);
+      expect(ran.status, ran.stderr).toBe(0);
+    }
+    expect(await server.databases("app\\_restoring%")).toEqual(names);
   });
 
   test("foreign keys to tables that do not exist: a new and an empty database are filled", async () => {

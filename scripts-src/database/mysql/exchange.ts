@@ -10,7 +10,7 @@ import { exchangeStatements, type Keys, lockStatement, planTables } from "./exch
 import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain, renamesApart } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
-import { besideName, isBeside, quoteName, quoteText } from "./names.ts";
+import { besideName, isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import { collationOf, dropObjects, idOf, intactOf, isTrigger, listObjects, recreate, sqlOf } from "./objects.ts";
 import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
@@ -169,12 +169,12 @@ async function stageOf(place: Place, before: string) {
   return (await readLog(session, before))?.stage;
 }
 
-/** A name for the present state that no database has: an undo may come in the second of the restore. */
-export async function freeBefore(place: Place, time: Date): Promise<string> {
+/** A name beside the present database that no other one has: another run may have made one in the same second. */
+export async function freeBeside(place: Place, what: Purpose, time: Date): Promise<string> {
   const rows = await query(place, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
   const taken = new Set(rows.map(([name]) => name?.toLowerCase()));
   for (let at = time.getTime(); ; at += 1000) {
-    const name = besideName(place.database, "before", new Date(at));
+    const name = besideName(place.database, what, new Date(at));
     if (!taken.has(name.toLowerCase())) return name;
   }
 }
@@ -182,7 +182,7 @@ export async function freeBefore(place: Place, time: Date): Promise<string> {
 /** Exchanges the present database for the one that an earlier restore has kept; returns the name that the present state gets. */
 export async function undo(place: Place, kept: string): Promise<string> {
   const found = await findUndo(place, kept);
-  const before = await freeBefore(place, new Date());
+  const before = await freeBeside(place, "before", new Date());
   await exchange(place, { source: kept, before, triggers: sqlOf(found.oldTriggers), objects: sqlOf(found.oldObjects) });
   return before;
 }

@@ -5,12 +5,12 @@ import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, Scrat
 import { type Connection, inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
-import { exchange, freeBefore } from "./exchange.ts";
+import { exchange, freeBeside } from "./exchange.ts";
 import { dropDatabase } from "./finish.ts";
 import { loadable } from "./filter.ts";
 import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
-import { besideName, quoteName } from "./names.ts";
+import { quoteName } from "./names.ts";
 import { collationOf } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
@@ -26,8 +26,8 @@ export async function createScratch(
   { purpose, name: wanted = "", properties }: ScratchOptions,
 ): Promise<Scratch> {
   const time = new Date();
-  const beside = () => besideName(place.database, purpose === "verify" ? "verify" : "restoring", time);
-  const name = purpose === "into" ? wanted : beside();
+  const name =
+    purpose === "into" ? wanted : await freeBeside(place, purpose === "verify" ? "verify" : "restoring", time);
   await create(place, name, properties);
   return new NewDatabase(name, { place, serverInfo, isExchanged: purpose === "restore", time });
 }
@@ -90,7 +90,7 @@ class NewDatabase implements Scratch {
 
   async exchange(): Promise<Exchanged> {
     const { place, time } = this.#making;
-    const before = await freeBefore(place, time);
+    const before = await freeBeside(place, "before", time);
     const [triggers, objects] = [latin1(this.#triggers), latin1(this.#objects)];
     const kept = await exchange(place, { source: this.name, before, triggers, objects });
     this.#stays = true;
