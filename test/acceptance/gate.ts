@@ -29,7 +29,7 @@ export async function closeGate(server: PostgresServer, database: string): Promi
   return {
     reached: () => until("somebody stands at the gate", () => count("NOT granted")),
     async open() {
-      const held = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()`;
+      const held = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid() AND datname = current_database()`;
       await server.sql(database, held);
       await keeper;
       await until("nobody stands at the gate", async () => (await count("true")) === 0);

@@ -45,13 +45,9 @@ describe("list", () => {
     const lines = stdout.trimEnd().split("\n");
     expect(lines.filter((line) => !line.startsWith(" ")).slice(0, 2)).toEqual(names.toReversed());
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
-    expect(stdout.replaceAll(/\s+/g, " ")).toContain(
-      "1,203 rows · local and S3 · proved less than a minute ago, restores in",
-    );
+    expect(stdout.replaceAll(/\s+/g, " ")).toMatch(/1,203 rows · local and S3 · proved .* ago, restores in/);
     expect(stdout).toContain("not older than 14 days (LOCAL_RETENTION_DAYS)");
-    expect(lines.slice(-2).join(" ")).toMatch(
-      /^2 backups, the newest less than a minute old; last proved less than a minute/,
-    );
+    expect(lines.slice(-2).join(" ")).toMatch(/^2 backups, the newest .* old; last proved .* ago/);
   });
 
   test("works without a database and when S3 cannot be reached, which it says", async () => {

@@ -337,7 +337,7 @@ test("a prepared transaction holds a restore up: in place nothing was changed; b
   expect(ran.stderr).toContain("XA RECOVER");
   await expectState(server, "app", before);
   const running = scripts.start("restore", ["--replace", file]);
-  await until("it waits", () => running.stderr().includes("next try in 1 s (1 of 25)"), 20_000);
+  await until("it waits", () => running.stderr().includes("next try in 1 s (1 of 25)"));
   await server.sql("app", "XA ROLLBACK 'held'");
   expect(await running.done).toMatchObject({ status: 0 });
   await expectState(server, "app", await stateOf(server, "other"));

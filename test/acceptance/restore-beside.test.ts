@@ -9,6 +9,7 @@ import { besideName } from "../../scripts-src/database/postgres/names.ts";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type Installation, installScripts, type Running } from "../support/machine/executables.ts";
 import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
+import { closeGate, type Gate } from "./gate.ts";
 import { dumpOf } from "../support/expect/hostile-dumps.ts";
 import { expectState, type State, stateOf } from "../support/expect/oracle.ts";
 import { identifier, type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -31,6 +32,7 @@ describe("with large tables and a slow index", () => {
   let scripts: Installation;
   let original: State;
   let rows: string;
+  let gate: Gate | undefined;
 
   /** Rows from 60 bytes to 3 MB: turns end between rows, and a row can be longer than a turn. */
   const data = `
@@ -48,10 +50,11 @@ describe("with large tables and a slow index", () => {
     SELECT count(*), sum(hashtext(encode(lo_get(oid), 'hex'))::bigint) FROM pg_largeobject_metadata;
     SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1; SELECT conname FROM pg_constraint ORDER BY 1`;
 
-  /** A restore stands at this index for five seconds, or as long as it says. */
-  const slowIndex = (seconds: number) => `
+  /** A restore stands at this index until the gate of another database is open. */
+  const slowIndex = `
     CREATE FUNCTION public.slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
-      IF current_database() LIKE '%\\_restoring\\_%' THEN PERFORM pg_sleep(${seconds}); END IF; RETURN $1; END $$;
+      WHILE current_database() LIKE '%\\_restoring\\_%' AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711)
+        LOOP PERFORM pg_sleep(0.05); END LOOP; RETURN $1; END $$;
     CREATE TABLE one AS SELECT 1 AS a; CREATE INDEX one_slow ON one (public.slow(a));`;
 
   beforeAll(async () => {
@@ -64,6 +67,8 @@ describe("with large tables and a slow index", () => {
     scripts = installScripts(server.settings("app"));
   });
   afterEach(async () => {
+    await gate?.open();
+    gate = undefined;
     scripts.remove();
     for (const name of (await databasesOf(server)).split("\n")) await server.dropDatabase(name);
   });
@@ -71,11 +76,10 @@ describe("with large tables and a slow index", () => {
 
   /** A backup of what is there, then a restore that stands at the slow index; `change` comes in between. */
   async function standing(
-    seconds: number,
     login?: { user: string; password: string },
     change: () => Promise<unknown> = async () => {},
   ): Promise<Running> {
-    await server.sql("app", slowIndex(seconds));
+    await server.sql("app", slowIndex);
     if (login)
       await server.sql(
         "app",
@@ -88,6 +92,7 @@ describe("with large tables and a slow index", () => {
     expectSuccess(await scripts.run("backup"));
     original = await stateOf(server, "app");
     await change();
+    gate = await closeGate(server, "postgres");
     const running = scripts.start("restore");
     await until("the restore stands at the slow index", async () =>
       Number(
@@ -98,6 +103,13 @@ describe("with large tables and a slow index", () => {
       ),
     );
     return running;
+  }
+
+  /** Another session in the present database that does not end; what becomes of it. */
+  async function busySession(): Promise<{ ended: Promise<string> }> {
+    const ended = server.sql("app", "SELECT pg_sleep(600)").catch((error: unknown) => String(error));
+    await until("the session is there", () => sessions("datname = 'app' AND query LIKE '%pg_sleep(600)%'"));
+    return { ended };
   }
 
   test.each(["1", "2", "5"])("BACKUP_JOBS=%s: every row, large object, index, key and view is there", async (jobs) => {
@@ -130,18 +142,19 @@ describe("with large tables and a slow index", () => {
   });
 
   test("sessions in the present database go on until the exchange, which ends them", async () => {
-    const running = await standing(2);
+    const running = await standing();
     await server.sql("app", "INSERT INTO child VALUES (1)");
-    const session = server.sql("app", "SELECT pg_sleep(600)").catch((error: unknown) => String(error));
+    const session = await busySession();
+    await gate?.open();
     const ran = await running.done;
     expectSuccess(ran);
-    expect(await session).toContain("terminating connection");
+    expect(await session.ended).toContain("terminating connection");
     expect(await server.sql(await keptBy(server), "SELECT count(*) FROM child")).toBe("20001");
     expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("20000");
   });
 
   test("a database that was empty is dropped, but for one that somebody has filled during the load", async () => {
-    const running = await standing(2, undefined, async () => {
+    const running = await standing(undefined, async () => {
       await server.dropDatabase("app");
       await server.createDatabase("app");
       const { stdout } = await scripts.run("restore", ["--dry-run"]);
@@ -150,6 +163,7 @@ describe("with large tables and a slow index", () => {
       );
     });
     await server.sql("app", "CREATE TABLE orders AS SELECT 42 AS id");
+    await gate?.open();
     expectSuccess(await running.done);
     expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("20000");
     expect(await server.sql(await keptBy(server), "SELECT id FROM orders")).toBe("42");
@@ -159,7 +173,7 @@ describe("with large tables and a slow index", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const)("%s drops the new database and changes nothing", async (signal, status) => {
-    const running = await standing(600);
+    const running = await standing();
     running.kill(signal);
     const ran = await running.done;
     expect({ status: ran.status, stdout: ran.stdout }).toEqual({ status, stdout: "" });
@@ -168,7 +182,7 @@ describe("with large tables and a slow index", () => {
   });
 
   test("what kill -9 has left is dropped by the next restore, with the sessions that still work there", async () => {
-    const running = await standing(600);
+    const running = await standing();
     running.kill("SIGKILL");
     expect((await running.done).status).toBe(137);
     await expectState(server, "app", original);
@@ -289,7 +303,8 @@ describe("with large tables and a slow index", () => {
   });
 
   test("the owner, who is no superuser, with CREATEDB", async () => {
-    const running = await standing(2, { user: "owner", password: "secret-of-owner" });
+    const running = await standing({ user: "owner", password: "secret-of-owner" });
+    await gate?.open();
     expectSuccess(await running.done);
     await expectState(server, await keptBy(server), original);
     const owners = `SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname LIKE 'app%'`;
@@ -297,8 +312,9 @@ describe("with large tables and a slow index", () => {
   });
 
   test("a session that does not go: nothing is exchanged, the restored database stays, and how to go on is said", async () => {
-    const running = await standing(3, { user: "owner", password: "secret-of-owner" });
-    const session = server.sql("app", "SELECT pg_sleep(600)").catch(() => "ended");
+    const running = await standing({ user: "owner", password: "secret-of-owner" });
+    const session = await busySession();
+    await gate?.open();
     const ran = await running.done;
     expectFailure(ran, /is being accessed by other users/);
     await expectState(server, "app", original);
@@ -306,7 +322,7 @@ describe("with large tables and a slow index", () => {
     expect(ran.stderr).toContain(`the restored database is complete and stays as ${fresh}`);
     const byHand = /exchange them as its owner: psql .* -c '(.*)'$/m.exec(ran.stderr)?.[1] ?? "";
     await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
-    await session;
+    await session.ended;
     await server.sql("postgres", byHand);
     expect(await server.sql("app", "SELECT count(*) FROM child")).toBe("20000");
     await expectState(server, await keptBy(server), original);
@@ -318,10 +334,7 @@ describe("with large tables and a slow index", () => {
     await server.sql("postgres", "CREATE ROLE plain LOGIN PASSWORD 'secret-of-plain'");
     try {
       const login = { user: "plain", password: "secret-of-plain" };
-      const session = server.sql("app", "SELECT pg_sleep(600)").catch(() => "ended");
-      await until("the session is there", async () =>
-        (await server.sql("postgres", "SELECT query FROM pg_stat_activity WHERE datname = 'app'")).includes("pg_sleep"),
-      );
+      const session = await busySession();
       const ran = await scripts.run("restore", [], { env: server.settings("app", login) });
       expectFailure(ran, /cannot restore .* nothing was changed/);
       expect(ran.stderr).toContain("plain cannot create databases");
@@ -330,7 +343,7 @@ describe("with large tables and a slow index", () => {
       expect(ran.stderr).toContain("sessions of postgres are open, which plain cannot end");
       expect(await databasesOf(server)).toBe("app");
       await server.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'");
-      await session;
+      await session.ended;
     } finally {
       await server.sql("app", "SELECT pg_drop_replication_slot('feed')");
       await server.sql("postgres", "DROP ROLE plain");

@@ -19,7 +19,7 @@ import { type Installation, installScripts, type RunOptions, startOnTerminal } f
 import { describeWithCeph, type Member, members } from "../support/servers/s3-members.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { fetchAll, noise, open, plainClient, s3Settings, sha256, unfinished } from "../support/servers/storage.ts";
-import { startTcpProxy } from "../support/servers/tcp-proxy.ts";
+import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
 import { until } from "../support/machine/until.ts";
 
@@ -66,6 +66,13 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
   const names = async () => (await keys()).map((key) => key.replace("deep/er/", ""));
   const backup = (database: string, day: string, bytes?: number) => writeBackup(scripts.backups, database, day, bytes);
   const foreign = (Key: string) => client.send(new PutObjectCommand({ Bucket: bucket, Key, Body: "foreign" }));
+  /** Between us and the server: 20 MB a second. */
+  async function slowLine(): Promise<TcpProxy> {
+    const line = await startTcpProxy(Number(new URL(server.url).port));
+    line.bytesPerSecond = 20_000_000;
+    use({ S3_URL: line.url });
+    return line;
+  }
   const storage = async () => (await open(server, bucket, { S3_PATH: "deep/er" })).storage;
 
   describe.each(clientsFor(member))("by %s", (how) => {
@@ -239,8 +246,7 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
   test("goes on where it was interrupted, and leaves no half upload", async () => {
     const first = backup("app", "2026-01-02");
     const large = backup("app", "2026-01-01", 120 * MiB);
-    const proxy = await startTcpProxy(Number(new URL(server.url).port));
-    use({ S3_URL: proxy.url });
+    const line = await slowLine();
     const running = scripts.start("sync");
     await until("the first backup is there", async () => (await names()).includes(first[1]));
     await until("the large one is on its way", async () => (await unfinished(client, bucket)).length > 0);
@@ -250,7 +256,7 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
     expect(stderr).toContain("stopped by SIGTERM");
     expect(await names()).toEqual([...first]);
     expect(await unfinished(client, bucket)).toEqual([]);
-    await proxy.stop();
+    await line.stop();
     use();
     const again = await sync();
     expect([again.status, again.stderr.includes("sync done: 2 files uploaded (120 MiB), 2 already there")]).toEqual([
@@ -286,10 +292,12 @@ describe.each(Object.entries(members))("sync to %s", (member, start) => {
   });
 
   test("on a terminal it shows how far it is", async () => {
-    backup("app", "2026-01-01", 60 * MiB);
+    backup("app", "2026-01-01", 20 * MiB);
+    const line = await slowLine();
     const terminal = startOnTerminal([join(scripts.dir, "sync")]);
     await terminal.sees(/sync [█░]+ \d+ %.*\/s/);
     expect(await terminal.exited).toBe(0);
+    await line.stop();
   });
 });
 

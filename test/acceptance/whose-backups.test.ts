@@ -246,7 +246,7 @@ test("I2: another server's backup in BACKUP_DIR does not make its backups in S3 
   );
   const listed = (await onA.run("list", [], { env })).stdout.replaceAll(/\s+/g, " ");
   expect(listed).toContain(`of another server (127.0.0.1:${b.port}`);
-  expect(listed).toContain("4 backups, the newest of this server less than a minute old; none proved yet");
+  expect(listed).toMatch(/4 backups, the newest of this server [^;]* old; none proved yet/);
 });
 
 test("I2: retention by number counts only this server's backups", async () => {

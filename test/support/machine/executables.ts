@@ -1,5 +1,5 @@
 /** The built executables, deployed into a temporary folder as a user would, and run in an empty environment. */
-import { copyFileSync, existsSync, linkSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { giveSettings, show } from "./leaks.ts";
 import { settingsFile } from "./settings-file.ts";
@@ -84,7 +84,7 @@ export function installScripts(settings: Record<string, string> = {}): Installat
     everything,
     run: async (script, args, options) => {
       const ran = await start(script, args, options).done;
-      showManifests(dir);
+      await showManifests(dir);
       return ran;
     },
     list: () => oldestFirst(everything().filter((name) => backupName.test(name))),
@@ -92,9 +92,14 @@ export function installScripts(settings: Record<string, string> = {}): Installat
   };
 }
 
-function showManifests(dir: string): void {
+async function showManifests(dir: string): Promise<void> {
   for (const file of new Bun.Glob("**/*.json").scanSync({ cwd: dir, dot: true, absolute: true }))
-    show(file, readFileSync(file, "utf8"));
+    show(
+      file,
+      await Bun.file(file)
+        .text()
+        .catch(() => ""),
+    ); // another run may delete it meanwhile
 }
 
 /** Hard links need one file system; elsewhere the first copy is linked. */

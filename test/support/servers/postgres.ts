@@ -188,12 +188,20 @@ function linkOrCopy(from: string, to: string): void {
   }
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
+/**
+ * A port of 127.0.0.1 on which nobody listens. The system gives ports from 32768 on to whoever asks for any, or connects: in that range
+ * another test would soon get it, before a server has started, or while one that has crashed is away.
+ */
 export function freePort(): number {
-  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = listener;
-  listener.stop(true);
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    try {
+      Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
+      return port;
+    } catch {
+      // somebody listens there
+    }
+  }
 }
 
 /** True when the machine has the address ::1. */
