@@ -326,10 +326,12 @@ describe("connections that break", () => {
   test("an object that is replaced while it is read is no whole object", async () => {
     const { storage } = await through();
     await sendAll(storage, "x", noise(2 * part));
-    proxy.cut = { direction: "down", after: 4_000_000, times: 1 };
+    const replaced = Promise.withResolvers<void>();
+    proxy.cut = { direction: "down", after: 4_000_000, times: 1, when: replaced.promise };
     const reading = storage.get("x")[Symbol.asyncIterator]();
     await reading.next();
     await sendAll((await open(server, bucket)).storage, "x", Buffer.alloc(2 * part, 7));
+    replaced.resolve();
     const rest = (async () => {
       while (!(await reading.next()).done);
     })();

@@ -4,8 +4,11 @@ import { connect, createServer, type Socket } from "node:net";
 export interface TcpProxy {
   url: string;
   port: number;
-  /** Resets the connection after so many bytes of one direction, the first `times` times. */
-  cut: { direction: "up" | "down"; after: number; times: number } | undefined;
+  /**
+   * Resets the connection after so many bytes of one direction, the first `times` times; with `when` not before. Of those bytes, a reset
+   * takes what has not been read yet along with it.
+   */
+  cut: { direction: "up" | "down"; after: number; times: number; when?: Promise<void> } | undefined;
   /** So much and no more goes over the line, in both directions and all connections together. */
   bytesPerSecond: number | undefined;
   /** How many connections were reset. */
@@ -46,8 +49,10 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
         cut.times--;
         proxy.broken++;
         to.write(data.subarray(0, Math.max(0, data.length - (counts[direction] - cut.after))), () => {
-          near.resetAndDestroy();
-          far.destroy();
+          void Promise.resolve(cut.when).then(() => {
+            near.resetAndDestroy();
+            far.destroy();
+          });
         });
         from.removeAllListeners("data");
       });
