@@ -30,7 +30,9 @@ let server: PostgresServer;
 /** 30 MB that do not compress: more than fits into the buffers between the server and us. */
 const data = `
   CREATE TABLE small AS SELECT 1 AS a;
-  CREATE TABLE large AS SELECT i, md5(i::text) || md5((-i)::text) || md5((2 * i)::text) AS noise FROM generate_series(1, 300000) i;`;
+  CREATE TABLE large AS SELECT i, md5(i::text) || md5((-i)::text) || md5((2 * i)::text) AS noise FROM generate_series(1, 300000) i;
+  CREATE EXTENSION file_fdw; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+  CREATE FOREIGN TABLE elsewhere (line text) SERVER files OPTIONS (filename 'PG_VERSION');`;
 
 beforeAll(async () => {
   server = await startPostgres(15);
@@ -209,6 +211,10 @@ test.each([
   ["stray", /too many command-line arguments/],
   ["--table=nowhere", /no matching tables were found/],
   ["--data-only", /a restore would refuse this backup: the dump holds rows of .* without the tables themselves/],
+  [
+    "--include-foreign-data=files",
+    /rows of foreign tables \(public\.elsewhere\), which a load would write to where they come from/,
+  ],
 ])("DB_DUMP_OPTIONS that make no backup (%s): the hint names the setting", async (DB_DUMP_OPTIONS, cause) => {
   const ran = await expectFailedBackup({ DB_DUMP_OPTIONS }, cause);
   expect(ran.stderr).toContain("hint: check DB_DUMP_OPTIONS");

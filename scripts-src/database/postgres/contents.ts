@@ -7,6 +7,7 @@ import type { Piece } from "./statements.ts";
 export class DumpContents implements Contents {
   serverVersion?: string;
   tables: string[] = [];
+  foreignTables = new Set<string>();
   rows = new Map<string, number>();
   bytes = 0;
   extensions = new Set<string>();
@@ -68,6 +69,7 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
   if (text.startsWith("CREATE ")) {
     const table = createTable.exec(text)?.[1];
     if (table) contents.tables.push(unquoteQualified(table));
+    if (table && text.startsWith("CREATE FOREIGN ")) contents.foreignTables.add(unquoteQualified(table));
     const [, kind, named] = createNamed.exec(text) ?? [];
     if (named) contents[kept[kind as keyof typeof kept]].add(unquote(named));
     const needy = needsRoles(text);

@@ -30,7 +30,7 @@ export function comparePlan(
   const besideProblems = findBesideProblems(contents, target);
   return {
     problems: [
-      ...rowsAlone(contents),
+      ...misplacedRows(contents),
       ...(proof ? [] : withoutExtensions.install),
       ...missing(
         "tablespace",
@@ -163,15 +163,20 @@ function findWarnings(contents: DumpContents, server: Server, target: PostgresTa
   );
 }
 
-/** Rows of tables that the dump does not create would be added to nothing. */
-export function rowsAlone({ rows, tables, extensions }: DumpContents): string[] {
+/** Rows that belong elsewhere: those of foreign tables, and those of tables that the dump does not create. */
+export function misplacedRows({ rows, tables, foreignTables, extensions }: DumpContents): string[] {
   const made = new Set(tables);
   const without = [...rows.keys()].filter((table) => !made.has(table));
-  if (without.length === 0 || made.size > 0 || extensions.size > 0) return [];
-  return [
-    `the dump holds rows of ${listed(without)} without the tables themselves (pg_dump --data-only): ` +
-      "restore a complete backup, or load it with psql into a database that has the tables",
-  ];
+  const remote = [...rows.keys()].filter((table) => foreignTables.has(table));
+  return listOf(
+    remote.length > 0 &&
+      `the dump holds rows of foreign tables (${listed(remote)}), which a load would write to where they come from ` +
+        "(pg_dump --include-foreign-data): restore a backup without them, or load it with psql if you want that",
+    without.length > 0 &&
+      made.size + extensions.size === 0 &&
+      `the dump holds rows of ${listed(without)} without the tables themselves (pg_dump --data-only): ` +
+        "restore a complete backup, or load it with psql into a database that has the tables",
+  );
 }
 
 function missing(what: string, absent: readonly string[], remedy: (names: string) => string): string[] {

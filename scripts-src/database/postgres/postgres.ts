@@ -7,7 +7,7 @@ import type { DumpContents } from "./contents.ts";
 import { comparing } from "./fingerprint.ts";
 import { connectionFrom } from "./connection.ts";
 import { dump, dumpOptionsFrom, stockRestore } from "./dump.ts";
-import { rowsAlone } from "./plan.ts";
+import { misplacedRows } from "./plan.ts";
 import { probe } from "./probe.ts";
 import { dumpReader } from "./reader.ts";
 import { listDatabases } from "./databases.ts";
@@ -46,7 +46,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
       properties,
       databases: () => listDatabases(answering),
       checkReading: () => checkReading(connection, options),
-      checkDumped: async (contents) => refuseBackup(rowsAlone(contents as DumpContents)),
+      checkDumped: async (contents) => refuseBackup(misplacedRows(contents as DumpContents)),
       dump: () => dump(connection, pgDump, options, server.encoding),
       stockRestore: (file, compression) => stockRestore(file, compression, serverInfo),
     };
