@@ -97,12 +97,12 @@ export async function* decrypt(
 }
 
 /** What `sealJson` has encrypted; `what` is for messages ("the tables in PATH"). Throws `Failure`. */
-export async function openJson(sealed: string, keys: Keys, what: string): Promise<unknown> {
+export async function openJson(sealed: string, keys: Keys, what: string, manifest?: Manifest): Promise<unknown> {
   async function* source() {
     yield Buffer.from(sealed, "base64");
   }
-  const identities = await identitiesFor(what, undefined, keys);
-  const packed = await Array.fromAsync(decrypt(source(), what, identities, undefined));
+  const identities = await identitiesFor(what, manifest, keys);
+  const packed = await Array.fromAsync(decrypt(source(), what, identities, manifest));
   try {
     return JSON.parse(gunzipSync(Buffer.concat(packed), { maxOutputLength: largestJson }).toString());
   } catch (error) {

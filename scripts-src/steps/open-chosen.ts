@@ -68,7 +68,7 @@ export async function openChosen(
 }
 
 /** Of a damaged copy from S3 a person knows where it comes from, not where it lies for a while; an error of the disk is about that. */
-function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
+export function tellOrigin(error: unknown, path: string, { remoteLocation }: Job["facts"]): unknown {
   if (remoteLocation === undefined || !(error instanceof Failure) || codeOf(error.cause) !== undefined) return error;
   return error.reworded(error.message.replaceAll(path, remoteLocation));
 }
@@ -215,8 +215,8 @@ export async function propertiesOf(
   if (!manifest) return {};
   const { create, encoding } = manifest;
   const sealed = typeof create === "string";
-  const what = `the properties in ${manifestName(name)}`;
-  const found = { encoding, ...(sealed ? ((await openJson(create, keysFrom(job), what)) as object) : create) };
+  const opened = sealed ? await openJson(create, keysFrom(job), manifestName(name), manifest) : create;
+  const found = { encoding, ...(opened as object | undefined) };
   if (roles) return found;
   const { settings } = found as { settings?: unknown };
   const general = Array.isArray(settings)

@@ -1,19 +1,22 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
 import type { Identity } from "../archive/identity.ts";
 import { serverRoles } from "../archive/name.ts";
+import { requireSigned } from "../archive/trust.ts";
 import { hintsOf } from "../base/disk.ts";
 import { Failure, messageOf, noSuchBackup } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
 import { chooseNewest } from "../places/choose.ts";
-import { findBackups, listBackups, newestGood, type Place, proofOf } from "../places/place.ts";
+import { findBackups, listBackups, manifestOf, newestGood, type Place, proofOf } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { backupFolder, localPlace, lockFolder, remotePlace } from "./backup-folder.ts";
 import { eachDatabase, inDatabase } from "./several-databases.ts";
 import { identityOf } from "./identity.ts";
+import { propertiesOf } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./roles.ts";
@@ -70,11 +73,12 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
       chosen && full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
     ),
     ...kept.map(
-      (name) => `${name}: holds data and stays as it is; to replace it: --replace, or restore --database ${name}`,
+      (name) =>
+        `${name}: holds data and stays as it is; to replace it: --replace, or restore --database ${quote(name)}`,
     ),
     ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
-  const hints = lines.flatMap((line) => line.hints ?? []);
+  const hints = [...new Set(lines.flatMap((line) => line.hints ?? []))];
   return { roles, databases, kept, description, hints: lines.every(({ chosen }) => chosen) ? undefined : hints };
 }
 
@@ -97,18 +101,25 @@ async function holdsData(job: Job, name: string, { mend = false } = {}): Promise
 
 /** The backup that will be chosen, or why there is none, with the time that the last proof took. */
 async function describeOne(
-  { options: { before }, settings: { MANIFEST_KEY: keys } }: Job<RestoreOptions>,
+  job: Job<RestoreOptions>,
   place: Place,
   wanted: { database: string; present: Identity; isNew: () => Promise<boolean> },
 ) {
   const { database } = wanted;
+  const { before, unsigned } = job.options;
+  const keys = job.settings.MANIFEST_KEY;
   try {
     const chosen = await chooseNewest(place, { ...wanted, before, keys });
+    const { name, backup } = chosen;
+    const manifest = keys || backup.encrypted ? await manifestOf(place, name, keys) : undefined;
+    if (!unsigned) requireSigned(name, manifest, keys);
+    // they are encrypted to the keys of the backup
+    await propertiesOf(job, { name, manifest }, { roles: true });
     const proved = newestGood((await listBackups(place, database)).filter((one) => one.proved));
     const proof = proved && (await proofOf(place, proved.name, keys).catch(() => undefined));
-    const note = proof && proved.name === chosen.name ? `, proved on ${proof.provedAt.slice(0, 10)}` : "";
-    const doubt = chosen.suspicious ? `, suspicious: see list ${chosen.name}` : "";
-    const text = `${database}: ${chosen.name}, ${bytesText(chosen.bytes)}${note}${doubt}`;
+    const note = proof && proved.name === name ? `, proved on ${proof.provedAt.slice(0, 10)}` : "";
+    const doubt = chosen.suspicious ? `, suspicious: see list ${name}` : "";
+    const text = `${database}: ${name}, ${bytesText(chosen.bytes)}${note}${doubt}`;
     return { chosen, restoreMs: proof?.restoreMs, text };
   } catch (error) {
     return { text: `${database}: ${messageOf(error)}`, hints: hintsOf(error) };

@@ -9,7 +9,7 @@ import { readDump } from "../database/read-dump.ts";
 import { type RolesContents, type RolesPlan, rolesReader, writeRoles } from "../database/roles.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, lockName } from "./backup-folder.ts";
-import { openChosen } from "./open-chosen.ts";
+import { openChosen, tellOrigin } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 import { type Places, pruneAll } from "./prune.ts";
 import { takeBackup } from "./take-backup.ts";
@@ -65,7 +65,10 @@ export async function planRoles(job: Job<RestoreOptions>, connected: Connected):
       database: { ...database, connect: async () => database },
       connected: database,
     });
-    const { statements } = await readDump<RolesContents>(rolesReader(connected.roles.isOurs), file.sql());
+    const reading = readDump<RolesContents>(rolesReader(connected.roles.isOurs), file.sql());
+    const { statements } = await reading.catch((error: unknown) => {
+      throw tellOrigin(error, file.path, one.facts);
+    });
     const plan = await connected.roles.plan(statements);
     const { missing, unfinished, superusers } = plan;
     const none = `no role of ${file.name} is missing`;

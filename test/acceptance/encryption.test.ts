@@ -148,7 +148,7 @@ describe("without the private key", () => {
 
   test("restore fails before anything is touched, and names the setting and whose key it needs", async () => {
     await spoil();
-    for (const args of [[], ["--from-s3"], ["--dry-run"]]) {
+    for (const args of [[], ["--from-s3"], ["--dry-run"], ["--all", "--replace", "--dry-run"]]) {
       const ran = await restoreWith(undefined, args);
       expect(ran.status).toBe(1);
       expect(ran.stdout + ran.stderr).toMatch(/is encrypted, and AGE_IDENTITY_FILE is not set/);

@@ -146,8 +146,9 @@ test("restore --all: roles that are missing, then every database with owner and 
     ),
   ]);
   const signing = { env: { MANIFEST_KEY: "5f0c8a3d1b7e49c2a6d8f1e4b3a7c9d2" } };
-  const refused = await bare.run("restore", ["--all", "--from-s3", "--dry-run"], signing);
+  const refused = await bare.run("restore", ["--all", "--from-s3", "--replace", "--dry-run"], signing);
   expect(refused.stdout).toContain("the server's roles are not restored, the warning says why");
+  expect(refused.stdout).toMatch(/^ +shop: shop_\S+ is refused, because MANIFEST_KEY is set/m);
   expect(refused.stderr).toMatch(/WARN .*roles are not restored: @roles_\S+ is refused, because MANIFEST_KEY is set/);
   const again = await bare.run("restore", ["--all", "--from-s3", "--yes"]);
   expect(again.stderr).toMatch(/no role of \S+ is missing\n/);
