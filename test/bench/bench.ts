@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { aptInstall } from "../support/setup.ts";
 import { benchBackup, benchMemory, benchRestore, benchSealing, benchVerify } from "./database.ts";
 import { benchGrowth } from "./growth.ts";
+import { benchMany } from "./many.ts";
 import { benchMysql } from "./mysql.ts";
 import { benchPeers } from "./peers.ts";
 import { benchStart } from "./start.ts";
@@ -40,6 +41,7 @@ const sections: Record<string, () => Promise<string>> = {
   sealing: () => benchSealing(rows, rounds),
   mysql: () => benchMysql(mysqlRows, rounds),
   peers: () => benchPeers(rows, rounds),
+  many: () => benchMany(manyDatabases, rounds),
   growth: () => benchGrowth(growth, rounds),
   memory: () => benchMemory([450_000, largeRows]),
 };
