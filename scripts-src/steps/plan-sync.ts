@@ -8,12 +8,14 @@ import { Failure, noSuchBackup } from "../base/errors.ts";
 import { counted } from "../base/text.ts";
 import type { Distrust } from "../base/trust.ts";
 import { inBucket } from "../places/bucket.ts";
+import { originText } from "../places/choose.ts";
 import { checkFolder, inFolder, survey } from "../places/folder.ts";
 import { readOwners, unknownIsOurs, whyNotOurs } from "../places/owners.ts";
 import { findBackups, oldestFirst, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { Storage } from "../storage/connect.ts";
+import { eachOf } from "../storage/together.ts";
 import { identityWithoutServer } from "./identity.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
@@ -49,8 +51,28 @@ export function completeOrFail(text: string, unfit: Unfit): string {
   });
 }
 
+/** Backups that would replace another server's in S3: two can make a backup of one name in the same second. */
+async function findRivals(
+  uploads: readonly LocalFile[][],
+  local: Place,
+  remote: Place,
+  there: readonly Entry[],
+): Promise<[name: string, why: Failure][]> {
+  const names = new Set(there.map(({ name }) => name));
+  const doubtful = uploads.flatMap(([file]) => file?.named.backup ?? []).filter((name) => names.has(name));
+  const identity = async (place: Place, name: string) =>
+    originIn(String(await place.load(manifestName(name))))?.identity;
+  const found = await eachOf(doubtful, async (name): Promise<[string, Failure][]> => {
+    const other = await identity(remote, name);
+    if (!other || ownerOf(other, await identity(local, name)) !== "other") return [];
+    const hints = ["give each server an S3_PATH of its own"];
+    return [[name, new Failure(`${name}: S3 has a backup of this name, of ${originText(other)}`, { hints })]];
+  });
+  return found.flat();
+}
+
 /** Sending those would replace what may be a good copy, or is not allowed. */
-async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Unfit> {
+async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<Map<string, Failure>> {
   const unfit = new Map<string, Failure>();
   for (const { name, named, distrust } of files) {
     if (name !== named.backup) continue;
@@ -77,7 +99,8 @@ export async function planFor(
     throw new Failure(`${folder}: ${plan.refusal}`, {
       hints: ["check BACKUP_DIR; set REMOTE_S3_DELETE=false to sync without deleting"],
     });
-  const foreign = await findForeign(settings, inFolder(folder), inBucket(storage), { deletes: plan.deletes, remote });
+  const places = [inFolder(folder), inBucket(storage)] as const;
+  const foreign = await findForeign(settings, ...places, { deletes: plan.deletes, remote });
   const kept = plan.deletes.flatMap((entry) => {
     const why = foreign.get(backupNameOf(entry.name));
     return why === undefined ? [] : [{ entry, why }];
@@ -85,6 +108,7 @@ export async function planFor(
   const deletes = plan.deletes.filter(({ name }) => !foreign.has(backupNameOf(name)));
   // what is not sent matters too when something is to go: it may be what outdates that
   const unfit = await findUnfit(folder, deletes.length > 0 ? local : plan.uploads.flat());
+  for (const [name, why] of await findRivals(plan.uploads, ...places, remote)) unfit.set(name, why);
   return {
     ...plan,
     uploads: plan.uploads.filter(([file]) => file && !unfit.has(file.named.backup)),

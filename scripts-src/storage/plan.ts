@@ -37,7 +37,10 @@ export function planSync<Local extends Entry & { named: Named }, Remote extends 
   { mayDelete, now = new Date() }: { mayDelete: boolean; now?: Date },
 ): SyncPlan<Local, Remote> {
   const there = new Map(remote.map(({ name, bytes }) => [name, bytes]));
-  const [missing, present] = split(local, ({ name, bytes }) => there.get(name) !== bytes);
+  const differs = ({ name, bytes }: Local) => there.get(name) !== bytes;
+  // its manifest may be that of another one and as long
+  const renewed = new Set(local.filter(differs).map(({ name }) => name));
+  const [missing, present] = split(local, (file) => differs(file) || renewed.has(file.named.backup));
   const names = new Set(local.map(({ name }) => name));
   const gone = remote.filter(({ name }) => !names.has(name));
   const here = indexLocal(local, now);

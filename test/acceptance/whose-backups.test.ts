@@ -322,6 +322,22 @@ for (const client of ["sdk", "aws-cli"])
     },
   );
 
+test("I2: sync replaces no backup of another server that was made in the same second", async () => {
+  const mine = (await onB.run("backup", [], { env: { BACKUP_KEEP_LOCAL: "true" } })).stdout.trim().split("/").at(-1);
+  const { body } = s3.objects(bucket).get(plant(1, origin.A))!;
+  const manifest = s3.objects(bucket).get(`${names()[0]}.json`)!.body;
+  s3.objects(bucket).clear();
+  storeObject(s3.objects(bucket), `prod/${mine}`, body);
+  storeObject(s3.objects(bucket), `prod/${mine}.json`, manifest);
+  for (const args of [["--dry-run"], []]) {
+    const ran = await onB.run("sync", args);
+    expect(ran.status).toBe(1);
+    expect(ran.stdout + ran.stderr).toMatch(/1 backup left out[^]*: S3 has a backup of this name, of another server/);
+  }
+  expect(s3.objects(bucket).get(`prod/${mine}`)?.body).toEqual(body);
+  expect(s3.objects(bucket).get(`prod/${mine}.json`)?.body).toEqual(manifest);
+});
+
 test("I3: nothing is deleted while this machine's clock and the bucket's differ, and that is a warning", async () => {
   await backUp(onA);
   const old = plant(40, origin.A);

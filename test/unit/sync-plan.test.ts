@@ -78,8 +78,8 @@ describe("shell 3.1: what is uploaded", () => {
       [entry("app@1"), entry("app@1+"), entry("app@3", 9), entry("app@3+"), entry("foreign")],
       { mayDelete: false },
     );
-    expect(plan.uploads.map(names)).toEqual([["app@3"], ["shop@2"], ["app@2", "app@2+"]]);
-    expect(names(plan.present)).toEqual(["app@1", "app@1+", "app@3+"]);
+    expect(plan.uploads.map(names)).toEqual([["app@3", "app@3+"], ["shop@2"], ["app@2", "app@2+"]]);
+    expect(names(plan.present)).toEqual(["app@1", "app@1+"]);
     expect(plan.deletes).toEqual([]);
     expect(plan.kept.map(({ entry: { name }, why }) => [name, why])).toEqual([["foreign", "not named like a backup"]]);
   });
