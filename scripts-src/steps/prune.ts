@@ -1,10 +1,10 @@
 /** Retention: what it does after a backup, and what it will do, for dry runs. */
-import { formatBackupName, manifestName } from "../archive/name.ts";
+import { manifestName } from "../archive/name.ts";
 import { clockTolerance } from "../base/clock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Connected, Server } from "../database/database.ts";
 import { newestOfOurs } from "../places/choose.ts";
-import { findBackups, listBackups, type Place } from "../places/place.ts";
+import { findBackups, freeName, listBackups, type Place } from "../places/place.ts";
 import { planPrune, prune } from "../places/prune.ts";
 import { type Candidate, type Fate, type Rule, whyDeleted } from "../places/retention.ts";
 import type { Check, Warned } from "../run/checklist.ts";
@@ -91,10 +91,10 @@ async function lookAt({ settings }: Job, { connected }: Target, { place, accept 
   if (!connected) return { skipped: "not checked without the database" };
   const rules = rulesFrom(settings, place);
   const now = new Date();
-  const next = { database: connected.name, time: now, sequence: 1, compression: "gzip", encrypted: false } as const;
-  const coming = formatBackupName(next);
-  const [candidate] = findBackups([coming, manifestName(coming)].map((file) => ({ name: file, bytes: 0 })));
   const backups = await listBackups(place, connected.name);
+  const next = { database: connected.name, time: now, compression: "gzip", encrypted: false } as const;
+  const coming = freeName(next, new Set(backups.map(({ name }) => name)));
+  const [candidate] = findBackups([coming, manifestName(coming)].map((file) => ({ name: file, bytes: 0 })));
   const present = identityOf(settings, connected);
   const newest = await newestOfOurs(place, backups, present, undefined);
   // the coming backup is judged as the newest one was, until it says otherwise

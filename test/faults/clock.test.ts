@@ -93,3 +93,20 @@ fake("a clock a day off: S3 takes the backup all the same, by the server's clock
   expectSuccess(await runAt("+1d", "backup", "--upload"));
   expect([...s3.objects(bucket).keys()]).toHaveLength(2);
 });
+
+fake("runs of one second: the last backup is the newest, and that of a dry run would be newer", async () => {
+  scripts.configure({ ...server.settings("app"), LOCAL_KEEP_LAST: "2" });
+  const second = `@${new Date().toISOString().slice(0, 19).replace("T", " ")} x0.01`;
+  await server.sql("app", "INSERT INTO t SELECT 1 FROM generate_series(1, 5000)");
+  expectSuccess(await runAt(second, "backup"));
+  await server.sql("app", "TRUNCATE t");
+  expectSuccess(await runAt(second, "backup"));
+  const [first = "", last = ""] = scripts.list();
+  expect(last).toBe(first.replace(".sql", "-2.sql"));
+  const planned = (await runAt(second, "backup", "--dry-run")).stdout;
+  expect(planned).toContain("the newest backup is suspicious");
+  const accepted = (await runAt(second, "backup", "--dry-run", "--accept")).stdout;
+  expect(accepted).not.toContain("suspicious");
+  expect(accepted).toContain(`delete ${first}: `);
+  expect(accepted).toContain(`keep ${last}: `);
+});
