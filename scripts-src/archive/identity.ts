@@ -32,6 +32,13 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
+/** As `ownerOf`, to delete or to compare several: where only one of the two has set SITE_NAME, another system is another server. */
+export function strictOwnerOf(backup: Identity | undefined, present: Identity | undefined): Owner {
+  const bothSay = backup?.system !== undefined && present?.system !== undefined;
+  const owner = ownerOf(backup, present);
+  return owner === "unknown" && bothSay ? "other" : owner;
+}
+
 /** What is read of a manifest whatever else is wrong with it, or was added by a later version. */
 const originSchema = z.lazy(() =>
   z.looseObject({

@@ -131,8 +131,10 @@ export function pick<T extends Owned>(
   const first = read.find(({ owner }) => owner !== "other");
   if (first?.owner === "ours") return first;
   // in a bucket one backup of another server, however old, protects those that do not say whose they are
-  if (place.shared && !isComplete) return undefined;
-  const chosen = unknownIsOurs(place, read) ? first : read.find(({ owner }) => owner === "ours");
+  const isByItself = !place.shared && first !== undefined && !first.identity;
+  if (!isByItself && !isComplete) return undefined;
+  const isOurs = isByItself || (unknownIsOurs(place, read) && haveOneOrigin(read));
+  const chosen = isOurs ? first : read.find(({ owner }) => owner === "ours");
   return chosen ?? (isComplete && isNew && haveOneOrigin(read) ? read[0] : undefined);
 }
 

@@ -1,6 +1,6 @@
 /** Whose the backups of a place are, and what else their manifests and proofs say. */
 import { Damaged, damaged } from "../archive/damaged.ts";
-import { type Identity, originIn, type Owner, ownerOf } from "../archive/identity.ts";
+import { type Identity, originIn, type Owner, ownerOf, strictOwnerOf } from "../archive/identity.ts";
 import { type Manifest, type ManifestKeys, parseManifest, sizeFault } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import type { Proof } from "../archive/proof.ts";
@@ -29,24 +29,24 @@ export type Owned<T extends Stored = Stored> = T & {
 
 /**
  * Reads the manifests of these backups and their proofs, and compares their origin with the present identity. With `keys` a manifest
- * that is not signed says nothing, unless `unsignedToo`: else somebody could make the newest backup pass for another server's. A proof
- * counts when it is of this backup and signed with one of the keys. Does not throw.
+ * that is not signed says nothing: else somebody could make the newest backup pass for another server's. With `toDelete` it does, and
+ * what may be another server's is. A proof counts when it is of this backup and signed with one of the keys. Does not throw.
  */
 export function readOwners<T extends Stored>(
   place: Place,
   backups: readonly T[],
   present: Identity | undefined,
   keys?: ManifestKeys,
-  { unsignedToo = false } = {},
+  { toDelete = false } = {},
 ): Promise<Owned<T>[]> {
-  return eachOf(backups, (backup) => readOwner(place, backup, present, { keys, unsignedToo }));
+  return eachOf(backups, (backup) => readOwner(place, backup, present, { keys, toDelete }));
 }
 
 async function readOwner<T extends Stored>(
   place: Place,
   backup: T,
   present: Identity | undefined,
-  { keys, unsignedToo }: { keys: ManifestKeys; unsignedToo: boolean },
+  { keys, toDelete }: { keys: ManifestKeys; toDelete: boolean },
 ): Promise<Owned<T>> {
   const { name } = backup;
   const unknown = { ...backup, identity: undefined, owner: "unknown", suspicious: false } as const;
@@ -57,14 +57,14 @@ async function readOwner<T extends Stored>(
     if (!content) throw new Failure(`${path} was deleted meanwhile`);
     const { manifest, origin, error } = parse(content, path, keys);
     const doubt = manifest && doubtOf(name, manifest, keys)?.why;
-    if (keys && !unsignedToo && !isSignedWith(content, keys)) return { ...unknown, doubt: doubt ?? messageOf(error) };
+    if (keys && !toDelete && !isSignedWith(content, keys)) return { ...unknown, doubt: doubt ?? messageOf(error) };
     const proof = backup.proved ? await proofOf(place, name, keys) : undefined;
     // its name alone proves nothing
     const proved = proof !== undefined && proof.sha256 === origin.sha256;
     return {
       ...backup,
       identity: origin.identity,
-      owner: ownerOf(origin.identity, present),
+      owner: (toDelete ? strictOwnerOf : ownerOf)(origin.identity, present),
       suspicious: (origin.suspicious ?? []).length > 0,
       // in a folder its owner may rename; with keys a restore refuses it, loudly
       renamed: place.shared && !keys ? renaming(name, origin) : undefined,
@@ -94,7 +94,7 @@ function parse(content: Buffer, path: string, keys: ManifestKeys) {
 /** Whether none of them is known to come from another server than the rest. */
 export function haveOneOrigin(owned: readonly Pick<Owned, "identity">[]): boolean {
   const known = owned.find(({ identity }) => identity)?.identity;
-  return owned.every(({ identity }) => ownerOf(identity, known) !== "other");
+  return owned.every(({ identity }) => strictOwnerOf(identity, known) !== "other");
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Carries out retention in one place. */
-import { type Identity, originIn, ownerOf } from "../archive/identity.ts";
+import { type Identity, originIn, strictOwnerOf } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName, proofName } from "../archive/name.ts";
 import { messageOf } from "../base/errors.ts";
@@ -43,7 +43,7 @@ export async function planPrune(
     const plan = planRetention(backups, { rules, now, made, unknownIsOurs: isOurs });
     const unread = new Set(toRead(place, plan, rules).filter(mayRead));
     if (unread.size === 0) return plan;
-    const owned = await readOwners(place, [...unread], present, keys, { unsignedToo: true });
+    const owned = await readOwners(place, [...unread], present, keys, { toDelete: true });
     const known = new Map(owned.map((one) => [one.name, one]));
     backups = backups.map((backup) => known.get(backup.name) ?? backup);
   }
@@ -120,7 +120,7 @@ async function lonelyOnes(
     if (backup?.database !== database || backup.time.getTime() >= oldest) continue;
     const manifest = await place.load(manifestName(name)).catch(() => Buffer.from("unreadable"));
     const origin = originIn(manifest?.toString() ?? "{}");
-    if (origin && ownerOf(origin.identity, present) !== "other") lonely.push(...companions(name, names));
+    if (origin && strictOwnerOf(origin.identity, present) !== "other") lonely.push(...companions(name, names));
   }
   return lonely;
 }

@@ -137,7 +137,7 @@ async function readBackup({ settings, signal }: Job, one: FoundBackup): Promise<
     // what was read to tell its fate is not read again
     isRead(stored)
       ? stored
-      : (await readOwners(place, [stored], present, settings.MANIFEST_KEY, { unsignedToo: true }))[0];
+      : (await readOwners(place, [stored], present, settings.MANIFEST_KEY, { toDelete: true }))[0];
   const [first, ...others] = copies.filter(({ stored }) => stored.committed);
   const owned = first && (await read(first));
   const { owner = "unknown", manifest, doubt, error } = owned ?? {};

@@ -1,7 +1,7 @@
 /** What sync has to do, as far as listings and manifests say. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { originIn, ownerOf } from "../archive/identity.ts";
+import { originIn, ownerOf, strictOwnerOf } from "../archive/identity.ts";
 import { faultOf } from "../archive/manifest.ts";
 import { backupNameOf, manifestName, parseBackupName } from "../archive/name.ts";
 import { Failure, noSuchBackup } from "../base/errors.ts";
@@ -64,7 +64,7 @@ async function findRivals(
     originIn(String(await place.load(manifestName(name))))?.identity;
   const found = await eachOf(doubtful, async (name): Promise<[string, Failure][]> => {
     const other = await identity(remote, name);
-    if (!other || ownerOf(other, await identity(local, name)) !== "other") return [];
+    if (!other || strictOwnerOf(other, await identity(local, name)) !== "other") return [];
     const hints = ["give each server an S3_PATH of its own"];
     return [[name, new Failure(`${name}: S3 has a backup of this name, of ${originText(other)}`, { hints })]];
   });
@@ -133,7 +133,7 @@ export async function findForeign(
     if (some.length === 0) continue;
     const present = await identityWithoutServer(settings, database, local);
     const read = (backups: typeof all) =>
-      readOwners(place, backups, present, settings.MANIFEST_KEY, { unsignedToo: true });
+      readOwners(place, backups, present, settings.MANIFEST_KEY, { toDelete: true });
     const owned = await read(some);
     // one backup of another server protects those that do not say whose they are
     const isDoubtful = owned.some(({ owner }) => owner === "unknown");

@@ -1,6 +1,6 @@
 /** I1, I2, I4: two servers with a database of one name and one bucket: each keeps to its own backups. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
@@ -176,6 +176,31 @@ test("I1: equal SITE_NAMEs make one of two servers, different ones make two of o
   expectSuccess(await onA.run("restore", ["--from-s3"], { env: { SITE_NAME: "shop" } }));
   expect(await state(a)).toBe("B");
 });
+
+test.each(["S3", "one BACKUP_DIR"])(
+  "I1, I2: a SITE_NAME of one server alone: each keeps to its own backups in %s",
+  async (where) => {
+    const inFolder = where !== "S3";
+    const env = {
+      BACKUP_KEEP_LAST: "1",
+      LOCAL_KEEP_LAST: "1",
+      ...(inFolder && { BACKUP_KEEP_LOCAL: "true", BACKUP_DIR: join(onA.dir, "of-both") }),
+    };
+    const take = async (scripts: Installation, more: Record<string, string>) =>
+      expectSuccess(await scripts.run("backup", inFolder ? [] : ["--upload"], { env: { ...env, ...more } }));
+    for (const _ of [1, 2]) {
+      await take(onA, { SITE_NAME: "one" });
+      await take(onB, {});
+      await Bun.sleep(1_000); // names have seconds
+    }
+    const found = inFolder ? readdirSync(env.BACKUP_DIR!).filter((name) => name.endsWith(".gz")) : names();
+    expect(found).toHaveLength(2);
+    await spoil(a);
+    const from = inFolder ? [] : ["--from-s3"];
+    expectSuccess(await onA.run("restore", from, { env: { ...env, SITE_NAME: "one" } }));
+    expect(await state(a)).toBe("A");
+  },
+);
 
 test("I1: in BACKUP_DIR too the newest of this server is restored; files of version 0.1 count as ours", async () => {
   const local = { BACKUP_KEEP_LOCAL: "true" };

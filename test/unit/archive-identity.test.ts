@@ -1,6 +1,6 @@
 /** I1, I2: whose backup it is, as a table. */
 import { expect, test } from "bun:test";
-import { type Identity, originIn, type Owner, ownerOf } from "../../scripts-src/archive/identity.ts";
+import { type Identity, originIn, type Owner, ownerOf, strictOwnerOf } from "../../scripts-src/archive/identity.ts";
 
 /** `A` is a server without SITE_NAME, `A/shop` one whose SITE_NAME is set by hand, `?` a server that does not say which it is. */
 function identity(word: string): Identity | undefined {
@@ -38,6 +38,15 @@ const table: [backup: string, present: string, owner: Owner, why: string][] = [
 test.each(table)("a backup of %s, compared with %s, is %s: %s", (backup, present, owner) => {
   expect(ownerOf(identity(backup), identity(present))).toBe(owner);
 });
+
+test.each(table)(
+  "where something is deleted, a backup of %s is of another server than %s when both say so",
+  (...row) => {
+    const [backup, present, owner, why] = row;
+    const isElsewhere = /moved, and|a site of which/.test(why);
+    expect(strictOwnerOf(identity(backup), identity(present))).toBe(isElsewhere ? "other" : owner);
+  },
+);
 
 test.each(["", "{}", "{", "[]", "null", '{"identity": 1}', '{"identity": {"system": "A"}}'])(
   "a manifest %p says nothing of its origin",
