@@ -31,7 +31,6 @@ beforeAll(async () => {
   });
   names = [await backUp()];
   await note(2);
-  await Bun.sleep(1_000); // names have seconds
   names.push(await backUp());
 });
 afterAll(async () => {

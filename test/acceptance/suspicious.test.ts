@@ -30,7 +30,6 @@ async function backUp(...args: string[]): Promise<Ran> {
   const { status, stdout, stderr } = await scripts.run("backup", args);
   expect(status, stderr).toBe(0);
   const path = stdout.trim();
-  await Bun.sleep(1_000); // names have seconds
   const { suspicious = [] } = readManifest(path) as { suspicious?: string[] };
   return { name: path.split("/").at(-1) ?? "", stderr, suspicious };
 }

@@ -98,20 +98,16 @@ testWhere(process.platform === "linux", "Linux")(
   (seconds + 700) * 1000,
 );
 
-test(
-  "a day of ticks, or an hour of it: what the loop leaves in memory does not grow",
-  async () => {
-    const ticks = process.env.FAULTS_LARGE === "1" ? 86_400 : 3_600;
-    const program = resolve(import.meta.dir, "day-of-ticks.ts");
-    const argv = [process.execPath, program, tempDir("day"), String(ticks)];
-    const child = Bun.spawn(argv, { cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "ignore" });
-    const out = await child.stdout.text();
-    expect(await child.exited).toBe(0);
-    const { runs, before, after } = JSON.parse(out) as Day;
-    console.log(`schedule: ${runs} ticks by a clock that does not wait, ${before} objects, later ${after}`);
-    expect(runs).toBe(ticks);
-    // one object that is kept a run would be thousands
-    expect(after - before).toBeLessThan(ticks / 4);
-  },
-  process.env.FAULTS_LARGE === "1" ? 1_200_000 : 120_000,
-);
+test("a day of ticks, or half an hour of it: what the loop leaves in memory does not grow", async () => {
+  const ticks = process.env.FAULTS_LARGE === "1" ? 86_400 : 1_800;
+  const program = resolve(import.meta.dir, "day-of-ticks.ts");
+  const argv = [process.execPath, program, tempDir("day"), String(ticks)];
+  const child = Bun.spawn(argv, { cwd: "/", stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+  const out = await child.stdout.text();
+  expect(await child.exited).toBe(0);
+  const { runs, before, after } = JSON.parse(out) as Day;
+  console.log(`schedule: ${runs} ticks by a clock that does not wait, ${before} objects, later ${after}`);
+  expect(runs).toBe(ticks);
+  // one object that is kept a run would be nine tenths of the ticks
+  expect(after - before).toBeLessThan(ticks / 2);
+}, 1_200_000);

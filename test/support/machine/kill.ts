@@ -14,7 +14,7 @@ import { childrenOf } from "./usage.ts";
 
 const seconds = Number(process.env.FAULTS_SECONDS ?? 20);
 /** A test's own limit, only for a run that hangs: a single run is ended after two minutes. */
-export const limit = seconds * 1000 + 240_000;
+export const limit = seconds * 1000 + 600_000;
 
 /** Where a script runs, and the S3 server that it asks. */
 export interface Place {

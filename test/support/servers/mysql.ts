@@ -193,11 +193,12 @@ async function launch(
   const server = Bun.spawn(asUser(family, argv), { ...options, stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   const log = () => `${argv[0]}: ${readFileSync(join(home, "server.log"), "utf8").slice(-3000)}`;
   let answer = "";
-  const started = until(`${family} starts`, async () => {
+  const isUp = async () => {
     if (server.exitCode !== null) throw new Error(log());
     answer = await sql("mysql", "SELECT 1").catch(String);
     return answer === "1";
-  });
+  };
+  const started = until(`${family} starts`, isUp, 60_000);
   const problem = await started.then(
     () => undefined,
     (error: unknown) => `${String(error)}\n${answer}\n${log()}`,
