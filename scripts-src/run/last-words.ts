@@ -41,7 +41,10 @@ export function print(text: string): number {
     } catch (error) {
       if (codeOf(error) === "EPIPE") break;
       // another program has made this pipe or terminal non-blocking
-      if (codeOf(error) !== "EAGAIN") throw error;
+      if (codeOf(error) !== "EAGAIN")
+        throw new Failure(`the run is over, but its result cannot be written to stdout: ${messageOf(error)}`, {
+          hints: ["look at the disk of the file that stdout leads to"],
+        });
       Bun.sleepSync(readersPause);
     }
   return exitStatus.done;

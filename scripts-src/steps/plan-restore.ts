@@ -177,7 +177,7 @@ const how: Words = {
   ],
   "in place": (planned, { noSafetyBackup }) => [
     `in place, because ${planned.reasons.join("; ")}`,
-    `the present state is ${noSafetyBackup ? "not backed up" : "backed up first"}, ` +
+    `the present state is ${noSafetyBackup ? "not backed up" : "backed up first (what is written after that is lost)"}, ` +
       `then everything in the database (${counted(planned.target.tables.size, "table")}) is replaced by the backup (${tablesOf(planned)})`,
   ],
   beside: (planned, { dropBefore }) => {

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { expectFailure } from "../support/expect/expect.ts";
 import { type Installation, installScripts, startProgram } from "../support/machine/executables.ts";
 import { removeDir, tempDir } from "../support/machine/temp.ts";
 
@@ -200,6 +201,11 @@ test.each([
 ] as const)("%s %j: did you mean %s?", async (script, args, likely) => {
   const { stderr } = await place.run(script, [...args]);
   expect(/did you mean (\S+)\?/.exec(stderr)?.[1]).toBe(likely);
+});
+
+test("a stdout that cannot be written to is named", async () => {
+  const ran = await run(["/bin/sh", "-c", 'exec "$0" S3_PATH >/dev/full', join(place.dir, "help")]);
+  expectFailure(ran, /the run is over, but its result cannot be written to stdout: ENOSPC/);
 });
 
 test("what stands behind -- is a name, whatever it looks like", async () => {
