@@ -131,7 +131,11 @@ test.each<[string, (sql: string, dir: string) => Uint8Array | string, RegExp]>([
   ["UTF-16", (text) => Buffer.from(`\uFEFF${text}`, "utf16le"), /UTF-16.*hint: .*iconv -f UTF-16 -t UTF-8 FILE/s],
   ["a byte order mark", (text) => `\uFEFF${text}`, /byte order mark.*hint: .*tail -c \+4 FILE/s],
   ["a warning at the top", (text) => `pg_dump: warning: circular\n${text}`, /error output.*hint: .*sed 1d FILE/s],
-  ["Windows' line ends", (text) => text.replaceAll("\n", "\r\n"), /newline style.*hint: .*sed 's\/\\r\$\/\/' FILE/s],
+  [
+    "Windows' line ends",
+    (text) => text.replaceAll("\n", "\r\n"),
+    /line ends of Windows.*hint: .*sed 's\/\\r\$\/\/' FILE/s,
+  ],
   ["UTF-16 without a mark", (text) => Buffer.from(text, "utf16le"), /UTF-16.*hint: .*iconv -f UTF-16LE -t UTF-8 FILE/s],
   ["an empty file", () => "", /the file is empty/],
   [

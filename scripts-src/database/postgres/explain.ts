@@ -86,10 +86,6 @@ const explanations: shared.Explanations = {
       "the backup holds bytes that the database's encoding does not know (a database with SQL_ASCII checks none): restore it into a database with " +
         "the encoding of the backup (CREATE DATABASE … ENCODING 'SQL_ASCII' TEMPLATE template0), or convert it: gunzip -c FILE | iconv -f LATIN1 -t UTF-8 > dump.sql",
     ],
-    [
-      /previous newline style|literal carriage return found/,
-      "the file has the line ends of Windows: turn them into those of pg_dump first: sed 's/\\r$//' FILE > dump.sql",
-    ],
     [/No space left on device|could not extend file/, "the database server's disk is full"],
     [
       /aborting because of server version mismatch/,

@@ -7,14 +7,19 @@ import { Scanner } from "./statements.ts";
 
 export const dumpForm: DumpForm = {
   name: "plain dump of pg_dump",
-  head: /^-- PostgreSQL database dump\r?$/m,
+  head: /^-- PostgreSQL database dump$/m,
   // `\unrestrict TOKEN` follows since the minor releases of August 2025
-  completion: /\n--\r?\n-- PostgreSQL database dump complete\r?\n--\r?\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/,
+  completion: /\n--\n-- PostgreSQL database dump complete\n--\n\s*(\\unrestrict [A-Za-z0-9]+\s*)?$/,
   foreign: [
     [
       /^(\/\*M?!|-- (MySQL|MariaDB) dump)/,
       "is a dump of MySQL or MariaDB, not of PostgreSQL",
       "name a backup of this database, or set DATABASE_URL to a MySQL or MariaDB database",
+    ],
+    [
+      /^-- PostgreSQL database dump\r$/m,
+      "has the line ends of Windows, in the texts of rows and functions too",
+      "turn them into those of pg_dump first: sed 's/\\r$//' FILE > dump.sql",
     ],
     [
       /PostgreSQL database cluster dump/,
