@@ -1,6 +1,7 @@
 /** What the statements of a dump say: what it creates, what it needs of the target. */
 import type { Contents } from "../database.ts";
 import type { Family } from "./clients.ts";
+import { strange } from "../read-dump.ts";
 import { unquote } from "./names.ts";
 import { type Piece } from "./statements.ts";
 import { createsTrigger, triggerName, withoutDatabase } from "./triggers.ts";
@@ -16,8 +17,8 @@ export class DumpContents implements Contents {
   family: Family = "mysql";
   /** The database that was dumped, where the dump says so. */
   database?: string;
-  /** Databases that it changes to (`mysqldump --databases`). */
-  databases = new Set<string>();
+  /** The database that it changes to (`mysqldump --databases`). */
+  used?: string;
   /** Databases that its tables name (a foreign key, the sequence of a default). */
   qualified = new Set<string>();
   views = new Set<string>();
@@ -69,7 +70,7 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   // latin1 keeps every byte
   const text = piece.bytes.toString("latin1");
   const used = piece.leftOut ? ofDatabase.exec(text)?.[1] : undefined;
-  if (used !== undefined) contents.databases.add(unquote(used));
+  if (used !== undefined) changeTo(contents, unquote(used));
   if (piece.leftOut || /^DROP /i.test(text)) return;
   const sequence = createSequence.exec(text)?.[1];
   const table = createTable.exec(text)?.[1] ?? sequence;
@@ -85,6 +86,17 @@ export function readStatement(contents: DumpContents, piece: Piece & { kind: "st
   if (piece.namesDatabase) withoutDatabase(unowned, contents.database);
   if (createsTrigger(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
   if (table) readTable(contents, unquote(table), text);
+}
+
+/** A dump may hold several databases; which one is meant is not known. Throws `Failure`. */
+function changeTo(contents: DumpContents, used: string): void {
+  const before = contents.used ?? contents.database ?? used;
+  if (before !== used)
+    throw strange(
+      `holds several databases (${before}, ${used} …), a restore takes one`,
+      "take a dump of the one, or load it with the mysql client",
+    );
+  contents.used = used;
 }
 
 function readTable({ qualified, engines, unenforced }: DumpContents, table: string, text: string): void {

@@ -84,8 +84,7 @@ function foreignDump({ family, serverVersion = "0" }: DumpContents, { kind, serv
 
 /** What a person should know before a dump is loaded. */
 export function warnings(contents: DumpContents, serverInfo: ServerInfo, database: string): string[] {
-  const { databases, qualified } = contents;
-  const [used] = databases;
+  const { used, qualified } = contents;
   const others = [...qualified].filter((name) => name !== database && name !== contents.database);
   const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
     const away = [...named].filter((name) => name !== database && name !== contents.database && !isSystem(name));

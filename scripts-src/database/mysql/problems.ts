@@ -11,7 +11,6 @@ type Compare = (contents: DumpContents, serverInfo: ServerInfo, state: ServerSta
 /** Everything at once, each with the remedy. */
 export function findProblems(...[contents, serverInfo, state, noOwner]: [...Parameters<Compare>, boolean]): string[] {
   const checks: Compare[] = [
-    databaseProblems,
     rowsAlone,
     caseProblems,
     functionProblems,
@@ -23,16 +22,6 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
   ];
   return checks.flatMap((check) => check(contents, serverInfo, state));
 }
-
-/** A dump may hold several databases; which one is meant is not known. */
-const databaseProblems: Compare = ({ database, databases: used }) => {
-  const databases = new Set([...(database === undefined ? [] : [database]), ...used]);
-  return listOf(
-    databases.size > 1 &&
-      `the dump holds ${databases.size} databases (${listed([...databases])}), a restore takes one: ` +
-        "take a dump of the one, or load it with the mysql client",
-  );
-};
 
 /** Rows of tables that the dump does not create, as with `--no-create-info`: no database can be made of them. */
 export const rowsAlone = ({ tables, rows }: DumpContents): string[] => {

@@ -21,6 +21,11 @@ export const dumpForm: DumpForm = {
   },
   foreign: [
     [/^-- PostgreSQL database/m, "is a dump of PostgreSQL, not of MySQL or MariaDB", otherKind],
+    [
+      /^-- Host: .* {4}Database: \r?$/m,
+      "is a dump of all databases of a server (--all-databases)",
+      "take a dump of the one, or load it with the mysql client",
+    ],
     [/^<\?xml/, "is a dump in XML", otherKind],
     [/^-- Adminer [\d.]+ /m, "is an export of Adminer, which does not say whether it is complete", byHand],
   ],
