@@ -2,7 +2,8 @@
  * The statements that a dump may hold: those that mysqldump, mariadb-dump and phpMyAdmin write. Everything else is refused: a statement
  * that no dump program writes can reach files of the server's machine, accounts and other databases.
  */
-import { strange } from "../read-dump.ts";
+import type { Failure } from "../../base/errors.ts";
+import { cutOff, strange } from "../read-dump.ts";
 import { isOneStatement } from "./blocks.ts";
 import type { QuoteRules } from "./sql-mode.ts";
 import { bare, comment, endsAlike, everywhere, readings } from "./words.ts";
@@ -30,7 +31,7 @@ const loaded = patterns(
   `${create}SEQUENCE${optional} ${name}`,
   `^(?:DO|SELECT) SETVAL ?\\( ?${name} ?, ?${number}(?: ?, ?${number}){0,2} ?\\)$`,
   `^CREATE (?:UNIQUE |FULLTEXT |SPATIAL )?INDEX ${name} (?:USING \\w+ )?ON ${name} ?\\(`,
-  String.raw`${create}(?:ALGORITHM ?= ?\w+ )?${definer}(?:SQL SECURITY \w+ )?VIEW${optional} ${name}`,
+  String.raw`${create}(?:ALGORITHM ?= ?\w+ )?${definer}(?:SQL SECURITY \w+ )?(?:JSON RELATIONAL DUALITY )?VIEW${optional} ${name}`,
   String.raw`${create}${definer}(?:AGGREGATE )?(?:PROCEDURE|FUNCTION|PACKAGE BODY|PACKAGE)${optional} ${name} ?(?:\(|(?:AS|IS|RETURN|COMMENT|SQL)\b)`,
   // which database it names is looked at by those who know the name
   String.raw`${create}${definer}TRIGGER${optional} ${inDatabase} (?:BEFORE|AFTER) [A-Z ]+ ON ${inDatabase} FOR EACH ROW\b`,
@@ -58,7 +59,8 @@ const leftOut = patterns(
 );
 
 /** What is left of a statement for a server that skips its first `/*!` comments, and then refuses the rest. */
-const remainder = /^(?:DEFINER|SQL SECURITY|VIEW|TRIGGER|ALGORITHM|EVENT|PROCEDURE|FUNCTION)\b/i;
+const remainder =
+  /^(?:DEFINER|SQL SECURITY|JSON RELATIONAL DUALITY|VIEW|TRIGGER|ALGORITHM|EVENT|PROCEDURE|FUNCTION)\b/i;
 
 const qualified =
   /\bTRIGGER (?:IF NOT EXISTS )?(?:\S+ ?\. ?\S+ (?:BEFORE|AFTER)|\S+ (?:BEFORE|AFTER) [A-Z ]+ ON \S+ ?\.)/i;
@@ -78,6 +80,18 @@ export function refuseOddKey(text: string): void {
       `holds a foreign key with a backtick in its name, ${Buffer.from(key, "latin1").toString()}, that the server cannot read back`,
       "drop the key, and add it with another name (ALTER TABLE … DROP FOREIGN KEY, ADD CONSTRAINT)",
     );
+}
+
+const javascript = () =>
+  strange(
+    "holds a program in JavaScript, or a library of such: a restore cannot read these",
+    "keep their source elsewhere, and back up without routines (DB_DUMP_OPTIONS=--skip-routines)",
+  );
+
+/** Why a statement has no end: JavaScript is quoted by $$, which only clients since MySQL 9 know, and has quote marks of its own. */
+export function unfinished(text: string): Failure {
+  refuseOddKey(text);
+  return /^ {4}LANGUAGE JAVASCRIPT$/m.test(text) ? javascript() : cutOff();
 }
 
 /** Whether a load runs the statement or leaves it out. Throws `Failure` on one that no dump program writes; `text` is latin1. */
@@ -115,7 +129,9 @@ function kindOf(reading: string): "load" | "leave out" {
 
 /** Of the statement only its words are shown, not its data. */
 const refused = (words: string) =>
-  strange(
-    `holds a statement that dump programs do not write: ${words.slice(0, 100)}`,
-    "look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write",
-  );
+  /^(?:CREATE|DROP) LIBRARY\b|\bLANGUAGE JAVASCRIPT\b/.test(words)
+    ? javascript()
+    : strange(
+        `holds a statement that dump programs do not write: ${words.slice(0, 100)}`,
+        "look at the file: a restore runs only what mysqldump, mariadb-dump and phpMyAdmin write",
+      );

@@ -161,7 +161,13 @@ export async function recreate(session: Session, database: string, objects: read
         "GRANT SELECT ON mysql.proc (MariaDB) or SHOW_ROUTINE ON *.* (MySQL) TO the user, or restore as an administrator",
       ],
     });
-  const remade = shown.map((one) => ({ kind: one.kind, name: one.name, sql: statement(one, home) }));
+  // MySQL replaces no view by one of JSON documents
+  const drop = (name: string) => `SET NAMES utf8mb4;\nDROP VIEW IF EXISTS ${quoteName(asBytes(name))};\n`;
+  const remade = shown.map((one) => ({
+    kind: one.kind,
+    name: one.name,
+    sql: (one.kind === "VIEW" ? drop(one.name) : "") + statement(one, home),
+  }));
   const firstView = shown.findIndex(({ kind }) => kind === "VIEW");
   if (firstView >= 0) remade.splice(firstView, 0, ...standIns);
   return remade;
@@ -174,14 +180,10 @@ function statement({ sql, modes, zone, client, collation, home }: Made, now: str
     `collation_connection = ${collation}`,
     ...(zone === undefined ? [] : [`time_zone = '${zone}'`]),
   ];
-  const text = plainEvent(sql).replace(
-    /^CREATE (?=(?:ALGORITHM=\w+ )?DEFINER=\S+ SQL SECURITY \w+ VIEW )/,
-    "CREATE OR REPLACE ",
-  );
   // of the database's collation a routine keeps what its parameters do not say themselves
   const differs = home !== undefined && home !== now;
   const set = (name: string) => (differs ? `ALTER DATABASE COLLATE ${name};\n` : "");
-  return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${text}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
+  return `SET SESSION ${settings.join(", ")};\n${set(home ?? "")}DELIMITER ${delimiter}\n${plainEvent(sql)}\n${delimiter}\nDELIMITER ;\n${set(now)}`;
 }
 
 const whyBroken = "cannot be used (a table or column is missing, or its definer lacks a right)";

@@ -4,6 +4,7 @@ CREATE TABLE functional (id int PRIMARY KEY, t varchar(50), tags json, hidden in
   KEY lowered ((lower(t))), KEY many ((CAST(tags->'$[*]' AS unsigned ARRAY))), KEY unseen (t) INVISIBLE,
   CONSTRAINT loose CHECK (id > 100) NOT ENFORCED);
 INSERT INTO functional (id, t, tags, hidden) VALUES (1, 'ABC', '[1, 2, 3]', 9);
+CREATE JSON RELATIONAL DUALITY VIEW a_documents AS SELECT json_duality_object(WITH(UPDATE) '_id': id, 'it''s': t) FROM functional;
 CREATE TABLE located (id int PRIMARY KEY, p point NOT NULL SRID 4326, SPATIAL INDEX (p));
 INSERT INTO located VALUES (1, ST_GeomFromText('POINT(53.55 9.99)', 4326));
 CREATE TABLE embedded (id int PRIMARY KEY, v vector(3));
