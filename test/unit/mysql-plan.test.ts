@@ -4,8 +4,8 @@ import { type Client, type Family, rankClients, type ServerKind } from "../../sc
 import type { Connection } from "../../scripts-src/database/mysql/connection.ts";
 import { DumpContents } from "../../scripts-src/database/mysql/contents.ts";
 import { checkDumped } from "../../scripts-src/database/mysql/dump.ts";
-import { dumpReader } from "../../scripts-src/database/mysql/reader.ts";
-import { readDump } from "../../scripts-src/database/read-dump.ts";
+import { dumpForm, dumpReader } from "../../scripts-src/database/mysql/reader.ts";
+import { kindOf, readDump } from "../../scripts-src/database/read-dump.ts";
 import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump-options.ts";
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
@@ -444,6 +444,14 @@ describe("a dump and its target", () => {
     expect(await problemsOf(`DELIMITER ;;\n${sql} ;;\nDELIMITER ;`)).toEqual([]);
   });
 
+  test.each([
+    "DROP LIBRARY IF EXISTS `l`;",
+    "DELIMITER ;;\nCREATE DEFINER=`a`@`%` PROCEDURE `p`()\n    LANGUAGE JAVASCRIPT\nAS $$ let a = 1; drop(a); $$ ;;\nDELIMITER ;",
+    "DELIMITER ;;\nCREATE DEFINER=`a`@`%` PROCEDURE `p`()\n    LANGUAGE JAVASCRIPT\nAS $$ // it's\n $$ ;;\nDELIMITER ;",
+  ])("what MySQL has in JavaScript is named: %s", async (sql) => {
+    await expect(problemsOf(sql)).rejects.toThrow("holds a program in JavaScript, or a library of such");
+  });
+
   test("M2: names that differ in capital letters alone, on a server that does not tell them apart", async () => {
     const sql = "CREATE TABLE `Customers` (a int); CREATE TABLE `customers` (a int); CREATE TABLE `t` (a int);";
     const folding = { ...state, variables: new Map([["lower_case_table_names", "1"]]) };
@@ -487,9 +495,13 @@ describe("a dump and its target", () => {
   });
 
   test("a dump of several databases is refused, one of another name is not", async () => {
-    expect((await problemsOf("USE `a`;\nUSE `b`;"))[0]).toContain("3 databases (app, a, b)");
+    const trigger = "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a = 1;";
+    const other = `${trigger}\nUSE \`b\`;\nINSERT INTO t VALUES (1);`;
+    await expect(problemsOf(other)).rejects.toThrow("holds several databases (app, b …), a restore takes one");
     expect(await problemsOf("USE `app`;")).toEqual([]);
-    expect((await problemsOf("USE other;"))[0]).toContain("2 databases (app, other)");
+    await expect(problemsOf("USE other;")).rejects.toThrow("several databases (app, other …)");
+    const all = "-- MySQL dump 10.13\n--\n-- Host: 127.0.0.1    Database: \n-- -----\n";
+    expect(() => kindOf(dumpForm, Buffer.from(all))).toThrow("a dump of all databases of a server (--all-databases)");
   });
 
   test("rows in a character set whose characters hold backslashes are refused", async () => {
@@ -536,6 +548,17 @@ describe("what the programs say", () => {
     ["mariadb-dump: Couldn't execute 'show events': Access denied for user 'a'@'b' (1044)", "lacks a privilege", false],
     ["ERROR 2002 (HY000): Can't connect to server on 'h' (115)", "is the server running", true],
     ["ERROR 2002 (HY000): Can't connect to local server through socket '/x' (2)", "DB_PORT=3306", true],
+    [
+      "mysqldump: Couldn't execute 'SELECT /*!40001 SQL_NO_CACHE */ `a` FROM `t`': Table 'x.t' doesn't exist (1146)",
+      "a table was changed (ALTER, TRUNCATE, DROP) while it was backed up",
+      true,
+    ],
+    [
+      "mysqldump: Error 1412: Table definition has changed, please retry transaction when dumping table `t` at row: 0",
+      "a table was changed",
+      true,
+    ],
+    ["ERROR 3548 (SR001): There's no spatial reference system with SRID 990001.", "CREATE SPATIAL REFERENCE", false],
     [
       "mysqldump: Error 2013: Lost connection to server during query when dumping table `t` at row: 5",
       "look at its log",

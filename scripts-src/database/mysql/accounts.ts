@@ -91,7 +91,7 @@ export class ServerAccounts implements ServerRoles {
   /** With the marks of unfinished accounts. */
   async #readAll(): Promise<{ statements: string[]; lacking: string[] }> {
     const present = await this.#list();
-    const accounts = present.filter(({ user }) => user !== "" && !systems.includes(user));
+    const accounts = present.filter(({ user }) => !systems.includes(user));
     const lacking: string[] = [];
     const questions = accounts.flatMap((one) => [
       this.#isMariadb && one.isRole ? "DO 0" : `SHOW CREATE USER ${this.#nameOf(one)}`,

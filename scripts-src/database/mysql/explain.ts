@@ -58,6 +58,11 @@ const explanations: shared.Explanations = {
       code(1168, 1356, 1449, 4124),
       "a view, or a table of the MERGE engine, names something that is not there any more: fix or drop it (the message names it)",
     ],
+    [
+      code(3548),
+      "a column uses a coordinate system that was made on the other server, and belongs to no database: CREATE SPATIAL REFERENCE SYSTEM makes it " +
+        "(information_schema.ST_SPATIAL_REFERENCE_SYSTEMS of that server has its definition)",
+    ],
   ],
   passing: [
     [code(1129, 1130), "the server does not let this machine in: look at the user's host and at FLUSH HOSTS"],
@@ -85,7 +90,10 @@ const explanations: shared.Explanations = {
       code(1205, 1213),
       "another session was in the way, or a prepared transaction (XA RECOVER lists them): stop the applications that use the database and try again",
     ],
-    [code(1412), "a table was changed (ALTER, TRUNCATE) while it was backed up: back up at a quieter time"],
+    [
+      /error:? 1412\b|Couldn't execute 'SELECT .*doesn't exist/i,
+      "a table was changed (ALTER, TRUNCATE, DROP) while it was backed up: back up at a quieter time",
+    ],
     [
       code(1418, 1419),
       "with binary logging on, functions and triggers need SUPER or SET GLOBAL log_bin_trust_function_creators = 1",
