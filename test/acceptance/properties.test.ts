@@ -117,6 +117,35 @@ test("R15: a restore beside gives the new database all that the present one has,
   expect(await all()).toBe(before);
 });
 
+test("what an administrator has set for an owner's database: restored in place, and why; a copy goes without; no value is said", async () => {
+  const login = { user: "keeper", password: "secret-of-keeper" };
+  await fresh.sql("postgres", "CREATE ROLE keeper LOGIN CREATEDB PASSWORD 'secret-of-keeper'");
+  await fresh.createDatabase(
+    "kept",
+    `ALTER DATABASE kept OWNER TO keeper; SET ROLE keeper; CREATE TABLE t AS SELECT 1 AS id; RESET ROLE;
+     ALTER DATABASE kept SET work_mem = '5MB'; ALTER ROLE reader IN DATABASE kept SET work_mem = '77MB'`,
+  );
+  const before = await properties(fresh, "kept");
+  scripts.configure({ ...fresh.settings("kept", login), DB_CLIENT_DIR: fresh.clientDir });
+  expectSuccess(await scripts.run("backup"));
+  await fresh.sql("kept", "DELETE FROM t");
+  const restored = await scripts.run("restore", ["--yes"]);
+  expectSuccess(restored);
+  const setting = 'ALTER ROLE "reader" IN DATABASE "kept" SET "work_mem"';
+  expect(restored.stderr).toContain(
+    `in place, because keeper may not give a new database what an administrator has set: ${setting}\n`,
+  );
+  expect(await fresh.sql("kept", "SELECT id FROM t")).toBe("1");
+  expect(await properties(fresh, "kept")).toBe(before);
+  const copied = await scripts.run("restore", ["--yes", "--into", "kept_look"]);
+  expectSuccess(copied);
+  expect(copied.stderr).toMatch(
+    /not restored of the database's properties: [^]*\(ALTER ROLE "reader" .* SET "work_mem"\)$/m,
+  );
+  expect(await fresh.sql("kept_look", "SELECT id FROM t")).toBe("1");
+  expect(restored.stderr + copied.stderr).not.toContain("77MB");
+});
+
 test("a database whose name holds a line break is exchanged as every other one", async () => {
   const name = "odd\nname";
   await fresh.createDatabase(name, "CREATE TABLE t AS SELECT 1 AS id");

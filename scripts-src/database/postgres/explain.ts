@@ -41,6 +41,7 @@ const explanations: shared.Explanations = {
       /invalid (connection option|URI|sslmode|port|.* value)|unsupported .*sslmode/,
       "check the options in DATABASE_URL or POSTGRES_CONNECTION_STRING",
     ],
+    [/does not have CONNECT privilege/, "GRANT CONNECT ON DATABASE … TO the user"],
     [
       /is not currently accepting connections/,
       "the database is closed to everybody: ALTER DATABASE … ALLOW_CONNECTIONS true",

@@ -113,11 +113,12 @@ const notInstalled = ({ extensions }: DumpContents, target: PostgresTarget): str
 
 /** Why a new database cannot take the place of the present one. */
 function findBesideProblems(contents: DumpContents, target: PostgresTarget): string[] {
-  const { user, name, exists, owns, tied, lasting, isMaintenance } = target;
+  const { user, name, exists, owns, tied, lasting, isMaintenance, foreignSetting } = target;
   if (!exists) return [];
   return listOf(
     !owns && `${user} does not own the database: restore as its owner, or as a superuser`,
     isMaintenance && `programs connect to the database ${name} when they look for the server`,
+    foreignSetting && `${user} may not give a new database what an administrator has set: ${foreignSetting}`,
     hasCron(contents) && "pg_cron works in this database alone (cron.database_name)",
     tied.length > 0 && `${listed(tied)} would stay with the present database: drop what is no longer needed`,
     lasting.length > 0 &&

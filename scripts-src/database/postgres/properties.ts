@@ -114,6 +114,13 @@ export function statementsFor(
   };
 }
 
+/** The statements that give the database the settings that it has in `given`. */
+export const settingStatements = (database: string, given: DatabaseProperties): string[] =>
+  (schema.safeParse(given).data?.settings ?? []).map((setting) => setTo(identifier(database), setting));
+
+/** For people: without the value of a setting, which may be a secret. */
+export const shown = (sql: string): string => sql.replace(/^(ALTER (?:DATABASE|ROLE) .*? SET .*?) TO [^]*$/, "$1");
+
 /** Would be in the way of the load. */
 const readOnly = "default_transaction_read_only";
 

@@ -17,7 +17,7 @@ import { dropDatabase, patience } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { type PropertyStatements, statementsFor } from "./properties.ts";
+import { type PropertyStatements, shown, statementsFor } from "./properties.ts";
 import { checkLock } from "./psql.ts";
 import { askValue, query } from "./query.ts";
 import { isUsed } from "./databases.ts";
@@ -108,7 +108,7 @@ class NewDatabase implements Scratch {
     await execute(this.#connection, "not restored of the database's properties", sql).catch((error: unknown) => {
       signal.throwIfAborted();
       const final = this.#making.options.name ?? this.#made.present.database;
-      log.warn(`${messageOf(error)} (${sql.replace(identifier(this.name), identifier(final))})`);
+      log.warn(`${messageOf(error)} (${shown(sql.replace(identifier(this.name), identifier(final)))})`);
     });
   }
 
@@ -170,12 +170,12 @@ class NewDatabase implements Scratch {
 
 /** Of the manifest where there is no present database, or for a proof; else of the present one. */
 function propertiesFor(fresh: string, { serverInfo, target, options }: Making): PropertyStatements {
-  const { properties, purpose } = options;
+  const { properties, purpose, name } = options;
   const { major, encoding } = serverInfo.server;
   const { user } = target;
   const asBefore = statementsFor(fresh, properties ?? {}, { major, encoding, user, exactly: false });
   if (!target.exists || purpose === "verify") return asBefore;
-  const asPresent = statementsFor(fresh, target.properties, { major, encoding, user, exactly: true });
+  const asPresent = statementsFor(fresh, target.properties, { major, encoding, user, exactly: name === undefined });
   // one that somebody created for this restore keeps its encoding and locale: the server converts what is loaded
   return target.empty && properties ? { ...asBefore, creations: asPresent.creations } : asPresent;
 }

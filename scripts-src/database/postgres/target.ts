@@ -1,13 +1,15 @@
 /** What the server and the database say of themselves before a restore. */
 import { freeBytes } from "../../base/disk.ts";
+import { messageOf } from "../../base/errors.ts";
 import type { DatabaseProperties, TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
 import { absent, fact, factList, type Found, isMember, userSchema } from "./catalog.ts";
 import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
-import { propertiesQuestion } from "./properties.ts";
+import { propertiesQuestion, settingStatements, shown } from "./properties.ts";
 import { queryFacts } from "./query.ts";
+import { execute } from "./session.ts";
 
 /** What `plan` and the loads need beyond what every engine says. */
 export interface PostgresTarget
@@ -17,6 +19,8 @@ export interface PostgresTarget
   maintenance: string | undefined;
   /** It is one of the databases that are there to be connected to when no other can be. */
   isMaintenance: boolean;
+  /** A setting of the database that the user may not give to another one: "ALTER DATABASE … SET …". */
+  foreignSetting: string | undefined;
 }
 
 /** Sessions that the user may end. */
@@ -123,7 +127,20 @@ export async function askTarget(
     name: present.database,
     maintenance: maintenance?.database,
     isMaintenance: maintenanceNames.includes(present.database),
+    foreignSetting: found.superuser ? undefined : await foreignSetting(present, found.properties),
   };
+}
+
+/** Which settings only an administrator may give differs between versions: each is given once more, and taken back. */
+async function foreignSetting(present: Connection, given: DatabaseProperties): Promise<string | undefined> {
+  for (const sql of settingStatements(present.database, given))
+    try {
+      await execute(present, "cannot try it", `BEGIN;\n${sql}\nROLLBACK;\n`);
+    } catch (error) {
+      present.signal.throwIfAborted();
+      if (/permission denied|must be superuser/.test(messageOf(error))) return shown(sql);
+    }
+  return undefined;
 }
 
 const holdsNothing = ({ removals, tables }: Pick<DatabaseFacts, "removals" | "tables">) =>
