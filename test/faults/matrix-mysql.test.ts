@@ -176,9 +176,10 @@ describe("MariaDB", () => {
   const moments = {
     "before it has taken anything": (end: string) => end,
     "in the middle of the dump": (end: string) => `head -c 300000 | "$REAL" "$@"; ${end}`,
-    // the login is answered by two lines
+    // what it answers before the end of the dump depends on whose turn the rows were
     "when it has done what it was given, without a word of it": (end: string) =>
-      `exec 8<&0; "$REAL" "$@" <&8 | { for i in 1 2; do read -r a; echo "$a"; done; read -r a; ${end}; } & wait`,
+      `exec 8<&0; sed -u "/SQL_NOTES=@OLD_SQL_NOTES/aSELECT 'the end';" <&8 | "$REAL" "$@" |
+        { while read -r a && [ "$a" != 'the end' ]; do echo "$a"; done; ${end}; } & wait`,
   };
   const ends = { "kill -9": "kill -9 $$", "status 0": "kill -TERM $$" };
   /** A script of mariadb: the client that loads into the database, or into the new one beside it, does this. */
