@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { distance } from "fastest-levenshtein";
 import { Damaged } from "../archive/damaged.ts";
-import type { Identity } from "../archive/identity.ts";
+import { type Identity, strictOwnerOf } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, parseBackupName, proofName } from "../archive/name.ts";
 import { exitStatus, Failure, messageOf, noSuchBackup } from "../base/errors.ts";
@@ -97,8 +97,11 @@ export async function newestOfOurs(
   keys: ManifestKeys,
   fits: (backup: Owned) => boolean = () => true,
 ): Promise<Owned | undefined> {
+  // where nothing says who we are, a bucket's backups of a server that is named are that server's
+  const isOurs = ({ identity }: Owned) =>
+    present ? strictOwnerOf(identity, present) !== "other" : !place.shared || !identity;
   // a damaged one is no good backup; one whose manifest cannot be fetched now may be
-  const isGood = (one: Owned) => !(one.error instanceof Damaged) && one.doubt === undefined && fits(one);
+  const isGood = (one: Owned) => !(one.error instanceof Damaged) && one.doubt === undefined && isOurs(one) && fits(one);
   return (await search(place, goodOnes(backups), present, keys, isGood)).chosen;
 }
 

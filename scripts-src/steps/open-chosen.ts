@@ -2,7 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { watched } from "../archive/blocks.ts";
 import { Damaged } from "../archive/damaged.ts";
-import { ownerOf } from "../archive/identity.ts";
+import { ownerOf, strictOwnerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, sizeFault } from "../archive/manifest.ts";
 import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
@@ -164,10 +164,12 @@ function tellOwner(
   manifest?: Manifest,
 ): void {
   if (!manifest?.identity || !connected) return;
-  if (ownerOf(manifest.identity, identityOf(settings, connected)) !== "other") return;
+  const origins = [manifest.identity, identityOf(settings, connected)] as const;
+  if (strictOwnerOf(...origins) !== "other") return;
   const text = `${name} is a backup of ${originText(manifest.identity)}`;
-  if (options.file !== undefined) log.warn(text);
-  else log.info(`${text}; this server is new`);
+  const isNew = options.file === undefined && ownerOf(...origins) === "other";
+  if (isNew) log.info(`${text}; this server is new`);
+  else log.warn(text);
 }
 
 /** Reads a backup to its last byte, when nothing has been touched yet; returns what it holds. Throws `Failure`. */

@@ -134,10 +134,14 @@ test("I1: where only another server's backups lie, it says so and asks for the n
 });
 
 test("I1: where nothing is kept locally, the health check finds this server's backups in S3", async () => {
-  const ofA = await backUp(onA);
-  await Bun.sleep(1_000); // names have seconds
-  await backUp(onB);
   const env = { BACKUP_INTERVAL: "0 3 * * *" };
+  await backUp(onB);
+  const none = await onA.run("schedule", ["--check"], { env });
+  expectFailure(none, /no good backup is known/);
+  await Bun.sleep(1_000); // names have seconds
+  const ofA = await backUp(onA);
+  await Bun.sleep(1_000);
+  await backUp(onB);
   const check = await onA.run("schedule", ["--check"], { env });
   const began = parseBackupName(ofA)!.time.toISOString().slice(0, 19).replace("T", " ");
   expect([check.status, check.stdout]).toEqual([0, `healthy: the last good backup began ${began} UTC\n`]);
@@ -173,6 +177,9 @@ test("I1: equal SITE_NAMEs make one of two servers, different ones make two of o
   await backUp(onB, { SITE_NAME: "shop" });
   await spoil(a);
   expectFailure(await onA.run("restore", ["--from-s3"], { env: { SITE_NAME: "crm" } }), /is of this server/, 4);
+  // this server may have been that one, before it was moved and its SITE_NAME removed
+  const { stderr } = await onA.run("restore", ["--from-s3", "--dry-run"]);
+  expect(stderr).toMatch(/WARN restore: \S+ is a backup of another server \(.*, site shop\)/);
   expectSuccess(await onA.run("restore", ["--from-s3"], { env: { SITE_NAME: "shop" } }));
   expect(await state(a)).toBe("B");
 });
