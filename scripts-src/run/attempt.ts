@@ -2,8 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { diskFailure } from "../base/disk.ts";
-import { Declined, exitStatus, Failure, Stopped } from "../base/errors.ts";
+import { Declined, exitStatus, Failure, messageOf, Stopped } from "../base/errors.ts";
 import { logTail } from "../base/log.ts";
 import { keep, readKept } from "../base/replace-file.ts";
 import { redact } from "../base/secrets.ts";
@@ -86,7 +85,7 @@ function recordMetrics({ settings, home, log }: Job, outcome: Outcome): void {
   try {
     writeMetrics(resolve(home, settings.METRICS_FILE), outcome);
   } catch (error) {
-    log.warn(diskFailure(`cannot write METRICS_FILE ${settings.METRICS_FILE}`, error).message);
+    log.warn(`cannot write METRICS_FILE ${settings.METRICS_FILE}: ${messageOf(error)}`);
   }
 }
 
