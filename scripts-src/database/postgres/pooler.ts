@@ -38,8 +38,8 @@ async function ask(connection: Connection): Promise<Pair> {
     const lent = processes[0] === processes[1] || processes.some((process, at) => process !== processes[at % 2]);
     return lent ? "lent" : "own";
   } catch {
-    // where there may be one session alone, the next program needs this one's
-    await one.end().catch(() => {});
+    // where there may be one session alone, either of the two has it, and the next program needs it
+    await Promise.allSettled([one.end(), other.end()]);
     connection.signal.throwIfAborted();
     return "refused";
   }
