@@ -185,6 +185,7 @@ describe.each(packs)("decompress %s", (compression) => {
     ["changed at its start", changed(big, 0), "neither gzip nor zstd"],
     ["changed at the start of its second part", Buffer.concat([one, changed(big, 0)]), "do not belong"],
     ["followed by garbage", Buffer.concat([one, Buffer.from("garbage, 20 bytes ..")]), "do not belong"],
+    ["filled with zeros between two parts", Buffer.concat([one, Buffer.alloc(20), one]), "do not belong"],
     ["empty", Buffer.alloc(0), "it is empty"],
     ["neither packed nor text", Buffer.from("\u0001\u0002 bytes"), "neither gzip nor zstd"],
   ])("a file that is %s is refused", async (_, data, message) => {

@@ -2,7 +2,6 @@
 import { messageOf } from "../../base/errors.ts";
 import { counted } from "../../base/text.ts";
 import type { Loaded } from "../restoring.ts";
-
 import { halves, titleOf, type Unit } from "./load-unit.ts";
 import { isChecked, refreshedView, viewWithoutRows } from "./load.ts";
 
