@@ -12,6 +12,7 @@ const rules = {
   oneTransaction: true,
   asleep: false,
   withoutCron: false,
+  user: "app",
   superuser: true,
   foreignRoles: new Set<string>(),
   major: 15,
@@ -53,6 +54,23 @@ describe("what a load leaves out", () => {
   test("the transaction around large objects would end ours", () => {
     expect(loads("BEGIN;")).toBe("");
     expect(loads("COMMIT;")).toBe("");
+  });
+
+  test("another owner may create in the schema while it becomes one", () => {
+    const filter = new LoadFilter({ ...rules, superuser: false, keptSchemas: new Map([["public", "foreign"]]) });
+    const loaded = (text: string) => filter.piece(statement(text))?.bytes.toString();
+    const given = 'ALTER FUNCTION "S".f() OWNER TO grp;';
+    for (const text of [
+      'ALTER SCHEMA "S" OWNER TO other;',
+      'ALTER TABLE "S".t OWNER TO app;',
+      "ALTER TABLE public.t OWNER TO grp;",
+    ])
+      expect(loaded(text)).toBe(`\n${text}`);
+    expect(loaded(given)).toBe(`\nGRANT CREATE ON SCHEMA "S" TO grp;\n${given}\nREVOKE CREATE ON SCHEMA "S" FROM grp;`);
+    expect(loaded('ALTER TABLE "S".t OWNER TO other;')).toBe('\nALTER TABLE "S".t OWNER TO other;');
+    const body = `CREATE FUNCTION "S".g() RETURNS void LANGUAGE sql AS $$\n${given}\n$$;`;
+    expect(loaded(body)).toBe(`\n${body}`);
+    expect(loads(given)).toBe(`\n${given}`);
   });
 
   test("a setting of PostgreSQL 17 only where it is known", () => {

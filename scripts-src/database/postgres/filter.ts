@@ -21,6 +21,7 @@ export interface LoadRules {
   withoutCron: boolean;
   /** Major version of the target. */
   major: number;
+  user: string;
   superuser: boolean;
   /** Roles of which the user is no member: their default privileges are not the user's to set. */
   foreignRoles: ReadonlySet<string>;
@@ -82,6 +83,8 @@ const routine = new RegExp(String.raw`^(?:GRANT|REVOKE) [^;]*? ON (?:FUNCTION|PR
 const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
 const publication = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) PUBLICATION ${name}`);
 const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATION [^;]* ADD TABLES IN SCHEMA /;
+const ownedIn = new RegExp(String.raw`^ALTER [A-Z ]+ ${name}\.[^]* OWNER TO ${name};$`);
+const schemaOwner = new RegExp(String.raw`^ALTER SCHEMA ${name} OWNER TO ${name};$`);
 const sequenceValue = /^SELECT pg_catalog\.setval\('((?:[^']|'')+)'/;
 
 /** A filter for one dump. */
@@ -96,6 +99,7 @@ export class LoadFilter {
   #cleaning = true;
   /** Rows of a table that keeps its own come now. */
   #skipsRows = false;
+  readonly #schemaOwners = new Map<string, string>();
   /** Publications that only a superuser can create. */
   readonly #forbidden = new Set<string>();
 
@@ -128,7 +132,7 @@ export class LoadFilter {
     }
     if (unchecked.test(text)) return databaseEncoding;
     const [, verb, trigger] = eventTrigger.exec(text) ?? [];
-    if (trigger === undefined) return this.#keptMapping(text) ?? bytes;
+    if (trigger === undefined) return this.#keptMapping(text) ?? this.#asCreator(text, bytes) ?? bytes;
     if (!this.#rules.asleep) this.atTheEnd.push(text);
     else if (verb === "CREATE") this.atTheEnd.push(text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`);
     else this.leftOut.push(text);
@@ -152,6 +156,25 @@ export class LoadFilter {
     const [sub, server] = rules.asleep ? [subscription.exec(text)?.[1], userMapping.exec(text)?.[1]] : [];
     if (sub !== undefined) return `subscription ${sub} is left out of the copy`;
     return server && `the copy reaches no foreign server ${server}: its user mappings are left out`;
+  }
+
+  /**
+   * Whom a user who is no superuser makes an owner must have the right to create in the schema. The dump grants it only when all objects
+   * are there, and not to somebody who has lost it since.
+   */
+  #asCreator(text: string, bytes: Buffer): Buffer | undefined {
+    const [, made = "", maker = ""] = schemaOwner.exec(text) ?? [];
+    if (made !== "") this.#schemaOwners.set(made, maker);
+    const { superuser, user, keptSchemas } = this.#rules;
+    const [, schema = "", role = ""] = ownedIn.exec(text) ?? [];
+    const hasRight = superuser || unquote(role) === user || this.#schemaOwners.get(schema) === role;
+    if (schema === "" || hasRight || keptSchemas.get(unquote(schema)) === "foreign") return undefined;
+    // in the dump's encoding, whichever it is
+    const raw = bytes.toString("latin1");
+    const [, there, whom] = ownedIn.exec(raw.slice(raw.search(/^ALTER /m))) ?? [];
+    const right = (verb: string, to: string) =>
+      Buffer.from(`\n${verb} CREATE ON SCHEMA ${there} ${to} ${whom};`, "latin1");
+    return Buffer.concat([right("GRANT", "TO"), bytes, right("REVOKE", "FROM")]);
   }
 
   /** What the backup's user could not read is not lost while the present database has it. */

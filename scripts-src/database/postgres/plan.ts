@@ -66,6 +66,7 @@ export function loadRules(
     asleep,
     withoutCron: asleep && hasCron(contents),
     major,
+    user: target.user,
     superuser: target.superuser,
     foreignRoles: new Set(target.foreignRoles),
     keptExtensions: new Set([
