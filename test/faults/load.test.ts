@@ -11,6 +11,8 @@ import { mostUsed, usageText } from "../support/machine/usage.ts";
 import { testWhere } from "../support/machine/where.ts";
 
 const [files, objects, missing] = [5_000, 20_000, 300];
+/** For a run that hangs (ms). */
+const limitMs = 600_000;
 let s3: S3Server;
 let scripts: Installation;
 beforeAll(() => {
@@ -46,14 +48,14 @@ testWhere(process.platform === "linux", "Linux")(
       for (const { body, end } of bodies) storeObject(there, nameOf(i) + end, body);
     expect(there.size).toBe(objects);
 
-    const planning = scripts.start("sync", ["--dry-run"]);
+    const planning = scripts.start("sync", ["--dry-run"], { limitMs });
     const plan = await mostUsed(planning.pid, planning.done);
     const planned = await planning.done;
     expectSuccess(planned);
     expect(planned.stdout).toMatch(/600 to upload, 9400 already there, 10600 to delete/);
 
     scripts.configure(s3Settings(s3, bucket));
-    const running = scripts.start("sync");
+    const running = scripts.start("sync", [], { limitMs });
     const most = await mostUsed(running.pid, running.done);
     const ran = await running.done;
     expectSuccess(ran);
@@ -63,5 +65,5 @@ testWhere(process.platform === "linux", "Linux")(
     expect(Math.max(plan.peakMegabytes, most.peakMegabytes)).toBeLessThan(400);
     expect(Math.max(plan.open, most.open)).toBeLessThan(256);
   },
-  180_000,
+  limitMs,
 );
