@@ -10,7 +10,7 @@ import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
 import { databaseRows } from "../notify/message-facts.ts";
 import { chooseNewest } from "../places/choose.ts";
-import { findBackups, listBackups, manifestOf, newestGood, type Place, proofOf } from "../places/place.ts";
+import { findBackups, listBackups, manifestOf, newestGood, type Place, proofOf, type Stored } from "../places/place.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, parsePatterns } from "../settings/name-patterns.ts";
 import { backupFolder, localPlace, lockFolder, remotePlace } from "./backup-folder.ts";
@@ -39,16 +39,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   const place = options.fromS3 ? await remotePlace(job) : localPlace(job);
   const files = await place.list();
   const all = findBackups(files);
-  const names = [...new Set(all.map(({ backup }) => backup.database))]
-    .filter((name) => name !== serverRoles)
-    .toSorted();
-  const wanted = chooseNames(parsePatterns(settings.DB_NAMES ?? "*"), names).map(({ name }) => name);
-  if (wanted.length === 0)
-    throw noSuchBackup(
-      `no backups are available in ${place.where}`,
-      ...(await place.elsewhere()),
-      "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
-    );
+  const wanted = await wantedOf(place, all, settings.DB_NAMES ?? "*");
   const present = new Set((await connected.databases()).map(({ name }) => name));
   const full: string[] = [];
   for (const name of wanted.filter((one) => present.has(one))) if (await holdsData(job, name)) full.push(name);
@@ -80,6 +71,18 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   ].join("\n");
   const hints = [...new Set(lines.flatMap((line) => line.hints ?? []))];
   return { roles, databases, kept, description, hints: lines.every(({ chosen }) => chosen) ? undefined : hints };
+}
+
+/** The databases of which there are backups and that the patterns mean. Throws a `Failure` when there are none. */
+async function wantedOf(place: Place, backups: readonly Stored[], patterns: string): Promise<string[]> {
+  const names = new Set(backups.map(({ backup }) => backup.database).filter((name) => name !== serverRoles));
+  const wanted = chooseNames(parsePatterns(patterns), [...names].toSorted()).map(({ name }) => name);
+  if (wanted.length > 0) return wanted;
+  throw noSuchBackup(
+    `no backups are available in ${place.where}`,
+    ...(await place.elsewhere()),
+    "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
+  );
 }
 
 /** What becomes of a database that holds data, with `--replace`. */

@@ -60,34 +60,15 @@ const question = `
   ${grantsQuestion}`;
 
 /** Finds the programs, logs in (three tries) and picks those that fit the server. Throws `Failure`. */
-export async function probe(
-  login: Login,
-  { mayBeMissing = false, once = false }: ConnectOptions = {},
-): Promise<ServerInfo> {
-  const { folder, log, signal, target } = login;
+export async function probe(login: Login, how: ConnectOptions = {}): Promise<ServerInfo> {
+  const { folder, target } = login;
   const [dumps, found] = await Promise.all([findClients("dump", folder), findClients("client", folder)]);
   if (dumps.length === 0) throw missingProgram("dump", target.family, folder);
   // a folder that holds the dump program alone is good enough to dump with
   const clients = found.length > 0 ? found : await findClients("client", undefined);
   const first = rankClients(clients, { family: target.family, version: "" })[0];
   if (!first) throw missingProgram("client", target.family, folder);
-  const named = { ...login, client: first };
-  let asked = Date.now();
-  let place: Connection = named;
-  const ask = () => {
-    asked = Date.now();
-    return query(place, question).catch((error: unknown) => {
-      if (!mayBeMissing || place !== named || !messageOf(error).includes("ERROR 1049 ")) throw error;
-      place = inDatabase(named, everywhere);
-      return query(place, question);
-    });
-  };
-  const rows = await retry(`connection to ${target.where}`, ask, {
-    log,
-    signal,
-    again: once ? () => false : isTemporary,
-  });
-  const answered = Date.now();
+  const { rows, exists, place, before, after } = await logIn({ ...login, client: first }, how);
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
   if (!tagged("Ssl_cipher")[0]?.[0]) refuseClearText(target);
   const [said = "", packet, charset = "", collation = "", sessions, bytes] = tagged("server")[0] ?? [];
@@ -101,14 +82,14 @@ export async function probe(
     maxPacket: Number(packet),
     connection: { ...login, client },
     dump,
-    exists: place === named,
+    exists,
     properties: { charset, collation },
     listed: objectsFrom(rows),
     server: {
       version: `${familyNames[kind.family]} ${kind.version}`,
       major: Number.parseInt(kind.version, 10),
       system: kind.family === "mysql" ? tagged("server_uuid")[0]?.[0] : addressOf(target),
-      clockAhead: clockAhead(Number(tagged("clock")[0]?.[0]), { before: asked, after: answered }),
+      clockAhead: clockAhead(Number(tagged("clock")[0]?.[0]), { before, after }),
       client: `${dump.name} ${dump.version || "of unknown version"}`,
       encoding: charset,
       dataBytes: Number(bytes),
@@ -117,6 +98,24 @@ export async function probe(
       warnings: warningsOf(tagged, { database: target.database, dump, kind, grants }),
     },
   };
+}
+
+/** What the server says, when (ms), and the place that let us in. Throws `Failure`. */
+async function logIn(named: Connection, { mayBeMissing = false, once = false }: ConnectOptions) {
+  const { log, signal, target } = named;
+  let before = Date.now();
+  let place = named;
+  const ask = () => {
+    before = Date.now();
+    return query(place, question).catch((error: unknown) => {
+      if (!mayBeMissing || place !== named || !messageOf(error).includes("ERROR 1049 ")) throw error;
+      place = inDatabase(named, everywhere);
+      return query(place, question);
+    });
+  };
+  const again = once ? () => false : isTemporary;
+  const rows = await retry(`connection to ${target.where}`, ask, { log, signal, again });
+  return { rows, exists: place === named, place, before, after: Date.now() };
 }
 
 /** `tagged` are the rows of the answer that begin with a word. */

@@ -64,28 +64,15 @@ const facts = (system: string) => ({
  * Finds the programs, logs in (three tries) and picks the dump program for the server. A database that does not exist yet is only
  * accepted with `mayBeMissing`: another one of the server answers then. Throws `Failure`.
  */
-export async function probe(login: Login, { mayBeMissing = false, once = false }: ConnectOptions): Promise<ServerInfo> {
-  const { folder, log, signal, where } = login;
+export async function probe(login: Login, how: ConnectOptions): Promise<ServerInfo> {
+  const { folder } = login;
   const [dumps, clients] = await Promise.all([findClients("pg_dump", folder), findClients("psql", folder)]);
   if (dumps.length === 0) throw missingProgram(["pg_dump"], folder, packages);
   // a folder that holds pg_dump alone is good enough to dump with
   const psql = newest(clients) ?? newest(await findClients("psql", undefined));
   if (!psql) throw missingProgram(["psql"], folder, packages);
   const connection = { ...login, psql };
-  const ask = () => askServer(connection);
-  const asked = retry(`connection to ${where}`, ask, { log, signal, again: once ? () => false : isTemporary });
-  const { answer, answering } = await asked.then(
-    (answer) => ({ answer, answering: connection }),
-    async (error: unknown) => {
-      signal.throwIfAborted();
-      if (mayBeMissing) {
-        const maintenance = await openMaintenance(connection);
-        if (maintenance && !(await hasDatabase(maintenance, connection.database)))
-          return { answer: await askServer(maintenance), answering: maintenance };
-      }
-      throw error;
-    },
-  );
+  const { answer, answering } = await logIn(connection, how);
   const exists = answering === connection;
   const pair = exists ? await pairOf(connection) : "refused";
   const major = Math.floor(answer.number / 10_000);
@@ -117,6 +104,21 @@ export async function probe(login: Login, { mayBeMissing = false, once = false }
       ),
     },
   };
+}
+
+/** What the server says, and the database that let us in. Throws `Failure`. */
+async function logIn(connection: Connection, { mayBeMissing = false, once = false }: ConnectOptions) {
+  const { log, signal, where } = connection;
+  const ask = () => askServer(connection);
+  try {
+    const answer = await retry(`connection to ${where}`, ask, { log, signal, again: once ? () => false : isTemporary });
+    return { answer, answering: connection };
+  } catch (error) {
+    signal.throwIfAborted();
+    const maintenance = mayBeMissing ? await openMaintenance(connection) : undefined;
+    if (!maintenance || (await hasDatabase(maintenance, connection.database))) throw error;
+    return { answer: await askServer(maintenance), answering: maintenance };
+  }
 }
 
 /** Everybody may read the system identifier, save where a provider has taken that away or the server is only like PostgreSQL. */
