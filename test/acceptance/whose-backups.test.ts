@@ -1,6 +1,6 @@
 /** I1, I2, I4: two servers with a database of one name and one bucket: each keeps to its own backups. */
 import { afterAll, beforeAll, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
@@ -340,7 +340,10 @@ for (const client of ["sdk", "aws-cli"])
   testWhere(client === "sdk" || Bun.which("aws") !== null, client)(
     `I2: sync with REMOTE_S3_DELETE deletes only this server's (${client})`,
     async () => {
+      // sync sends no backup with the name of B's, nor one of an earlier test
+      rmSync(onA.backups, { recursive: true, force: true });
       await backUp(onB);
+      await Bun.sleep(1_000);
       expectSuccess(await onA.run("backup", [], { env: { BACKUP_KEEP_LOCAL: "true" } }));
       const mine = [400, 40].map((days) => plant(days, origin.A));
       const others = [401, 41].map((days) => plant(days, origin.B));
