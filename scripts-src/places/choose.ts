@@ -97,7 +97,7 @@ export async function newestOfOurs(
   keys: ManifestKeys,
   fits: (backup: Owned) => boolean = () => true,
 ): Promise<Owned | undefined> {
-  // where nothing says who we are, a bucket's backups of a server that is named are that server's
+  // where our own identity is unknown, a backup in a bucket is not ours when its manifest names a server
   const isOurs = ({ identity }: Owned) =>
     present ? strictOwnerOf(identity, present) !== "other" : !place.shared || !identity;
   // a damaged one is no good backup; one whose manifest cannot be fetched now may be

@@ -29,8 +29,9 @@ export type Owned<T extends Stored = Stored> = T & {
 
 /**
  * Reads the manifests of these backups and their proofs, and compares their origin with the present identity. With `keys` a manifest
- * that is not signed says nothing: else somebody could make the newest backup pass for another server's. With `toDelete` it does, and
- * what may be another server's is. A proof counts when it is of this backup and signed with one of the keys. Does not throw.
+ * that is not signed says nothing: else somebody could make the newest backup pass for another server's. `toDelete`: an unsigned one counts,
+ * too, and a backup that may be another server's counts as that server's. A proof counts when it is of this backup and signed with one
+ * of the keys. Does not throw.
  */
 export function readOwners<T extends Stored>(
   place: Place,

@@ -92,12 +92,6 @@ function both(
 
 const notInS3 = (path: string, error: unknown) =>
   new Failure(`the backup is good and lies in ${path}, but it is not in S3: ${messageOf(error)}`, {
-    hints: [
-      ...hintsOf(error),
-      // sync replaces no backup of another server
-      ...(/exists already/.test(messageOf(error))
-        ? []
-        : ["sync sends it once the cause is fixed; there is no need for another backup"]),
-    ],
+    hints: [...hintsOf(error), "sync sends it once the cause is fixed; there is no need for another backup"],
     cause: error,
   });

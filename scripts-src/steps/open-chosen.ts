@@ -9,7 +9,7 @@ import { formatBackupName, manifestName, parseBackupName } from "../archive/name
 import { type OpenBackup, openBackup } from "../archive/read.ts";
 import { requireSigned } from "../archive/trust.ts";
 import { openJson } from "../archive/unseal.ts";
-import { codeOf, Failure, noSuchBackup } from "../base/errors.ts";
+import { codeOf, Failure, noSuchBackup, usageFailure } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, counted } from "../base/text.ts";
@@ -126,6 +126,8 @@ async function findRemote(job: Job, target: Target, which: Choice): Promise<{ pl
       `${file} lies in another bucket than S3_BUCKET (${settings.S3_BUCKET})`,
       `set S3_BUCKET=${bucket}, and the keys that can read it`,
     );
+  if (/(?:^|\/)\.\.?(?:\/|$)/.test(path))
+    throw usageFailure(`${file}: a path in S3 has no . or .. as a folder`, "name the folder itself");
   const place = await remotePlace({ ...job, settings: { ...settings, S3_PATH: path } });
   const backup =
     name === undefined

@@ -115,7 +115,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: str
   KeyTooLongError: ["the key is too long", "shorten S3_PATH"],
   PreconditionFailed: [
     "an object of this name exists already, another run wrote it",
-    "nothing was replaced; run the backup again",
+    "nothing was replaced; if the other run was of another server, give each server an S3_PATH of its own",
   ],
   NotS3: [
     "the answer does not come from an S3 server",

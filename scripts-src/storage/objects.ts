@@ -88,7 +88,7 @@ async function sendGuarded(
   });
   if (there && there.id !== target.id)
     throw new Failure(`${bucket.location(target.name)} exists already, another run wrote it`, {
-      hints: ["nothing was replaced; run the backup again"],
+      hints: ["nothing was replaced; if the other run was of another server, give each server an S3_PATH of its own"],
     });
   try {
     await send({ IfNoneMatch: "*" });

@@ -78,6 +78,12 @@ test("takes the one that is named", async () => {
   expect(await noted()).toBe("1");
 });
 
+test("a location with .. as a folder, which no request reaches as it stands, is refused by its name", async () => {
+  const location = `s3://${bucket}/y/../x/${names[0]!}`;
+  expectFailure(await restore([location]), new RegExp(`${location}: a path in S3 has no . or .. as a folder`), 2);
+  expectNoCopy();
+});
+
 test.each([
   ["its location, as backup prints it", (name: string) => `s3://${bucket}/x/${name}`],
   ["its name", (name: string) => name],

@@ -88,8 +88,8 @@ const javascript = () =>
     "keep their source elsewhere, and back up without routines (DB_DUMP_OPTIONS=--skip-routines)",
   );
 
-/** Why a statement has no end: JavaScript is quoted by $$, which only clients since MySQL 9 know, and has quote marks of its own. */
-export function unfinished(text: string): Failure {
+/** What a statement without an end is: one that was cut off, or JavaScript, whose marks ($$) only clients since MySQL 9 know. */
+export function withoutEnd(text: string): Failure {
   refuseOddKey(text);
   return /^ {4}LANGUAGE JAVASCRIPT$/m.test(text) ? javascript() : cutOff();
 }

@@ -4,7 +4,7 @@
  * and must never touch what only looks like one. What dump programs never write is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { judge, namesDatabase, unfinished } from "./allowed.ts";
+import { judge, namesDatabase, withoutEnd } from "./allowed.ts";
 import { cutOff, piecesOf, strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
 import { divertedTable, everyTable, tooLate } from "./diverted.ts";
@@ -77,7 +77,7 @@ export class Scanner {
     this.last = last;
     for (let piece = this.next(); piece; piece = this.next()) yield piece;
     if (!last) return;
-    if (this.inStatement) throw unfinished(this.text.toString("latin1"));
+    if (this.inStatement) throw withoutEnd(this.text.toString("latin1"));
     if (this.text.length > 0) yield { kind: "between", bytes: this.take(this.text.length) };
   }
 

@@ -131,7 +131,10 @@ export async function askTarget(
   };
 }
 
-/** Which settings only an administrator may give differs between versions: each is given once more, and taken back. */
+/**
+ * The first setting of the database that the user may not set. PostgreSQL's versions differ in which these are, so each is tried: it
+ * is set to the value that it has, and the transaction is rolled back.
+ */
 async function foreignSetting(present: Connection, given: DatabaseProperties): Promise<string | undefined> {
   for (const sql of settingStatements(present.database, given))
     try {
