@@ -1,6 +1,6 @@
 /** list: which backups exist, locally and in S3, how old, proved when, and what retention will do with them. */
 import { resolve } from "node:path";
-import { noSuchBackup } from "../base/errors.ts";
+import { Failure, noSuchBackup } from "../base/errors.ts";
 import { painterFor } from "../base/text.ts";
 import { refuseCompanion } from "../places/choose.ts";
 import { flag, type Job, type OptionsOf, type Result, type Script, value } from "../run/script.ts";
@@ -48,6 +48,7 @@ export const list: Script<Options> = {
       return { summary: "", output: path };
     }
     const found = await findAllBackups(job, database, all);
+    if (found.places.length === 0) throw nothingListed(found, json);
     if (name !== undefined) return showOne(job, found);
     const shown = await readBackups(job, all ? found.backups : found.backups.slice(0, newest));
     const now = new Date();
@@ -58,6 +59,12 @@ export const list: Script<Options> = {
   },
 };
 
+/** Of no place is known what it holds: "no backups" would be a guess. */
+function nothingListed(found: Found, json: boolean): Failure {
+  const output = json ? backupsAsJson([], found, new Date()) : undefined;
+  return new Failure(`no backups could be listed: ${found.troubles.join("\n")}`, { output });
+}
+
 async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise<Result> {
   refuseCompanion(job.options.name ?? "");
   const named = backups.find(({ name }) => name === job.options.name?.split("/").at(-1));
@@ -65,10 +72,12 @@ async function showOne(job: Job<Options>, { backups, ...found }: Found): Promise
   if (one && job.options.json) return { summary: "", output: backupsAsJson([one], { backups, ...found }, new Date()) };
   if (one) return { summary: "", output: await describeOneBackup(job, one) };
   throw noSuchBackup(
-    `there is no backup ${job.options.name}`,
+    [`there is no backup ${job.options.name}`, ...found.troubles.map(notLooked)].join("\n"),
     "list shows those that exist, list --database NAME those of one database",
   );
 }
+
+const notLooked = (trouble: string) => `but not all could be listed: ${trouble}`;
 
 /** Where else backups lie, when nothing was found. */
 async function hints({ options, settings }: Job<Options>, { places }: Found) {

@@ -54,6 +54,20 @@ describe("list", () => {
     expect(status).toBe(0);
     expect(stdout).toContain(names[0] ?? "");
     expect(stdout).toContain("could not be listed: ");
+    const unknown = await scripts.run("list", ["shop_2020-01-01_00-00-00.sql.gz"], { env });
+    expect(unknown.status).toBe(4);
+    expect(unknown.stderr).toMatch(/there is no backup shop_\S+\n *but not all could be listed: cannot list s3:/);
+  });
+
+  test("fails when no place can be listed, and tells programs why", async () => {
+    const env = { BACKUP_DIR: "/proc/1/mem/backups", S3_URL: "http://127.0.0.1:1" };
+    const plain = await scripts.run("list", [], { env });
+    expect(plain.status).toBe(1);
+    expect(plain.stdout).toBe("");
+    expect(plain.stderr).toMatch(/no backups could be listed: [^]*s3:/);
+    const json = await scripts.run("list", ["--json"], { env });
+    expect(json.status).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({ troubles: [expect.any(String), expect.any(String)], backups: [] });
   });
 
   test("NAME: a table a line with its rows, versions, and the commands that restore it", async () => {
