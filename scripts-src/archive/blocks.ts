@@ -1,4 +1,5 @@
 /** Streams of bytes: cut anew, counted, hashed. */
+import { ReadableStream } from "node:stream/web";
 
 export type Block = Uint8Array<ArrayBuffer>;
 
@@ -26,6 +27,24 @@ export async function* inBlocks(
       rest = rest.subarray(part.byteLength);
     }
   yield { block: block.subarray(0, filled), last: true };
+}
+
+/** As a web stream. */
+export const streamOf = (source: AsyncIterable<Uint8Array>): ReadableStream<Block> =>
+  ReadableStream.from(source as AsyncIterable<Block>);
+
+/** Passes `source` on as `blocks` and keeps the error that it ends with as `broken`: what its reader throws itself is another. */
+export function remembered(source: AsyncIterable<Uint8Array>) {
+  const state: { broken?: { error: unknown } } = {};
+  async function* blocks() {
+    try {
+      yield* source;
+    } catch (error) {
+      state.broken = { error };
+      throw error;
+    }
+  }
+  return Object.assign(state, { blocks: blocks() });
 }
 
 /** Passes `source` on; its first piece is as long as `isEnough` wants it, or all there is. */

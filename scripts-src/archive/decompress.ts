@@ -1,9 +1,8 @@
 /** Decompression by what the bytes say, not the name; everything that is not whole is an error. */
-import { ReadableStream } from "node:stream/web";
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
 import { foreignBytes, refuseForeign, refusePlain } from "../base/foreign-files.ts";
 import { damaged } from "./damaged.ts";
-import { headFirst } from "./blocks.ts";
+import { headFirst, remembered, streamOf } from "./blocks.ts";
 import type { Compression } from "./name.ts";
 
 const magics: readonly (readonly [start: RegExp, kind: Compression])[] = [
@@ -21,28 +20,23 @@ export async function* decompress(
   source: AsyncIterable<Uint8Array>,
   { name, uncompressedBytes = Infinity }: { name: string; uncompressedBytes?: number },
 ): AsyncGenerator<Uint8Array> {
-  await using file = headFirst(source, (start) => start.length >= foreignBytes);
-  const head = (await file.next()).value as Uint8Array;
-  let broken: { error: unknown } | undefined;
-  async function* input() {
-    yield head;
-    try {
-      yield* file;
-    } catch (error) {
-      broken = { error };
-      throw error;
-    }
-  }
+  const input = remembered(source);
+  await using file = headFirst(input.blocks, (start) => start.length >= foreignBytes);
   try {
+    const head = (await file.next()).value as Uint8Array;
     const compression = compressionOf(head, name);
+    async function* complete() {
+      yield head;
+      yield* file;
+    }
     let bytes = 0;
-    for await (const block of compression === "none" ? input() : unpack(input(), compression)) {
+    for await (const block of compression === "none" ? complete() : unpack(complete(), compression)) {
       bytes += block.byteLength;
       if (bytes > uncompressedBytes) throw damaged(name, `it holds more than the ${uncompressedBytes} bytes it should`);
       yield block;
     }
   } catch (error) {
-    if (broken) throw broken.error;
+    if (input.broken) throw input.broken.error;
     throw error instanceof Failure ? error : damaged(name, explain(error));
   }
 }
@@ -72,4 +66,4 @@ function explain(error: unknown): string {
  * trailing bytes for a complete one. Its gzip unpacks on another core, but where the server has work for all cores that gains nothing.
  */
 const unpack = (source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd"): AsyncIterable<Uint8Array> =>
-  ReadableStream.from(source as AsyncIterable<Uint8Array<ArrayBuffer>>).pipeThrough(new DecompressionStream(format));
+  streamOf(source).pipeThrough(new DecompressionStream(format));

@@ -7,7 +7,6 @@ import { Failure } from "../base/errors.ts";
 import { hideSecrets } from "../base/secrets.ts";
 import { distrust } from "../base/trust.ts";
 import type { Settings } from "../settings/settings.ts";
-import { library } from "./age.ts";
 
 export interface Keys {
   /** Absolute path of AGE_IDENTITY_FILE. */
@@ -62,25 +61,4 @@ function noIdentity(path: string, entry = ""): Failure {
     "it must hold lines that start with AGE-SECRET-KEY-1, and may hold comments (#)",
   ];
   return new Failure(`AGE_IDENTITY_FILE ${path} cannot be used: ${what}`, { hints: [hint] });
-}
-
-/** The public key of a private one. */
-export const publicKeyOf = async (secret: string): Promise<string> => (await library()).identityToRecipient(secret);
-
-/** Both keys with what a person must know of them, as comments. `now` is the time that it names. */
-export async function newKeyFile(now: Date): Promise<string> {
-  const { generateX25519Identity } = await library();
-  const secret = await generateX25519Identity();
-  const recipient = await publicKeyOf(secret);
-  return `# Key of encrypted backups, made ${now.toISOString()}
-#
-# Where backups are made, set the public key alone:
-#   AGE_RECIPIENTS='${recipient}'
-# Where they are restored or verified, keep this file, readable by that user only (chmod 600), and name it:
-#   AGE_IDENTITY_FILE='/path/of/this/file'
-# Keep a copy in a second safe place (a password manager, on paper): without it nobody can decrypt the backups.
-# Do not keep it in the bucket, or on a machine that only makes backups.
-#
-# public key: ${recipient}
-${secret}`;
 }

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { readFailure } from "../base/disk.ts";
 import { Failure } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
-import { ageMagic, armorStart } from "./age.ts";
+import { ageMagic, armorStart, decrypt, identitiesFor } from "./age.ts";
 import { startTally, type Tally, watched } from "./blocks.ts";
 import { damaged } from "./damaged.ts";
 import { decompress } from "./decompress.ts";
@@ -13,7 +13,6 @@ import { isSigned, type Manifest, readManifest, sizeFault } from "./manifest.ts"
 import { manifestName } from "./name.ts";
 import { openPlain, readBlocks } from "./plain-file.ts";
 import { requireSigned } from "./trust.ts";
-import { decrypt, identitiesFor } from "./unseal.ts";
 
 export interface OpenBackup extends AsyncDisposable {
   name: string;

@@ -4,7 +4,7 @@ import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
 import { testNotice as sendTestNotice } from "../notify/notify.ts";
 import { flag, type OptionsOf, type Script, value } from "../run/script.ts";
-import { newKeyFile } from "../archive/keys.ts";
+import { newKeyFile } from "../archive/age.ts";
 import usages from "../manual/usage.json" with { type: "json" };
 
 const argument = { topic: value("Name of a script, a setting or a chapter") };

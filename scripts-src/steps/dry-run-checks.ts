@@ -1,6 +1,6 @@
 /** What the dry runs look at, piece by piece. Nothing here changes anything, except for a probe object in S3, which is deleted again. */
-import { keysFrom, publicKeyOf, readIdentities } from "../archive/keys.ts";
-import { seal } from "../archive/seal.ts";
+import { publicKeyOf, seal } from "../archive/age.ts";
+import { keysFrom, readIdentities } from "../archive/keys.ts";
 import { freeBytes } from "../base/disk.ts";
 import { Failure, messageOf } from "../base/errors.ts";
 import { tryLock } from "../base/lock.ts";

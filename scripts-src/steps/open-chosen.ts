@@ -1,5 +1,6 @@
 /** Finds, opens and checks the backup that was asked for: the one that is named, or the newest of this server; from BACKUP_DIR, or as a copy from S3. */
 import { basename, dirname, join } from "node:path";
+import { openJson } from "../archive/age.ts";
 import { watched } from "../archive/blocks.ts";
 import { Damaged } from "../archive/damaged.ts";
 import { ownerOf, strictOwnerOf } from "../archive/identity.ts";
@@ -8,7 +9,6 @@ import { type Manifest, sizeFault } from "../archive/manifest.ts";
 import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
 import { type OpenBackup, openBackup } from "../archive/read.ts";
 import { requireSigned } from "../archive/trust.ts";
-import { openJson } from "../archive/unseal.ts";
 import { codeOf, Failure, noSuchBackup, usageFailure } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";

@@ -2,11 +2,11 @@
 import { hostname } from "node:os";
 import parseWords from "string-argv";
 import { z } from "zod";
+import { seal, sealJson } from "../archive/age.ts";
 import { startTally, watched } from "../archive/blocks.ts";
 import { compress } from "../archive/compress.ts";
 import type { ManifestFacts } from "../archive/manifest.ts";
 import { serverRoles } from "../archive/name.ts";
-import { seal, sealJson } from "../archive/seal.ts";
 import { type Reason, suspicionsOf, type Weighed } from "../archive/suspicion.ts";
 import { doubtOf } from "../archive/trust.ts";
 import { Failure, messageOf } from "../base/errors.ts";
