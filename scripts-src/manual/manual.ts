@@ -77,39 +77,36 @@ function storageChapter(page: Page): string {
 function documented(page: Page, title: string, place: string): string {
   const [, text = ""] = documentation.split(new RegExp(`^##+ [\\d.]+ ${title}\n`, "m"));
   const own = text.split(/^##/m)[0]?.replaceAll("/opt/backup_scripts", place) ?? "";
-  return chapter(page, title, ...pageOf(own, page));
+  return chapter(page, title, pageOf(own, page));
 }
 
-/** The blocks of a Markdown text that has paragraphs, lists with "- ", tables, and fenced commands; remarks are left out. */
-function pageOf(markdown: string, page: Page): string[] {
-  const plain = markdown.replaceAll(/^<!--.*-->\n|\*\*/gm, "");
-  return plain.split(/^```\w*\n/m).flatMap((part, at) => {
-    if (at % 2 === 1) return page.verbatim(part.trimEnd(), 4);
-    const blocks = part.trim().split("\n\n").filter(Boolean);
-    return blocks.map((block) => {
-      if (block.startsWith("|")) return page.verbatim(columns(rowsOf(block)).join("\n"), 4);
-      const items = block.split(/\n(?=- )/);
-      return items.map((item) => paragraph(item, page)).join("\n");
-    });
-  });
-}
-
-const rowsOf = (table: string) =>
-  table
-    .replaceAll("`", "")
-    .split("\n")
-    .filter((line) => !line.startsWith("|--"))
-    .map((line) =>
-      line
-        .split("|")
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-
-function paragraph(markdown: string, page: Page): string {
-  const text = markdown.replaceAll("`", "").replaceAll(/\s+/g, " ");
-  return text.startsWith("- ") ? page.paragraph(text.slice(2), 4).replace("    ", "  - ") : page.paragraph(text, 2);
-}
+/** What Markdown shows; of a table the cells, in columns. */
+const pageOf = (markdown: string, page: Page): string =>
+  Bun.markdown
+    .render(markdown, {
+      paragraph: (text) => `${page.paragraph(text, 2)}\n\n`,
+      code: (text) => `${page.verbatim(text.trimEnd(), 4)}\n\n`,
+      list: (items) => `${items}\n`,
+      listItem: (text, { ordered, start = 1, index }) =>
+        ordered
+          ? `${page.paragraph(`${start + index}. ${text}`, 2)}\n`
+          : `  - ${page.paragraph(text, 4).trimStart()}\n`,
+      table: (rows) =>
+        `${page.verbatim(
+          columns(
+            rows
+              .trimEnd()
+              .split("\n")
+              .map((row) => row.split("\t")),
+          ).join("\n"),
+          4,
+        )}\n\n`,
+      tr: (cells) => `${cells}\n`,
+      th: (cell) => `${cell}\t`,
+      td: (cell) => `${cell}\t`,
+      html: () => "",
+    })
+    .trimEnd();
 
 export interface Page {
   heading(text: string): string;
