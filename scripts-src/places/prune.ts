@@ -87,17 +87,18 @@ export async function prune(
     kept.length > 0 ? [] : [[name, ...companions(name, names)]],
   );
   const lonely = await lonelyOnes(place, files, fates, wanted);
-  let failures = 0;
+  const failures: string[] = [];
   for (const [name = "", ...others] of [...gone, ...lonely.map((name) => [name])]) {
     try {
       for (const one of [name, ...others]) await place.remove(one);
       log.info(`deleted ${name} from ${place.where}: ${whyDeleted(wanted.rules)}`, { deleted: name });
     } catch (error) {
-      log.error(`cannot delete ${name} from ${place.where}: ${messageOf(error)}`, { file: name });
-      failures++;
+      failures.push(messageOf(error)); // it names the file
+      log.error(messageOf(error), { file: name });
     }
   }
-  if (failures > 0) warn(`retention could not delete ${counted(failures, "backup")} from ${place.where}`);
+  const [first] = failures;
+  if (first) warn(`retention could not delete ${counted(failures.length, "backup")} from ${place.where}: ${first}`);
 }
 
 const companions = (name: string, names: ReadonlySet<string>) =>

@@ -93,7 +93,7 @@ export const checkStorage = (job: Job): Check => ({
     const where = storage.elsewhere ? `; at ${storage.elsewhere}, by AWS_ENDPOINT_URL or ~/.aws/config` : "";
     const lacks = await probeWriting(storage);
     if (lacks.length > 0)
-      return `can be written (tried with an object ${probeName}), but ${lacks.join("; but ")}${where}`;
+      return `can be written (tried with an object ${probeName}), but ${lacks.join(", and ")}${where}`;
     return `can be listed, written, read and deleted (tried with an object ${probeName}, which was deleted again)${where}`;
   },
 });

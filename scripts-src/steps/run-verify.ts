@@ -2,7 +2,8 @@
 import { Damaged } from "../archive/damaged.ts";
 import { proofName } from "../archive/name.ts";
 import { formatProof } from "../archive/proof.ts";
-import { messageOf, Stopped } from "../base/errors.ts";
+import { hintsOf } from "../base/disk.ts";
+import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";
@@ -35,7 +36,7 @@ async function chooseToProve(job: Job<VerifyOptions>): Promise<ChosenDatabase[] 
   return chooseDatabases({ ...job, settings: { ...job.settings, DB_NAMES } }, wanted);
 }
 
-/** Proves one backup. Throws a `Failure`: then no proof lies beside the backup that was tried. */
+/** Proves one backup. Throws a `Failure`; if the backup is the reason, no proof lies beside it. */
 async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const database = databaseOf(job);
   const folder = backupFolder(job);
@@ -50,19 +51,24 @@ async function verifyOne(job: Job<VerifyOptions>): Promise<Result> {
   const trusted = isTrusted(job, file);
   const dumpOptions = dumpOptionsFor(job, file, trusted);
   await using _serverLock = await connected.lock("verify");
-  try {
+  const tried = async () => {
     const contents = await checkBackup(chooses(job), target, file);
-    const proof = await verifyBackup(job, { database: connected, file, contents, trusted, dumpOptions });
-    for (const one of proof.leftOut) job.log.info(`not compared: ${one}`);
-    await file.place.put(proofName(file.name), formatProof(proof, job.settings.MANIFEST_KEY));
-    Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });
-    const equal = `${counted(proof.tables, "table")} and ${counted(proof.rows, "row")} are equal`;
-    const summary = `verify done: ${file.name} was restored in ${durationText(proof.restoreMs)} on ${proof.serverVersion}; ${equal}`;
-    return { summary, output: file.place.locate(proofName(file.name)) };
-  } catch (error) {
+    return verifyBackup(job, { database: connected, file, contents, trusted, dumpOptions });
+  };
+  const proof = await tried().catch(async (error: unknown) => {
     if (!(error instanceof Stopped) && !job.signal.aborted) await withdrawProofs(job, file, error);
     throw error;
-  }
+  });
+  for (const one of proof.leftOut) job.log.info(`not compared: ${one}`);
+  const equal = `${counted(proof.tables, "table")} and ${counted(proof.rows, "row")} are equal`;
+  const found = `${file.name} was restored in ${durationText(proof.restoreMs)} on ${proof.serverVersion}; ${equal}`;
+  await file.place.put(proofName(file.name), formatProof(proof, job.settings.MANIFEST_KEY)).catch((error: unknown) => {
+    job.signal.throwIfAborted();
+    // the backup is good, and what proved it earlier stays true
+    throw new Failure(`${found}, but its proof could not be written: ${messageOf(error)}`, { hints: hintsOf(error) });
+  });
+  Object.assign(job.facts, { rows: proof.rows, restoreMs: proof.restoreMs });
+  return { summary: `verify done: ${found}`, output: file.place.locate(proofName(file.name)) };
 }
 
 /** Nor is its copy in the other place proved, unless this one is damaged: then that one may be good. */

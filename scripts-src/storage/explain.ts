@@ -1,5 +1,6 @@
 /** What S3 errors mean to the person who runs this: what is wrong, and which setting to change. */
 import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import { quote } from "../base/process.ts";
 import type { Settings } from "../settings/settings.ts";
 
 type Where = Pick<Settings, "S3_URL" | "S3_BUCKET" | "S3_PATH" | "S3_REGION">;
@@ -79,6 +80,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: str
   SignatureDoesNotMatch: [
     "the secret key does not belong to the access key",
     "check S3_SECRET_KEY: copy all of it again, without spaces",
+    "{path}",
   ],
   ExpiredToken: [
     "the temporary credentials are no longer valid",
@@ -101,8 +103,17 @@ const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: str
     "the access key has no permission for it ({right})",
     "allow {right} on bucket {bucket} to the key in S3_ACCESS_KEY, and check S3_BUCKET and S3_PATH",
   ],
+  AccountProblem: [
+    "{host} has suspended the account of the access key",
+    "look into the provider's console (billing, limits), or ask the provider",
+  ],
+  KMS: [
+    "the key that encrypts the bucket's objects (SSE-KMS) cannot be used",
+    "look at the encryption of bucket {bucket}: its key must exist, be enabled, and be allowed to the key in S3_ACCESS_KEY (kms:GenerateDataKey, kms:Decrypt)",
+  ],
   RequestTimeTooSkewed: ["the clock of this machine is wrong", "set the clock (timedatectl set-ntp true, or chrony)"],
   SlowDown: ["{host} is overloaded or limits our rate", "try again later; sync sends what is missing"],
+  InternalError: ["{host} has a fault of its own", "try again later; sync sends what is missing"],
   QuotaExceeded: [
     "the storage is full or its quota is used up",
     "free some space there, set BACKUP_RETENTION_DAYS, or raise the quota",
@@ -110,7 +121,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: str
   InvalidStorageClass: ["the storage class is unknown there", "check S3_STORAGE_CLASS, or leave it out"],
   InvalidObjectState: [
     "the object lies in an archive storage class",
-    "have the provider restore it first (aws s3api restore-object)",
+    "bring it back, then try again: aws s3api restore-object --bucket {bucket} --key {key} --restore-request Days=7 (the same for {key}.json)",
   ],
   KeyTooLongError: ["the key is too long", "shorten S3_PATH"],
   PreconditionFailed: [
@@ -156,7 +167,9 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
   ExpiredToken: ["ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"],
   CredentialsProviderError: ["ProviderError"],
   NoSuchKey: ["NotFound"],
-  AccessDenied: ["AllAccessDisabled", "Forbidden", "403"],
+  AccessDenied: ["Forbidden", "403"],
+  AccountProblem: ["AllAccessDisabled", "NotSignedUp", "UserSuspended"],
+  InternalError: ["500", "502", "504", "RequestTimeout"],
   SlowDown: ["ServiceUnavailable", "TooManyRequests", "TooManyRequestsException", "429", "503"],
   QuotaExceeded: ["InsufficientStorage", "XMinioStorageFull", "507"],
   PermanentRedirect: ["AuthorizationHeaderMalformed", "TemporaryRedirect", "IllegalLocationConstraintException", "301"],
@@ -167,15 +180,19 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
 const sameAs = new Map(Object.entries(otherNames).flatMap(([name, others]) => others.map((other) => [other, name])));
 
 /** What the error means and what to do; undefined when we cannot say more than it says itself. */
-function meaningOf(error: unknown, right: string, where: Where): readonly string[] | undefined {
-  const name = String(nameOf(error) || statusOf(error));
+function meaningOf(error: unknown, what: string, right: string, where: Where): readonly string[] | undefined {
+  const name = nameOf(error);
   const untrusted = tlsProblem.test(name) && statusOf(error) === undefined ? meanings["untrusted"] : undefined;
-  const meaning = meanings[sameAs.get(name) ?? name] ?? untrusted;
+  // KMS has many names: KMS.DisabledException; a name that we do not know has the meaning of its status
+  const names = [name, name.replace(/\..*/, ""), String(statusOf(error))];
+  const meaning = names.map((one) => meanings[sameAs.get(one) ?? one]).find(Boolean) ?? untrusted;
   const { host, hostname } = where.S3_URL ? new URL(where.S3_URL) : { host: "AWS", hostname: "AWS" };
   const words: Record<string, string> = {
     host,
     hostname,
-    right,
+    // AWS names the one that is missing, which may be another: kms:GenerateDataKey
+    right: /not authorized to perform: ([\w-]+:\w+)/.exec(messageOf(error))?.[1] ?? right,
+    key: quote(/^[^:]*s3:\/\/[^/]+\/(.*?)(?:\.json)?$/.exec(what)?.[1] ?? ""),
     bucket: String(where.S3_BUCKET),
     region: where.S3_REGION,
     regionOfBucket: regionHint(error),
@@ -203,7 +220,7 @@ function regionHint(error: unknown): string {
  * setting to change. `right` is the permission that it needs ("s3:PutObject").
  */
 export function explain(error: unknown, what: string, right: string, where: Where): Failure {
-  const [meaning, ...hints] = meaningOf(error, right, where) ?? [];
+  const [meaning, ...hints] = meaningOf(error, what, right, where) ?? [];
   const facts = describeError(error);
   return new Failure(`cannot ${what}: ${meaning ? `${meaning} (${facts})` : facts}`, {
     cause: error,

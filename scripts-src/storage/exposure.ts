@@ -27,10 +27,7 @@ export async function findExposure(bucket: Bucket, name: string, body: Uint8Arra
   const isDeleted = await mayDelete(bucket, target);
   if (VersionId === undefined || VersionId === "null")
     return isDeleted || (await may(bucket, put)) ? "unversioned" : "protected";
-  const version = { ...target, VersionId };
-  const isDestroyed =
-    (await mayDelete(bucket, version)) || (await mayDelete(bucket, { ...version, BypassGovernanceRetention: true }));
-  if (!isDestroyed) return "protected";
+  if (!(await mayDestroy(bucket, { ...target, VersionId }))) return "protected";
   await removeVersions(bucket, target);
   return "versions deletable";
 }
@@ -49,11 +46,14 @@ async function may(bucket: Bucket, work: (abortSignal: AbortSignal) => Promise<u
 const mayDelete = (bucket: Bucket, object: DeleteObjectCommandInput) =>
   may(bucket, (abortSignal) => bucket.client.send(new DeleteObjectCommand(object), { abortSignal }));
 
+const mayDestroy = async (bucket: Bucket, version: DeleteObjectCommandInput) =>
+  (await mayDelete(bucket, version)) || (await mayDelete(bucket, { ...version, BypassGovernanceRetention: true }));
+
 /** Those of earlier tries, and the mark that a deletion leaves; as far as the access key can list them. */
 async function removeVersions(bucket: Bucket, target: { Bucket: string; Key: string }): Promise<void> {
   const { Versions = [], DeleteMarkers = [] } = await bucket.client
     .send(new ListObjectVersionsCommand({ Bucket: target.Bucket, Prefix: target.Key }), { abortSignal: bucket.signal })
     .catch(() => ({}) as ListObjectVersionsCommandOutput);
   for (const { Key, VersionId } of [...Versions, ...DeleteMarkers])
-    if (Key === target.Key) await mayDelete(bucket, { ...target, VersionId });
+    if (Key === target.Key) await mayDestroy(bucket, { ...target, VersionId });
 }

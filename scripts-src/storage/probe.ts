@@ -19,11 +19,11 @@ export async function probeWriting(storage: Storage): Promise<string[]> {
   const lacks = [
     await deniedOr(
       async () => (read = Buffer.concat(await Array.fromAsync(storage.get(probeName))).toString()),
-      "not read (s3:GetObject): restore --from-s3 needs that",
+      "not be read (s3:GetObject), as restore --from-s3 needs it",
     ),
     await deniedOr(
       () => storage.delete(probeName),
-      "not delete (s3:DeleteObject): retention and REMOTE_S3_DELETE need that",
+      "not be deleted (s3:DeleteObject), as retention and REMOTE_S3_DELETE need it",
     ),
   ];
   if (read !== content)

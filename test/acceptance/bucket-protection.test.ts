@@ -90,5 +90,6 @@ describeWithCeph("protection in S3", () => {
       }),
     );
     expect(await protection(Bucket)).toMatch(expected);
+    if (Mode === "GOVERNANCE") expect(await left(Bucket)).toEqual([0, 0]);
   });
 });

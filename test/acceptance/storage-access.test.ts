@@ -210,6 +210,14 @@ describe("what AWS asks for", () => {
     ["QuotaExceeded", 403, /full or its quota is used up \(QuotaExceeded, status 403/, "BACKUP_RETENTION_DAYS"],
     ["InvalidStorageClass", 400, /storage class is unknown there/, "S3_STORAGE_CLASS"],
     ["ExpiredToken", 400, /temporary credentials are no longer valid/, "S3_SESSION_TOKEN"],
+    [
+      "KMS.DisabledException",
+      400,
+      /\(SSE-KMS\) cannot be used \(KMS.DisabledException, status 400/,
+      "kms:GenerateDataKey",
+    ],
+    ["UserSuspended", 403, /has suspended the account of the access key/, "the provider"],
+    ["NoNameThatWeKnow", 403, /no permission for it \(s3:PutObject\) \(NoNameThatWeKnow/, "allow s3:PutObject"],
     ["NotImplemented", 501, /cannot upload .*NotImplemented, status 501/, "S3_URL"],
   ])("%s: what it means, and what to do", async (code, status, message, hint) => {
     server.faults.push({ operation: "PutObject", instead: { code, status } });

@@ -157,6 +157,23 @@ describe("verify, PostgreSQL", () => {
     own.remove();
   });
 
+  test("a proof that cannot be written says that the backup is good, and takes no earlier proof away", async () => {
+    const bucket = await s3.newBucket();
+    const own = installScripts({ ...server.settings("shop"), ...s3Settings(s3, bucket, "p") });
+    expect((await own.run("backup", ["--upload"])).status).toBe(0);
+    const proof = (await own.run("verify")).stdout.trim();
+    s3.faults.push({ operation: "PutObject", instead: { status: 403, code: "AccessDenied" } });
+    const ran = await own.run("verify", ["--from-s3"]);
+    s3.faults.length = 0;
+    expect(ran.status).toBe(1);
+    expect(ran.stderr).toMatch(
+      /ERROR verify: shop_.* rows are equal, but its proof could not be written: cannot upload/,
+    );
+    expect(ran.stderr).toContain("hint: allow s3:PutObject on bucket");
+    expect(existsSync(proof)).toBe(true);
+    own.remove();
+  });
+
   test("a dry run reads the backup to its end and makes nothing", async () => {
     const before = [await databases(), scripts.list().join()];
     const ran = await scripts.run("verify", ["--dry-run"]);
