@@ -7,8 +7,7 @@
 import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compileInto, names, root } from "./compile.ts";
-import { generatedFiles } from "./manual/generate.ts";
-import type { Described } from "./manual/generate-documentation.ts";
+import { type Described, generatedFiles } from "./manual/generate.ts";
 import { metricMeanings } from "./notify/metrics.ts";
 import { exitStatusMeanings, usageOf } from "./run/command-line.ts";
 import { scripts } from "./scripts/scripts.ts";

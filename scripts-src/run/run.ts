@@ -1,15 +1,16 @@
 /** How every script begins and ends: command line, settings, log, signals, exit status. */
 import { dirname, resolve } from "node:path";
+import { constants } from "node:os";
 import { alwaysCheck, trustAlso } from "../base/authorities.ts";
-import { type Failure, usageFailure } from "../base/errors.ts";
-import { configureLog } from "../base/log.ts";
+import { type Failure, Stopped, usageFailure } from "../base/errors.ts";
+import { configureLog, type Logger } from "../base/log.ts";
 import { missingSettings } from "../settings/env-rules.ts";
 import { type ReadSettings, readSettings } from "../settings/env.ts";
 import { attempt } from "./attempt.ts";
 import { parseOptions } from "./command-line.ts";
 import { failureOf, lastWords, print } from "./last-words.ts";
 import type { Job, Script } from "./script.ts";
-import { listenToSignals } from "./signals.ts";
+import { cleanUp } from "../base/cleanup.ts";
 
 /** Runs a script from its command line to its exit status. Never throws. */
 export async function run(script: Script, argv: readonly string[]): Promise<number> {
@@ -100,4 +101,32 @@ function hintFor({ file, fileExists }: ReadSettings, missing: boolean, onlyMissi
   if (!fileExists)
     return "name a file that exists, or set what you need in the environment; ./help SETTING explains a setting";
   return `${onlyMissing ? "fill in" : "correct"} ${file} or the environment; ./help SETTING explains a setting`;
+}
+
+/**
+ * The first signal stops the run in order, or lets it end by itself within `graceSeconds`; then the next signal stops it.
+ * One more ends the process at once, but partial files are still removed.
+ */
+function listenToSignals(log: Logger, graceSeconds: number): Pick<Job, "stopRequested" | "signal"> {
+  const [ask, stop] = [new AbortController(), new AbortController()];
+  const onSignal = (reason: Stopped) => {
+    if (stop.signal.aborted) process.exit(reason.status);
+    if (graceSeconds > 0 && !ask.signal.aborted) {
+      log.warn(
+        `${reason.signalName}: no new run starts; a run that is active has ${graceSeconds} s to finish; send the signal again to stop it now`,
+      );
+      setTimeout(stopNow, graceSeconds * 1000, reason, `not done after ${graceSeconds} s`).unref();
+      ask.abort(reason);
+    } else stopNow(reason, reason.signalName);
+  };
+  const stopNow = (reason: Stopped, why: string) => {
+    log.warn(`${why}: stopping; send the signal again to end at once`);
+    ask.abort(reason);
+    stop.abort(reason);
+  };
+  for (const name of ["SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => onSignal(new Stopped(name, constants.signals[name])));
+  }
+  process.on("exit", cleanUp);
+  return { stopRequested: ask.signal, signal: stop.signal };
 }

@@ -1,7 +1,6 @@
 /** The kinds of values that a setting can have. */
 import { bech32 } from "@scure/base";
-import { parsePatterns } from "./name-patterns.ts";
-import { parseQueries } from "./verify-queries.ts";
+import { parsePatterns, parseQueries } from "./name-patterns.ts";
 
 export interface Rule<T> {
   /** The value of a text. Throws an `Error` that says what the text must be. */

@@ -1,9 +1,8 @@
 /** What `list` prints of backups: for people, in 80 columns, and as JSON for programs; and all about one of them. */
 import { openJson } from "../archive/age.ts";
 import { keysFrom } from "../archive/keys.ts";
-import { isSigned, type Manifest, type ManifestKeys } from "../archive/manifest.ts";
+import { doubtOf, isSigned, type Manifest, type ManifestKeys } from "../archive/manifest.ts";
 import { databaseLabel, serverRoles } from "../archive/name.ts";
-import { doubtOf } from "../archive/trust.ts";
 import { messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import {

@@ -1,7 +1,7 @@
 /** Restores a server: the roles that are missing, then the newest backup of every database. */
 import type { Identity } from "../archive/identity.ts";
 import { serverRoles } from "../archive/name.ts";
-import { requireSigned } from "../archive/trust.ts";
+import { requireSigned } from "../archive/manifest.ts";
 import { hintsOf } from "../base/disk.ts";
 import { Failure, messageOf, noSuchBackup } from "../base/errors.ts";
 import { quote } from "../base/process.ts";

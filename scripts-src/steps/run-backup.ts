@@ -16,12 +16,19 @@ import {
   checkRoom,
   checkStorage,
 } from "./dry-run-checks.ts";
-import { LoginsAhead } from "./logins-ahead.ts";
 import type { BackupOptions } from "./options.ts";
 import { checkRetention, type Places, pruneAll } from "./prune.ts";
 import { backUpRoles, wantsRoles } from "./roles.ts";
-import { chooseDatabases, eachDatabase, targetsOf, Unreachable } from "./several-databases.ts";
+import {
+  chooseDatabases,
+  type ChosenDatabase,
+  eachDatabase,
+  inDatabase,
+  targetsOf,
+  Unreachable,
+} from "./several-databases.ts";
 import { takeBackup } from "./take-backup.ts";
+import type { Connected, Database } from "../database/database.ts";
 
 /** Takes a backup of each database, or with `dryRun` checks all that they need; returns where they lie. Throws `Failure`. */
 export async function runBackup(job: Job<BackupOptions>): Promise<Result> {
@@ -80,3 +87,48 @@ export async function backupChecks(job: Job<BackupOptions>): Promise<Check[]> {
 
 const summaryOf = ({ facts }: Job): string =>
   `backup done: ${[facts.localPath, facts.remoteLocation].filter(Boolean).join(" and ")}, ${bytesText(facts.bytes ?? 0)}`;
+
+/** What the server said earlier (ms) than that is asked again. */
+const fresh = 5_000;
+
+interface Ahead {
+  name: string;
+  at: number;
+  /** Undefined when the login failed. */
+  connected: Promise<Connected | undefined>;
+}
+
+class LoginsAhead implements Disposable {
+  readonly #job: Job;
+  readonly #chosen: readonly ChosenDatabase[];
+  readonly #stop = new AbortController();
+  #ahead: Ahead | undefined;
+
+  /** `chosen` in the order in which they are connected to. */
+  constructor(job: Job, chosen: readonly ChosenDatabase[]) {
+    this.#job = job;
+    this.#chosen = chosen;
+  }
+
+  /** Logs in, or has done so, and begins with the database after it. What failed ahead of its turn is tried anew. Throws `Failure`. */
+  async connect(database: Database): Promise<Connected> {
+    const ahead = this.#ahead;
+    const isFresh = ahead?.name === database.name && Date.now() - ahead.at < fresh;
+    const connected = (isFresh && (await ahead.connected)) || (await database.connect());
+    this.#ahead = connected.server.takesTwoSessions ? this.#begin(database.name) : undefined;
+    return connected;
+  }
+
+  #begin(after: string): Ahead | undefined {
+    const next = this.#chosen[this.#chosen.findIndex(({ name }) => name === after) + 1];
+    if (!next || next.refuses !== undefined) return undefined;
+    const { name } = next;
+    const { settings, log, signal } = inDatabase(this.#job, name);
+    const database = openDatabase(settings, { log, signal: AbortSignal.any([signal, this.#stop.signal]) });
+    return { name, at: Date.now(), connected: database.connect({ once: true }).catch(() => undefined) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+  }
+}

@@ -5,7 +5,7 @@ import { attempt, type Outcome } from "../run/attempt.ts";
 import type { Check } from "../run/checklist.ts";
 import type { Job, Result } from "../run/script.ts";
 import { startOf, type State } from "../scheduling/health.ts";
-import { handlersFor } from "../scheduling/tick-handlers.ts";
+import { handlersFor } from "../scheduling/keep-time.ts";
 import { lastText, nextText, type Ticks } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";

@@ -7,10 +7,9 @@ import type { Settings } from "../settings/settings.ts";
 import { connectBucket, makeClient, type StorageContext } from "./bucket.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
-import { uploadFile } from "./file.ts";
 import { explore, listObjects, sweepStaleUploads } from "./list.ts";
 import { deleteObject, headObject, putObject } from "./objects.ts";
-import { Upload, type UploadOptions } from "./upload.ts";
+import { Upload, uploadFile, type UploadOptions } from "./upload.ts";
 
 /** S3-compatible storage as the scripts need it. */
 export type Storage = Awaited<ReturnType<typeof connect>>;

@@ -1,5 +1,6 @@
 /** An upload of unknown length: equal parts, bounded memory, nothing left after a failure. */
 import { randomUUID } from "node:crypto";
+import { open, readFile, stat } from "node:fs/promises";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -10,8 +11,9 @@ import { Failure } from "../base/errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { describeError, statusOf } from "./explain.ts";
 import { answerTime } from "./http.ts";
+import { partsAtOnce, partSize, smallestPart } from "./parts.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";
-import { partsAtOnce, partSize } from "./parts.ts";
+import { readFailure } from "../base/disk.ts";
 
 /** Cleaning up works after the run was stopped, but not for long. */
 const cleanupTime = 15_000;
@@ -230,5 +232,44 @@ export class Upload {
     if (!this.#storing) return;
     const found = await headObject(this.#bucket, this.#target.name, signal);
     if (found?.id === this.#target.id) await deleteObject(this.#bucket, this.#target.name, signal);
+  }
+}
+
+/** Bytes that are read at once; larger blocks are hardly faster. */
+const blockBytes = 1_048_576;
+
+/**
+ * Stores a file; throws when it changes meanwhile. The size of a small one is for the caller to compare (a listing is cheaper than a HEAD
+ * each). `sent` is called with the bytes of each part that has arrived.
+ */
+export async function uploadFile(
+  bucket: Bucket,
+  path: string,
+  name: string,
+  sent: (bytes: number) => void = () => {},
+): Promise<void> {
+  const failed = (error: unknown) => Promise.reject(readFailure(path, error));
+  const { size } = await stat(path).catch(failed);
+  if (size <= smallestPart) {
+    const body = await readFile(path).catch(failed);
+    await bucket.explained(`upload ${name} to ${bucket.location(name)}`, "s3:PutObject", () =>
+      putObject(bucket, { name, id: randomUUID() }, body, bucket.signal),
+    );
+    return sent(body.length);
+  }
+  const upload = new Upload(bucket, name, { sent, expectedBytes: size });
+  try {
+    await using file = await open(path);
+    const block = Buffer.allocUnsafeSlow(blockBytes);
+    let bytes = 0;
+    for (let read = 1; read > 0; bytes += read) {
+      read = (await file.read(block, 0, blockBytes, bytes)).bytesRead;
+      await upload.write(block.subarray(0, read));
+    }
+    if (bytes !== size) throw new Failure(`${path} changed while it was uploaded`);
+    await upload.complete();
+  } catch (error) {
+    await upload.abort();
+    throw readFailure(path, error);
   }
 }

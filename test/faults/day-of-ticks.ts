@@ -4,8 +4,7 @@
  */
 import { heapStats } from "bun:jsc";
 import { join } from "node:path";
-import { handlersFor } from "../../scripts-src/scheduling/tick-handlers.ts";
-import { type Clock, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
+import { type Clock, handlersFor, keepTime } from "../../scripts-src/scheduling/keep-time.ts";
 import { readTicks } from "../../scripts-src/scheduling/ticks.ts";
 import { configureLog } from "../../scripts-src/base/log.ts";
 import { pause } from "../../scripts-src/base/retry.ts";

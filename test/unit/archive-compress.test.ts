@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import * as fc from "fast-check";
 import { compress } from "../../scripts-src/archive/compress.ts";
-import { decompress } from "../../scripts-src/archive/decompress.ts";
+import { decompress } from "../../scripts-src/archive/read.ts";
 import type { Compression } from "../../scripts-src/archive/name.ts";
 import { testWhere } from "../support/machine/where.ts";
 

@@ -1,9 +1,8 @@
 /** N10: which service an address belongs to, and messages that the strictest reading of its documentation accepts. */
 import { afterAll, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { chatFormatOf } from "../../scripts-src/notify/chat.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
-import { webhooks } from "../../scripts-src/notify/webhook.ts";
+import { chatFormatOf, webhooks } from "../../scripts-src/notify/webhook.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { startChatServices } from "../support/servers/chat-services.ts";
 import { startHttpServer } from "../support/servers/http.ts";

@@ -25,7 +25,7 @@ const allowed: Record<string, readonly string[]> = {
 /** Imports of a type alone: what describes a script. */
 const typesOnly = ["manual -> run"];
 /** They join the rooms, or make what is shipped. */
-const entrances = ["main.ts", "build.ts", "compile.ts", "release.ts", "release-contents.ts"];
+const entrances = ["main.ts", "build.ts", "compile.ts", "release.ts"];
 
 const roomOf = (path: string) => path.split("/")[0] ?? "";
 
