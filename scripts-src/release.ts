@@ -7,7 +7,6 @@ import { $ } from "bun";
 import {
   chmodSync,
   copyFileSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -68,19 +67,6 @@ async function pack(platform: string, out: string, time: string): Promise<string
   return archive;
 }
 
-const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
-const out = resolve(values.out ?? join(root, "dist"));
-mkdirSync(out, { recursive: true });
-const time = await epoch();
-const files = [join(out, `backup_scripts-${version}.cdx.json`)];
-writeFileSync(files[0] ?? "", sbom(version, new Date(Number(time) * 1000), bundled()));
-for (const platform of positionals.length > 0 ? positionals : platforms) files.push(await pack(platform, out, time));
-const sums = files.map(
-  (file) => `${new Bun.CryptoHasher("sha256").update(readFileSync(file)).digest("hex")}  ${basename(file)}`,
-);
-writeFileSync(join(out, "SHA256SUMS"), `${sums.join("\n")}\n`);
-process.stdout.write(`${files.join("\n")}\n`);
-
 interface Bundled {
   name: string;
   version: string;
@@ -105,23 +91,14 @@ function bundled(): Bundled[] {
   const folders = new Set<string>();
   const visit = (folder: string) => {
     for (const name of Object.keys(readPackage(folder).dependencies ?? {})) {
-      const found = locate(name, folder);
-      if (!found || folders.has(found)) continue;
+      const found = dirname(Bun.resolveSync(`${name}/package.json`, folder));
+      if (folders.has(found)) continue;
       folders.add(found);
       visit(found);
     }
   };
   visit(root);
   return [...folders, join(root, "node_modules/bun")].map(describe).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/** As node looks for it: beside the package that needs it, then further up. */
-function locate(name: string, from: string): string | undefined {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const found = join(folder, "node_modules", name);
-    if (existsSync(join(found, "package.json"))) return found;
-    if (folder === root || folder === dirname(folder)) return undefined;
-  }
 }
 
 function describe(folder: string): Bundled {
@@ -157,3 +134,16 @@ function sbom(version: string, timestamp: Date, packages: readonly Bundled[]): s
   };
   return `${JSON.stringify(bom, undefined, 2)}\n`;
 }
+
+const { values, positionals } = parseArgs({ options: { out: { type: "string" } }, allowPositionals: true });
+const out = resolve(values.out ?? join(root, "dist"));
+mkdirSync(out, { recursive: true });
+const time = await epoch();
+const files = [join(out, `backup_scripts-${version}.cdx.json`)];
+writeFileSync(files[0] ?? "", sbom(version, new Date(Number(time) * 1000), bundled()));
+for (const platform of positionals.length > 0 ? positionals : platforms) files.push(await pack(platform, out, time));
+const sums = files.map(
+  (file) => `${new Bun.CryptoHasher("sha256").update(readFileSync(file)).digest("hex")}  ${basename(file)}`,
+);
+writeFileSync(join(out, "SHA256SUMS"), `${sums.join("\n")}\n`);
+process.stdout.write(`${files.join("\n")}\n`);
