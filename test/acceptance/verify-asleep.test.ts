@@ -19,7 +19,7 @@ const witness = `
 
 const literal = (text: string) => text.replaceAll("'", "''");
 const restless = ({ socketDir, port, password, url }: PostgresServer) => `
-  CREATE EXTENSION dblink; CREATE EXTENSION postgres_fdw;
+  CREATE EXTENSION dblink; CREATE EXTENSION postgres_fdw; COMMENT ON EXTENSION dblink IS NULL;
   CREATE FUNCTION tell(what text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     PERFORM public.dblink_exec('${literal(url("witness"))}', 'INSERT INTO public.log VALUES (' || quote_literal(what) || ')');
   END $$;
@@ -29,12 +29,12 @@ const restless = ({ socketDir, port, password, url }: PostgresServer) => `
   INSERT INTO t SELECT generate_series(1, 10);
   CREATE TRIGGER row_trigger AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION on_row();
   CREATE MATERIALIZED VIEW own AS SELECT count(*) FROM t;
-  CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '${socketDir}', port '${port}', dbname 'witness');
-  CREATE USER MAPPING FOR postgres SERVER elsewhere OPTIONS (user 'postgres', password '${literal(password)}');
-  CREATE FOREIGN TABLE remote (n int) SERVER elsewhere OPTIONS (table_name 'watched');
+  CREATE SERVER "else where" FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '${socketDir}', port '${port}', dbname 'witness');
+  CREATE USER MAPPING FOR postgres SERVER "else where" OPTIONS (user 'postgres', password '${literal(password)}');
+  CREATE FOREIGN TABLE remote (n int) SERVER "else where" OPTIONS (table_name 'watched');
   CREATE MATERIALIZED VIEW copied AS SELECT n FROM remote;
   CREATE SUBSCRIPTION pull CONNECTION '${literal(url("witness"))}' PUBLICATION p WITH (connect = false, slot_name = 'of_production');
-  CREATE EVENT TRIGGER on_ddl ON ddl_command_end EXECUTE FUNCTION on_event();
+  CREATE EVENT TRIGGER "on ddl" ON ddl_command_end EXECUTE FUNCTION on_event();
   CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION on_event();
   ALTER EVENT TRIGGER on_login ENABLE ALWAYS;`;
 
@@ -58,7 +58,7 @@ test("triggers, event triggers, subscriptions and foreign tables of a copy do no
   expect(await log()).toBe("nothing");
   const proof = readFileSync(`${backup}.proof.json`, "utf8");
   expect(proof).toContain("subscription pull is left out of the copy");
-  expect(proof).toContain("the copy reaches no foreign server elsewhere");
+  expect(proof).toContain('the copy reaches no foreign server \\"else where\\"');
   expect(await server.sql("postgres", "SELECT string_agg(datname, ',') FROM pg_database")).not.toContain("_verify_");
   scripts.remove();
 });

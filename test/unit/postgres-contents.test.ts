@@ -108,6 +108,7 @@ describe("what a load leaves out", () => {
     "ALTER PUBLICATION p DROP TABLE ONLY s.t;",
     "DROP TABLE IF EXISTS s.t;",
     "CREATE OR REPLACE VIEW s.v AS\nSELECT\n    NULL::integer AS a;",
+    'CREATE OR REPLACE VIEW s."a view" AS\nSELECT\n    NULL::integer AS a;',
     "SELECT pg_catalog.lo_unlink(oid) FROM pg_catalog.pg_largeobject_metadata WHERE oid = '1';",
   ])("R7, R8: what cleans is not loaded: %p", (text) => expect(loads(text)).toBe(""));
 

@@ -46,7 +46,7 @@ const grantee = new RegExp(
 const leavable = /^ALTER (?:EVENT TRIGGER|SCHEMA public|PUBLICATION) /;
 export const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
 const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) (POLICY ${name} ON ${qualified})`);
-const userMapping = new RegExp(String.raw`^CREATE (USER MAPPING FOR ${name} SERVER ${name})`);
+export const userMapping = new RegExp(String.raw`^CREATE (USER MAPPING FOR ${name} SERVER ${name})`);
 const policyRoles = /\sTO ([^;()']+?)(?: USING | WITH CHECK |;$)/;
 const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
 

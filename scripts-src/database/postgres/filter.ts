@@ -8,6 +8,7 @@ import {
   qualified,
   unquote,
   unquoteQualified,
+  userMapping,
 } from "./contents.ts";
 import type { Piece } from "./statements.ts";
 
@@ -46,15 +47,13 @@ const databaseEncoding = Buffer.from(
 );
 
 const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
-const emptyView = /^CREATE OR REPLACE VIEW \S+ AS\s+SELECT\s+NULL::/;
+const emptyView = new RegExp(String.raw`^CREATE OR REPLACE VIEW ${qualified} AS\s+SELECT\s+NULL::`);
 const cleans =
   /^(DROP |ALTER [\s\S]* DROP (CONSTRAINT|DEFAULT|IDENTITY|TABLE|TABLES IN SCHEMA) ?|SELECT pg_catalog\.lo_unlink\()/;
 /** What a dump with --clean has in front of each object. */
 export const isCleaning = (statement: string): boolean => cleans.test(statement);
 const eventTrigger = new RegExp(String.raw`^(CREATE|ALTER|COMMENT ON) EVENT TRIGGER ${name}`);
 const subscription = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) SUBSCRIPTION ${name}`);
-/** Without one a foreign table reaches no other server: REFRESH would read there. */
-const userMapping = /^CREATE USER MAPPING [\s\S]*? SERVER ([^\s;]+)/;
 /** Without options; pg_dump leaves those out that its user may not read. */
 const bareMapping = /^CREATE (USER MAPPING FOR (?![^]* OPTIONS \()[^]*);$/;
 const withoutCron = "pg_cron and its jobs are left out of the copy";
@@ -132,7 +131,8 @@ export class LoadFilter {
     }
     if (unchecked.test(text)) return databaseEncoding;
     const [, verb, trigger] = eventTrigger.exec(text) ?? [];
-    if (trigger === undefined) return this.#keptMapping(text) ?? this.#asCreator(text, bytes) ?? bytes;
+    if (trigger === undefined)
+      return this.#keptMapping(text) ?? this.#asCreator(text, bytes) ?? uncommented(bytes, text);
     if (!this.#rules.asleep) this.atTheEnd.push(text);
     else if (verb === "CREATE") this.atTheEnd.push(text, `ALTER EVENT TRIGGER ${trigger} DISABLE;`);
     else this.leftOut.push(text);
@@ -153,7 +153,8 @@ export class LoadFilter {
     if (published !== undefined && publishesAll.test(text)) this.#forbidden.add(published);
     if (published !== undefined && this.#forbidden.has(published))
       return `publication ${published} is left out: only a superuser can publish all tables, or those of a schema`;
-    const [sub, server] = rules.asleep ? [subscription.exec(text)?.[1], userMapping.exec(text)?.[1]] : [];
+    // without a user mapping a foreign table reaches no other server: REFRESH would read there
+    const [sub, server] = rules.asleep ? [subscription.exec(text)?.[1], userMapping.exec(text)?.[3]] : [];
     if (sub !== undefined) return `subscription ${sub} is left out of the copy`;
     return server && `the copy reaches no foreign server ${server}: its user mappings are left out`;
   }
@@ -185,6 +186,13 @@ export class LoadFilter {
     this.warnings.add(`${mapping}: the backup has no options of it, those that it has now are kept`);
     return Buffer.from(`\nCREATE ${mapping} OPTIONS (${options});`);
   }
+}
+
+/** An extension brings a comment of its own; the dump says what the comment is, or nothing where it was removed. */
+function uncommented(bytes: Buffer, text: string): Buffer {
+  const [created, extension] = text.startsWith("CREATE ") ? (anyExtension.exec(text) ?? []) : [];
+  if (created === undefined) return bytes;
+  return Buffer.concat([bytes, Buffer.from(`\nCOMMENT ON EXTENSION ${extension} IS NULL;`)]);
 }
 
 /** A statement about a table, sequence or function of an extension that stays. */
