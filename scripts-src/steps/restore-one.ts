@@ -149,7 +149,7 @@ async function load(
       const half = (way === "in place" || way === "fill") && !database.atomicLoad;
       job.log.warn(`the database is ${half ? "half restored" : "as it was before the restore"}`);
     }
-    throw database.keepsGoing && (way === "beside" || way === "new") ? withWayOut(error) : error;
+    throw database.keepsGoing && !options.keepGoing ? withWayOut(error) : error;
   }
 }
 

@@ -39,6 +39,10 @@ describe("R5: names that the dump's empty search_path hides are found by the dat
   const norm = `${helper} CREATE FUNCTION norm(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN helper($1); END $$;`;
   test.each([
     ["an index", `${norm} CREATE TABLE t AS SELECT 'Ä' AS name; CREATE INDEX t_norm ON t (norm(name));`],
+    [
+      "an index, by a schema that is not on the path",
+      `CREATE SCHEMA "Far"; SET search_path = "Far"; ${norm} CREATE TABLE t AS SELECT 'Ä' AS name; CREATE INDEX t_norm ON t (norm(name));`,
+    ],
     ["a check", `${norm} CREATE TABLE t (name text CHECK (norm(name) <> 'x')); INSERT INTO t VALUES ('A'), ('B');`],
     [
       "a generated column",
@@ -144,6 +148,17 @@ test("R12: a REFRESH that fails leaves its view without rows, with a warning", a
     );
     expect(await server.sql(database, "SELECT ispopulated FROM pg_matviews; SELECT b FROM u")).toBe("f\n2");
   }
+});
+
+test("R13: a privilege that its grantor can no longer give: the way out is named, and works", async () => {
+  const { run } = await backedUp(
+    `CREATE TABLE t AS SELECT 1 AS a; GRANT SELECT ON t TO tenant WITH GRANT OPTION; SET ROLE tenant; GRANT SELECT ON t TO owner;
+     RESET ROLE; REVOKE USAGE ON SCHEMA public FROM PUBLIC`,
+  );
+  const ran = await run("restore");
+  expectFailure(ran, /permission denied for schema public\n.*the statement: GRANT SELECT ON TABLE public\.t/);
+  expect(ran.stderr).toContain("hint: restore --no-owner leaves out owners and privileges");
+  expectSuccess(await run("restore", ["--no-owner"]));
 });
 
 test("R13: a backup that is not clean: refused with the way out; --into --keep-going loads what it can and lists the rest", async () => {

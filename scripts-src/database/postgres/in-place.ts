@@ -25,6 +25,7 @@ import type { Piece } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 
 const searchPath = /^SELECT pg_catalog\.set_config\('search_path', '', false\);$/;
+const bringsSchema = /^CREATE (?:SCHEMA|EXTENSION) /;
 /** How the server reports such a view to us. */
 const notPopulated = "backup_scripts: no rows in";
 
@@ -174,8 +175,10 @@ async function feed(
     const copied = copyTable(text);
     if (copied !== undefined) tables.push(copied);
     const view = refreshedView(text);
-    if (path && searchPath.test(text)) session.write(path.replaceAll("SET LOCAL", "SET"), "\n");
-    else session.write(view === undefined ? piece.bytes : refreshing(piece.bytes));
+    const resets = path !== "" && searchPath.test(text);
+    if (!resets) session.write(view === undefined ? piece.bytes : refreshing(piece.bytes));
+    // a schema is on the path from the time when it exists
+    if (resets || (path && bringsSchema.test(text))) session.write("\n", path.replaceAll("SET LOCAL", "SET"), "\n");
     await session.ready();
     moved();
   };

@@ -4,6 +4,7 @@
  */
 import { Failure, messageOf } from "../../base/errors.ts";
 import { userSchema } from "./catalog.ts";
+import { isOwnership } from "./filter.ts";
 import type { LoadReport } from "./load-report.ts";
 import { titleOf, type Unit } from "./load-unit.ts";
 import type { Session } from "./session.ts";
@@ -207,5 +208,8 @@ export class Lane {
 /** Not every message of the server names what it is about. With rows, it does. */
 const naming = (unit: Unit, error: Error): Error =>
   unit.table === undefined && error instanceof Failure
-    ? error.reworded(`${error.message}\nthe statement: ${titleOf(unit)}`)
+    ? error.reworded(
+        `${error.message}\nthe statement: ${titleOf(unit)}`,
+        isOwnership(unit.text) ? ["restore --no-owner leaves out owners and privileges", ...error.hints] : error.hints,
+      )
     : error;
