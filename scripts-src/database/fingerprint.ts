@@ -22,6 +22,8 @@ export interface ReadingOptions {
   noOwner?: boolean;
   /** Statements that the load left out on purpose: they, and rows that follow them, are not compared. */
   leftOut?: ReadonlySet<string>;
+  /** Rows without what a server can spell differently after a restore. */
+  loosely?: boolean;
 }
 
 /** How an engine reads its dumps for a comparison. */
@@ -29,6 +31,8 @@ export interface Comparing {
   read(sql: AsyncIterable<Uint8Array>, options?: ReadingOptions): Promise<Fingerprint>;
   /** The statement without what a server spells differently after a restore: casts, parentheses, white space. */
   loosen(statement: string): string;
+  /** The server can spell rows differently after a restore: `read` can read them loosely. */
+  respellsRows: boolean;
   /** Finds the series in the version of a server. Servers of one series write a schema in the same words. */
   series: RegExp;
   /** Kind and name of the object that a statement makes, undefined for others: all that can be compared across major versions. */

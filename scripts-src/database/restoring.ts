@@ -11,8 +11,8 @@ export interface TargetState {
   tables: ReadonlyMap<string, number>;
   /** How many objects other than tables it has, where that can be told. */
   others?: number;
-  /** Other sessions in it. */
-  sessions: number;
+  /** Other sessions in it, where an exchange ends them. */
+  sessions?: number;
   /** Bytes of its data. */
   dataBytes: number;
   /** Databases `NAME_before_TIME` that earlier restores have kept. */

@@ -189,7 +189,7 @@ const how: Words = {
       target.empty
         ? `the present one is empty: it is ${kept} only if something is written into it during the load`
         : `the present one is ${kept}${dropBefore ? " until the restore has succeeded" : ""}, with everything that is written during the load`,
-      `the exchange ends all sessions (${target.sessions} now)`,
+      ...(target.sessions === undefined ? [] : [`the exchange ends all sessions (${target.sessions} now)`]),
     ];
   },
 };

@@ -77,13 +77,14 @@ async function carryOut(job: Job<RestoreOptions>, planned: Planned): Promise<str
 }
 
 /** Says that nothing was changed, after looking. */
-async function withState({ database, target }: Planned, error: unknown): Promise<unknown> {
+async function withState({ database, target, way }: Planned, error: unknown): Promise<unknown> {
   if (!(error instanceof Failure) || error instanceof Stopped) return error;
   const now = await database.target().catch(() => undefined);
   const names = (tables: ReadonlyMap<string, number>) => [...tables.keys()].join("\n");
   const isSame = now?.exists === target.exists && now.others === target.others;
   if (!isSame || names(now.tables) !== names(target.tables)) return error;
-  const state = target.exists ? `nothing was changed in ${database.where}` : `${database.where} was not created`;
+  const state =
+    target.exists || way === "into" ? `nothing was changed in ${database.where}` : `${database.where} was not created`;
   return error.reworded(`${error.message}\n${state}`);
 }
 

@@ -5,14 +5,20 @@ import type { OpenBackup } from "../archive/read.ts";
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
-import { counted, durationText } from "../base/text.ts";
+import { counted, durationText, listed } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
 import type { Loaded, LoadOptions, Scratch } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { queryFor } from "../settings/name-patterns.ts";
 import { propertiesOf } from "./open-chosen.ts";
-import { type Compared, compareFingerprints, type Comparing, type Fingerprint } from "../database/fingerprint.ts";
+import {
+  type Compared,
+  compareFingerprints,
+  type Comparing,
+  type Fingerprint,
+  type ReadingOptions,
+} from "../database/fingerprint.ts";
 import { RowBuckets, type RowSet } from "../database/row-digest.ts";
 
 interface ToProve {
@@ -52,7 +58,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
   const { comparing } = database;
   const seriesOf = (version = "") => comparing.series.exec(version)?.[0];
   const sameSeries = seriesOf(contents.serverVersion) === seriesOf(database.server.version);
-  const { respelled } = await compareCopy({
+  const { respelled, respelledTables } = await compareCopy({
     comparing,
     backup: () => file.sql(),
     copy: () => scratch.dump(wanted.dumpOptions),
@@ -77,6 +83,7 @@ export async function verifyBackup(job: Job, wanted: ToProve): Promise<ProofFact
       "sequences and large objects",
       sameSeries ? "every statement of the schema" : "every object of the schema by kind and name",
       ...(respelled > 0 ? [`${counted(respelled, "statement")} equal but for spelling`] : []),
+      ...(respelledTables.length > 0 ? [`numbers in JSON by their value: ${listed(respelledTables)}`] : []),
       ...(asked ? ["VERIFY_QUERY"] : []),
     ],
     leftOut: [...loaded.warnings, ...waived, ...(options.noOwner ? ["owners and privileges"] : [])],
@@ -161,21 +168,31 @@ interface Sides {
   showsValues: boolean;
 }
 
-/** Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ. */
-async function compareCopy(sides: Sides): Promise<Compared> {
-  const { comparing, noOwner, leftOut } = sides;
-  const backup = await comparing.read(sides.backup(), { noOwner, leftOut });
-  const copy = await comparing.read(sides.copy(), { first: backup, noOwner, leftOut });
-  const compared = compareFingerprints(backup, copy, comparing, sides);
-  const differences = compared.data.length + compared.statements.length;
-  if (differences === 0) return compared;
-  const rows = compared.tables.length > 0 ? await findRows(sides, backup, compared.tables.slice(0, shownTables)) : [];
+/**
+ * How many statements, and which tables' rows, are equal but for their spelling. Throws a `Failure` that names the tables, rows, sequences,
+ * large objects and statements that differ.
+ */
+async function compareCopy(sides: Sides): Promise<{ respelled: number; respelledTables: string[] }> {
+  const strictly = await compare(sides, false);
+  const loosely = sides.comparing.respellsRows && strictly.compared.tables.length > 0;
+  const { backup, compared } = loosely ? await compare(sides, true) : strictly;
+  const { data, statements, tables, respelled } = compared;
+  if (data.length + statements.length === 0)
+    return { respelled, respelledTables: loosely ? strictly.compared.tables : [] };
+  const rows = tables.length > 0 ? await findRows(sides, { first: backup, loosely }, tables.slice(0, shownTables)) : [];
   throw new Failure(["the restored copy differs from the backup:", ...describe(compared, rows)].join("\n"), {
     hints: [
       "do not rely on this backup: take another one and prove it; keep this file, it shows what went wrong",
       "look at the programs in DB_CLIENT_DIR or on PATH, and at the servers' logs and disks",
     ],
   });
+}
+
+async function compare(sides: Sides, loosely: boolean): Promise<{ backup: Fingerprint; compared: Compared }> {
+  const { comparing, noOwner, leftOut } = sides;
+  const backup = await comparing.read(sides.backup(), { noOwner, leftOut, loosely });
+  const copy = await comparing.read(sides.copy(), { first: backup, noOwner, leftOut, loosely });
+  return { backup, compared: compareFingerprints(backup, copy, comparing, sides) };
 }
 
 const [shownTables, shownRows, shownStatements, shownLength] = [20, 3, 20, 200];
@@ -186,13 +203,16 @@ interface Row {
   text: string;
 }
 
+type Reading = Pick<ReadingOptions, "loosely"> & { first: Fingerprint };
+
 /** The first rows of each table that only one side has. */
-async function findRows(sides: Sides, first: Fingerprint, tables: readonly string[]): Promise<Row[]> {
+async function findRows(sides: Sides, reading: Reading, tables: readonly string[]): Promise<Row[]> {
   const { comparing } = sides;
+  const { first } = reading;
   const buckets = new Map(tables.map((table) => [table, new RowBuckets()]));
-  await comparing.read(sides.backup(), { first, sinkOf: (table) => buckets.get(table) });
+  await comparing.read(sides.backup(), { ...reading, sinkOf: (table) => buckets.get(table) });
   const removing = new Map([...buckets].map(([table, all]) => [table, { add: all.remove.bind(all) }]));
-  await comparing.read(sides.copy(), { first, sinkOf: (table) => removing.get(table) });
+  await comparing.read(sides.copy(), { ...reading, sinkOf: (table) => removing.get(table) });
   const left = new Map([...buckets].map(([table, all]) => [table, all.remainder()]));
   const found: Row[] = [];
   const collect = (only: Row["only"], setOf: (table: string) => RowSet | undefined) => (table: string) => {
@@ -200,9 +220,9 @@ async function findRows(sides: Sides, first: Fingerprint, tables: readonly strin
     return set && rowFinder(set, (text) => found.push({ table, only, text: shown(text, first, table, sides) }));
   };
   const added = collect("backup", (table) => left.get(table)?.added);
-  await comparing.read(sides.backup(), { first, sinkOf: added });
+  await comparing.read(sides.backup(), { ...reading, sinkOf: added });
   const removed = collect("copy", (table) => left.get(table)?.removed);
-  await comparing.read(sides.copy(), { first, sinkOf: removed });
+  await comparing.read(sides.copy(), { ...reading, sinkOf: removed });
   return found;
 }
 

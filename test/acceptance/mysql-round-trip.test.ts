@@ -244,6 +244,25 @@ describe.each([...families])("%s", (family) => {
     own.remove();
   });
 
+  test("tables of the engine ARCHIVE, which refuses rows below its next number, come back", async () => {
+    const [archive] = (
+      await server.sql("mysql", "SELECT support FROM information_schema.engines WHERE engine = 'ARCHIVE'")
+    ).split("\n");
+    if (archive !== "YES") return;
+    await server.createDatabase(
+      "filed",
+      "CREATE TABLE f (id int AUTO_INCREMENT PRIMARY KEY, t text) ENGINE=ARCHIVE; INSERT INTO f (t) VALUES ('a'), ('b')",
+    );
+    const filed = await stateOf(server, "filed");
+    const own = installScripts(server.settings("filed"));
+    for (const script of ["backup", "verify", "restore"]) {
+      const ran = await own.run(script);
+      expect(ran.status, ran.stderr).toBe(0);
+    }
+    await expectState(server, "filed", filed);
+    own.remove();
+  });
+
   test("an empty database comes back empty, and nothing needs to be kept safe", async () => {
     await server.createDatabase("empty");
     const empty = await stateOf(server, "empty");

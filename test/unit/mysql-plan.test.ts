@@ -521,6 +521,12 @@ describe("a dump and its target", () => {
     ],
     ["-- phpMyAdmin SQL Dump\n-- version 5.2.1\n", "the last line of the export of phpMyAdmin"],
     ["-- Adminer 4.8.1 MySQL 10.11.2-MariaDB dump\n", "is an export of Adminer"],
+    ["-- Server OS: Win64\n-- HeidiSQL Version:             12.6.0.6765\n", "is an export of HeidiSQL"],
+    ["/*\n Navicat Premium Data Transfer\n\n Source Server : x\n", "is an export of Navicat"],
+    ["/*\nSQLyog Community v13.1.9 (64 bit)\nMySQL - 8.0.30 : Database - shop\n", "is an export of SQLyog"],
+    ["# ****\n# Sequel Ace SQL dump\n# Version 20062\n", "is an export of Sequel Ace"],
+    ["# WordPress MySQL database backup\n# Created by UpdraftPlus version 1.23.1\n", "is an export of UpdraftPlus"],
+    ['<?xml version="1.0"?>\n<mysqldump>\n', "is a dump in XML"],
   ])("%p is refused", async (text, words) => {
     await expect(readDump(dumpReader(), stream(text))).rejects.toThrow(words);
   });

@@ -31,6 +31,8 @@ const inView = new RegExp(
   String.raw`${string}|${sequence}|${otherFrom}|(\b(?:from|join) \(*)(${quotedName})\.(?=${quotedName}(?!\.))|(${quotedName})\.(?=${quotedName}(?:\.${quotedName}|\())|${quotedName}`,
   "gi",
 );
+/** The engine refuses rows below the next number of its table. It finds that number itself. */
+const archiveNumber = /(?<=^\) ENGINE=ARCHIVE) AUTO_INCREMENT=\d+/m;
 const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;
 /** What is longer is data, or changed in its beginning alone. */
 const headLength = 1 << 16;
@@ -75,9 +77,11 @@ function change(head: string, { database, dumped, noOwner, forgetModes, asleep }
   if (alterDatabase.test(head))
     return head.replace(alterDatabase, (_, words: string) => words + asBytes(quoteName(database)));
   if (dumped !== undefined && head.startsWith("CREATE TABLE"))
-    return head.replaceAll(inTable, (token, call?: string, name?: string) =>
-      call !== undefined && name === asBytes(quoteName(dumped)) ? `${call}${asBytes(quoteName(database))}.` : token,
-    );
+    return head
+      .replace(archiveNumber, "")
+      .replaceAll(inTable, (token, call?: string, name?: string) =>
+        call !== undefined && name === asBytes(quoteName(dumped)) ? `${call}${asBytes(quoteName(database))}.` : token,
+      );
   // MariaDB writes the database's name into a view that names other databases, too, or whose definer lacks the rights to its tables
   if (dumped !== undefined && dumped !== database && viewBody.test(head))
     head = head.replaceAll(

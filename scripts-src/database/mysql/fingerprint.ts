@@ -1,6 +1,7 @@
 /** What a dump of mysqldump or mariadb-dump says, in a form in which the dumps of two equal databases are equal. */
 import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from "../fingerprint.ts";
 import { piecesOf } from "../read-dump.ts";
+import type { RowSink } from "../row-digest.ts";
 import { definer } from "./contents.ts";
 import { quoteName } from "./names.ts";
 import { databaseIn } from "./reader.ts";
@@ -10,15 +11,19 @@ export const comparing: Comparing = {
   read,
   series: /\d+\.\d+/,
   loosen,
+  respellsRows: true,
   objectOf,
 };
 
 async function read(
   sql: AsyncIterable<Uint8Array>,
-  { first, sinkOf = () => undefined, noOwner = false }: ReadingOptions = {},
+  { first, sinkOf = () => undefined, noOwner = false, loosely = false }: ReadingOptions = {},
 ): Promise<Fingerprint> {
   const print: Fingerprint = { tables: new Map(), values: new Map(), statements: new Map() };
-  const scanner = new Scanner((table) => sinkOf(table) ?? digestOf(print.tables, table, []));
+  const scanner = new Scanner((table) => {
+    const sink = sinkOf(table) ?? digestOf(print.tables, table, []);
+    return loosely ? withPlainNumbers(sink) : sink;
+  });
   for await (const piece of piecesOf(scanner, sql)) {
     if (piece.kind === "between") print.database ??= databaseIn(piece.bytes);
     if (piece.kind !== "statement" || piece.leftOut) continue;
@@ -29,6 +34,29 @@ async function read(
     print.statements.set(neutral, (print.statements.get(neutral) ?? 0) + 1);
   }
   return print;
+}
+
+/** A number in a JSON array or object, as MySQL spaces these. */
+const jsonNumber = /(?<=[:,] |\[)-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?=[,}\]])/g;
+/** A DOUBLE keeps every decimal number of so many digits. */
+const doubleDigits = 15;
+
+/** MySQL's JSON can hold a DECIMAL, 1.10. A dump has no word for its type, so that it comes back as a DOUBLE, 1.1. */
+function withPlainNumbers(sink: RowSink): RowSink {
+  const plain = (number: string) => {
+    const digits = number
+      .replace(/e.*/, "")
+      .replaceAll(/^-?0*\.?0*|\./g, "")
+      .replace(/0+$/, "");
+    return digits.length > doubleDigits ? number : String(Number(number));
+  };
+  return {
+    add(bytes, from, to) {
+      const text = Buffer.from(bytes.subarray(from, to)).toString("latin1");
+      const row = Buffer.from(text.replaceAll(jsonNumber, plain), "latin1");
+      sink.add(row, 0, row.length);
+    },
+  };
 }
 
 /** Stands around the rows of a table, also where there are none. The copy of a table whose rows were left out has it. */

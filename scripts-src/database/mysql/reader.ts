@@ -9,6 +9,15 @@ const otherKind = "name a backup of this database, or set DATABASE_URL to a data
 const command = "mysql --binary-mode DATABASE < FILE";
 const byHand = `load it by hand into a new, empty database, look at what it holds, then take a backup of that: ${command}`;
 
+const exporters = {
+  Adminer: /^-- Adminer [\d.]+ /m,
+  HeidiSQL: /^-- HeidiSQL Version:/m,
+  Navicat: /^ Navicat .*Data Transfer/m,
+  SQLyog: /^SQLyog .* v\d/m,
+  "Sequel Ace": /^# Sequel (?:Ace|Pro) SQL dump/m,
+  UpdraftPlus: /^# Created by UpdraftPlus/m,
+};
+
 export const dumpForm: DumpForm = {
   name: "dump of mysqldump or mariadb-dump",
   head: /^-- (MySQL|MariaDB) dump /m,
@@ -26,8 +35,10 @@ export const dumpForm: DumpForm = {
       "is a dump of all databases of a server (--all-databases)",
       "take a dump of the one, or load it with the mysql client",
     ],
-    [/^<\?xml/, "is a dump in XML", otherKind],
-    [/^-- Adminer [\d.]+ /m, "is an export of Adminer, which does not say whether it is complete", byHand],
+    [/^<\?xml/, "is a dump in XML", "dump the database again, without --xml"],
+    ...Object.entries(exporters).map(
+      ([name, head]) => [head, `is an export of ${name}, which does not say whether it is complete`, byHand] as const,
+    ),
   ],
   byHand: command,
 };

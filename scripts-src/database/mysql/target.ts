@@ -22,8 +22,7 @@ export interface MysqlTarget extends TargetState {
 }
 
 const question = (schema: string) => `
-  SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir,
-    (SELECT count(*) FROM information_schema.processlist WHERE db = ${schema} AND id <> connection_id()), current_user();
+  SELECT 'facts', (SELECT count(*) FROM information_schema.schemata WHERE schema_name = ${schema}), @@datadir, current_user();
   ${objectsQuestion(schema)};
   SELECT 'rows', table_name, coalesce(table_rows, 0) FROM information_schema.tables
     WHERE table_schema = ${schema} AND table_type <> 'VIEW';
@@ -37,7 +36,7 @@ export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarg
   const { database } = place;
   const rows = await query(place, place.settings + question(quoteText(database)));
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
-  const [there, datadir = "", sessions, user = ""] = tagged("facts")[0] ?? [];
+  const [there, datadir = "", user = ""] = tagged("facts")[0] ?? [];
   const databases = new Map(tagged("database").map(([name = "", bytes]) => [name, Number(bytes)]));
   const tables = new Map(tagged("rows").map(([name = "", count]) => [name, Number(count)]));
   const others = objectsFrom(rows).others.map(idOf);
@@ -46,7 +45,6 @@ export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarg
     empty: tables.size + others.length === 0,
     tables,
     others: others.length,
-    sessions: Number(sessions),
     dataBytes: databases.get(database) ?? 0,
     earlier: [...databases]
       .filter(([name]) => isBeside(name, database, "before"))

@@ -31,6 +31,7 @@ export const comparing: Comparing = {
   },
   series: /\d+/,
   loosen,
+  respellsRows: false,
   objectOf,
 };
 
