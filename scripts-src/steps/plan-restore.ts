@@ -7,6 +7,7 @@ import type { Connected, Contents } from "../database/database.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder } from "./backup-folder.ts";
+import type { ChosenBackup } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 
 /**
@@ -25,7 +26,7 @@ interface Decision {
 
 export interface Planned {
   database: Connected;
-  file: OpenBackup;
+  file: ChosenBackup;
   contents: Contents;
   target: TargetState;
   way: Way;
@@ -63,7 +64,7 @@ export async function refuseTaken(database: Connected, { into }: Pick<RestoreOpt
 export async function planRestore(
   job: Job<RestoreOptions>,
   database: Connected,
-  file: OpenBackup,
+  file: ChosenBackup,
   contents: Contents,
 ): Promise<Planned> {
   const { options, log } = job;

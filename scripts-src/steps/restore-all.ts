@@ -4,7 +4,6 @@ import { serverRoles } from "../archive/name.ts";
 import { requireSigned } from "../archive/manifest.ts";
 import { hintsOf } from "../base/disk.ts";
 import { Failure, messageOf, noSuchBackup } from "../base/errors.ts";
-import { quote } from "../base/process.ts";
 import { bytesText, counted, durationText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import { databaseTable } from "../notify/message.ts";
@@ -17,7 +16,7 @@ import { backupFolder, localPlace, lockFolder, remotePlace } from "./backup-fold
 import { eachDatabase, inDatabase } from "./several-databases.ts";
 import { identityOf } from "./identity.ts";
 import { propertiesOf } from "./open-chosen.ts";
-import type { RestoreOptions } from "./options.ts";
+import { restoreCommand, type RestoreOptions } from "./options.ts";
 import { restoreOne } from "./restore-one.ts";
 import { type PlannedRoles, planRoles } from "./roles.ts";
 
@@ -52,21 +51,18 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
     : "there is no backup of the server's roles";
   const listed = { ...place, list: async () => files };
   const us = identityOf(settings, connected);
-  const lines = await Promise.all(
-    databases.map((database) =>
-      describeOne(job, listed, { database, present: us, isNew: async () => !full.includes(database) }),
-    ),
-  );
+  const describe = (database: string) =>
+    describeOne(job, listed, { database, present: us, isNew: async () => !full.includes(database) });
+  const lines = await Promise.all(databases.map(describe));
   const description = [
     `restore of ${counted(databases.length, "database")} into the server of ${connected.where} from ${place.where}:`,
     roles?.description ?? noRoles,
     ...lines.map(({ chosen, text }, at) =>
       chosen && full.includes(databases[at] ?? "") ? `${text}; ${exchanged(databases[at] ?? "", options)}` : text,
     ),
-    ...kept.map(
-      (name) =>
-        `${name}: holds data and stays as it is; to replace it: --replace, or restore --database ${quote(name)}`,
-    ),
+    ...(await Promise.all(
+      kept.map(async (name) => `${name}: holds data and stays as it is; ${wayIn(job, name, await describe(name))}`),
+    )),
     ...estimate(lines.map(({ restoreMs }) => restoreMs)),
   ].join("\n");
   const hints = [...new Set(lines.flatMap((line) => line.hints ?? []))];
@@ -83,6 +79,17 @@ async function wantedOf(place: Place, backups: readonly Stored[], patterns: stri
     ...(await place.elsewhere()),
     "check S3_BUCKET and S3_PATH, or BACKUP_DIR; add --from-s3 when the backups lie in S3",
   );
+}
+
+/** How a database that holds data is replaced by its backup. */
+function wayIn(
+  job: Job<RestoreOptions>,
+  name: string,
+  { chosen, text, hints = [] }: Awaited<ReturnType<typeof describeOne>>,
+): string {
+  if (!chosen) return [text.slice(name.length + 2), ...hints].join("; ");
+  const from = job.options.fromS3 ? ["--from-s3"] : [];
+  return `to replace it: --replace, or ${restoreCommand(job, [...from, "--database", name])}`;
 }
 
 /** What becomes of a database that holds data, with `--replace`. */

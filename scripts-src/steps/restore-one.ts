@@ -11,7 +11,7 @@ import type { Loaded, Scratch } from "../database/restoring.ts";
 import { inFolder, prepareFolder } from "../places/folder.ts";
 import type { Job } from "../run/script.ts";
 import { backupFolder, databaseOf, localPlace, lockFolder } from "./backup-folder.ts";
-import { checkBackup, openChosen, propertiesOf } from "./open-chosen.ts";
+import { checkBackup, type ChosenBackup, openChosen, propertiesOf } from "./open-chosen.ts";
 import { restoreCommand, type RestoreOptions } from "./options.ts";
 import { describeRestore, type Planned, planRestore, refuseTaken } from "./plan-restore.ts";
 import { takeBackup } from "./take-backup.ts";
@@ -150,14 +150,16 @@ async function load(
       const half = (way === "in place" || way === "fill") && !database.atomicLoad;
       job.log.warn(`the database is ${half ? "half restored" : "as it was before the restore"}`);
     }
-    throw database.keepsGoing && !options.keepGoing ? withWayOut(error) : error;
+    throw database.keepsGoing && !options.keepGoing ? withWayOut(job, file, error) : error;
   }
 }
 
 /** A backup that is not clean can still be looked into. */
-function withWayOut(error: unknown): unknown {
+function withWayOut(job: Job<RestoreOptions>, { place, name }: ChosenBackup, error: unknown): unknown {
   if (!(error instanceof Failure) || error instanceof Stopped) return error;
-  const hint = "to load what can be loaded, and see what cannot: restore --into NAME --keep-going";
+  const from = place.shared ? ["--from-s3", name] : [place.locate(name)];
+  const words = [...from, ...(job.options.unsigned ? ["--unsigned"] : []), "--into", "saved", "--keep-going"];
+  const hint = `to load what can be loaded, and see what cannot: ${restoreCommand(job, words)}`;
   return error.reworded(error.message, [...error.hints, hint]);
 }
 

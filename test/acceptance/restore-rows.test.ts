@@ -176,7 +176,7 @@ test("R13: a backup that is not clean: refused with the way out; --into --keep-g
   const before = await stateOf(server, database);
   const refused = await run("restore", [broken]);
   expectFailure(refused, /violates check constraint "t_until_check"/);
-  expect(refused.stderr).toContain("restore --into NAME --keep-going");
+  expect(refused.stderr).toContain(`restore ${broken} --into saved --keep-going`);
   expect(refused.stderr).toContain("nothing was changed");
   await expectState(server, database, before);
   const ran = await run("restore", ["--into", `${database}_look`, "--keep-going", broken]);

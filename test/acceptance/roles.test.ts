@@ -106,7 +106,9 @@ test("restore --all: roles that are missing, then every database with owner and 
     /3 roles of @roles_\S+ are missing and will be created \(admin, app, gro"up\); WITH ALL RIGHTS ON THE SERVER: admin/,
   );
   expect(dry.stdout).toMatch(/shop: shop_\S+, \d+ B/);
-  expect(dry.stdout).toMatch(/data: holds data and stays as it is/);
+  expect(dry.stdout).toMatch(
+    /data: holds data and stays as it is; no backup of data .*; to restore that one .*: restore --from-s3 data_/,
+  );
   expect(await fresh.sql("postgres", "SELECT count(*) FROM pg_database")).toBe("4");
 
   // what a killed restore has fetched of a database that holds data by now
