@@ -73,7 +73,8 @@ test("what an administrator has made in an owner's database: left out with a war
   await server.createDatabase(
     "kept",
     `CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO keeper; CREATE PUBLICATION all_tables FOR ALL TABLES;
-     ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO other`,
+     ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO other; SET ROLE keeper;
+     GRANT SELECT ON t TO other WITH GRANT OPTION; SET ROLE other; GRANT SELECT ON t TO pg_monitor`,
     "OWNER keeper",
   );
   const own = installScripts(server.settings("kept", { user: "keeper", password: "keeper-password" }));
@@ -85,7 +86,13 @@ test("what an administrator has made in an owner's database: left out with a war
     "default privileges of the role postgres are left out: only its members can set them",
   );
   expect(restored.stderr).toContain("publication all_tables is left out: only a superuser can publish all tables");
-  expect(await server.sql("kept_copy", "SELECT i FROM t")).toBe("1");
+  expect(restored.stderr).toContain("privileges that other has granted come back as granted by the owner");
+  expect(
+    await server.sql(
+      "kept_copy",
+      "SELECT i, array_to_string(relacl[2:], ' ') FROM t, pg_class WHERE oid = 't'::regclass",
+    ),
+  ).toBe("1|other=r*/keeper pg_monitor=r/keeper");
   await server.sql(
     "kept",
     "CREATE TABLE foreign_one (i int); ALTER TABLE foreign_one OWNER TO other; GRANT SELECT ON foreign_one TO keeper",

@@ -81,6 +81,8 @@ const relation = new RegExp(
 const routine = new RegExp(String.raw`^(?:GRANT|REVOKE) [^;]*? ON (?:FUNCTION|PROCEDURE) ${qualified}`);
 const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
 const publication = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) PUBLICATION ${name}`);
+/** Before a GRANT by somebody else than the owner. pg_dump --use-set-session-authorization writes the role as a text. */
+const sessionOf = new RegExp(String.raw`^SET SESSION AUTHORIZATION (?!DEFAULT;)${name};$`);
 const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATION [^;]* ADD TABLES IN SCHEMA /;
 const ownedIn = new RegExp(String.raw`^ALTER [A-Z ]+ ${name}\.[^]* OWNER TO ${name};$`);
 const schemaOwner = new RegExp(String.raw`^ALTER SCHEMA ${name} OWNER TO ${name};$`);
@@ -149,6 +151,9 @@ export class LoadFilter {
     const [, , trigger] = eventTrigger.exec(text) ?? [];
     if (trigger !== undefined && !rules.superuser)
       return `event trigger ${trigger} is left out: only a superuser can create it`;
+    const grantor = unquote(sessionOf.exec(text)?.[1] ?? rules.user);
+    if (grantor !== rules.user && !rules.superuser)
+      return `privileges that ${grantor} has granted come back as granted by the owner: only a superuser can grant for another role`;
     const published = rules.superuser ? undefined : publication.exec(text)?.[1];
     if (published !== undefined && publishesAll.test(text)) this.#forbidden.add(published);
     if (published !== undefined && this.#forbidden.has(published))
