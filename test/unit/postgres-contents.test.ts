@@ -160,12 +160,12 @@ describe("what a dump says", () => {
       "ALTER DEFAULT PRIVILEGES FOR ROLE boss IN SCHEMA public GRANT SELECT ON TABLES TO clerk;",
       'CREATE EXTENSION IF NOT EXISTS "uuid-ossp" WITH SCHEMA public;',
       "CREATE SCHEMA app;",
-      "CREATE POLICY mine ON app.t TO tenant, other USING ((owner = CURRENT_USER));",
+      `CREATE POLICY mine ON app.t AS RESTRICTIVE FOR UPDATE TO tenant, "it's, one" USING ((owner = CURRENT_USER));`,
     );
     expect([...contents.roles].toSorted()).toEqual(['Odd, "one"', "PUBLIC", "boss", "clerk", "reader"]);
     expect([...contents.extensions]).toEqual(["uuid-ossp"]);
     expect([...contents.schemas]).toEqual(["app"]);
-    expect(contents.needRoles.get("POLICY mine ON app.t")).toEqual(["tenant", "other"]);
+    expect(contents.needRoles.get("POLICY mine ON app.t")).toEqual(["tenant", "it's, one"]);
   });
 
   test.each(["\\connect other", "\\! rm -rf /", "\\i /etc/passwd", "\\copy t from x"])("%p is refused", (text) => {

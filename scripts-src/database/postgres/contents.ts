@@ -47,16 +47,18 @@ const leavable = /^ALTER (?:EVENT TRIGGER|SCHEMA public|PUBLICATION) /;
 export const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
 const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) (POLICY ${name} ON ${qualified})`);
 export const userMapping = new RegExp(String.raw`^CREATE (USER MAPPING FOR ${name} SERVER ${name})`);
-const policyRoles = /\sTO ([^;()']+?)(?: USING | WITH CHECK |;$)/;
+const policyRoles = new RegExp(String.raw`^(?: AS [A-Z]+)?(?: FOR [A-Z]+)? TO (${name}(?:, ${name})*)`);
 const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
 
 /** A name as the catalog has it: without quotes, doubled quotes undone. */
 export const unquote = (word: string): string =>
   word.startsWith('"') ? word.slice(1, -1).replaceAll('""', '"') : word;
 
+/** The names in a list or behind each other, as the catalog has them. */
+export const namesIn = (words: string): string[] =>
+  [...words.matchAll(new RegExp(name, "g"))].map(([word]) => unquote(word));
 /** `schema.table` as the catalog has it. */
-export const unquoteQualified = (words: string): string =>
-  [...words.matchAll(new RegExp(name, "g"))].map((match) => unquote(match[0])).join(".");
+export const unquoteQualified = (words: string): string => namesIn(words).join(".");
 
 /** Adds what a piece of the dump says to `contents`. Throws `Failure` on what no pg_dump of one database writes. */
 export function readPiece(contents: DumpContents, piece: Piece): void {
@@ -93,7 +95,7 @@ function rolesNamedIn(text: string): string[] {
   const mapped = userMapping.exec(text)?.[2];
   if (mapped) return [unquote(mapped)];
   const rest = text.slice(policy.exec(text)?.[0].length);
-  return policyRoles.exec(rest)?.[1]?.split(", ").map(unquote) ?? [];
+  return namesIn(policyRoles.exec(rest)?.[1] ?? "");
 }
 
 function checkCommand(text: string): void {

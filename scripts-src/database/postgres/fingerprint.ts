@@ -2,13 +2,12 @@
 import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from "../fingerprint.ts";
 import { Lines } from "../lines.ts";
 import type { RowSink } from "../row-digest.ts";
-import { name, qualified, unquote, unquoteQualified } from "./contents.ts";
+import { name, namesIn, qualified, unquoteQualified } from "./contents.ts";
 import { isCleaning, isCronView, isOwnership } from "./filter.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
 const copy = new RegExp(String.raw`^COPY ${qualified}(?: \(([\s\S]*)\))? FROM stdin`);
 const insertInto = new RegExp(String.raw`^INSERT INTO ${qualified} `);
-const anyName = new RegExp(name, "g");
 /** Session settings and marks, which are no part of the database. */
 const noContent =
   /^(SET |RESET |BEGIN;|COMMIT;|SELECT pg_catalog\.set_config\(|SELECT pg_catalog\.lo_close|SELECT \* FROM pg_catalog\.pg_restore_)/;
@@ -92,7 +91,7 @@ class Reading {
   }
 
   #begin(table: string, columns: string): void {
-    const names = [...columns.matchAll(anyName)].map((match) => unquote(match[0]));
+    const names = namesIn(columns);
     const digest = digestOf(this.#print.tables, table, names);
     const sink = this.#sinkOf(table) ?? digest;
     // one table can have several COPY: with --load-via-partition-root each has the order of its partition

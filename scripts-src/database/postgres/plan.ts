@@ -191,8 +191,8 @@ function roleProblems(contents: DumpContents, target: PostgresTarget): string[] 
   const needed = new Set([...contents.roles, ...[...contents.needRoles.values()].flat()]);
   for (const everybody of ["PUBLIC", "public"]) needed.delete(everybody);
   const absent = [...needed].filter((role) => !target.roles.includes(role));
-  return missing("role", absent, (names) => {
-    const create = names.split(", ").map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}" LOGIN;`);
+  return missing("role", absent, () => {
+    const create = absent.map((name) => `CREATE ROLE "${name.replaceAll('"', '""')}" LOGIN;`);
     return `create them (${create.join(" ")}) or restore with --no-owner`;
   });
 }
