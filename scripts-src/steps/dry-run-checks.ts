@@ -90,8 +90,9 @@ export const checkStorage = (job: Job): Check => ({
   what: `storage s3://${job.settings.S3_BUCKET}/${job.settings.S3_PATH}`,
   async look() {
     const storage = await openStorage(job.settings, job);
-    const where = storage.elsewhere ? `; at ${storage.elsewhere}, by AWS_ENDPOINT_URL or ~/.aws/config` : "";
     const lacks = await probeWriting(storage);
+    const host = storage.elsewhere();
+    const where = host === undefined ? "" : `; at ${host}, by AWS_ENDPOINT_URL or ~/.aws/config`;
     if (lacks.length > 0)
       return `can be written (tried with an object ${probeName}), but ${lacks.join(", and ")}${where}`;
     return `can be listed, written, read and deleted (tried with an object ${probeName}, which was deleted again)${where}`;

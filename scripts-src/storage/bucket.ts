@@ -31,6 +31,8 @@ export interface Bucket {
   log: Logger;
   signal: AbortSignal;
   client: S3Client;
+  /** See `connect`. */
+  elsewhere: () => string | undefined;
   /** Key of an object. */
   key: (name: string) => string;
   /** Where an object lies, for people: `s3://bucket/path/name`. */
@@ -48,6 +50,7 @@ export function connectBucket(
   { log, signal, waits = patience }: StorageContext,
 ): Bucket {
   const prefix = settings.S3_PATH ? `${settings.S3_PATH}/` : "";
+  const client = makeClient(settings);
   let answered = false;
   const tried: Bucket["tried"] = (what, work, stop = signal) =>
     retry(
@@ -77,7 +80,8 @@ export function connectBucket(
     storageClass: settings.S3_STORAGE_CLASS as StorageClass | undefined,
     log,
     signal,
-    client: makeClient(settings),
+    client,
+    elsewhere: settings.S3_URL === undefined ? watchHost(client, log) : () => undefined,
     key: (object) => prefix + object,
     location: (object) => `s3://${name}/${prefix}${object}`,
     tried,
@@ -92,11 +96,31 @@ export function connectBucket(
   };
 }
 
+const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
+const reported = new Set<string | undefined>();
+
+/** Logs once where requests go when neither AWS nor S3_URL decides it; the returned function says it, too. */
+function watchHost(client: S3Client, log: Logger): () => string | undefined {
+  let elsewhere: string | undefined;
+  const watch: BuildMiddleware<ServiceInputTypes, ServiceOutputTypes> = (next) => (args) => {
+    const { hostname, port } = args.request as { hostname: string; port?: number };
+    if (!ofAws.test(hostname)) elsewhere = port === undefined ? hostname : `${hostname}:${port}`;
+    if (elsewhere !== undefined && !reported.has(elsewhere))
+      log.info(
+        `S3 requests go to ${elsewhere}: S3_URL is not set, and AWS_ENDPOINT_URL or ~/.aws/config names that server`,
+      );
+    reported.add(elsewhere);
+    return next(args);
+  };
+  client.middlewareStack.add(watch, { step: "build", name: "watchHost" });
+  return () => elsewhere;
+}
+
 /**
  * The client for every kind of S3: bodies are plain bytes with Content-MD5 instead of CRC32 trailers (which R2, B2, older
  * Ceph and MinIO refuse or corrupt, aws/aws-sdk-js-v3#6810), no `Expect: 100-continue`, tries are ours and logged.
  */
-export function makeClient(settings: Settings): S3Client {
+function makeClient(settings: Settings): S3Client {
   if (settings.S3_ACCESS_KEY === undefined) trustInTls();
   const client = new S3Client({
     region: settings.S3_REGION,

@@ -1,10 +1,7 @@
 /** Storage on the AWS SDK. Loaded only when S3 is needed. */
 import { randomUUID } from "node:crypto";
-import { HeadBucketCommand, type S3Client } from "@aws-sdk/client-s3";
-import type { EndpointV2 } from "@smithy/types";
-import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
-import { connectBucket, makeClient, type StorageContext } from "./bucket.ts";
+import { connectBucket, type StorageContext } from "./bucket.ts";
 import { download } from "./download.ts";
 import { findExposure } from "./exposure.ts";
 import { explore, listObjects, sweepStaleUploads } from "./list.ts";
@@ -12,19 +9,18 @@ import { deleteObject, headObject, putObject } from "./objects.ts";
 import { Upload, uploadFile, type UploadOptions } from "./upload.ts";
 
 /** S3-compatible storage as the scripts need it. */
-export type Storage = Awaited<ReturnType<typeof connect>>;
+export type Storage = ReturnType<typeof connect>;
 
 /**
  * Names are relative to S3_PATH. Every method tries again by itself (each time logged), throws an explained `Failure`, and ends with
  * the reason of the run's signal when that is aborted. No request is sent yet.
  */
-export async function connect(settings: Settings, bucketName: string, context: StorageContext) {
-  const elsewhere = await endpointElsewhere(settings, bucketName, context.log);
+export function connect(settings: Settings, bucketName: string, context: StorageContext) {
   const bucket = connectBucket(settings, bucketName, context);
   const { explained, tried, location, signal, prefix } = bucket;
   return {
-    /** The host of the requests, where neither AWS nor S3_URL but AWS_ENDPOINT_URL or ~/.aws/config decides it. */
-    elsewhere,
+    /** The host of the requests that were sent, where neither AWS nor S3_URL but AWS_ENDPOINT_URL or ~/.aws/config decides it. */
+    elsewhere: bucket.elsewhere,
     location,
     prefix,
     /** The objects directly below S3_PATH whose name starts with `start`, in pages of 1,000. */
@@ -55,36 +51,4 @@ export async function connect(settings: Settings, bucketName: string, context: S
     sweepStaleUploads: (olderThanMs: number, isOurs: (name: string) => boolean) =>
       sweepStaleUploads(bucket, olderThanMs, isOurs),
   };
-}
-
-const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
-const reported = new Set<string>();
-
-/** The host of requests where it is neither AWS nor that of S3_URL; it is logged once. Sends nothing. */
-async function endpointElsewhere(settings: Settings, bucket: string, log: Logger): Promise<string | undefined> {
-  if (settings.S3_URL !== undefined) return undefined;
-  // keys play no part in it, and may be missing
-  const client = makeClient({ ...settings, S3_ACCESS_KEY: "none", S3_SECRET_KEY: "none" });
-  const host = await hostOf(client, bucket);
-  client.destroy();
-  if (host === "" || ofAws.test(host)) return undefined;
-  if (!reported.has(host))
-    log.info(`S3 requests go to ${host}: S3_URL is not set, and AWS_ENDPOINT_URL or ~/.aws/config names that server`);
-  reported.add(host);
-  return host;
-}
-
-/** Where the SDK would send requests for a bucket. Sends nothing. */
-async function hostOf(client: S3Client, bucket: string): Promise<string> {
-  const command = new HeadBucketCommand({ Bucket: bucket });
-  let host = "";
-  command.middlewareStack.add(
-    (_, context) => () => {
-      host = (context.endpointV2 as EndpointV2).url.host;
-      return Promise.resolve({ response: undefined, output: { $metadata: {} } });
-    },
-    { step: "build", name: "hostOf" },
-  );
-  await client.send(command);
-  return host;
 }
