@@ -13,10 +13,10 @@ import { checkFolder, inFolder, survey } from "../places/folder.ts";
 import { readOwners, unknownIsOurs, whyNotOurs } from "../places/owners.ts";
 import { findBackups, oldestFirst, type Place, type StoredFile } from "../places/place.ts";
 import type { Settings } from "../settings/settings.ts";
-import { type Entry, type Named, planSync, type SyncPlan } from "../storage/plan.ts";
 import type { Storage } from "../storage/connect.ts";
 import { eachOf } from "../storage/together.ts";
 import { identityWithoutServer } from "./identity.ts";
+import { liesAhead } from "../base/clock.ts";
 
 export type LocalFile = Entry & { named: Named; path: string; distrust?: Distrust | undefined };
 /** Names of backups that are not sent, each with what speaks against it. */
@@ -84,7 +84,7 @@ async function findUnfit(folder: string, files: readonly LocalFile[]): Promise<M
   return unfit;
 }
 
-export type Plan = SyncPlan<LocalFile, Entry> & { unfit: Unfit };
+export type Plan = SyncPlan<LocalFile> & { unfit: Unfit };
 
 /** Lists both sides at once. Only backups of ours are deleted, and none while one cannot be sent. Throws a `Failure` when nothing may be done. */
 export async function planFor(
@@ -172,3 +172,114 @@ function nameOf(name: string): Named | undefined {
   const parsed = parseBackupName(backup);
   return parsed && { backup, database: parsed.database, time: parsed.time };
 }
+
+/** What a name says, when it is that of a backup or of its manifest. */
+export interface Named {
+  /** Name of the backup itself; a manifest belongs to one. */
+  backup: string;
+  database: string;
+  /** When the backup was taken. */
+  time: Date;
+}
+
+export interface Entry {
+  name: string;
+  bytes: number;
+  /** Undefined: it is not named like a backup or a manifest. */
+  named: Named | undefined;
+}
+
+interface SyncPlan<Local extends Entry> {
+  /** Backups to be sent, newest first; of each the files that are missing or differ in size, the manifest last. */
+  uploads: Local[][];
+  /** Files that are there already. */
+  present: Local[];
+  /** The oldest first; a backup before its manifest. */
+  deletes: Entry[];
+  /** Objects that are not there locally and stay all the same, and why. */
+  kept: { entry: Entry; why: string }[];
+  /** Why nothing may be deleted at all; a person must hear of it. */
+  refusal: string | undefined;
+}
+
+/** Compares what is there locally (backups and their manifests) with what is in the bucket. */
+export function planSync<Local extends Entry & { named: Named }>(
+  local: readonly Local[],
+  remote: readonly Entry[],
+  { mayDelete, now = new Date() }: { mayDelete: boolean; now?: Date },
+): SyncPlan<Local> {
+  const there = new Map(remote.map(({ name, bytes }) => [name, bytes]));
+  const differs = ({ name, bytes }: Local) => there.get(name) !== bytes;
+  // its manifest may be that of another one and as long
+  const renewed = new Set(local.filter(differs).map(({ name }) => name));
+  const isMissing = (file: Local) => differs(file) || renewed.has(file.named.backup);
+  const names = new Set(local.map(({ name }) => name));
+  const gone = remote.filter(({ name }) => !names.has(name));
+  const here = indexLocal(local, now);
+  const judged = gone.map((entry) => ({ entry, why: reasonToKeep(entry.named, here, mayDelete) }));
+  const refusal =
+    mayDelete && here.size === 0 && gone.some(({ named }) => named)
+      ? "there is no backup locally, but there are some in S3: is this the right folder, is its disk there? nothing is deleted"
+      : undefined;
+  return {
+    uploads: byBackup(local.filter(isMissing)),
+    present: local.filter((file) => !isMissing(file)),
+    deletes: judged.flatMap(({ entry, why }) => (why === undefined ? [entry] : [])).toSorted(byTimeAndName),
+    kept: judged.flatMap(({ entry, why }) => (why === undefined ? [] : [{ entry, why }])),
+    refusal,
+  };
+}
+
+/** What the delete rule asks of a database's local backups. */
+interface Here {
+  backups: Set<string>;
+  /** Time of the newest one (ms). */
+  newest: number;
+}
+
+/**
+ * The local backups by database, made once for all objects: there may be many thousands of both. A manifest whose backup
+ * is gone counts for nothing: a folder that holds no more than that must not outdate what is in S3.
+ */
+export function indexLocal(
+  local: readonly { name: string; named: Named }[],
+  now: Date = new Date(),
+): ReadonlyMap<string, Here> {
+  const index = new Map<string, Here>();
+  for (const { name, named } of local) {
+    if (name !== named.backup) continue;
+    const here = index.getOrInsertComputed(named.database, () => ({ backups: new Set(), newest: -Infinity }));
+    here.backups.add(name);
+    // a name from the future would outdate whatever another machine sends
+    if (!liesAhead(named.time, now)) here.newest = Math.max(here.newest, named.time.getTime());
+  }
+  return index;
+}
+
+/**
+ * The delete rule: undefined (it goes) only for a backup or manifest of a database that has local backups, which is gone
+ * locally and older than the newest local one. Everything else stays: what is newer may come from another machine.
+ */
+export function reasonToKeep(
+  named: Named | undefined,
+  local: ReadonlyMap<string, Here>,
+  mayDelete: boolean,
+): string | undefined {
+  if (!named) return "not named like a backup";
+  if (!mayDelete) return "REMOTE_S3_DELETE is not true";
+  const ours = local.get(named.database);
+  if (!ours) return `there is no local backup of ${named.database}`;
+  if (ours.backups.has(named.backup)) return "its backup exists locally";
+  return named.time.getTime() < ours.newest
+    ? undefined
+    : "not older than the newest local backup: it may belong to another machine";
+}
+
+/** Groups the files of each backup, the newest backup first, the backup before its manifest. */
+function byBackup<Local extends { name: string; named: Named }>(files: readonly Local[]): Local[][] {
+  const groups = Map.groupBy(files.toSorted(byTimeAndName), ({ named }) => named.backup);
+  return [...groups.values()].toReversed();
+}
+
+const byTimeAndName = (a: Pick<Entry, "name" | "named">, b: Pick<Entry, "name" | "named">): number =>
+  Number(a.named?.time ?? 0) - Number(b.named?.time ?? 0) || (a.name < b.name ? -1 : 1);

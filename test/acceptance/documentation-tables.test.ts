@@ -10,7 +10,7 @@ import { prune } from "../../scripts-src/places/prune.ts";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { aboutSetting } from "../../scripts-src/settings/settings.ts";
-import { indexLocal, reasonToKeep } from "../../scripts-src/storage/plan.ts";
+import { indexLocal, reasonToKeep } from "../../scripts-src/steps/plan-sync.ts";
 import { manifestFacts } from "../support/expect/backups.ts";
 import { documentation, tableAfter } from "../support/expect/documentation.ts";
 import { lostTests } from "../support/expect/registered.ts";

@@ -10,9 +10,9 @@ import { type Identity, originIn, ownerOf } from "../../scripts-src/archive/iden
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import {
   backupNameOf,
+  byAge,
   formatBackupName,
   manifestName,
-  byAge,
   parseBackupName,
   proofName,
 } from "../../scripts-src/archive/name.ts";
@@ -22,9 +22,8 @@ import type { Place } from "../../scripts-src/places/place.ts";
 import { prune } from "../../scripts-src/places/prune.ts";
 import type { Rule } from "../../scripts-src/places/retention.ts";
 import type { Settings } from "../../scripts-src/settings/settings.ts";
-import { findForeign } from "../../scripts-src/steps/plan-sync.ts";
+import { type Entry, findForeign, type Named, planSync } from "../../scripts-src/steps/plan-sync.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
-import { type Entry, type Named, planSync } from "../../scripts-src/storage/plan.ts";
 import { manifestFacts } from "../support/expect/backups.ts";
 import { sha256 } from "../support/servers/storage.ts";
 

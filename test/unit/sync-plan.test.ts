@@ -1,7 +1,7 @@
 /** The sync plan and its delete rule, as tables. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Entry, indexLocal, type Named, planSync, reasonToKeep } from "../../scripts-src/storage/plan.ts";
+import { type Entry, indexLocal, type Named, planSync, reasonToKeep } from "../../scripts-src/steps/plan-sync.ts";
 
 type Local = Entry & { named: Named };
 
