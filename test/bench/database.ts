@@ -79,7 +79,7 @@ export const benchSealing = (rows: number, rounds: number): Promise<string> =>
     ] as const;
     const backups = [plain, sealed].map(([kind, settings]) => ({
       ...backupBy(server, dir, `backup, ${kind}`, settings),
-      wanted: kind === "sealed" ? [{ atMost: 1.3, of: ["backup, plain"] }] : [],
+      wanted: kind === "sealed" ? [{ atMost: 1.08, of: ["backup, plain"] }] : [],
     }));
     const made = await measure(backups, rounds);
     const scripts = installScripts({ ...server.settings("copy"), ...sealed[1] });
@@ -87,7 +87,7 @@ export const benchSealing = (rows: number, rounds: number): Promise<string> =>
       name: `restore, ${kind}`,
       prepare: () => prepareCopy(server),
       command: [join(scripts.dir, "restore"), newestIn(folderOf(dir, `backup, ${kind}`)), "--yes", "--unsigned"],
-      wanted: kind === "sealed" ? [{ atMost: 1.3, of: ["restore, plain"] }] : [],
+      wanted: kind === "sealed" ? [{ atMost: 1.15, of: ["restore, plain"] }] : [],
     }));
     return [
       table("Encrypted and signed: backup, gzip", made, "backup, plain"),
