@@ -226,6 +226,18 @@ describe.each([...families])("%s", (family) => {
     limit,
   );
 
+  test.each(["INSERT INTO `app_before", "RENAME TABLE"])(
+    "after a kill at %s an administrator drops the database: the next restore does not stumble over what is left",
+    async (line) => {
+      expect((await killAt([file], { line, passes: true })).status).toBe(137);
+      await server.sql("mysql", "SET foreign_key_checks = 0; DROP DATABASE app");
+      expectSuccess(await scripts.run("restore", [file]));
+      await expectState(server, "app", after);
+      expect(await server.databases("app\\_restoring%")).toEqual([]);
+    },
+    limit,
+  );
+
   test(
     "the server, in the RENAME",
     async () => {

@@ -69,13 +69,23 @@ export async function finish(place: Place, before: string, { mayLose }: { mayLos
   if (missing.length > 0) place.log.warn(lost);
   for (const one of moves) if (!rest.includes(one)) await session.ask(`RENAME TABLE ${one}`);
   await grantAgain(place, session, log);
-  await session.ask(
-    log.wasEmpty
+  await close(session, log, before);
+  await dropEmpty(place, session, source);
+  return !log.wasEmpty;
+}
+
+const close = async (session: Session, { wasEmpty }: ExchangeLog, before: string) =>
+  session.ask(
+    wasEmpty
       ? `DROP DATABASE ${quoteName(before)}`
       : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
   );
-  await dropEmpty(place, session, source);
-  return !log.wasEmpty;
+
+/** After somebody has dropped the database whose tables had been exchanged: nothing can be finished, and what is in `before` is kept. */
+export async function closeDropped(place: Place, before: string): Promise<void> {
+  await using session = await changing(place, `cannot end the exchange of ${place.database}`);
+  const found = await readLog(session, before);
+  if (found) await close(session, found.log, before);
 }
 
 /** The exchange is done by then: a failure here must not be taken for one of it. */
@@ -101,6 +111,8 @@ export async function takeBack(place: Place, before: string): Promise<string[]> 
   if (stage === "prepared") {
     await makeTriggersAgain(place, session, log);
   } else {
+    // somebody can have dropped it meanwhile
+    await session.ask(`CREATE DATABASE IF NOT EXISTS ${quoteName(database)}`);
     const { others } = await listObjects(session, database);
     // tables that were set aside within the database have kept their triggers, and so has what is back already
     const aside = new Set(Object.values(log.aside));

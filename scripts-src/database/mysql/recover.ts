@@ -2,7 +2,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { Place } from "./connection.ts";
 import { readLog, type Stage } from "./exchange-log.ts";
-import { dropDatabase, finish, takeBack } from "./finish.ts";
+import { closeDropped, dropDatabase, finish, takeBack } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -34,8 +34,12 @@ export async function recover(place: Place, purpose: "restore" | "verify"): Prom
   }
   const leftovers: string[] = [];
   for (const name of unfinished) if (await isOurs(session, name, database)) leftovers.push(name);
+  const present = await session.ask(
+    `SELECT 1 FROM information_schema.schemata WHERE schema_name = ${quoteText(database)}`,
+  );
   await session.stop();
-  for (const [name, stage] of stages) await mend(place, name, stage);
+  for (const [name, stage] of stages)
+    await (present.length > 0 ? mend(place, name, stage) : mendDropped(place, name, stage));
   for (const name of leftovers) await drop(place, name);
 }
 
@@ -58,6 +62,16 @@ async function mend(place: Place, before: string, stage: Stage | undefined): Pro
     await takeBack(place, before);
     log.warn(`took it back: ${place.database} is as it was before that restore`);
   }
+}
+
+/** The database was dropped since: an administrator began anew. Only after an exchange does `before` hold anything but the log. */
+async function mendDropped(place: Place, before: string, stage: Stage | undefined): Promise<void> {
+  if (stage === "undo") return;
+  if (stage !== "exchanged") return drop(place, before);
+  await closeDropped(place, before);
+  place.log.warn(
+    `${place.database} was dropped after an earlier restore was killed; what is left of the state before it is ${before}`,
+  );
 }
 
 /** Our mark, or a log that is not complete, and nothing else but what our mark announces; or nothing at all. */

@@ -71,12 +71,12 @@ async function askAccounts(place: Place): Promise<Set<string> | undefined> {
 /** Asks what ties a database's tables to where they are. */
 export const tiesQuestion = (database: string) => {
   const schema = quoteText(database);
+  const parentExists = `EXISTS (SELECT 1 FROM information_schema.tables t WHERE t.table_schema = ${schema} AND t.table_name = k.referenced_table_name)`;
   return `
   SELECT DISTINCT 'foreign', concat(k.table_schema, '.', k.table_name) FROM information_schema.key_column_usage k
-    WHERE k.referenced_table_schema = ${schema} AND k.table_schema <> ${schema};
+    WHERE k.referenced_table_schema = ${schema} AND k.table_schema <> ${schema} AND ${parentExists};
   SELECT DISTINCT 'orphan', concat(k.table_name, ' (', k.constraint_name, ')') FROM information_schema.key_column_usage k
-    WHERE k.table_schema = ${schema} AND k.referenced_table_schema = ${schema} AND NOT EXISTS (
-      SELECT 1 FROM information_schema.tables t WHERE t.table_schema = ${schema} AND t.table_name = k.referenced_table_name);
+    WHERE k.table_schema = ${schema} AND k.referenced_table_schema = ${schema} AND NOT ${parentExists};
   SELECT 'elsewhere', table_name FROM information_schema.tables
     WHERE table_schema = ${schema} AND create_options LIKE '%DATA DIRECTORY%' AND version() LIKE '%MariaDB%'`;
 };
