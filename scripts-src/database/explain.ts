@@ -22,6 +22,12 @@ export function explained(
   return new Failure(`${what}: ${cause}`, { hints: [hint] });
 }
 
+/** The failure of a client program that ended in good order before it had answered. */
+export const unanswered = (what: string, program: string, path: string): Failure =>
+  new Failure(`${what}: ${program} exited with status 0, but its answer is incomplete`, {
+    hints: [`look at ${path}: it is not what it should be`],
+  });
+
 /** Whether another try may help. What has a cause does not come from the server. */
 export const isTemporary = (error: unknown, { permanent }: Explanations): boolean =>
   error instanceof Failure && error.cause === undefined && !permanent.some(([pattern]) => pattern.test(error.message));

@@ -5,39 +5,14 @@ import type { DatabaseContext } from "./database.ts";
 import type { LockWatch } from "./lock-watch.ts";
 import { DumpEnd, type DumpForm } from "./read-dump.ts";
 
-interface Run {
-  signal: AbortSignal;
-  /** The failure of a program that has ended with another status than 0. */
-  failure: (status: number, stderr: string) => Failure;
-}
-
-/** Waits for its end. Resolves to its stderr. Throws `Failure`. */
-async function endOf(program: Program, { signal, failure }: Run): Promise<string> {
-  const [status, stderr] = [await program.exited, await program.stderr];
-  signal.throwIfAborted();
-  if (status !== 0) throw failure(status, stderr);
-  return stderr;
-}
-
-/** All that it writes when it has read `input`. Throws `Failure`. */
-export async function answerOf(program: Program, input: string, run: Run): Promise<string> {
-  const answer = new Response(program.stdout).text();
-  const feed = async () => {
-    await program.stdin.write(input);
-    await program.stdin.end();
-  };
-  // a broken pipe: it has ended, and says itself why
-  await feed().catch(() => {});
-  await endOf(program, run);
-  return answer;
-}
-
-interface DumpRun extends DatabaseContext, Run {
+interface DumpRun extends DatabaseContext {
   /** "pg_dump". */
   name: string;
   path: string;
   form: DumpForm;
   watch: LockWatch;
+  /** The failure of a program that has ended with another status than 0. */
+  failure: (status: number, stderr: string) => Failure;
 }
 
 /** What a dump program writes. Ends normally only when it exited 0 and its last line has come. Throws `Failure`. */
@@ -55,7 +30,9 @@ export async function* outputOf(program: Program, run: DumpRun): AsyncGenerator<
   } finally {
     if (!ended) program.stop();
   }
-  const stderr = await endOf(program, run);
+  const [status, stderr] = [await program.exited, await program.stderr];
+  run.signal.throwIfAborted();
+  if (status !== 0) throw run.failure(status, stderr);
   if (!tail.isComplete(run.form))
     throw new Failure(`${run.name} exited with status 0, but the dump is incomplete: its last line is missing`, {
       hints: [`look at ${run.path}: it stopped early without saying so`],

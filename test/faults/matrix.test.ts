@@ -44,7 +44,7 @@ const engines = {
       "a server that hangs up at once": /reset by peer|closed the connection/,
       "a server that speaks garbage": /received invalid response|SSL|protocol/i,
       "a connection that breaks": /closed the connection|reset by peer|lost synchronization|connection/,
-      "no answer": /psql exited with status 0, but gave no answer/,
+      "no answer": /psql exited with status 0, but its answer is incomplete/,
     },
   },
   MariaDB: {

@@ -1,5 +1,6 @@
 /** A session of the command-line client of MySQL or MariaDB. */
-import { Failure, messageOf } from "../../base/errors.ts";
+import { type Failure, messageOf } from "../../base/errors.ts";
+import { unanswered } from "../explain.ts";
 import { ClientSession } from "../session.ts";
 import { type Connection, startClient } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
@@ -50,10 +51,9 @@ export class Session extends ClientSession {
 
   protected override failure(status: number, stderr: string): Failure {
     const { client } = this.#connection;
-    if (status !== 0) return clientFailure(this.#what, client, status, stderr);
-    return new Failure(`${this.#what}: ${client.name} exited with status 0, but its answer is incomplete`, {
-      hints: [`look at ${client.path}: is it really MySQL's or MariaDB's client?`],
-    });
+    return status === 0
+      ? unanswered(this.#what, client.name, client.path)
+      : clientFailure(this.#what, client, status, stderr);
   }
 }
 

@@ -1,5 +1,5 @@
 /** PostgreSQL's client programs: where they are, which of them fits a server. */
-import type { Failure } from "../../base/errors.ts";
+import { exitStatus, Failure } from "../../base/errors.ts";
 import { askProgram, findPrograms, programFailure } from "../programs.ts";
 
 /** Debian, Alpine, RHEL, Homebrew (Apple silicon and Intel). */
@@ -49,6 +49,21 @@ export function fittingClient(clients: readonly Client[], serverMajor: number): 
 export function knowsRestrict(psql: Client): boolean {
   const since: Record<number, number> = { 13: 22, 14: 19, 15: 14, 16: 10, 17: 6 };
   return psql.major >= 18 || psql.minor >= (since[psql.major] ?? Infinity);
+}
+
+/** Throws a `Failure` when this psql cannot be locked and the file is not our own. */
+export function checkLock(psql: Client, trusted: boolean): void {
+  if (trusted || knowsRestrict(psql)) return;
+  throw new Failure(
+    `psql ${psql.version} cannot be kept from running commands that a dump may hide, and the file is not known to be our own`,
+    {
+      status: exitStatus.missingProgram,
+      hints: [
+        "update PostgreSQL's client programs: 13.22, 14.19, 15.14, 16.10, 17.6, 18 and newer can be locked",
+        "or, when you know where the file comes from, move it to BACKUP_DIR and restore it from there",
+      ],
+    },
+  );
 }
 
 /** PostgreSQL's client programs, and how they are installed. */

@@ -2,7 +2,7 @@
 import type { ServerDatabase } from "../database.ts";
 import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
-import { query } from "./query.ts";
+import { query } from "./session.ts";
 
 /** The providers' own. */
 const providers = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];

@@ -10,7 +10,7 @@ import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
 import { clientFailure } from "./explain.ts";
 import type { ServerInfo } from "./probe.ts";
-import { query } from "./query.ts";
+import { query } from "./session.ts";
 import { dumpForm } from "./reader.ts";
 import { watchSessions } from "./waiting.ts";
 

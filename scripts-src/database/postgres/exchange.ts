@@ -7,9 +7,8 @@ import { type Connection, inDatabase } from "./connection.ts";
 import { besideName, identifier, literal, text } from "./names.ts";
 import { formatConninfo } from "./conninfo.ts";
 import type { PropertyStatements } from "./properties.ts";
-import { query } from "./query.ts";
 import { dropDatabase, hasDatabase, patience } from "./maintenance.ts";
-import { execute } from "./session.ts";
+import { execute, query } from "./session.ts";
 import { isEmpty, mayEnd, type PostgresTarget } from "./target.ts";
 
 export const transaction = (statements: readonly string[]) => ["BEGIN;", ...statements, "COMMIT;\n"].join("\n");

@@ -17,9 +17,8 @@ import {
   viewWithoutRows,
 } from "./load.ts";
 import { counting, literal } from "./names.ts";
-import { query, withoutTimeouts } from "./query.ts";
 import { copyTable } from "./row-counts.ts";
-import { Session } from "./session.ts";
+import { Session, query, withoutTimeouts } from "./session.ts";
 import { watchSessions } from "./waiting.ts";
 import type { Piece } from "./statements.ts";
 import type { Connection } from "./connection.ts";

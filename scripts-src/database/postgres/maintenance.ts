@@ -5,8 +5,7 @@ import { exitStatus, Failure } from "../../base/errors.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { identifier, literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
-import { query, withoutTimeouts } from "./query.ts";
-import { execute, Session } from "./session.ts";
+import { execute, Session, query, withoutTimeouts } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
 export const maintenanceNames = ["postgres", "template1"];

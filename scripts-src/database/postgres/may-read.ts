@@ -4,7 +4,7 @@ import { listed, listOf } from "../../base/text.ts";
 import { isMember, jsonList, userSchema } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { hintForLargeObjects } from "./explain.ts";
-import { query } from "./query.ts";
+import { query } from "./session.ts";
 
 /** Options that choose tables: what cannot be read may be left out by them. */
 const chooses = /^(-[tTnN]|--(exclude-)?(table|schema))/;

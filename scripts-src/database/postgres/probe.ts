@@ -9,7 +9,7 @@ import type { DatabaseProperties } from "../restoring.ts";
 import { type Client, clientTooOld, findClients, fittingClient, newest, packages } from "./clients.ts";
 import { fact, factList } from "./catalog.ts";
 import type { Connection, Login } from "./connection.ts";
-import { queryFacts } from "./query.ts";
+import { queryFacts } from "./session.ts";
 import { isTemporary } from "./explain.ts";
 import { hasDatabase, openMaintenance } from "./maintenance.ts";
 import { pairOf, poolerWarning } from "./pooler.ts";

@@ -7,7 +7,7 @@ import { loadInPlace } from "./in-place.ts";
 import { lockOnServer, openMaintenance } from "./maintenance.ts";
 import { comparePlan, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { checkLock } from "./psql.ts";
+import { checkLock } from "./clients.ts";
 import { createScratch, dropLeftovers } from "./scratch.ts";
 import { askTarget, type PostgresTarget } from "./target.ts";
 

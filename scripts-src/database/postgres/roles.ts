@@ -4,7 +4,7 @@ import type { Connection } from "./connection.ts";
 import { factList, type Found, jsonList } from "./catalog.ts";
 import { unquote } from "./contents.ts";
 import { identifier, settingValue, text } from "./names.ts";
-import { query, queryFacts } from "./query.ts";
+import { query, queryFacts } from "./session.ts";
 
 interface Role {
   name: string;

@@ -18,10 +18,9 @@ import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { type PropertyStatements, shown, statementsFor } from "./properties.ts";
-import { checkLock } from "./psql.ts";
-import { askValue, query } from "./query.ts";
+import { checkLock } from "./clients.ts";
 import { isUsed } from "./databases.ts";
-import { execute } from "./session.ts";
+import { execute, askValue, query } from "./session.ts";
 import { loadSpread } from "./spread.ts";
 import type { PostgresTarget } from "./target.ts";
 

@@ -1,10 +1,41 @@
-/** A session of psql. */
+/** The one place that starts psql: its sessions, and short questions to the server. */
 import { Failure } from "../../base/errors.ts";
+import { type Program, start } from "../../base/process.ts";
+import { unanswered } from "../explain.ts";
 import { ClientSession } from "../session.ts";
+import type { Facts, Found } from "./catalog.ts";
+import { knowsRestrict } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
-import { startPsql } from "./psql.ts";
-import { withoutTimeouts, writable } from "./query.ts";
+
+/** psql without surprises: no .psqlrc, no questions, the first error ends it. */
+const words = ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1"];
+
+/**
+ * Starts psql, locked: whatever it reads on its stdin, it runs SQL and no command of its own (`\!`, `\copy`, `\o |program`), because
+ * it obeys no command between our `\restrict` and an `\unrestrict` with the same token, which nobody knows.
+ */
+export function startPsql(connection: Connection, options: readonly string[] = []): Program {
+  const { psql } = connection;
+  const program = start([psql.path, ...words, ...options, connection.dbname], connection);
+  // a psql that has ended already says itself why
+  if (knowsRestrict(psql)) write(program, `\\restrict ${crypto.randomUUID().replaceAll("-", "")}\n`).catch(() => {});
+  return program;
+}
+
+const write = async (program: Program, text: string) => program.stdin.write(text);
+
+/**
+ * Switches off the limits that a login, a database or a server sets for statements and sessions, for the present transaction or for the
+ * session. The answer is an empty line. Which limits there are differs between versions.
+ */
+export const withoutTimeouts = (scope: "transaction" | "session"): string =>
+  `SELECT pg_catalog.left(pg_catalog.string_agg(pg_catalog.set_config(name, '0', ${scope === "transaction"}), ''), 0)
+   FROM pg_catalog.pg_settings WHERE name IN
+   ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');\n`;
+
+/** A login that can only read by default, as one for backups may be, writes into the databases that are ours all the same. */
+export const writable = "SET default_transaction_read_only = off;\n";
 
 /** psql's exit status after an error under ON_ERROR_STOP. */
 const scriptError = 3;
@@ -16,6 +47,7 @@ const blanks = Buffer.from(`${" ".repeat(1023)}\n`.repeat(1024));
 export class Session extends ClientSession {
   /** It has ended because the server refused a statement: not because the connection or the program broke. */
   refused = false;
+  readonly #psql: Connection["psql"];
   readonly #what: () => string | Promise<string>;
   /** psql was ended because it waits for more input. */
   #stuck = false;
@@ -25,6 +57,7 @@ export class Session extends ClientSession {
     // psql that answers ends when nobody reads the answers any more; what must be done to its end is not counted
     const counting = counts ? ["--set=QUIET=off"] : [];
     super(startPsql(connection, [...counting, "--tuples-only", "--no-align"]), connection.signal);
+    this.#psql = connection.psql;
     this.#what = what;
   }
 
@@ -40,6 +73,11 @@ export class Session extends ClientSession {
   /** As `settled`, but resolves to the server's answers to each COPY since the last time: the rows that it took. */
   async copied(): Promise<number[]> {
     return (await this.#patiently()).map((line) => Number(line.slice("COPY ".length)));
+  }
+
+  /** What `sql` selects, as psql prints it. */
+  async ask(sql: string): Promise<string> {
+    return Buffer.from((await this.answerTo(`${sql}\n`)).join("\n"), "latin1").toString();
   }
 
   protected override keeps(line: string): boolean {
@@ -60,6 +98,7 @@ export class Session extends ClientSession {
   protected override async failure(status: number, stderr: string): Promise<Failure> {
     this.refused = status === scriptError;
     const what = await this.#what();
+    if (status === 0) return unanswered(what, "psql", this.#psql.path);
     if (!this.#stuck) return clientFailure(what, status, stderr);
     return new Failure(`${what}: psql waits for the end of a comment or quotation`, {
       hints: ["look at the file: this is not what pg_dump writes; or take another backup"],
@@ -86,4 +125,38 @@ export async function execute(connection: Connection, what: string, sql: string)
   session.write(withoutTimeouts("session"), writable, sql);
   await session.settled();
   await session.end();
+}
+
+/** What `sql` selects in a transaction of its own, which `begin` begins. Throws a `Failure` that begins with `what`. */
+async function askOnce(
+  connection: Connection,
+  what: string,
+  { begin, sql, end }: Record<"begin" | "sql" | "end", string>,
+) {
+  const session = new Session(connection, () => what);
+  session.write(begin, withoutTimeouts("transaction"));
+  const answer = session.ask(sql);
+  session.write(end);
+  // its input ends at once: psql would wait for the rest of SQL that breaks off in a string
+  return (await Promise.all([answer, session.end()]))[0];
+}
+
+/** The one JSON value that `sql` selects. Throws `Failure`. */
+export async function query<T>(connection: Connection, sql: string): Promise<T> {
+  // for the transaction only: behind a pooler the session belongs to others afterwards
+  const begin = "BEGIN;\nSET LOCAL search_path = pg_catalog;\n";
+  const answer = await askOnce(connection, `cannot query ${connection.where}`, { begin, sql, end: "COMMIT;\n" });
+  return JSON.parse(answer) as T;
+}
+
+/** Asks for all of them at once. Throws `Failure`. */
+export function queryFacts<F extends Facts>(connection: Connection, facts: F): Promise<Found<F>> {
+  const pairs = Object.entries(facts).map(([name, { sql }]) => `'${name}', ${sql}`);
+  return query(connection, `SELECT json_build_object(${pairs.join(", ")})`);
+}
+
+/** The one value that a query of the user's own selects, as text; in a transaction that can change nothing. Throws `Failure`. */
+export async function askValue(connection: Connection, sql: string): Promise<string> {
+  const transaction = { begin: "BEGIN READ ONLY;\n", sql, end: "ROLLBACK;\n" };
+  return (await askOnce(connection, `the query failed on ${connection.where}`, transaction)).trim();
 }

@@ -10,8 +10,7 @@ import { Lanes } from "./lanes.ts";
 import { LoadReport } from "./load-report.ts";
 import { asDumped, expectedRows, type Loading, ourEncoding, piecesToLoad, rowsAgain } from "./load.ts";
 import { counting } from "./names.ts";
-import { withoutTimeouts, writable } from "./query.ts";
-import { Session } from "./session.ts";
+import { Session, withoutTimeouts, writable } from "./session.ts";
 
 /** The exchange that follows is durable, and with it everything that was committed before. */
 const settings = ["SET synchronous_commit = off;", withoutTimeouts("session"), writable.trim(), ...asDumped];

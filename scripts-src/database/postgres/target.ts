@@ -8,8 +8,7 @@ import { absent, fact, factList, type Found, isMember, userSchema } from "./cata
 import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
 import { propertiesQuestion, settingStatements, shown } from "./properties.ts";
-import { queryFacts } from "./query.ts";
-import { execute } from "./session.ts";
+import { execute, queryFacts } from "./session.ts";
 
 /** What `plan` and the loads need beyond what every engine says. */
 export interface PostgresTarget

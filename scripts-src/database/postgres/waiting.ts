@@ -3,7 +3,7 @@ import { type LockWatch, watchLocks } from "../lock-watch.ts";
 import { jsonList } from "./catalog.ts";
 import type { Connection } from "./connection.ts";
 import { literal } from "./names.ts";
-import { query } from "./query.ts";
+import { query } from "./session.ts";
 
 /** Watches the sessions of `program`. */
 export const watchSessions = (connection: Connection, program: "pg_dump" | "psql"): LockWatch =>
