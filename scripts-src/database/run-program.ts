@@ -1,6 +1,6 @@
 /** Running client programs to their end. */
 import { Failure } from "../base/errors.ts";
-import type { Program } from "../base/process.ts";
+import { type Program, quote } from "../base/process.ts";
 import type { DatabaseContext } from "./database.ts";
 import type { LockWatch } from "./lock-watch.ts";
 import { DumpEnd, type DumpForm } from "./read-dump.ts";
@@ -38,4 +38,13 @@ export async function* outputOf(program: Program, run: DumpRun): AsyncGenerator<
       hints: [`look at ${run.path}: it stopped early without saying so`],
     });
   if (stderr) run.log.warn(`${run.name} says: ${stderr}`);
+}
+
+const unpackers = { gzip: "gunzip -c", zstd: "zstd -dc", none: "cat" } as const;
+
+/** A command that writes the SQL of a backup file to its output; of an encrypted one KEYFILE stands for the private key's file. */
+export function unpackCommand(file: string, compression: keyof typeof unpackers): string {
+  if (!file.endsWith(".age")) return `${unpackers[compression]} ${quote(file)}`;
+  const decrypt = `age -d -i KEYFILE ${quote(file)}`;
+  return compression === "none" ? decrypt : `${decrypt} | ${unpackers[compression]}`;
 }

@@ -1,7 +1,7 @@
 /** backup and restore of MariaDB beside what people use instead, and what reading its own dump costs it. */
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { dumpReader } from "../../scripts-src/database/mysql/reader.ts";
+import { dumpReader } from "../../scripts-src/database/mysql/contents.ts";
 import { readDump } from "../../scripts-src/database/read-dump.ts";
 import { backupName, installScripts } from "../support/machine/executables.ts";
 import { type MysqlServer, startMysql } from "../support/servers/mysql.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { fstatSync } from "node:fs";
 import fc from "fast-check";
 import type { Client, Family } from "../../scripts-src/database/mysql/clients.ts";
-import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/option-file.ts";
+import { formatOptions, writeOptionFile } from "../../scripts-src/database/mysql/connection.ts";
 import { targetFromSettings } from "../../scripts-src/database/mysql/login.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";

@@ -2,11 +2,9 @@
 import { describe, expect, test } from "bun:test";
 import { type Client, type Family, rankClients, type ServerKind } from "../../scripts-src/database/mysql/clients.ts";
 import type { Connection } from "../../scripts-src/database/mysql/connection.ts";
-import { DumpContents } from "../../scripts-src/database/mysql/contents.ts";
-import { checkDumped } from "../../scripts-src/database/mysql/dump.ts";
-import { dumpForm, dumpReader } from "../../scripts-src/database/mysql/reader.ts";
+import { DumpContents, dumpForm, dumpReader } from "../../scripts-src/database/mysql/contents.ts";
+import { checkDumped, dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump.ts";
 import { kindOf, readDump } from "../../scripts-src/database/read-dump.ts";
-import { dumpOptionsFrom, dumpWords } from "../../scripts-src/database/mysql/dump-options.ts";
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
 import { Grants } from "../../scripts-src/database/mysql/grants.ts";

@@ -6,9 +6,10 @@ import {
   parseConninfo,
   describeTarget,
   targetFromSettings,
+  knownKeywords,
+  unknownKeyword,
 } from "../../scripts-src/database/postgres/conninfo.ts";
 import { Failure } from "../../scripts-src/base/errors.ts";
-import { knownKeywords, unknownKeyword } from "../../scripts-src/database/postgres/keywords.ts";
 import { settingsFrom } from "../../scripts-src/settings/settings.ts";
 import { openLibpq } from "./libpq.ts";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { rolesReader, writeRoles } from "../../scripts-src/database/roles.ts";
 import { serverRoles } from "../../scripts-src/database/postgres/roles.ts";
-import { isOurs as mysql } from "../../scripts-src/database/mysql/account-lines.ts";
+import { isOurs as mysql } from "../../scripts-src/database/mysql/accounts.ts";
 import { formatBackupName, parseBackupName, serverRoles as rolesName } from "../../scripts-src/archive/name.ts";
 
 const never = {} as never;

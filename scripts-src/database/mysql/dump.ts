@@ -1,23 +1,68 @@
 /** Dumping with mariadb-dump or mysqldump. */
-import { Failure } from "../../base/errors.ts";
+import parseWords from "string-argv";
+import { Failure, usageFailure } from "../../base/errors.ts";
 import { quote } from "../../base/process.ts";
 import { bytesText, listed } from "../../base/text.ts";
 import { watchLocks } from "../lock-watch.ts";
 import { refuseBackup } from "../read-dump.ts";
-import { outputOf } from "../run-program.ts";
-import { unpackCommand } from "../stock.ts";
+import { outputOf, unpackCommand } from "../run-program.ts";
 import { type Connection, startClient } from "./connection.ts";
-import type { DumpContents } from "./contents.ts";
-import { dumpWords } from "./dump-options.ts";
+import { type DumpContents, dumpForm } from "./contents.ts";
 import { clientFailure } from "./explain.ts";
-import { checkListed } from "./listed.ts";
 import { quoteName } from "./names.ts";
-import type { ServerInfo } from "./probe.ts";
+import { idOf, type Objects, objectsFrom, objectsQuestion } from "./objects.ts";
+import { dumpsHistory, type ServerInfo } from "./probe.ts";
 import { largestPacket, rowsAlone } from "./problems.ts";
-import { dumpForm } from "./reader.ts";
-import { unlimited } from "./session-settings.ts";
-import { findWaits } from "./waiting.ts";
-import { query } from "./session.ts";
+import { query, unlimited } from "./session.ts";
+
+/** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */
+const refused = (
+  "all-databases all-tablespaces comments compact databases default-character-set defaults force help host log-error login-path " +
+  "no-defaults password port print-defaults protocol result-file set-gtid-purged skip-comments socket ssl system tab tables user " +
+  "version xml"
+).split(" ");
+
+/** DB_DUMP_OPTIONS as words. Throws `Failure` with status 2 on one that cannot be used. */
+export function dumpOptionsFrom(text: string | undefined): string[] {
+  const words = parseWords(text ?? "");
+  for (const word of words) {
+    const name = /^--([a-z][\w-]*)(=|$)/.exec(word)?.[1]?.replaceAll("_", "-");
+    if (name === undefined)
+      throw usageFailure(`DB_DUMP_OPTIONS: ${word} cannot be used`, "write options in full: --name or --name=value");
+    if (refused.some((option) => option.startsWith(name) || name.startsWith(`${option}-`)))
+      throw usageFailure(
+        `DB_DUMP_OPTIONS: ${word} cannot be used`,
+        "format, file, character set and connection are set by the backup itself or by settings of their own",
+      );
+  }
+  return words;
+}
+
+/** The words for the dump program, by what it knows: the two families differ. */
+export function dumpWords({ dump, kind }: ServerInfo, options: readonly string[], database: string): string[] {
+  const ifKnown = (option: string, value = "") => (dump.knows(option) ? [`--${option}${value}`] : []);
+  return [
+    "--single-transaction",
+    "--quick",
+    "--routines",
+    "--triggers",
+    "--events",
+    "--hex-blob",
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+    // locks serve nothing on the way back, and MariaDB cannot load a table with a sequence as default under them
+    "--skip-add-locks",
+    ...ifKnown("no-tablespaces"),
+    ...ifKnown("set-gtid-purged", "=OFF"),
+    ...ifKnown("column-statistics", "=0"),
+    // they belong to the server, and most users may not read them
+    ...ifKnown("masking-policies", "=0"),
+    ...(dumpsHistory(dump, kind) ? ["--dump-history"] : []),
+    ...options,
+    "--",
+    database,
+  ];
+}
 
 /** The dump's SQL; ends normally only when the program exited 0 and its last line has come. */
 export async function* dump(
@@ -118,4 +163,90 @@ export function stockRestore(
   const sandbox = serverInfo.dump.family !== serverInfo.kind.family ? " | sed '1{/sandbox mode/d}'" : "";
   const load = `${client} --binary-mode --local-infile=0 --comments --default-character-set=utf8mb4 --max-allowed-packet=1G`;
   return `${unpackCommand(file, compression)}${sandbox} | ${load} ${quote(database)}`;
+}
+
+/** What is listed and not in the dump; `options` of the dump program may have left it out on purpose. */
+function missingIn(contents: DumpContents, listed: Objects, options: readonly string[], database: string): string[] {
+  const dumped = new Set([
+    ...contents.tables.map((name) => `TABLE ${name}`),
+    ...[...contents.views].map((name) => `VIEW ${name}`),
+    ...[...contents.triggers].map((name) => `TRIGGER ${name}`),
+    ...contents.programs,
+  ]);
+  const ignored = (table: string) =>
+    options.some((option) => /^--ignore-(?:table|view)/.test(option) && option.endsWith(`=${database}.${table}`));
+  const leftOut = (kind: string) => options.some((option) => (leavesOut[kind] ?? /routines/).test(option));
+  return [...listed.tables.map(({ name }) => ({ kind: "TABLE", name, table: name })), ...listed.others]
+    .filter((one) => !dumped.has(idOf(one)) && !ignored(one.table) && !leftOut(one.kind))
+    .map(({ kind, name }) => `${kind.toLowerCase()} ${name}`);
+}
+
+/** Options of the dump program that leave out objects of a kind. */
+const leavesOut: Readonly<Record<string, RegExp>> = {
+  TABLE: /no-create-info/,
+  VIEW: /no-create-info|ignore-views/,
+  TRIGGER: /triggers/,
+  EVENT: /events/,
+};
+
+/**
+ * Dump programs leave out silently what their user cannot see. Throws a `Failure` when the dump lacks what the server lists; what has been
+ * dropped since is warned of.
+ */
+async function checkListed(
+  connection: Connection,
+  contents: DumpContents,
+  listed: Objects,
+  options: readonly string[],
+): Promise<void> {
+  const { database } = connection.target;
+  const missing = missingIn(contents, listed, options, database);
+  if (missing.length === 0) return;
+  const now = missingIn(
+    contents,
+    objectsFrom(await query(connection, objectsQuestion("database()"))),
+    options,
+    database,
+  );
+  const there = missing.filter((object) => now.includes(object));
+  const gone = missing.filter((object) => !now.includes(object));
+  if (gone.length > 0) connection.log.warn(`dropped while the backup ran, and not in it: ${gone.join(", ")}`);
+  if (there.length === 0) return;
+  throw new Failure(`the dump lacks what the server lists: ${there.join(", ")}`, {
+    hints: [
+      "look at the privileges of the database user and at DB_DUMP_OPTIONS; the dump program left it out without a message",
+    ],
+  });
+}
+
+/** Which lock a dump waits for, and whose it is, in words. A user without the privilege PROCESS sees only its own sessions. */
+async function findWaits(connection: Connection): Promise<string[]> {
+  const rows = await query(connection, "SELECT 'user', current_user(); SHOW FULL PROCESSLIST");
+  const user = rows.find(([tag]) => tag === "user")?.[1]?.replace(/@[^@]*$/, "");
+  const sessions = rows
+    .filter((row) => row.length >= 8)
+    .map(([id = "", name = "", host = "", database = "", command = "", seconds = "", state = "", info = ""]) => ({
+      id,
+      user: name,
+      host,
+      database,
+      seconds,
+      doing: info === "NULL" ? command : info,
+      waits: /^Waiting for .*lock/i.test(state),
+    }));
+  const ours = sessions.find(
+    (session) => session.user === user && session.database === connection.target.database && session.waits,
+  );
+  if (!ours) return [];
+  const table = /(?:FROM|TABLES?|LIKE) [`']((?:[^`']|``)+)[`']/i.exec(ours.doing)?.[1] ?? "";
+  const others = sessions.filter((session) => session !== ours && session.database === ours.database && !session.waits);
+  // what it does names the table, else it is probably the one that has lasted longest
+  const weight = ({ doing, seconds }: (typeof others)[number]) => (doing.includes(table) ? 1e9 : 0) + Number(seconds);
+  const [holder] = others.toSorted((a, b) => weight(b) - weight(a));
+  const whose = holder
+    ? `probably session ${holder.id} of ${holder.user}@${holder.host.replace(/:\d+$/, "")} (${holder.doing.slice(0, 80)}, for ${holder.seconds} s)`
+    : "another session (the privilege PROCESS would show whose)";
+  return [
+    `the dump waits for the table ${table || ours.doing.slice(0, 80)}, which is locked by ${whose}; gives up after 5 minutes`,
+  ];
 }

@@ -7,12 +7,11 @@ import { pause } from "../../base/retry.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, readLog, writeLog } from "./exchange-log.ts";
 import { exchangeStatements, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
-import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain, renamesApart } from "./finish.ts";
+import { dropDatabase, dropTriggers, finishOrTakeBack, makeTriggersAgain, renamesApart, runObjects } from "./finish.ts";
 import { changing } from "./locks.ts";
 import { orphanKeys, readGrants, sequenceDefaults } from "./lost-by-exchange.ts";
 import { besideName, isBeside, type Purpose, quoteName, quoteText } from "./names.ts";
 import { collationOf, dropObjects, idOf, intactOf, isTrigger, listObjects, recreate, sqlOf } from "./objects.ts";
-import { runObjects } from "./remake.ts";
 import { query, type Session } from "./session.ts";
 import { ties, tiesQuestion } from "./target.ts";
 

@@ -2,9 +2,8 @@
 import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from "../fingerprint.ts";
 import { piecesOf } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
-import { definer } from "./contents.ts";
+import { databaseIn, definer } from "./contents.ts";
 import { quoteName } from "./names.ts";
-import { databaseIn } from "./reader.ts";
 import { Scanner } from "./statements.ts";
 
 export const comparing: Comparing = {

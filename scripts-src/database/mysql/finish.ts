@@ -6,10 +6,9 @@ import type { Place } from "./connection.ts";
 import { type ExchangeLog, logTable, readLog } from "./exchange-log.ts";
 import { finishingMoves, takeBackStatements, type Whereabouts } from "./exchange-plan.ts";
 import { changing } from "./locks.ts";
-import { isBeside, quoteName, quoteText } from "./names.ts";
-import { dropObjects, idOf, isTrigger, listObjects, sqlOf } from "./objects.ts";
-import { clear, remake, runObjects } from "./remake.ts";
-import { Session } from "./session.ts";
+import { asBytes, isBeside, quoteName, quoteText } from "./names.ts";
+import { dropObjects, idOf, isTrigger, listObjects, type Other, type Remade, sqlOf } from "./objects.ts";
+import { refusalIn, Session } from "./session.ts";
 
 async function whereabouts(session: Session, { database, source }: ExchangeLog, before: string): Promise<Whereabouts> {
   const tables = async (name: string) => {
@@ -165,4 +164,54 @@ async function grantAgain(place: Place, session: Session, { grants, database }: 
 export async function dropDatabase(place: Place, name: string): Promise<void> {
   await using session = await changing(place, `cannot drop ${name}`);
   await session.ask(`DROP DATABASE IF EXISTS ${quoteName(name)}`);
+}
+
+/** Hands over the SQL of objects for the present database. */
+export function runObjects({ settings, database }: Place, session: Session, sql: string): void {
+  session.write(`USE ${quoteName(database)};\n`, Buffer.from(sql, "latin1"), `\nSET NAMES utf8mb4;\n${settings}`);
+}
+
+/** Carries SQL out in the present database, in a session of its own; returns why the server refuses it. Throws `Failure`. */
+async function refusalOf(place: Place, sql: string): Promise<string | undefined> {
+  await using session = new Session(place, `cannot change ${place.database}`);
+  try {
+    session.write(place.settings);
+    runObjects(place, session, sql);
+    await session.settled();
+    return undefined;
+  } catch (error) {
+    const why = refusalIn(error);
+    if (why === undefined) throw error;
+    return why;
+  }
+}
+
+/** Drops these. MySQL lets only users with SYSTEM_USER drop views and programs of those who have it: such are left. Throws `Failure`. */
+async function clear(place: Place, objects: readonly Other[]): Promise<void> {
+  const drop = (some: readonly Other[]) => refusalOf(place, asBytes(dropObjects(place.database, some)));
+  if ((await drop(objects)) !== undefined) for (const one of objects) await drop([one]);
+}
+
+/**
+ * Makes again what is missing. What the server refuses keeps nothing else from coming back: a warning holds its definition. Returns the
+ * names of that. Throws `Failure`.
+ */
+async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
+  const { log, database } = place;
+  const listed = async () => (await listObjects(session, database)).others;
+  const present = new Set((await listed()).map(idOf));
+  const missing = objects.filter((one) => !present.has(idOf(one)));
+  if ((await refusalOf(place, sqlOf(missing))) === undefined) return [];
+  for (const made of (await listed()).filter((one) => !present.has(idOf(one)))) await clear(place, [made]);
+  const lost: string[] = [];
+  for (const { kind, name, sql } of missing) {
+    const why = await refusalOf(place, sql);
+    if (why === undefined) continue;
+    lost.push(`${kind.toLowerCase()} ${name}`);
+    // the one of constants
+    if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
+    const definition = Buffer.from(sql, "latin1").toString();
+    log.warn(`the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`);
+  }
+  return lost;
 }

@@ -1,7 +1,7 @@
 /** Loading into the present database itself, which is emptied first: what fails then cannot be taken back. */
 import { Failure, messageOf } from "../../base/errors.ts";
 import type { Loaded, LoadOptions } from "../restoring.ts";
-import { inDatabase, type Place } from "./connection.ts";
+import type { Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { load } from "./load.ts";
 import { changing } from "./locks.ts";
@@ -9,7 +9,6 @@ import { quoteName } from "./names.ts";
 import { dropObjects, isTrigger, listObjects, type Objects } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
-import { checkRows } from "./rows-loaded.ts";
 import { Session } from "./session.ts";
 
 /** Throws `Failure`; the message says whether anything was changed. */
@@ -20,13 +19,11 @@ export async function loadInPlace(
   contents: DumpContents,
   { noOwner, asleep }: Pick<LoadOptions, "noOwner" | "asleep">,
 ): Promise<Loaded> {
-  const { settings, database } = place;
+  const { database } = place;
   await empty(place);
-  const connection = inDatabase(place, database);
   const rules = loadRules(contents, serverInfo, { database, noOwner, asleep });
   try {
-    await load(connection, sql, { rules, settings, present: database });
-    return await checkRows(place, database, contents.rows);
+    return await load(place, sql, { rules, rows: contents.rows, present: database });
   } catch (error) {
     if (!(error instanceof Failure) || place.signal.aborted) throw error;
     const { status, hints, cause, message } = error;

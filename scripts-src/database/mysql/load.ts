@@ -3,11 +3,14 @@
  * is committed by itself.
  */
 import { availableParallelism } from "node:os";
-import type { Connection } from "./connection.ts";
-import { definer } from "./contents.ts";
+import { compareRows } from "../compare-rows.ts";
+import type { Loaded } from "../restoring.ts";
+import { inDatabase, type Place } from "./connection.ts";
+import { definer, type DumpContents } from "./contents.ts";
 import { inParts, loadable, type LoadRules } from "./filter.ts";
 import { holdWhileLoading, loading } from "./locks.ts";
-import { unquote } from "./names.ts";
+import { quoteName, unquote } from "./names.ts";
+import { listObjects, type Table } from "./objects.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 import { createsTrigger } from "./triggers.ts";
@@ -18,8 +21,8 @@ export type ObjectKind = "setting" | "trigger" | "object";
 
 interface LoadJob {
   rules: LoadRules;
-  /** SQL with which each session begins. */
-  settings: string;
+  /** Rows of each table in the dump. */
+  rows: DumpContents["rows"];
   /** The present database, where a later restore must wait for the end of this load. */
   present: string | undefined;
   /** Gets the statements that create triggers, views, events and routines, and the settings they need. */
@@ -43,12 +46,21 @@ function kindOf(head: string): ObjectKind | undefined {
   return objectKind.test(unowned) ? "object" : undefined;
 }
 
-/** Throws `Failure` at the first error, or what `sql` throws; then the database may hold any part of the dump. */
-export async function load(
-  connection: Connection,
+/**
+ * Loads the dump into the database that `rules` name. Throws `Failure` at the first error and when rows differ, or what `sql` throws; then
+ * the database may hold any part of the dump.
+ */
+export async function load(place: Place, sql: AsyncIterable<Uint8Array>, job: LoadJob): Promise<Loaded> {
+  await loadAll(place, sql, job);
+  return checkRows(place, job.rules.database, job.rows);
+}
+
+async function loadAll(
+  place: Place,
   sql: AsyncIterable<Uint8Array>,
-  { rules, settings, present, onObject }: LoadJob,
+  { rules, present, onObject }: LoadJob,
 ): Promise<void> {
+  const connection = inDatabase(place, rules.database);
   const what = `the restore into ${connection.target.where} failed`;
   // four are no faster than two on a machine of two cores that the server shares
   const count = Math.min(loading.length, Math.max(2, availableParallelism()));
@@ -56,7 +68,7 @@ export async function load(
   const sessions = new Sessions(all);
   try {
     for (const [i, session] of all.entries())
-      session.write(settings, present === undefined ? "" : holdWhileLoading(present, i));
+      session.write(place.settings, present === undefined ? "" : holdWhileLoading(present, i));
     // a server with enforce_gtid_consistency has rows of other tables in no transaction
     const innodb = new Set<string>();
     for await (const piece of splitStatements(sql)) {
@@ -148,4 +160,37 @@ class Sessions {
     await Promise.all([...this.#busy].map((session) => session.settled()));
     this.#busy.clear();
   }
+}
+
+/** Engines whose rows no dump holds: they are in other tables, or elsewhere. */
+const elsewhere = /^(?:MRG_MyISAM|FEDERATED|SPIDER|CONNECT|OQGRAPH|BLACKHOLE)$/i;
+
+/** What was loaded: the rows that the server holds, compared with the dump's. Throws a `Failure` that names the tables that differ. */
+async function checkRows(
+  place: Place,
+  database: string,
+  dumped: ReadonlyMap<string, number> | undefined,
+): Promise<Loaded> {
+  const loaded = await countRows(place, database);
+  // some servers keep names in lower case
+  const kept = ([name, rows]: [string, number]): [string, number] => [
+    loaded.has(name) ? name : name.toLowerCase(),
+    rows,
+  ];
+  compareRows(dumped && new Map([...dumped].map(kept)), loaded);
+  return { rows: loaded, warnings: [], skipped: [], leftOut: [] };
+}
+
+/** Of each table with rows; of those that keep their history, with it. */
+async function countRows(place: Place, database: string): Promise<Map<string, number>> {
+  await using session = new Session(place, `cannot count the rows of ${database}`);
+  session.write(place.settings);
+  const { tables } = await listObjects(session, database);
+  const counted = tables.filter(({ kind, engine }) => kind !== "SEQUENCE" && !elsewhere.test(engine));
+  const from = ({ name, kind }: Table) =>
+    `${quoteName(database)}.${quoteName(name)}${kind === "SYSTEM VERSIONED" ? " FOR SYSTEM_TIME ALL" : ""}`;
+  if (counted.length === 0) return new Map();
+  const rows = await session.ask(counted.map((table) => `SELECT count(*) FROM ${from(table)}`).join(";\n"));
+  const counts = counted.map(({ name }, i) => [name, Number(rows[i]?.[0])] as const);
+  return new Map(counts.filter(([, count]) => count > 0));
 }

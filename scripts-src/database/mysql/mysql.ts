@@ -1,19 +1,25 @@
 /** MySQL and MariaDB: their dump programs and clients behind the interface of a database engine. */
 import type { Settings } from "../../settings/settings.ts";
 import type { Connected, ConnectOptions, Database, DatabaseContext } from "../database.ts";
-import { comparing } from "./fingerprint.ts";
+import type { Restoring } from "../restoring.ts";
 import { ServerAccounts } from "./accounts.ts";
-import { withoutBroken } from "./objects.ts";
-import { everywhere, inDatabase, type Login } from "./connection.ts";
-import type { DumpContents } from "./contents.ts";
-import { checkDumped, checkGrants, dump, noteFloats, stockRestore } from "./dump.ts";
-import { dumpOptionsFrom } from "./dump-options.ts";
+import { release } from "./clients.ts";
+import { everywhere, inDatabase, type Login, type Place } from "./connection.ts";
+import { type DumpContents, dumpReader } from "./contents.ts";
+import { checkDumped, checkGrants, dump, noteFloats, stockRestore, dumpOptionsFrom } from "./dump.ts";
+import { undo } from "./exchange.ts";
+import { comparing } from "./fingerprint.ts";
+import { loadInPlace } from "./in-place.ts";
+import { lockPurpose } from "./locks.ts";
 import { targetFromSettings } from "./login.ts";
 import { isSystem } from "./names.ts";
-import { dumpReader } from "./reader.ts";
-import { restoringOf } from "./restoring.ts";
-import { probe } from "./probe.ts";
-import { query } from "./session.ts";
+import { withoutBroken } from "./objects.ts";
+import { planRestore } from "./plan.ts";
+import { probe, type ServerInfo } from "./probe.ts";
+import { recover } from "./recover.ts";
+import { createScratch, exchanged } from "./scratch.ts";
+import { query, sessionSettings } from "./session.ts";
+import { askTarget, type MysqlTarget } from "./target.ts";
 
 /** Connects to nothing yet. Throws `Failure` with status 2 when the settings do not name a database. */
 export function openMysql(settings: Settings, { log, signal }: DatabaseContext): Database {
@@ -58,4 +64,38 @@ export function openMysql(settings: Settings, { log, signal }: DatabaseContext):
     };
   }
   return { ...database, connect };
+}
+
+/** Asks which settings the user may change. Throws `Failure`. */
+async function placeOf({ connection, kind, grants }: ServerInfo): Promise<Place> {
+  const way = inDatabase(connection, everywhere);
+  return {
+    ...way,
+    settings: await sessionSettings(way),
+    database: connection.target.database,
+    where: connection.target.where,
+    isSystemUser: grants.hasGlobally("SYSTEM_USER"),
+    locks: kind.family === "mysql" && release(kind) >= 8_000 && grants.has("LOCK TABLES"),
+  };
+}
+
+/** What is done for a restore. */
+function restoringOf(serverInfo: ServerInfo): Restoring {
+  let known: Promise<Place> | undefined;
+  const place = () => (known ??= placeOf(serverInfo));
+  return {
+    async lock(purpose) {
+      await using lock = new AsyncDisposableStack();
+      lock.use(await lockPurpose(await place(), purpose));
+      await recover(await place(), purpose);
+      return lock.move();
+    },
+    target: async () => askTarget(await place(), serverInfo.grants),
+    plan: async (contents, target, options) =>
+      planRestore(serverInfo, await place(), contents as DumpContents, target as MysqlTarget, options),
+    undo: async (before) => exchanged(await place(), await undo(await place(), before)),
+    createScratch: async (options) => createScratch(await place(), serverInfo, options),
+    loadInPlace: async (sql, contents, options) =>
+      loadInPlace(await place(), serverInfo, sql, contents as DumpContents, options),
+  };
 }

@@ -6,8 +6,8 @@ import { type Connection, inDatabase, type Place } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { exchange, freeBeside } from "./exchange.ts";
-import { dropDatabase } from "./finish.ts";
 import { loadable } from "./filter.ts";
+import { dropDatabase } from "./finish.ts";
 import { load, type ObjectKind } from "./load.ts";
 import { changing } from "./locks.ts";
 import { quoteName } from "./names.ts";
@@ -15,9 +15,8 @@ import { collationOf } from "./objects.ts";
 import { loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { mark, markTable, unmark } from "./recover.ts";
-import { checkRows } from "./rows-loaded.ts";
-import type { Piece } from "./statements.ts";
 import { query } from "./session.ts";
+import type { Piece } from "./statements.ts";
 
 /** Creates it, empty and marked as ours. Throws `Failure`. */
 export async function createScratch(
@@ -74,8 +73,7 @@ class NewDatabase implements Scratch {
       if (text && kind !== "trigger") this.#objects.push(text);
     };
     const present = isExchanged ? place.database : undefined;
-    await load(this.#connection, sql, { rules, settings: place.settings, present, onObject });
-    return checkRows(place, this.name, dumped.rows);
+    return load(place, sql, { rules, rows: dumped.rows, present, onObject });
   }
 
   async ask(sql: string): Promise<string> {

@@ -4,12 +4,11 @@
  * and must never touch what only looks like one. What dump programs never write is refused.
  */
 import { Failure } from "../../base/errors.ts";
-import { judge, namesDatabase, withoutEnd } from "./allowed.ts";
+import { judge, namesDatabase, withoutEnd, divertedTable, everyTable, tooLate } from "./allowed.ts";
 import { cutOff, piecesOf, strange } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
-import { divertedTable, everyTable, tooLate } from "./diverted.ts";
 import { insertHead, Rows } from "./rows.ts";
-import { changeModes, firstRules, type QuoteRules, unreadable } from "./sql-mode.ts";
+import { changeModes, firstRules, type QuoteRules, unreadable } from "./words.ts";
 import { unquote } from "./names.ts";
 
 export type Piece =

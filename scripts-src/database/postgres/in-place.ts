@@ -19,7 +19,7 @@ import {
 import { counting, literal } from "./names.ts";
 import { copyTable } from "./row-counts.ts";
 import { Session, query, withoutTimeouts } from "./session.ts";
-import { watchSessions } from "./waiting.ts";
+import { watchSessions } from "./dump.ts";
 import type { Piece } from "./statements.ts";
 import type { Connection } from "./connection.ts";
 

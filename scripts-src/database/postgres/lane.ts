@@ -5,8 +5,7 @@
 import { Failure, messageOf } from "../../base/errors.ts";
 import { userSchema } from "./catalog.ts";
 import { isOwnership } from "./filter.ts";
-import type { LoadReport } from "./load-report.ts";
-import { titleOf, type Unit } from "./load-unit.ts";
+import { type LoadReport, titleOf, type Unit } from "./load-report.ts";
 import type { Session } from "./session.ts";
 
 /** Settings of a session by their names, each as the statement that sets it. */

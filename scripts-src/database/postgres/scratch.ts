@@ -13,15 +13,14 @@ import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
 import { exchange, type Exchanging, rename, transaction } from "./exchange.ts";
 import { loadInPlace } from "./in-place.ts";
-import { dropDatabase, patience } from "./maintenance.ts";
+import { dropDatabase, patience, isUsed } from "./maintenance.ts";
 import { besideName, identifier, isBeside, literal, markOf } from "./names.ts";
 import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { type PropertyStatements, shown, statementsFor } from "./properties.ts";
 import { checkLock } from "./clients.ts";
-import { isUsed } from "./databases.ts";
 import { execute, askValue, query } from "./session.ts";
-import { loadSpread } from "./spread.ts";
+import { loadSpread } from "./lanes.ts";
 import type { PostgresTarget } from "./target.ts";
 
 /** What a new database is made for, and of. */

@@ -5,12 +5,8 @@
  * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { cutOff, piecesOf, strange, wordsBehind } from "../read-dump.ts";
-import { copiedRows } from "./copied-rows.ts";
-import { decoderOf } from "./encodings.ts";
-import { PresentStatement } from "./present-statement.ts";
-import { passQuotation, type Quotation } from "./quotations.ts";
 import { copyTable, RowCounts } from "./row-counts.ts";
-import { skipPlain } from "./skip-plain.ts";
+import { skipPlain, PresentStatement } from "./present-statement.ts";
 import {
   backslash,
   isLetterOrDigit,
@@ -23,6 +19,10 @@ import {
   refuseVariable,
   stringPrefix,
   unlike,
+  passQuotation,
+  type Quotation,
+  copiedRows,
+  decoderOf,
 } from "./words.ts";
 
 export type Piece =
