@@ -79,8 +79,6 @@ export interface ScratchOptions {
 /** A new, empty database on the same server, marked as ours; dropped when it is disposed of, unless it was exchanged or kept. */
 export interface Scratch extends AsyncDisposable {
   readonly name: string;
-  /** As `Database.where`. */
-  readonly where: string;
 
   /**
    * Loads a dump and compares the rows of each table with `contents.rows`. Throws a `Failure` at the first error (unless
@@ -94,19 +92,22 @@ export interface Scratch extends AsyncDisposable {
   /** Dumps it as `Connected.dump` would, with these options of the dump program. */
   dump(options: readonly string[]): AsyncIterable<Uint8Array>;
 
-  /** With `restore`: puts it in the place of the present database. Throws a `Failure`; nothing was exchanged then, and it says where the copy is. */
-  exchange(): Promise<Exchanged>;
+  /**
+   * With `restore`: puts it in the place of the present database. Undefined where no state before is kept: there was none, or it was empty.
+   * Throws a `Failure`; nothing was exchanged then, and it says where the copy is.
+   */
+  exchange(): Promise<Exchanged | undefined>;
 
   /** With `into`: it stays. */
   keep(): Promise<void>;
 }
 
 export interface Exchanged {
-  /** The name that the database before the restore has now; undefined when there was none, or it was empty and was not kept. */
-  before: string | undefined;
-  /** What takes the exchange back: a command for a terminal, or the words of `restore` that do. Empty without `before`. */
+  /** The name that the database before the restore has now. */
+  before: string;
+  /** What takes the exchange back: a command for a terminal, or the words of `restore` that do. */
   undo: string | readonly string[];
-  /** What drops `before`: a command or an SQL statement. Empty without `before`. */
+  /** What drops `before`: a command or an SQL statement. */
   drop: string;
   /** Drops `before`. Throws `Failure`. */
   dropBefore(): Promise<void>;
@@ -126,7 +127,7 @@ export interface Restoring {
    * Exchanges the present database for the one that an earlier restore has kept as `before`. Absent where a command of the server's own
    * programs does that. Throws `Failure`.
    */
-  undo?(before: string): Promise<Exchanged>;
+  undo?(before: string): Promise<Exchanged | undefined>;
 
   /** Compares what the dump names with what the server and the database have. */
   plan(contents: Contents, target: TargetState, options: LoadOptions): Promise<RestorePlan>;

@@ -58,8 +58,9 @@ async function undoRestore(job: Job, database: Connected, before: string, agree:
   await agree(
     `${before} takes the place of ${database.where}; the present state is kept as ${database.name}_before_TIME`,
   );
-  const { before: kept, undo, drop } = await database.undo(before);
-  if (kept === undefined) return `undo done: ${database.where} is as it was before the restore`;
+  const exchanged = await database.undo(before);
+  if (!exchanged) return `undo done: ${database.where} is as it was before the restore`;
+  const { before: kept, undo, drop } = exchanged;
   log.info(`to take this back: ${typeof undo === "string" ? undo : restoreCommand(job, undo)}`);
   log.info(`to drop the state before this: ${drop}`);
   return `undo done: ${database.where} is as it was before the restore; the state before this is kept as ${kept}`;
@@ -96,8 +97,8 @@ async function restoreBeside(job: Job<RestoreOptions>, planned: Planned): Promis
   await using scratch = await planned.database.createScratch({ purpose: "restore", properties });
   await load(job, planned, scratch);
   const exchanged = await scratch.exchange();
+  if (!exchanged) return done(planned);
   const { before, undo, drop } = exchanged;
-  if (before === undefined) return done(planned);
   if (options.dropBefore) {
     const failure = await exchanged.dropBefore().then(() => undefined, messageOf);
     if (failure === undefined) return `${done(planned)}; the state before the restore was dropped`;

@@ -8,8 +8,7 @@ import { kindOf, readDump } from "../../scripts-src/database/read-dump.ts";
 import { clientFailure, isTemporary } from "../../scripts-src/database/mysql/explain.ts";
 import { loadable, type LoadRules } from "../../scripts-src/database/mysql/filter.ts";
 import { Grants } from "../../scripts-src/database/mysql/grants.ts";
-import { warnings } from "../../scripts-src/database/mysql/plan.ts";
-import { findProblems } from "../../scripts-src/database/mysql/problems.ts";
+import { warnings, findProblems } from "../../scripts-src/database/mysql/plan.ts";
 import type { ServerInfo } from "../../scripts-src/database/mysql/probe.ts";
 import { splitStatements } from "../../scripts-src/database/mysql/statements.ts";
 

@@ -6,8 +6,7 @@ import type { Failure } from "../../base/errors.ts";
 import { cutOff, strange } from "../read-dump.ts";
 import { isOneStatement } from "./blocks.ts";
 import { unquote } from "./names.ts";
-import { triggerTable } from "./triggers.ts";
-import { anyName, bare, comment, endsAlike, everywhere, type QuoteRules, readings } from "./words.ts";
+import { anyName, bare, comment, endsAlike, everywhere, type QuoteRules, readings, triggerTable } from "./words.ts";
 
 /** A name that no other follows behind a point: it is in the database at hand. */
 const name = String.raw`(?:\`\`|[\w$\x80-\xff]+)(?![\w$\x80-\xff]| ?\.)`;

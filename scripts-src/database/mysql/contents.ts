@@ -4,8 +4,16 @@ import { type DumpForm, readerOf, strange } from "../read-dump.ts";
 import type { Family } from "./clients.ts";
 import { unquote } from "./names.ts";
 import { type Piece, Scanner } from "./statements.ts";
-import { createsTrigger, triggerName, withoutDatabase } from "./triggers.ts";
-import { anyName, bare, eitherName, quotedName, string } from "./words.ts";
+import {
+  anyName,
+  bare,
+  eitherName,
+  quotedName,
+  string,
+  createsTrigger,
+  triggerName,
+  withoutDatabase,
+} from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
 export class DumpContents implements Contents {

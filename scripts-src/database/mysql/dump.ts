@@ -12,7 +12,7 @@ import { clientFailure } from "./explain.ts";
 import { quoteName } from "./names.ts";
 import { idOf, type Objects, objectsFrom, objectsQuestion } from "./objects.ts";
 import { dumpsHistory, type ServerInfo } from "./probe.ts";
-import { largestPacket, rowsAlone } from "./problems.ts";
+import { largestPacket, rowsAlone } from "./plan.ts";
 import { query, unlimited } from "./session.ts";
 
 /** Options that would break what a backup promises, or that are ours to set; the programs take shortened names too. */

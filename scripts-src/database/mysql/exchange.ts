@@ -4,6 +4,7 @@
  */
 import { exitStatus, Failure, messageOf } from "../../base/errors.ts";
 import { pause } from "../../base/retry.ts";
+import type { Exchanged } from "../restoring.ts";
 import type { Place } from "./connection.ts";
 import { type ExchangeLog, readLog, writeLog } from "./exchange-log.ts";
 import { exchangeStatements, type Keys, lockStatement, planTables } from "./exchange-plan.ts";
@@ -30,11 +31,8 @@ const lockWait = 3;
 /** Pauses (ms) between the tries: ten minutes together, for behind a failure a long load is lost. */
 const pauses = [1_000, 2_000, 4_000, 8_000, 15_000, ...Array.from({ length: 19 }, () => 30_000)];
 
-/**
- * Returns whether `before` is kept: an empty database is not. Throws `Failure`; then the present database is as it was, unless the
- * message says otherwise.
- */
-export async function exchange(place: Place, job: ExchangeJob): Promise<boolean> {
+/** As `Scratch.exchange`. Throws `Failure`; then the present database is as it was, unless the message says otherwise. */
+export async function exchange(place: Place, job: ExchangeJob): Promise<Exchanged | undefined> {
   const { signal } = place;
   // what has begun is finished: SIGTERM leaves time for that
   const steady = { ...place, signal: new AbortController().signal };
@@ -47,8 +45,16 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<boolean>
     if (stage === "prepared") await dropDatabase(steady, job.before);
     if (stage !== "exchanged") throw error;
   }
-  return finishOrTakeBack(steady, job.before);
+  return (await finishOrTakeBack(steady, job.before)) ? exchanged(place, job.before) : undefined;
 }
+
+/** How the exchange is taken back, and what drops the state before. */
+const exchanged = (place: Place, before: string): Exchanged => ({
+  before,
+  undo: ["--undo", before],
+  drop: `DROP DATABASE ${quoteName(before)};`,
+  dropBefore: () => dropDatabase(place, before),
+});
 
 /** Writes the log, and removes from the new database what cannot be renamed. */
 async function prepare(place: Place, { source, before, triggers, objects }: ExchangeJob): Promise<void> {
@@ -178,12 +184,12 @@ export async function freeBeside(place: Place, what: Purpose, time: Date): Promi
   }
 }
 
-/** Exchanges the present database for the one that an earlier restore has kept; returns the name that the present state gets. */
-export async function undo(place: Place, kept: string): Promise<string> {
+/** Exchanges the present database for the one that an earlier restore has kept. */
+export async function undo(place: Place, kept: string): Promise<Exchanged | undefined> {
   const found = await findUndo(place, kept);
   const before = await freeBeside(place, "before", new Date());
-  await exchange(place, { source: kept, before, triggers: sqlOf(found.oldTriggers), objects: sqlOf(found.oldObjects) });
-  return before;
+  const [triggers, objects] = [sqlOf(found.oldTriggers), sqlOf(found.oldObjects)];
+  return exchange(place, { source: kept, before, triggers, objects });
 }
 
 async function findUndo(place: Place, kept: string): Promise<ExchangeLog> {

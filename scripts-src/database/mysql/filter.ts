@@ -2,8 +2,7 @@
 import { definer, otherFrom } from "./contents.ts";
 import { asBytes, quoteName } from "./names.ts";
 import type { Piece } from "./statements.ts";
-import { withoutDatabase } from "./triggers.ts";
-import { eitherName, quotedName, string } from "./words.ts";
+import { eitherName, quotedName, string, withoutDatabase } from "./words.ts";
 
 export interface LoadRules {
   /** Name of the database that is loaded. */

@@ -13,8 +13,7 @@ import { quoteName, unquote } from "./names.ts";
 import { listObjects, type Table } from "./objects.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
-import { createsTrigger } from "./triggers.ts";
-import { anyName } from "./words.ts";
+import { anyName, createsTrigger } from "./words.ts";
 
 /** An `object` is a view, event or routine. */
 export type ObjectKind = "setting" | "trigger" | "object";

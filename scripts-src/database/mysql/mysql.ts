@@ -17,7 +17,7 @@ import { withoutBroken } from "./objects.ts";
 import { planRestore } from "./plan.ts";
 import { probe, type ServerInfo } from "./probe.ts";
 import { recover } from "./recover.ts";
-import { createScratch, exchanged } from "./scratch.ts";
+import { createScratch } from "./scratch.ts";
 import { query, sessionSettings } from "./session.ts";
 import { askTarget, type MysqlTarget } from "./target.ts";
 
@@ -93,7 +93,7 @@ function restoringOf(serverInfo: ServerInfo): Restoring {
     target: async () => askTarget(await place(), serverInfo.grants),
     plan: async (contents, target, options) =>
       planRestore(serverInfo, await place(), contents as DumpContents, target as MysqlTarget, options),
-    undo: async (before) => exchanged(await place(), await undo(await place(), before)),
+    undo: async (before) => undo(await place(), before),
     createScratch: async (options) => createScratch(await place(), serverInfo, options),
     loadInPlace: async (sql, contents, options) =>
       loadInPlace(await place(), serverInfo, sql, contents as DumpContents, options),

@@ -41,7 +41,6 @@ interface Making {
 
 class NewDatabase implements Scratch {
   readonly name: string;
-  readonly where: string;
   readonly #making: Making;
   readonly #connection: Connection;
   /** SQL of what the present database will need besides tables. */
@@ -53,7 +52,6 @@ class NewDatabase implements Scratch {
     this.name = name;
     this.#making = making;
     this.#connection = inDatabase(making.place, name);
-    this.where = this.#connection.target.where;
   }
 
   async load(sql: AsyncIterable<Uint8Array>, contents: Contents, options: LoadOptions): Promise<Loaded> {
@@ -86,13 +84,13 @@ class NewDatabase implements Scratch {
     return dump(this.#connection, { ...serverInfo, grants: serverInfo.grants.beside() }, words);
   }
 
-  async exchange(): Promise<Exchanged> {
+  async exchange(): Promise<Exchanged | undefined> {
     const { place, time } = this.#making;
     const before = await freeBeside(place, "before", time);
     const [triggers, objects] = [latin1(this.#triggers), latin1(this.#objects)];
     const kept = await exchange(place, { source: this.name, before, triggers, objects });
     this.#stays = true;
-    return exchanged(place, kept ? before : undefined);
+    return kept;
   }
 
   async keep(): Promise<void> {
@@ -114,17 +112,6 @@ class NewDatabase implements Scratch {
 }
 
 const latin1 = (texts: readonly Buffer[]): string => Buffer.concat(texts).toString("latin1");
-
-/** How the exchange is taken back, and what drops the state before. */
-export const exchanged = (place: Place, before: string | undefined): Exchanged =>
-  before === undefined
-    ? { before, undo: "", drop: "", dropBefore: () => Promise.resolve() }
-    : {
-        before,
-        undo: ["--undo", before],
-        drop: `DROP DATABASE ${quoteName(before)};`,
-        dropBefore: () => dropDatabase(place, before),
-      };
 
 async function create(place: Place, name: string, properties: DatabaseProperties = {}): Promise<void> {
   const [collation, charset] = [properties.collation, properties.charset].map((value) =>

@@ -1,6 +1,6 @@
 /** Everything that users made in a database, each with the statement that removes it: what a restore in place does first. */
 
-import { isMember, userSchema } from "./catalog.ts";
+import { isMember, userSchema } from "./session.ts";
 import type { DumpContents } from "./contents.ts";
 import type { PostgresTarget } from "./target.ts";
 

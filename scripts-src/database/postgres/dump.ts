@@ -5,7 +5,6 @@ import { quote, start } from "../../base/process.ts";
 import { listed, listOf } from "../../base/text.ts";
 import { lockPatience, type LockWatch, watchLocks } from "../lock-watch.ts";
 import { outputOf, unpackCommand } from "../run-program.ts";
-import { isMember, jsonList, userSchema } from "./catalog.ts";
 import type { Client } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { formatConninfo } from "./conninfo.ts";
@@ -13,7 +12,7 @@ import { clientFailure, hintForLargeObjects } from "./explain.ts";
 import { literal } from "./names.ts";
 import type { ServerInfo } from "./probe.ts";
 import { dumpForm } from "./reader.ts";
-import { query } from "./session.ts";
+import { query, isMember, jsonList, userSchema } from "./session.ts";
 
 /** Options that choose tables: what cannot be read may be left out by them. */
 const chooses = /^(-[tTnN]|--(exclude-)?(table|schema))/;

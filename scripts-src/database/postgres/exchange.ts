@@ -33,14 +33,12 @@ const endingSessions = (name: string) =>
 const command = ({ unstoppable }: Exchanging, ...texts: readonly string[]): string =>
   ["psql", "-d", formatConninfo(unstoppable.keywords), ...texts.flatMap((text) => ["-c", text])].map(quote).join(" ");
 
-const nothingKept: Exchanged = { before: undefined, undo: "", drop: "", dropBefore: () => Promise.resolve() };
-
-/** Throws a `Failure`, and then nothing was exchanged. */
-export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
+/** As `Scratch.exchange`. Throws a `Failure`, and then nothing was exchanged. */
+export async function exchange(exchanging: Exchanging): Promise<Exchanged | undefined> {
   const { present, target, unstoppable, fresh, time, properties } = exchanging;
   if (!target.exists) {
     await rename(exchanging, present.database);
-    return nothingKept;
+    return undefined;
   }
   const before = besideName(present.database, "before", time);
   const renames = [renaming(present.database, before), renaming(fresh, present.database)];
@@ -55,7 +53,7 @@ export async function exchange(exchanging: Exchanging): Promise<Exchanged> {
   const dropBefore = () => dropDatabase(unstoppable, before);
   // somebody may have filled it during the load
   const isDropped = async () => (await isEmpty(inDatabase(unstoppable, before))) && (await dropBefore(), true);
-  if (target.empty && (await isDropped().catch(() => false))) return nothingKept;
+  if (target.empty && (await isDropped().catch(() => false))) return undefined;
   const restored = fresh.replace(/_restoring_([\d_-]+)$/, "_restored_$1");
   const undo = `${renaming(present.database, restored)} ${renaming(before, present.database)}`;
   return {

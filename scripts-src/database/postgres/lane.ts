@@ -3,10 +3,9 @@
  * so that after an error everything but the faulty statement can be repeated, and that one be tried in another way.
  */
 import { Failure, messageOf } from "../../base/errors.ts";
-import { userSchema } from "./catalog.ts";
 import { isOwnership } from "./filter.ts";
 import { type LoadReport, titleOf, type Unit } from "./load-report.ts";
-import type { Session } from "./session.ts";
+import { type Session, userSchema } from "./session.ts";
 
 /** Settings of a session by their names, each as the statement that sets it. */
 type SessionSettings = ReadonlyMap<string, string>;

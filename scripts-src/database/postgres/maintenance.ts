@@ -3,11 +3,10 @@ import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { exitStatus, Failure } from "../../base/errors.ts";
 import type { ServerDatabase } from "../database.ts";
-import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import { identifier, literal } from "./names.ts";
 import { isPooled, poolerWarning } from "./pooler.ts";
-import { execute, query, Session, withoutTimeouts } from "./session.ts";
+import { execute, query, Session, withoutTimeouts, jsonList } from "./session.ts";
 
 /** Databases that are there to be connected to when no other can be. */
 export const maintenanceNames = ["postgres", "template1"];

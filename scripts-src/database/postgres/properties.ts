@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { listOf } from "../../base/text.ts";
 import type { DatabaseProperties } from "../restoring.ts";
-import { jsonList } from "./catalog.ts";
+import { jsonList } from "./session.ts";
 import { identifier, settingValue, text } from "./names.ts";
 
 export interface PropertyStatements {

@@ -1,10 +1,9 @@
 /** PostgreSQL's roles as statements of our own. pg_dumpall alters the administrator of the new server, and needs a superuser. */
 import type { RolesPlan, ServerRoles } from "../roles.ts";
 import type { Connection } from "./connection.ts";
-import { factList, type Found, jsonList } from "./catalog.ts";
 import { unquote } from "./contents.ts";
 import { identifier, settingValue, text } from "./names.ts";
-import { query, queryFacts } from "./session.ts";
+import { query, queryFacts, factList, type Found, jsonList } from "./session.ts";
 
 interface Role {
   name: string;

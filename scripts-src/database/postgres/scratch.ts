@@ -7,7 +7,6 @@ import { messageOf, usageFailure } from "../../base/errors.ts";
 import { stampOf } from "../../base/text.ts";
 import type { Contents } from "../database.ts";
 import type { Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
-import { jsonList } from "./catalog.ts";
 import { type Connection, inDatabase } from "./connection.ts";
 import type { DumpContents } from "./contents.ts";
 import { dump } from "./dump.ts";
@@ -19,7 +18,7 @@ import { contentsToLoad, hasCron, loadRules } from "./plan.ts";
 import type { ServerInfo } from "./probe.ts";
 import { type PropertyStatements, shown, statementsFor } from "./properties.ts";
 import { checkLock } from "./clients.ts";
-import { execute, askValue, query } from "./session.ts";
+import { execute, askValue, query, jsonList } from "./session.ts";
 import { loadSpread } from "./lanes.ts";
 import type { PostgresTarget } from "./target.ts";
 
@@ -54,11 +53,11 @@ export async function createScratch(maintenance: Connection, making: Making): Pr
 
 class NewDatabase implements Scratch {
   readonly name: string;
-  readonly where: string;
   readonly #made: Exchanging;
   readonly #making: Making;
   readonly #connection: Connection;
-  #exchanged: Exchanged | undefined;
+  /** It has the name of the present database, which did not exist. */
+  #isExchanged = false;
   /** It is no longer thrown away. */
   #stays = false;
 
@@ -68,7 +67,6 @@ class NewDatabase implements Scratch {
     // settings of a database are stored in the encoding of the session: only in the database itself they are read as they were meant
     this.#connection = inDatabase(made.present, made.fresh);
     this.name = made.fresh;
-    this.where = this.#connection.where;
   }
 
   async create(): Promise<void> {
@@ -117,7 +115,8 @@ class NewDatabase implements Scratch {
     const dump = contents as DumpContents;
     // pg_cron can only be created in the database that has its name for good: it gets it before it is filled
     if (!target.exists && !options.asleep && hasCron(dump)) {
-      this.#exchanged = await exchange(this.#made);
+      await exchange(this.#made);
+      this.#isExchanged = true;
       const rules = loadRules(dump, serverInfo.server, target, options, "in place");
       const loaded = await loadInPlace(sql, { connection: present, contents: dump, rules, prelude: [] });
       this.#complete();
@@ -134,8 +133,8 @@ class NewDatabase implements Scratch {
 
   dump = (options: readonly string[]) => dump(this.#connection, this.#making.serverInfo.pgDump, options);
 
-  async exchange(): Promise<Exchanged> {
-    if (this.#exchanged) return this.#exchanged;
+  async exchange(): Promise<Exchanged | undefined> {
+    if (this.#isExchanged) return undefined;
     this.#complete();
     return exchange(this.#made);
   }
@@ -156,10 +155,10 @@ class NewDatabase implements Scratch {
     const { present, unstoppable } = this.#made;
     const { signal, log } = present;
     const way = { ...unstoppable, signal: signal.aborted ? AbortSignal.timeout(15_000) : signal };
-    const name = this.#exchanged ? present.database : this.name;
+    const name = this.#isExchanged ? present.database : this.name;
     try {
       // whoever found the database under its final name may have begun to use it
-      if (!this.#exchanged || !(await isUsed(inDatabase(way, name)))) await dropDatabase(way, name);
+      if (!this.#isExchanged || !(await isUsed(inDatabase(way, name)))) await dropDatabase(way, name);
     } catch (error) {
       log.warn(`the unfinished database ${name} may still exist, the next restore drops it: ${messageOf(error)}`);
     }

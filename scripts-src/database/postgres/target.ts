@@ -4,11 +4,10 @@ import { messageOf } from "../../base/errors.ts";
 import type { DatabaseProperties, TargetState } from "../restoring.ts";
 import { defaultPrivilegesQuery, keptExtension, keptSchemasQuery, type Removal, removalsQuery } from "./cleaning.ts";
 import type { Connection } from "./connection.ts";
-import { absent, fact, factList, type Found, isMember, userSchema } from "./catalog.ts";
 import { isBeside, literal, unfinished } from "./names.ts";
 import { maintenanceNames } from "./maintenance.ts";
 import { propertiesQuestion, settingStatements, shown } from "./properties.ts";
-import { execute, queryFacts } from "./session.ts";
+import { execute, queryFacts, absent, fact, factList, type Found, isMember, userSchema } from "./session.ts";
 
 /** What `plan` and the loads need beyond what every engine says. */
 export interface PostgresTarget
