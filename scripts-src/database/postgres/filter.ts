@@ -46,6 +46,12 @@ const databaseEncoding = Buffer.from(
   "\nSELECT pg_catalog.set_config('client_encoding', pg_catalog.getdatabaseencoding(), false);",
 );
 
+/** In a database that lies in pg_default itself, the server refuses a partitioned table that names it. */
+const usualSpace = /^SET default_tablespace = pg_default;$/;
+const ownSpace = Buffer.from(`
+SELECT pg_catalog.set_config('default_tablespace', (SELECT CASE spcname WHEN 'pg_default' THEN '' ELSE 'pg_default' END
+  FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = dattablespace WHERE datname = pg_catalog.current_database()), false);`);
+
 const anyExtension = new RegExp(String.raw`^(?:DROP|CREATE|COMMENT ON) EXTENSION (?:IF (?:NOT )?EXISTS )?${name}`);
 const emptyView = new RegExp(String.raw`^CREATE OR REPLACE VIEW ${qualified} AS\s+SELECT\s+NULL::`);
 const cleans =
@@ -132,6 +138,7 @@ export class LoadFilter {
       return Buffer.from(cronViews);
     }
     if (unchecked.test(text)) return databaseEncoding;
+    if (usualSpace.test(text)) return ownSpace;
     const [, verb, trigger] = eventTrigger.exec(text) ?? [];
     if (trigger === undefined)
       return this.#keptMapping(text) ?? this.#asCreator(text, bytes) ?? uncommented(bytes, text);
