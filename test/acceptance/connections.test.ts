@@ -184,12 +184,19 @@ testWhere(process.getuid?.() === 0 && Bun.which("setpriv") !== null, "root and s
 test("variables of libpq in the environment do not lead elsewhere", async () => {
   const env = {
     PGHOST: "nowhere.invalid",
+    PGHOSTADDR: "127.255.255.254",
     PGDATABASE: "nowhere",
     PGPORT: "1",
     PGUSER: "nobody",
     PGPASSWORD: "nothing",
   };
   await expectWorks(server.settings("app"), env);
+  // where the URL leaves the port to libpq, the log names the one that libpq takes
+  const { user, password, host, port } = server;
+  const scripts = installScripts({ DATABASE_URL: `postgres://${user}:${password}@${host}/app` });
+  const ran = await scripts.run("backup", [], { env: { ...env, PGPORT: String(port) } });
+  expectSuccess(ran);
+  expect(ran.stderr).toContain(`postgresql://${host}:${port}/app`);
 });
 
 test("two ways at once are refused", async () => {

@@ -72,7 +72,7 @@ export function describeTarget(keywords: Keywords, database: string): string {
   const value = new Map(keywords);
   const hosts = (value.get("host") || value.get("hostaddr") || "").split(",");
   const ports = (value.get("port") ?? "").split(",");
-  const port = (index: number) => ports[ports.length === 1 ? 0 : index] || "5432";
+  const port = (index: number) => ports[ports.length === 1 ? 0 : index] || process.env.PGPORT || "5432";
   const socket = hosts.find((host) => host.startsWith("/") || host.startsWith("@"));
   if (socket !== undefined) return `postgresql:///${database}?host=${socket}&port=${port(hosts.indexOf(socket))}`;
   const places = hosts.map((host, index) => host && `${inBrackets(host)}:${port(index)}`);
