@@ -5,9 +5,8 @@
  */
 import { hkdfSync, randomBytes } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { Failure, messageOf } from "../base/errors.ts";
+import { damaged, Failure, messageOf } from "../base/errors.ts";
 import { headFirst, inBlocks, remembered } from "./blocks.ts";
-import { damaged } from "./damaged.ts";
 import { type Keys, readIdentities } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 

@@ -1,14 +1,13 @@
 /** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
+import { createHmac, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
-import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import { codeOf, damaged, Failure, messageOf } from "../base/errors.ts";
 import { readFailure } from "../base/disk.ts";
-import { damaged } from "./damaged.ts";
 import { identitySchema } from "./identity.ts";
 import { manifestName, parseBackupName } from "./name.ts";
 import { readSmall } from "./plain-file.ts";
-import { isSignedWith, signed } from "./signature.ts";
 import { quote } from "../base/process.ts";
 
 /** Rises only when an older reader would misunderstand; new fields do not raise it. */
@@ -207,3 +206,27 @@ export function requireSigned(name: string, manifest: Manifest | undefined, keys
     hints: [doubt.hint, `if you know that it is good: restore ${quote(name)} --unsigned (from S3: with --from-s3)`],
   });
 }
+
+const line = /^ {2}"signature": "([0-9a-f]{64})",\n$/;
+const newline = 0x0a;
+
+/** `text` (JSON over several lines) with its signature under the first of the keys; as it is without a key. */
+export function signed(text: string, keys: readonly string[] | undefined): string {
+  const [key] = keys ?? [];
+  if (key === undefined) return text;
+  const start = text.indexOf("\n") + 1;
+  return `${text.slice(0, start)}  "signature": "${hmac(key, Buffer.from(text)).toString("hex")}",\n${text.slice(start)}`;
+}
+
+/** Whether the file's content is signed with one of the keys. */
+export function isSignedWith(content: Buffer, keys: readonly string[] | undefined): boolean {
+  if (keys === undefined) return false;
+  const start = content.indexOf(newline) + 1;
+  const end = content.indexOf(newline, start) + 1;
+  const found = line.exec(content.toString("latin1", start, end))?.[1];
+  if (found === undefined) return false;
+  const rest = Buffer.concat([content.subarray(0, start), content.subarray(end)]);
+  return keys.some((key) => timingSafeEqual(hmac(key, rest), Buffer.from(found, "hex")));
+}
+
+const hmac = (key: string, content: Buffer) => createHmac("sha256", key).update(content).digest();

@@ -1,10 +1,9 @@
 /** Reads files that somebody else may have put there. */
 import { constants } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { diskFailure, isPermission, readFailure } from "../base/disk.ts";
-import { codeOf, Failure } from "../base/errors.ts";
+import { codeOf, damaged, Failure } from "../base/errors.ts";
 import { foreignFolder } from "../base/foreign-files.ts";
-import { damaged } from "./damaged.ts";
 
 /** Opens a plain file; a pipe in its place is refused, not waited for. Throws `Failure`. */
 export async function openPlain(path: string): Promise<FileHandle> {

@@ -1,7 +1,6 @@
 /** The proof beside a backup file: it was restored, and the copy was compared with it. */
 import { z } from "zod";
-import type { ManifestKeys } from "./manifest.ts";
-import { isSignedWith, signed } from "./signature.ts";
+import { isSignedWith, type ManifestKeys, signed } from "./manifest.ts";
 
 const currentFormat = 1;
 

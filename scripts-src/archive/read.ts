@@ -2,11 +2,10 @@
 import type { FileHandle } from "node:fs/promises";
 import { basename } from "node:path";
 import { readFailure } from "../base/disk.ts";
-import { codeOf, Failure, messageOf } from "../base/errors.ts";
+import { codeOf, damaged, Failure, messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { ageMagic, armorStart, decrypt, identitiesFor } from "./age.ts";
 import { headFirst, remembered, startTally, streamOf, type Tally, watched } from "./blocks.ts";
-import { damaged } from "./damaged.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest, readManifest, requireSigned, sizeFault } from "./manifest.ts";
 import { type Compression, manifestName } from "./name.ts";

@@ -1,4 +1,5 @@
 /** Exit status of every script. A signal n ends a script with 128 + n. */
+
 export const exitStatus = {
   done: 0,
   failed: 1,
@@ -49,6 +50,19 @@ export class Stopped extends Failure {
 /** A person at the terminal was asked and said no: nobody else need be told. */
 export class Declined extends Failure {
   override name = "Declined";
+}
+
+const another = "restore another backup, or fetch this one again from where it was copied";
+
+/** `what` names the file, `why` is a clause ("it is cut short"). */
+export const damaged = (what: string, why: string, hint = another): Damaged =>
+  new Damaged(`${what} is damaged: ${why}`, { hints: [hint] });
+
+/** A backup, or what lies beside it, that cannot be used as it is. */
+export class Damaged extends Failure {
+  override reworded(message: string, hints = this.hints): Damaged {
+    return new Damaged(message, { status: this.status, hints, cause: this.cause });
+  }
 }
 
 /** Wrong settings or usage: nothing was attempted. */

@@ -3,7 +3,7 @@ import type { Settings } from "../settings/settings.ts";
 import { visible } from "../base/text.ts";
 import { post } from "./http.ts";
 import type { Outcome, Status } from "./outcome.ts";
-import { shortText, type ShortText, subjectOf } from "./subject.ts";
+import { shortText, type ShortText, subjectOf } from "./message-facts.ts";
 
 /**
  * What a webhook receives in the format `json`; documented in DOCUMENTATION.md. Every key is always there, null when nothing is

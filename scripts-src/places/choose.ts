@@ -2,11 +2,10 @@
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { distance } from "fastest-levenshtein";
-import { Damaged } from "../archive/damaged.ts";
 import { type Identity, strictOwnerOf } from "../archive/identity.ts";
 import type { ManifestKeys } from "../archive/manifest.ts";
 import { backupNameOf, parseBackupName, proofName } from "../archive/name.ts";
-import { exitStatus, Failure, messageOf, noSuchBackup } from "../base/errors.ts";
+import { Damaged, exitStatus, Failure, messageOf, noSuchBackup } from "../base/errors.ts";
 import { type Logger, scriptLog } from "../base/log.ts";
 import { counted } from "../base/text.ts";
 import { distrust } from "../base/trust.ts";

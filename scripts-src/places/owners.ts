@@ -1,11 +1,17 @@
 /** Whose the backups of a place are, and what else their manifests and proofs say. */
-import { Damaged, damaged } from "../archive/damaged.ts";
 import { type Identity, originIn, type Owner, ownerOf, strictOwnerOf } from "../archive/identity.ts";
-import { doubtOf, type Manifest, type ManifestKeys, parseManifest, renaming, sizeFault } from "../archive/manifest.ts";
+import {
+  doubtOf,
+  isSignedWith,
+  type Manifest,
+  type ManifestKeys,
+  parseManifest,
+  renaming,
+  sizeFault,
+} from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
 import type { Proof } from "../archive/proof.ts";
-import { isSignedWith } from "../archive/signature.ts";
-import { Failure, messageOf } from "../base/errors.ts";
+import { Damaged, damaged, Failure, messageOf } from "../base/errors.ts";
 import { eachOf } from "../storage/together.ts";
 import { type Place, proofOf, type Stored } from "./place.ts";
 

@@ -6,9 +6,8 @@ import { type Failure, Stopped, usageFailure } from "../base/errors.ts";
 import { configureLog, type Logger } from "../base/log.ts";
 import { missingSettings } from "../settings/env-rules.ts";
 import { type ReadSettings, readSettings } from "../settings/env.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, failureOf, lastWords, print } from "./attempt.ts";
 import { parseOptions } from "./command-line.ts";
-import { failureOf, lastWords, print } from "./last-words.ts";
 import type { Job, Script } from "./script.ts";
 import { cleanUp } from "../base/cleanup.ts";
 

@@ -9,10 +9,9 @@ import { handlersFor, keepTime } from "../scheduling/keep-time.ts";
 import { lastText, nextText, nextTicks, otherZone, readTicks, type Ticks } from "../scheduling/ticks.ts";
 import { settingsText } from "../settings/about.ts";
 import { backupFolder, databaseOf, lockName } from "../steps/backup-folder.ts";
-import { checkHealth, tryOut } from "../steps/check-health.ts";
 import { newestInBucket } from "../steps/last-good.ts";
 import { backupChecks } from "../steps/run-backup.ts";
-import { backUp, backupOptions, beginProofs, proofChecks } from "../steps/scheduled-runs.ts";
+import { backUp, backupOptions, beginProofs, checkHealth, proofChecks, tryOut } from "../steps/scheduled-runs.ts";
 import { openOutbox } from "../notify/notify.ts";
 import { forgetReport } from "../run/attempt.ts";
 

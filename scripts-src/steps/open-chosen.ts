@@ -2,13 +2,12 @@
 import { basename, dirname, join } from "node:path";
 import { openJson } from "../archive/age.ts";
 import { watched } from "../archive/blocks.ts";
-import { Damaged } from "../archive/damaged.ts";
 import { ownerOf, strictOwnerOf } from "../archive/identity.ts";
 import { keysFrom } from "../archive/keys.ts";
 import { type Manifest, requireSigned, sizeFault } from "../archive/manifest.ts";
 import { formatBackupName, manifestName, parseBackupName } from "../archive/name.ts";
 import { type OpenBackup, openBackup } from "../archive/read.ts";
-import { codeOf, Failure, noSuchBackup, usageFailure } from "../base/errors.ts";
+import { codeOf, Damaged, Failure, noSuchBackup, usageFailure } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { showProgress } from "../base/progress.ts";
 import { bytesText, counted } from "../base/text.ts";

@@ -1,9 +1,8 @@
 /** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
-import { Damaged } from "../archive/damaged.ts";
 import { proofName } from "../archive/name.ts";
 import { formatProof } from "../archive/proof.ts";
 import { hintsOf } from "../base/disk.ts";
-import { Failure, messageOf, Stopped } from "../base/errors.ts";
+import { Damaged, Failure, messageOf, Stopped } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";
 import { counted, durationText } from "../base/text.ts";
 import type { Database } from "../database/database.ts";

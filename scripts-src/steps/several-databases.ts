@@ -8,7 +8,7 @@ import type { ServerDatabase } from "../database/database.ts";
 import { openDatabase } from "../database/open.ts";
 import type { DatabaseOutcome, Status } from "../notify/outcome.ts";
 import type { Check } from "../run/checklist.ts";
-import { failureOf } from "../run/last-words.ts";
+import { failureOf } from "../run/attempt.ts";
 import type { Job, Result } from "../run/script.ts";
 import { chooseNames, type ChosenName, type NamePattern, parsePatterns } from "../settings/name-patterns.ts";
 import { databaseOf } from "./backup-folder.ts";

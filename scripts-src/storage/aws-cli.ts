@@ -1,8 +1,7 @@
 /** `sync` with the AWS CLI, for those who want it: it is given the names of the plan as filters. */
-import { variables } from "../base/environment.ts";
 import { exitStatus, Failure, usageFailure } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
-import { shell } from "../base/process.ts";
+import { shell, variables } from "../base/process.ts";
 import type { Settings } from "../settings/settings.ts";
 
 /** Names in one call: the kernel limits the length of a command line. */

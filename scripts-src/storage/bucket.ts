@@ -2,13 +2,13 @@
 import { createHash } from "node:crypto";
 import { S3Client, type ServiceInputTypes, type ServiceOutputTypes, type StorageClass } from "@aws-sdk/client-s3";
 import type { BuildMiddleware } from "@smithy/types";
-import { trustInTls } from "../base/authorities.ts";
+import { FetchHttpHandler } from "@smithy/fetch-http-handler";
+import { trusted, trustInTls } from "../base/authorities.ts";
 import { Failure } from "../base/errors.ts";
 import { retry } from "../base/retry.ts";
 import type { Logger } from "../base/log.ts";
 import type { Settings } from "../settings/settings.ts";
-import { describeError, explain, isTransient, statusOf } from "./explain.ts";
-import { fetchHandler } from "./http.ts";
+import { describeError, explain, isTransient, notS3, statusOf } from "./explain.ts";
 
 /** A minute of patience in all: a router that restarts must not cost a backup of hours. */
 const patience = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
@@ -157,3 +157,37 @@ const protectBody: BuildMiddleware<ServiceInputTypes, ServiceOutputTypes> = (nex
   if (body instanceof Uint8Array) headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
   return next(args);
 };
+
+/**
+ * How long (ms) an answer may take; CompleteMultipartUpload of a large object takes the server minutes, the begin of an upload does
+ * not. Tests make it shorter.
+ */
+export const answerTime = { POST: 900_000, other: 120_000, begin: 30_000 };
+
+const fetchHandler = new FetchHttpHandler({ keepAlive: true, customFetch: send as typeof fetch });
+
+/** The body of an object is a stream; that of any other answer is complete, since the limit of time holds for it too. */
+async function send(request: Request): Promise<Response> {
+  const { method, url, headers } = request;
+  // a body takes as long as the line is slow: there Bun's own limit of 5 minutes without a byte is the right one
+  const limit = method === "POST" ? answerTime.POST : request.body ? undefined : answerTime.other;
+  headers.set("accept-encoding", "identity");
+  const late = new AbortController();
+  const timer = limit && setTimeout(() => late.abort(new DOMException("no answer in time", "TimeoutError")), limit);
+  try {
+    const answer = await fetch(request, {
+      redirect: "manual",
+      decompress: false,
+      timeout: limit === undefined,
+      signal: AbortSignal.any([request.signal, late.signal]),
+      ...trusted(url),
+    } as RequestInit);
+    if (answer.ok && method !== "GET" && answer.headers.get("content-type")?.startsWith("text/html"))
+      throw notS3(answer.status, await answer.text());
+    if (method === "GET" && answer.ok && new URL(url).searchParams.get("x-id") === "GetObject") return answer;
+    const bytes = await answer.bytes();
+    return new Response(bytes.length > 0 ? bytes : null, answer);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -8,9 +8,8 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { Failure } from "../base/errors.ts";
-import type { Bucket } from "./bucket.ts";
+import { answerTime, type Bucket } from "./bucket.ts";
 import { describeError, statusOf } from "./explain.ts";
-import { answerTime } from "./http.ts";
 import { partsAtOnce, partSize, smallestPart } from "./parts.ts";
 import { attributes, deleteObject, headObject, putObject, store, type Target } from "./objects.ts";
 import { readFailure } from "../base/disk.ts";

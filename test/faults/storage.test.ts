@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { CreateMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { inBucket } from "../../scripts-src/places/bucket.ts";
-import { answerTime } from "../../scripts-src/storage/http.ts";
+import { answerTime } from "../../scripts-src/storage/bucket.ts";
 import { type Fault, type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { fetchAll, namesOf, noise, open, plainClient, sendAll, sha256 } from "../support/servers/storage.ts";
 import { startTcpProxy, type TcpProxy } from "../support/servers/tcp-proxy.ts";

@@ -3,9 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { doubtOf, formatManifest, isSigned, parseManifest } from "../../scripts-src/archive/manifest.ts";
+import {
+  doubtOf,
+  formatManifest,
+  isSigned,
+  isSignedWith,
+  parseManifest,
+  signed,
+} from "../../scripts-src/archive/manifest.ts";
 import { openBackup } from "../../scripts-src/archive/read.ts";
-import { isSignedWith, signed } from "../../scripts-src/archive/signature.ts";
 import { blocks } from "../support/expect/documentation.ts";
 import { manifestFacts } from "../support/expect/backups.ts";
 import { sha256 } from "../support/servers/storage.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { childEnvironment } from "../../scripts-src/base/environment.ts";
+import { childEnvironment } from "../../scripts-src/base/process.ts";
 import { cliEnvironment } from "../../scripts-src/storage/aws-cli.ts";
 import { secretNames, settingNames, settingsFrom } from "../../scripts-src/settings/settings.ts";
 

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
 import { composeMessage } from "../../scripts-src/notify/message.ts";
-import { sizeOf } from "../../scripts-src/notify/message-facts.ts";
+import { shortText, sizeOf, subjectOf } from "../../scripts-src/notify/message-facts.ts";
 import { timeText } from "../../scripts-src/base/text.ts";
 import type { DatabaseOutcome, Outcome } from "../../scripts-src/notify/outcome.ts";
-import { shortText } from "../../scripts-src/notify/subject.ts";
-import { subjectOf } from "../../scripts-src/notify/subject.ts";
 
 const good: Outcome = {
   script: "backup",
