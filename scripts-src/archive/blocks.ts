@@ -1,5 +1,4 @@
 /** Streams of bytes: cut anew, counted, hashed. */
-import { ReadableStream } from "node:stream/web";
 
 export type Block = Uint8Array<ArrayBuffer>;
 
@@ -28,10 +27,6 @@ export async function* inBlocks(
     }
   yield { block: block.subarray(0, filled), last: true };
 }
-
-/** As a web stream. */
-export const streamOf = (source: AsyncIterable<Uint8Array>): ReadableStream<Block> =>
-  ReadableStream.from(source as AsyncIterable<Block>);
 
 /** Passes `source` on as `blocks` and keeps the error that it ends with as `broken`: what its reader throws itself is another. */
 export function remembered(source: AsyncIterable<Uint8Array>) {

@@ -1,11 +1,12 @@
 /** Reads a backup file: its SQL, decrypted and checked on the way. */
 import type { FileHandle } from "node:fs/promises";
+import { ReadableStream } from "node:stream/web";
 import { basename } from "node:path";
 import { readFailure } from "../base/disk.ts";
 import { codeOf, damaged, Failure, messageOf } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
 import { ageMagic, armorStart, decrypt, identitiesFor } from "./age.ts";
-import { headFirst, remembered, startTally, streamOf, type Tally, watched } from "./blocks.ts";
+import { type Block, headFirst, remembered, startTally, type Tally, watched } from "./blocks.ts";
 import type { Keys } from "./keys.ts";
 import { isSigned, type Manifest, readManifest, requireSigned, sizeFault } from "./manifest.ts";
 import { type Compression, manifestName } from "./name.ts";
@@ -159,4 +160,4 @@ function explain(error: unknown): string {
  * trailing bytes for a complete one. Its gzip unpacks on another core, but where the server has work for all cores that gains nothing.
  */
 const unpack = (source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd"): AsyncIterable<Uint8Array> =>
-  streamOf(source).pipeThrough(new DecompressionStream(format));
+  ReadableStream.from(source as AsyncIterable<Block>).pipeThrough(new DecompressionStream(format));
