@@ -167,7 +167,10 @@ export class ServerAccounts implements ServerRoles {
     const lines = accounts.map((one, at) => this.#linesOf(one, answers[2 * at]?.[0], answers[2 * at + 1]));
     const created = lines.map(({ create }) => create);
     const [toAll = []] = present.some(isPublic) ? await this.#each(["SHOW GRANTS FOR PUBLIC"], () => {}) : [];
-    const forAll = toAll.map((line) => `${line};`).filter((line) => line !== "GRANT USAGE ON *.* TO PUBLIC;");
+    // the server also lists the rights of roles that PUBLIC has
+    const forAll = toAll
+      .map((line) => `${line};`)
+      .filter((line) => ownerOf(line) === "PUBLIC" && line !== "GRANT USAGE ON *.* TO PUBLIC;");
     const all = [...created, ...lines.flatMap(({ rights }) => rights), ...forAll];
     // the server writes a certificate's subject as it is, whatever quotes are in it
     for (const line of all.filter((one) => !isOurs(one)))
