@@ -4,12 +4,8 @@ import { counted } from "../base/text.ts";
 
 const shown = 10;
 
-/** Throws a `Failure` that names the tables whose rows are not as many as in the dump. Undefined: the dump's rows were not counted. */
-export function compareRows(
-  dumped: ReadonlyMap<string, number> | undefined,
-  loaded: ReadonlyMap<string, number>,
-): void {
-  if (!dumped) return;
+/** Throws a `Failure` that names the tables whose rows are not as many as in the dump. */
+export function compareRows(dumped: ReadonlyMap<string, number>, loaded: ReadonlyMap<string, number>): void {
   const tables = [...new Set([...dumped.keys(), ...loaded.keys()])];
   const different = tables.filter((table) => (dumped.get(table) ?? 0) !== (loaded.get(table) ?? 0));
   if (different.length === 0) return;

@@ -33,8 +33,8 @@ export interface Contents {
   serverVersion?: string;
   /** Tables the dump creates. */
   tables: string[];
-  /** Rows of each table that has rows in the dump, by the name it has in `tables`. Absent where they were not counted. */
-  rows?: Map<string, number>;
+  /** Rows of each table that has rows in the dump, by the name it has in `tables`. */
+  rows: Map<string, number>;
   /** Bytes of SQL. */
   bytes: number;
 }

@@ -109,9 +109,9 @@ export function partialProblems(
     return says(
       `holds ${counted(tables.length, "table")}, the database ${target.tables.size}; ${missing.length} would be missing (${listed(missing, shown)})`,
     );
-  const emptied = rows ? [...target.tables].filter(([table, count]) => count > 0 && !rows.get(table)) : [];
+  const emptied = [...target.tables].filter(([table, count]) => count > 0 && !rows.get(table));
   // a table may have been empty then: of a file of which nothing is known, only one without any row is odd
-  if (emptied.length > 0 && (manifest || ![...(rows?.values() ?? [])].some(Boolean))) {
+  if (emptied.length > 0 && (manifest || ![...rows.values()].some(Boolean))) {
     const names = emptied.map(([table, count]) => `${table} (about ${counted(count, "row")})`);
     return says(`holds no rows of tables that have some in the database: ${listed(names, shown)}`);
   }

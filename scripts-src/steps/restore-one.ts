@@ -42,7 +42,7 @@ export async function restoreOne(job: Job<RestoreOptions>, agree: Agree): Promis
   const planned = await planRestore(job, connected, file, contents);
   await agree(describeRestore(planned, options));
   const done = await carryOut(job, planned);
-  if (contents.rows) job.facts.rows = contents.rows.values().reduce((sum, rows) => sum + rows, 0);
+  job.facts.rows = contents.rows.values().reduce((sum, rows) => sum + rows, 0);
   return done;
 }
 

@@ -50,7 +50,7 @@ export async function takeBackup(job: Job, database: Connected, where: Places, a
     if (suspicions.length > 0) warnOf(job, suspicions);
     const manifest = await describe(job, database, { name, startedAt, written, tables, suspicions });
     await destination.commit(manifest);
-    if (suspicions.length === 0 && settings.AGE_RECIPIENTS && tables)
+    if (suspicions.length === 0 && settings.AGE_RECIPIENTS)
       keep(
         countsFile(where.local, database),
         { [name]: tables },
@@ -133,7 +133,7 @@ interface Made {
   name: string;
   startedAt: Date;
   written: Awaited<ReturnType<typeof dumpInto>>["written"];
-  tables: Record<string, number> | undefined;
+  tables: Record<string, number>;
   suspicions: readonly Reason[];
 }
 
@@ -160,10 +160,8 @@ async function describe(
     dumpOptions: parseWords(settings.DB_DUMP_OPTIONS ?? ""),
     encoding: server.encoding,
     restoreCommand: database.stockRestore(name, written.compression),
-    ...(tables && {
-      rows: Object.values(tables).reduce((sum, count) => sum + count, 0),
-      tables: recipients ? await sealJson(tables, recipients) : tables,
-    }),
+    rows: Object.values(tables).reduce((sum, count) => sum + count, 0),
+    tables: recipients ? await sealJson(tables, recipients) : tables,
     ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
     create: recipients ? await sealJson(properties, recipients) : properties,
     ...(recipients && { encryptedTo: recipients }),
@@ -175,9 +173,9 @@ function warnOf({ facts, warn }: Job, suspicions: readonly Reason[]): void {
   warn(`${facts.database} looks suspicious: ${facts.suspicious.join("; ")}; ${untilSettled}`);
 }
 
-/** Rows of every table; undefined where the reader does not count them. */
-const countsOf = ({ tables, rows }: Contents): Record<string, number> | undefined =>
-  rows && Object.fromEntries([...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]));
+/** Rows of every table. */
+const countsOf = ({ tables, rows }: Contents): Record<string, number> =>
+  Object.fromEntries([...new Set([...tables, ...rows.keys()])].map((name) => [name, rows.get(name) ?? 0]));
 
 /** The files in S3, or why S3 cannot be used: where backups are kept locally, that must not cost this one. */
 async function listRemote(

@@ -19,7 +19,7 @@ import {
 export class DumpContents implements Contents {
   serverVersion?: string;
   tables: string[] = [];
-  rows?: Map<string, number>;
+  rows = new Map<string, number>();
   bytes = 0;
   /** Of the server that was dumped. */
   family: Family = "mysql";

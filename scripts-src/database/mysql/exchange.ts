@@ -37,14 +37,7 @@ export async function exchange(place: Place, job: ExchangeJob): Promise<Exchange
   // what has begun is finished: SIGTERM leaves time for that
   const steady = { ...place, signal: new AbortController().signal };
   await prepare(steady, job);
-  try {
-    signal.throwIfAborted();
-    await renameAll(steady, job, signal);
-  } catch (error) {
-    const stage = await stageOf(steady, job.before);
-    if (stage === "prepared") await dropDatabase(steady, job.before);
-    if (stage !== "exchanged") throw error;
-  }
+  await renameAll(steady, job, signal);
   return (await finishOrTakeBack(steady, job.before)) ? exchanged(place, job.before) : undefined;
 }
 
@@ -123,19 +116,25 @@ async function foreignKeys(session: Session, database: string): Promise<Keys> {
   return rows.map(([table = "", key = ""]) => ({ table, key }));
 }
 
+/** Throws `Failure`; then nothing was exchanged, and `before` is gone. */
 async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {
   const { database, log } = place;
   for (let tried = 0; ; tried++) {
     try {
+      signal.throwIfAborted();
       return await renameOnce(place, before);
     } catch (error) {
       const stage = await restoreTriggers(place, before);
-      const wait = pauses[tried];
-      if (stage !== "prepared" || wait === undefined || !/ERROR 1205\b/.test(messageOf(error))) throw error;
+      // the server has done it, and the client did not hear of that
+      if (stage === "exchanged") return;
+      const wait = /ERROR 1205\b/.test(messageOf(error)) ? pauses[tried] : undefined;
+      if (stage === "prepared" && wait === undefined) await dropDatabase(place, before);
+      if (stage !== "prepared" || wait === undefined) throw error;
       log.warn(
         `other sessions hold tables of ${database}; next try in ${wait / 1000} s (${tried + 1} of ${pauses.length + 1})`,
       );
-      await pause(wait, signal);
+      // the next try says why it was ended
+      await pause(wait, signal).catch(() => {});
     }
   }
 }
@@ -160,18 +159,12 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   await session.settled();
 }
 
-/** Where the tables were not exchanged, triggers that were dropped for that are made again. Returns where the exchange stands. */
+/** Where the tables were not exchanged, triggers that were dropped for that are made again. Returns where the exchange stands, once nothing of it runs any more. */
 async function restoreTriggers(place: Place, before: string): Promise<string | undefined> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
   const found = await readLog(session, before);
   if (found?.stage === "prepared") await makeTriggersAgain(place, session, found.log);
   return found?.stage;
-}
-
-/** Where the exchange stands, once nothing of it runs on the server any more. */
-async function stageOf(place: Place, before: string) {
-  await using session = await changing(place, `cannot look at ${before}`);
-  return (await readLog(session, before))?.stage;
 }
 
 /** A name beside the present database that no other one has: another run may have made one in the same second. */

@@ -3,14 +3,17 @@
  * is committed by itself.
  */
 import { availableParallelism } from "node:os";
+import { Failure, messageOf } from "../../base/errors.ts";
 import { compareRows } from "../compare-rows.ts";
-import type { Loaded } from "../restoring.ts";
+import type { Loaded, LoadOptions } from "../restoring.ts";
 import { inDatabase, type Place } from "./connection.ts";
 import { definer, type DumpContents } from "./contents.ts";
 import { inParts, loadable, type LoadRules } from "./filter.ts";
-import { holdWhileLoading, loading } from "./locks.ts";
+import { changing, holdWhileLoading, loading } from "./locks.ts";
 import { quoteName, unquote } from "./names.ts";
-import { listObjects, type Table } from "./objects.ts";
+import { dropObjects, isTrigger, listObjects, type Objects, type Table } from "./objects.ts";
+import { loadRules } from "./plan.ts";
+import type { ServerInfo } from "./probe.ts";
 import { Session } from "./session.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 import { anyName, createsTrigger } from "./words.ts";
@@ -165,18 +168,14 @@ class Sessions {
 const elsewhere = /^(?:MRG_MyISAM|FEDERATED|SPIDER|CONNECT|OQGRAPH|BLACKHOLE)$/i;
 
 /** What was loaded: the rows that the server holds, compared with the dump's. Throws a `Failure` that names the tables that differ. */
-async function checkRows(
-  place: Place,
-  database: string,
-  dumped: ReadonlyMap<string, number> | undefined,
-): Promise<Loaded> {
+async function checkRows(place: Place, database: string, dumped: ReadonlyMap<string, number>): Promise<Loaded> {
   const loaded = await countRows(place, database);
   // some servers keep names in lower case
   const kept = ([name, rows]: [string, number]): [string, number] => [
     loaded.has(name) ? name : name.toLowerCase(),
     rows,
   ];
-  compareRows(dumped && new Map([...dumped].map(kept)), loaded);
+  compareRows(new Map([...dumped].map(kept)), loaded);
   return { rows: loaded, warnings: [], skipped: [], leftOut: [] };
 }
 
@@ -192,4 +191,64 @@ async function countRows(place: Place, database: string): Promise<Map<string, nu
   const rows = await session.ask(counted.map((table) => `SELECT count(*) FROM ${from(table)}`).join(";\n"));
   const counts = counted.map(({ name }, i) => [name, Number(rows[i]?.[0])] as const);
   return new Map(counts.filter(([, count]) => count > 0));
+}
+
+/**
+ * Loads into the present database itself, which is emptied first: what fails then cannot be taken back. Throws `Failure`; the message says
+ * whether anything was changed.
+ */
+export async function loadInPlace(
+  place: Place,
+  serverInfo: ServerInfo,
+  sql: AsyncIterable<Uint8Array>,
+  contents: DumpContents,
+  { noOwner, asleep }: Pick<LoadOptions, "noOwner" | "asleep">,
+): Promise<Loaded> {
+  const { database } = place;
+  await empty(place);
+  const rules = loadRules(contents, serverInfo, { database, noOwner, asleep });
+  try {
+    return await load(place, sql, { rules, rows: contents.rows, present: database });
+  } catch (error) {
+    if (!(error instanceof Failure) || place.signal.aborted) throw error;
+    const { status, hints, cause, message } = error;
+    throw new Failure(`${message}\nthe database may now be neither as it was nor as in the backup`, {
+      status,
+      hints,
+      cause,
+    });
+  }
+}
+
+/** Removes everything, once no other session holds a table. */
+async function empty(place: Place): Promise<void> {
+  const { database } = place;
+  await using session = await changing(place, `cannot empty ${database}`);
+  const objects = await listObjects(session, database);
+  await awaitLocks(place, objects);
+  const tables = objects.tables.map(
+    ({ kind, name }) =>
+      `DROP ${kind === "SEQUENCE" ? "SEQUENCE" : "TABLE"} ${quoteName(database)}.${quoteName(name)};\n`,
+  );
+  const others = objects.others.filter((one) => !isTrigger(one));
+  await session.ask(`${dropObjects(database, others)}${tables.join("")}DO 0`);
+}
+
+/** Waits until no other session's transaction holds a table, while nothing has been touched yet. Throws `Failure`. */
+async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
+  const list = tables
+    .filter(({ kind }) => kind !== "SEQUENCE")
+    .map(({ name }) => `${quoteName(place.database)}.${quoteName(name)} WRITE`);
+  if (list.length === 0) return;
+  const what = `${place.where} is in use, and nothing was changed`;
+  await using session = new Session(place, what);
+  try {
+    session.write(place.settings);
+    // without autocommit InnoDB's own locks count, too: all that MariaDB keeps of a prepared transaction (XA)
+    await session.ask(`SET autocommit = 0; LOCK TABLES ${list.join(", ")}`);
+  } catch (error) {
+    place.signal.throwIfAborted();
+    // any other trouble, a damaged table say, may be just why there is a restore
+    if (/ERROR 1205\b/.test(messageOf(error))) throw error;
+  }
 }

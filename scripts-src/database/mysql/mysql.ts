@@ -9,15 +9,14 @@ import { type DumpContents, dumpReader } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore, dumpOptionsFrom } from "./dump.ts";
 import { undo } from "./exchange.ts";
 import { comparing } from "./fingerprint.ts";
-import { loadInPlace } from "./in-place.ts";
+import { loadInPlace } from "./load.ts";
 import { lockPurpose } from "./locks.ts";
 import { targetFromSettings } from "./login.ts";
 import { isSystem } from "./names.ts";
 import { withoutBroken } from "./objects.ts";
 import { planRestore } from "./plan.ts";
 import { probe, type ServerInfo } from "./probe.ts";
-import { recover } from "./recover.ts";
-import { createScratch } from "./scratch.ts";
+import { createScratch, recover } from "./scratch.ts";
 import { query, sessionSettings } from "./session.ts";
 import { askTarget, type MysqlTarget } from "./target.ts";
 
@@ -90,7 +89,7 @@ function restoringOf(serverInfo: ServerInfo): Restoring {
       await recover(await place(), purpose);
       return lock.move();
     },
-    target: async () => askTarget(await place(), serverInfo.grants),
+    target: async () => askTarget(await place()),
     plan: async (contents, target, options) =>
       planRestore(serverInfo, await place(), contents as DumpContents, target as MysqlTarget, options),
     undo: async (before) => undo(await place(), before),

@@ -118,7 +118,7 @@ export function findProblems(...[contents, serverInfo, state, noOwner]: [...Para
 /** Rows of tables that the dump does not create, as with `--no-create-info`: no database can be made of them. */
 export const rowsAlone = ({ tables, rows }: DumpContents): string[] => {
   const created = new Set(tables);
-  const rowsOnly = [...(rows?.keys() ?? [])].filter((table) => !created.has(table));
+  const rowsOnly = [...rows.keys()].filter((table) => !created.has(table));
   return listOf(
     rowsOnly.length > 0 &&
       `the dump holds rows of ${counted(rowsOnly.length, "table")} that it does not create (${listed(rowsOnly)}), as with ` +

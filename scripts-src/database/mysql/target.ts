@@ -2,7 +2,6 @@
 import { freeBytes } from "../../base/disk.ts";
 import type { TargetState } from "../restoring.ts";
 import type { Place } from "./connection.ts";
-import type { Grants } from "./grants.ts";
 import { isLocal } from "./login.ts";
 import { isBeside, quoteText } from "./names.ts";
 import { idOf, objectsFrom, objectsQuestion } from "./objects.ts";
@@ -32,7 +31,7 @@ const question = (schema: string) => `
   SHOW GLOBAL VARIABLES WHERE variable_name IN ('log_bin', 'log_bin_trust_function_creators', 'lower_case_table_names')`;
 
 /** Asks the server. Throws `Failure`. */
-export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarget> {
+export async function askTarget(place: Place): Promise<MysqlTarget> {
   const { database } = place;
   const rows = await query(place, place.settings + question(quoteText(database)));
   const tagged = (tag: string) => rows.filter((row) => row[0] === tag).map((row) => row.slice(1));
@@ -53,7 +52,7 @@ export async function askTarget(place: Place, grants: Grants): Promise<MysqlTarg
     user,
     programs: others.filter((id) => !/^(?:VIEW|TRIGGER) /.test(id)),
     engines: new Set(tagged("engine").flat()),
-    accounts: grants.hasOn("mysql", "user", "SELECT") ? await askAccounts(place) : undefined,
+    accounts: await askAccounts(place),
     variables: new Map(rows.map(([name = "", value = ""]) => [name, value])),
   };
 }

@@ -17,7 +17,7 @@ import {
   viewWithoutRows,
 } from "./load.ts";
 import { counting, literal } from "./names.ts";
-import { copyTable } from "./row-counts.ts";
+import { copyTable } from "./contents.ts";
 import { Session, query, withoutTimeouts } from "./session.ts";
 import { watchSessions } from "./dump.ts";
 import type { Piece } from "./statements.ts";

@@ -4,7 +4,7 @@
  * that the login may do: a superuser is warned.)
  */
 import { strange } from "../read-dump.ts";
-import { copyTable } from "./row-counts.ts";
+import { copyTable } from "./contents.ts";
 import type { Piece } from "./statements.ts";
 
 const text = String.raw`E?'(?:[^']|'')*'`;

@@ -5,13 +5,12 @@
  */
 import { compareRows } from "../compare-rows.ts";
 import type { Loaded } from "../restoring.ts";
-import { name, qualified } from "./contents.ts";
+import { name, qualified, copyTable } from "./contents.ts";
 import { LoadFilter } from "./filter.ts";
 import { Lane } from "./lane.ts";
 import { LoadReport, type CopiedRows, copyUnit } from "./load-report.ts";
 import { asDumped, expectedRows, type Loading, ourEncoding, piecesToLoad, rowsAgain } from "./load.ts";
 import { counting, emptying } from "./names.ts";
-import { copyTable } from "./row-counts.ts";
 import { Session, withoutTimeouts, writable } from "./session.ts";
 import type { Piece } from "./statements.ts";
 import { newline } from "./words.ts";

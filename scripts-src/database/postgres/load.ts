@@ -1,10 +1,9 @@
 /** What both ways of loading a dump share: over several sessions into a new database, or in one transaction into the present one. */
-import { type DumpContents, qualified } from "./contents.ts";
+import { type DumpContents, qualified, copyTable } from "./contents.ts";
 import type { Connection } from "./connection.ts";
 import { LoadFilter, type LoadRules } from "./filter.ts";
 import { messageOf } from "../../base/errors.ts";
 import { statementCheck } from "./kinds.ts";
-import { copyTable } from "./row-counts.ts";
 import { type Piece, splitStatements } from "./statements.ts";
 
 export interface Loading {

@@ -10,8 +10,7 @@ import { type Client, clientTooOld, findClients, fittingClient, newest, packages
 import type { Connection, Login } from "./connection.ts";
 import { queryFacts, fact, factList } from "./session.ts";
 import { isTemporary } from "./explain.ts";
-import { hasDatabase, openMaintenance } from "./maintenance.ts";
-import { pairOf, poolerWarning } from "./pooler.ts";
+import { hasDatabase, openMaintenance, pairOf, poolerWarning } from "./maintenance.ts";
 import { propertiesQuestion } from "./properties.ts";
 
 /** What `probe` found. */

@@ -5,7 +5,7 @@
  * versions read in different ways, and pg_dump never writes, is refused.
  */
 import { cutOff, piecesOf, strange, wordsBehind } from "../read-dump.ts";
-import { copyTable, RowCounts } from "./row-counts.ts";
+import { copyTable, RowCounts } from "./contents.ts";
 import { skipPlain, PresentStatement } from "./present-statement.ts";
 import {
   backslash,
