@@ -13,8 +13,6 @@ export class DumpContents implements Contents {
   extensions = new Set<string>();
   /** Roles that own something or are granted something. */
   roles = new Set<string>();
-  /** Each role that owns something, with the first such thing: "TABLE public.t". */
-  owners = new Map<string, string>();
   /** What cannot be without roles that it names, as `needsRoles` calls it, with those roles. */
   needRoles = new Map<string, string[]>();
   schemas = new Set<string>();
@@ -42,8 +40,6 @@ export const owner = new RegExp(String.raw`^ALTER\s[\s\S]*\sOWNER TO ${name};$`)
 const grantee = new RegExp(
   String.raw`^(?:GRANT|REVOKE)\s[\s\S]*\s(?:TO|FROM) ${name}(?: WITH GRANT OPTION)?(?: GRANTED BY ${name})?;$`,
 );
-/** Things of foreign owners that a load leaves out or lets be. */
-const leavable = /^ALTER (?:EVENT TRIGGER|SCHEMA public|PUBLICATION) /;
 export const defaultPrivileges = new RegExp(String.raw`^ALTER DEFAULT PRIVILEGES FOR ROLE ${name} `);
 const policy = new RegExp(String.raw`^(?:CREATE|COMMENT ON) (POLICY ${name} ON ${qualified})`);
 export const userMapping = new RegExp(String.raw`^CREATE (USER MAPPING FOR ${name} SERVER ${name})`);
@@ -77,11 +73,7 @@ export function readPiece(contents: DumpContents, piece: Piece): void {
     const needy = needsRoles(text);
     if (needy) contents.needRoles.set(needy, rolesNamedIn(text));
   } else if (text.startsWith("ALTER ")) {
-    const owned = owner.exec(text);
-    add(contents.roles, owned ?? defaultPrivileges.exec(text));
-    const role = unquote(owned?.[1] ?? "");
-    if (owned && !leavable.test(text) && !contents.owners.has(role))
-      contents.owners.set(role, text.slice("ALTER ".length, text.lastIndexOf(" OWNER TO ")));
+    add(contents.roles, owner.exec(text) ?? defaultPrivileges.exec(text));
     if (text.startsWith("ALTER DEFAULT PRIVILEGES"))
       add(contents.roles, grantee.exec(text.replace(/^.*? (?=GRANT|REVOKE)/, "")));
   } else if (text.startsWith("GRANT ") || text.startsWith("REVOKE ")) add(contents.roles, grantee.exec(text));

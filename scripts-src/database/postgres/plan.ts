@@ -26,7 +26,7 @@ export function comparePlan(
 ): RestorePlan {
   const contents = contentsToLoad(dump, { asleep });
   const withoutExtensions = extensionProblems(contents, target);
-  const createProblems = [...findCreateProblems(contents, target, noOwner), ...(proof ? [] : withoutExtensions.create)];
+  const createProblems = [...findCreateProblems(target), ...(proof ? [] : withoutExtensions.create)];
   const besideProblems = findBesideProblems(contents, target);
   return {
     problems: [
@@ -82,17 +82,12 @@ export function loadRules(
   };
 }
 
-function findCreateProblems({ owners }: DumpContents, target: PostgresTarget, noOwner: boolean): string[] {
-  const { user, mayCreate, maintenance, foreignRoles } = target;
-  const foreign = noOwner ? [] : [...owners].filter(([role]) => foreignRoles.includes(role));
-  return listOf(
+const findCreateProblems = ({ user, mayCreate, maintenance }: PostgresTarget): string[] =>
+  listOf(
     !mayCreate && `${user} cannot create databases: ALTER ROLE ${user} CREATEDB`,
     maintenance === undefined &&
       `there is no other database that ${user} can connect to: allow the login to connect to the database postgres`,
-    foreign.length > 0 &&
-      `${user} is no member of ${foreign.map(([role, what]) => `${role}, which owns ${what}`).join(" and ")}: restore as a superuser, or with --no-owner`,
   );
-}
 
 /** Extensions that no new database on this server can have: their packages are missing, or the user may not create them. */
 function extensionProblems(contents: DumpContents, target: PostgresTarget) {
