@@ -1,10 +1,10 @@
 /** The first connection: which programs are there, what does the server say of itself, what will a backup not cover. */
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
+import { clockAhead } from "../../base/clock.ts";
 import { retry } from "../../base/retry.ts";
 import { Failure, messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
-import { clockAhead } from "../clock.ts";
 import type { ConnectOptions, Server } from "../database.ts";
 import type { DatabaseProperties } from "../restoring.ts";
 import {

@@ -1,8 +1,8 @@
 /** The first connection: which programs are there, what does the server say of itself. */
+import { clockAhead } from "../../base/clock.ts";
 import { retry } from "../../base/retry.ts";
 import { messageOf } from "../../base/errors.ts";
 import { listOf } from "../../base/text.ts";
-import { clockAhead } from "../clock.ts";
 import type { ConnectOptions, Server } from "../database.ts";
 import { missingProgram } from "../programs.ts";
 import type { DatabaseProperties } from "../restoring.ts";
