@@ -73,7 +73,7 @@ export const namesDatabase = (text: string, rules: QuoteRules): boolean =>
 const oddKey = /^CREATE TABLE\b[^]*?^ *CONSTRAINT (`(?:[^`\n]|``)*`(?!`| FOREIGN | CHECK )[^\n]*?) FOREIGN KEY \(/m;
 
 /** MariaDB writes a backtick in the name of a foreign key as it is: what follows is read as something else. Throws `Failure`. */
-export function refuseOddKey(text: string): void {
+function refuseOddKey(text: string): void {
   const key = oddKey.exec(text)?.[1];
   if (key !== undefined)
     throw strange(

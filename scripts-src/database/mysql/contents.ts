@@ -74,7 +74,7 @@ const notTables = new RegExp(`${string}|${otherFrom}`, "gi");
 const otherDatabase = new RegExp(String.raw`${string}|(${quotedName})\.(?=\x60)`, "g");
 
 /** Adds what a statement says. */
-export function readStatement(contents: DumpContents, piece: Piece & { kind: "statement" }): void {
+function readStatement(contents: DumpContents, piece: Piece & { kind: "statement" }): void {
   // latin1 keeps every byte
   const text = piece.bytes.toString("latin1");
   const used = piece.leftOut ? ofDatabase.exec(text)?.[1] : undefined;

@@ -151,7 +151,7 @@ const functionProblems: Compare = ({ programs, triggers }, { grants }, { variabl
 };
 
 /** What every load needs. */
-export const tablePrivileges = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
+const tablePrivileges = ["SELECT", "INSERT", "CREATE", "DROP", "ALTER"];
 
 const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, state) => {
   const kinds = [...programs, ...state.programs];
@@ -215,7 +215,7 @@ const definerProblems: Compare = ({ definers }, { grants }, { user, accounts }) 
   );
 };
 
-export const quoteAccount = (account: string): string => {
+const quoteAccount = (account: string): string => {
   const at = account.lastIndexOf("@");
   return `${quoteName(account.slice(0, at))}@${quoteName(account.slice(at + 1))}`;
 };

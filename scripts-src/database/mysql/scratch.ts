@@ -135,13 +135,13 @@ async function createWith(place: Place, name: string, words: string | undefined)
   await session.ask(`CREATE DATABASE ${quoteName(name)} ${options}; ${mark(name, place.database)}`);
 }
 
-export const markTable = "_backup_scripts_mark";
+const markTable = "_backup_scripts_mark";
 
 /** Says of a new database whose it is. Servers can want a key for every table (innodb_force_primary_key). */
-export const mark = (name: string, database: string): string =>
+const mark = (name: string, database: string): string =>
   `CREATE TABLE ${quoteName(name)}.${markTable} (belongs_to varchar(64) CHARACTER SET utf8mb4 PRIMARY KEY) ENGINE=InnoDB
    AS SELECT ${quoteText(database)} AS belongs_to`;
-export const unmark = (name: string): string => `DROP TABLE ${quoteName(name)}.${markTable}`;
+const unmark = (name: string): string => `DROP TABLE ${quoteName(name)}.${markTable}`;
 
 /** Databases that restores or proofs of `database` have made, by their names alone. */
 async function besideDatabases(session: Session, database: string, what: Purpose): Promise<string[]> {

@@ -198,7 +198,7 @@ const documented =
 export const knownKeywords: readonly string[] = documented.split(" ");
 
 /** What libpq takes as a secret beside the password; no way leads there but the command line. */
-export const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
+const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
 /** What stands behind one of these may be a piece of its value that was not encoded or quoted. */
 const holdSecrets = ["password", ...otherSecrets];
 

@@ -78,7 +78,7 @@ interface Copying extends CopiedRows {
 type RowsAgain = (tables: ReadonlySet<string>) => ReturnType<typeof rowsAgain>;
 
 /** The sessions of a load: the rows of each table in turns, then indexes side by side; all else by the first of them. */
-export class Lanes {
+class Lanes {
   readonly #lanes: readonly Lane[];
   readonly #first: Lane;
   readonly #report: LoadReport;

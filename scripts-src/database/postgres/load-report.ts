@@ -34,7 +34,7 @@ export const copyUnit = ({ statement, text, table, rows }: CopiedRows): Unit => 
 });
 
 /** Undefined for a single row. */
-export function halves({ sql, text, table = "" }: Unit): [Unit, Unit] | undefined {
+function halves({ sql, text, table = "" }: Unit): [Unit, Unit] | undefined {
   const [statement = "", ...parts] = sql;
   const rows = Buffer.concat(parts.slice(0, -1).map((part) => Buffer.from(part)));
   const middle = rows.indexOf(newline, rows.length >> 1) + 1;

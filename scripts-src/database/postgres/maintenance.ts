@@ -42,7 +42,7 @@ export async function lockOnServer(
     return { [Symbol.asyncDispose]: () => Promise.resolve() };
   };
   if (!maintenance) return unlocked("there is no other database to hold it in");
-  if (await isPooled(maintenance)) return unlocked(poolerWarning);
+  if ((await pairOf(maintenance)) === "lent") return unlocked(poolerWarning);
   const key = createHash("sha256").update(`backup_scripts ${purpose} ${present.database}`).digest().readBigInt64BE();
   const until = Date.now() + lockPatience;
   await using lock = new AsyncDisposableStack();
@@ -137,9 +137,6 @@ const answers = memory<Pair>(60_000);
 /** Asks the server, or knows it from a minute ago. */
 export const pairOf = (connection: Connection): Promise<Pair> =>
   answers(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
-
-/** Such a pooler lies between. */
-export const isPooled = async (connection: Connection): Promise<boolean> => (await pairOf(connection)) === "lent";
 
 async function ask(connection: Connection): Promise<Pair> {
   const open = () => new Session(connection, () => `cannot query ${connection.where}`);

@@ -11,7 +11,7 @@ import { clientFailure } from "./explain.ts";
 export const jsonList = (query: string): string => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
 
 /** Something to ask the server for: `sql` gives it as JSON. */
-export interface Fact<T> {
+interface Fact<T> {
   sql: string;
   /** What holds where there is nothing to ask. */
   absent: T;
