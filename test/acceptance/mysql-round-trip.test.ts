@@ -96,6 +96,20 @@ describe.each([...families])("%s", (family) => {
     for (const name of await keptStates()) await server.dropDatabase(name);
   });
 
+  test("a restore is taken back in a database that was emptied since: no state before this is kept, or named", async () => {
+    const full = await stateOf(server, "nasty");
+    expect((await scripts.run("restore")).status).toBe(0);
+    const [kept = ""] = await keptStates();
+    await server.dropDatabase("nasty");
+    await server.createDatabase("nasty", "SELECT 1");
+    const undo = await scripts.run("restore", ["--undo", kept]);
+    expect(undo.status, undo.stderr).toBe(0);
+    expect(undo.stderr).toMatch(/undo done: \S+ is as it was before the restore$/m);
+    expect(undo.stderr).not.toContain("to drop the state before this");
+    await expectState(server, "nasty", full);
+    expect(await keptStates()).toEqual([]);
+  });
+
   test("restores over the database itself, whatever it holds; --drop-before leaves nothing", async () => {
     await server.sql("nasty", "SET foreign_key_checks = 0; DELETE FROM child; INSERT INTO no_key VALUES (9, 'new')");
     const ran = await scripts.run("restore", ["--drop-before"]);
