@@ -102,8 +102,11 @@ test("what an administrator has made in an owner's database: left out with a war
   expectFailure(refused, /must be .*role "other"\n.*the statement: ALTER TABLE public\.foreign_one OWNER TO other/);
   expect(refused.stderr).toContain("hint: restore --no-owner leaves out owners and privileges");
   expect(refused.stderr).toMatch(/nothing was changed/);
+  const rest = await own.run("restore", ["--into", "kept_rest", "--keep-going"]);
+  expectSuccess(rest);
+  expect(rest.stderr).toContain("not loaded: ALTER TABLE public.foreign_one OWNER TO other");
   expectSuccess(await own.run("restore", ["--into", "kept_again", "--no-owner"]));
-  for (const name of ["kept", "kept_copy", "kept_again"]) await server.dropDatabase(name);
+  for (const name of ["kept", "kept_copy", "kept_rest", "kept_again"]) await server.dropDatabase(name);
 });
 
 test("a dump whose last newline an editor has taken away is loaded, its rows counted once", async () => {
