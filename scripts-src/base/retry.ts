@@ -1,6 +1,6 @@
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "./log.ts";
-import { messageOf } from "./errors.ts";
+import { Failure, messageOf } from "./errors.ts";
 
 /** Waits between tries, in ms: three tries in all, growing waits. */
 const usualWaits = [1_000, 3_000];
@@ -50,8 +50,15 @@ export async function retry<T>(
 
 /** Waits `ms`; throws the reason of `signal` as soon as it is aborted. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  await setTimeout(ms, undefined, { ...(signal && { signal }) }).catch((error: unknown) => {
+  await wait(ms, undefined, { ...(signal && { signal }) }).catch((error: unknown) => {
     signal?.throwIfAborted();
     throw error;
   });
+}
+
+/** A signal that is aborted when `signal` is, or after so long (ms); then its reason says that no answer came. */
+export function within(ms: number, signal: AbortSignal): AbortSignal {
+  const late = new AbortController();
+  setTimeout(() => late.abort(new Failure(`no answer within ${ms / 1000} s`)), ms).unref();
+  return AbortSignal.any([signal, late.signal]);
 }

@@ -1,5 +1,6 @@
 /** The last good backup: when and where it is, after a failure and for a schedule. */
 import { messageOf } from "../base/errors.ts";
+import { within } from "../base/retry.ts";
 import { ageText } from "../base/text.ts";
 import { openDatabase } from "../database/open.ts";
 import type { LastGood } from "../notify/outcome.ts";
@@ -13,6 +14,9 @@ import { identityWithoutServer } from "./identity.ts";
 
 /** How long (ms) to wait for the listing of S3; the notice waits with us. */
 const patience = 5_000;
+
+/** How long (ms) the start of a schedule waits for it, and a health check, which Docker ends after 30 s. */
+export const schedulePatience = 10_000;
 
 export interface Found {
   /** Folder or bucket. */
@@ -50,9 +54,7 @@ export async function lastGood(job: Job): Promise<LastGood | undefined> {
 
 async function lastGoodOf(job: Job, database: string | undefined): Promise<LastGood> {
   const { settings, log, signal } = job;
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new Error(`no answer within ${patience / 1000} s`)), patience);
-  const quickly = { log, signal: stop.signal, waits: [] };
+  const quickly = { log, signal: within(patience, signal), waits: [] };
   const local = localPlace(job);
   const looks = [newestIn(job, local.where, async () => local, database)];
   if (settings.S3_BUCKET !== undefined && !signal.aborted) {
@@ -60,7 +62,7 @@ async function lastGoodOf(job: Job, database: string | undefined): Promise<LastG
     const where = `s3://${[settings.S3_BUCKET, settings.S3_PATH].filter(Boolean).join("/")}/`;
     looks.push(newestIn(job, where, open, database));
   }
-  return summarize(await Promise.all(looks).finally(() => clearTimeout(timer)), new Date());
+  return summarize(await Promise.all(looks), new Date());
 }
 
 /** The newest good backup of ours in a place. Throws when it cannot be listed. */
@@ -114,7 +116,8 @@ export async function newestInBucket(job: Job, known: Date | undefined): Promise
   // of several, the newest stands for the run that made them
   const database = settings.DB_NAMES === undefined ? facts.database : undefined;
   try {
-    const place = inBucket(await openStorage(settings, { log, signal: stopRequested }));
+    const signal = within(schedulePatience, stopRequested);
+    const place = inBucket(await openStorage(settings, { log, signal }));
     return (await newestOf(job, place, database))?.backup.time;
   } catch (error) {
     if (!stopRequested.aborted) log.warn(`cannot look for the last backup in S3: ${messageOf(error)}`);

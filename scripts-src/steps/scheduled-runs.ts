@@ -1,5 +1,6 @@
 /** What a schedule runs, `backup --upload` and `verify` beside it, and whether all is well with it. */
 import { liesAhead } from "../base/clock.ts";
+import { within } from "../base/retry.ts";
 import { type Outbox, pingHealthcheck } from "../notify/notify.ts";
 import { attempt, type Outcome } from "../run/attempt.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
@@ -9,7 +10,7 @@ import { handlersFor } from "../scheduling/keep-time.ts";
 import { lastText, nextText, type Ticks } from "../scheduling/ticks.ts";
 import type { Settings } from "../settings/settings.ts";
 import { findAllBackups, readBackups } from "./find-all-backups.ts";
-import { lastGood, newestInBucket } from "./last-good.ts";
+import { lastGood, newestInBucket, schedulePatience } from "./last-good.ts";
 import type { BackupOptions, VerifyOptions } from "./options.ts";
 import { runBackup } from "./run-backup.ts";
 import { checkProver, runVerify } from "./run-verify.ts";
@@ -79,7 +80,16 @@ export const proofChecks = (job: Job, ticks: Ticks): Check[] => [
 const proofsRead = 10;
 
 /** When a backup was last proved, by whatever run; `known` where a place could not be listed. */
-async function newestProof(job: Job, known: Date | undefined): Promise<Date | undefined> {
+function newestProof(job: Job, known: Date | undefined): Promise<Date | undefined> {
+  const limited = { ...job, signal: within(schedulePatience, job.signal) };
+  return lookForProof(limited, known).catch((error: unknown) => {
+    job.signal.throwIfAborted();
+    job.log.warn(`cannot look for proofs: ${messageOf(error)}`);
+    return known;
+  });
+}
+
+async function lookForProof(job: Job, known: Date | undefined): Promise<Date | undefined> {
   const { settings, facts } = job;
   const { backups, troubles } = await findAllBackups(job, settings.DB_NAMES === undefined ? facts.database : undefined);
   for (const trouble of troubles) job.log.warn(`cannot look for proofs: ${trouble}`);
@@ -122,7 +132,7 @@ export async function checkHealth(
 ): Promise<Result> {
   const state = known && isEnough(ticks, known) && !known.trouble ? known : await withNewest(job, known);
   const [last, ...failure] = judge(ticks, state);
-  const trouble = isOver(state) ? undefined : (await tryOut(job, job.signal)).trouble;
+  const trouble = isOver(state) ? undefined : (await tryOut(job, job.signal, checkPatience)).trouble;
   if (trouble) throw new Failure(`unhealthy: the next run will fail: ${trouble}; ${last}`, { hints: failure });
   const proved = proofTicks ? judge(proofTicks, await withNewestProof(job, proofTicks, state)) : [];
   return { summary: "", output: [`healthy: ${last}`, ...failure, ...proved].join("; ") };
@@ -156,19 +166,28 @@ async function withNewestProof(job: Job, ticks: Ticks, { proof = { since: new Da
   return isEnough(ticks, proof) ? proof : { ...proof, good: await newestProof(job, proof.good) };
 }
 
+/** How long (ms) a health check tries each: Docker ends it after 30 s, and then nobody learns the cause. */
+const checkPatience = 8_000;
+
 /** A good backup since then shows that all works. */
 const isOver = ({ trouble, good }: State) => !trouble || Number(good ?? 0) > Number(trouble.since);
 
 /**
- * Logs in to the database and writes, reads and deletes an object in S3. Returns a tick or a cross a line, and the crosses alone as
- * `trouble`. Throws only when `signal` is aborted.
+ * Logs in to the database, and writes, reads and deletes an object in S3, each for at most `patience` (ms). Returns a tick or a cross a
+ * line, and the crosses alone as `trouble`. Throws only when `signal` is aborted.
  */
-export async function tryOut(job: Job, signal: AbortSignal): Promise<{ lines: string; trouble: string | undefined }> {
-  const run = { ...job, signal };
+export async function tryOut(
+  job: Job,
+  signal: AbortSignal,
+  patience = 30_000,
+): Promise<{ lines: string; trouble: string | undefined }> {
+  const limited = () => ({ ...job, signal: within(patience, signal) });
+  const run = limited();
   try {
     const { targets, refused } = await targetsOf(run);
     const logins = targets.flatMap(({ one, target }) => [checkLogin(one, target), checkPrivileges(target)]);
-    const checks = [...refused, ...logins, checkStorage(run)];
+    const storage = { ...checkStorage(run), look: () => checkStorage(limited()).look() };
+    const checks = [...refused, ...logins, storage];
     return { lines: await checkAll(checks), trouble: undefined };
   } catch (error) {
     signal.throwIfAborted();

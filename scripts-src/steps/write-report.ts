@@ -4,6 +4,7 @@ import { databaseLabel, serverRoles } from "../archive/name.ts";
 import { diskFailure } from "../base/disk.ts";
 import { exitStatus, Failure } from "../base/errors.ts";
 import { replaceFile } from "../base/replace-file.ts";
+import { oneLine } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Outcome } from "../notify/outcome.ts";
 import { newestGood } from "../places/place.ts";
@@ -128,7 +129,7 @@ export async function writeReport(
   if (file === undefined || signal.aborted || exit === exitStatus.usage) return;
   try {
     const patient = { ...job, signal: AbortSignal.any([signal, AbortSignal.timeout(patience)]) };
-    const run = { script, status, text: [summary, ...warnings] };
+    const run = { script, status, text: [summary, ...warnings].map(oneLine) };
     const page = reportPage({ ...(await reportFacts(patient, undefined)), run });
     if (!file.startsWith("s3://")) return replaceFile(resolve(home, file), page, 0o644);
     const storage = await openStorage(settings, patient);

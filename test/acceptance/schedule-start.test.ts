@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { installScripts } from "../support/machine/executables.ts";
 import * as scheduled from "../support/machine/scheduled.ts";
 import { startHttpServer } from "../support/servers/http.ts";
-import { startMailServer } from "../support/servers/smtp.ts";
+import { startBlackHole, startMailServer } from "../support/servers/smtp.ts";
 
 const world = scheduled.useWorld();
 
@@ -98,6 +98,21 @@ test("N5: a wrong password is named at the start too", async () => {
   expect(stderr).toMatch(/unhealthy: the next run will fail: database .*password authentication failed/);
   scheduler.kill("SIGTERM");
   await scheduler.done;
+});
+
+test("an S3 server that never answers: the schedule begins all the same, and the health check names the cause before Docker ends it", async () => {
+  const { settings } = await scheduled.schedulerSettings(world);
+  const silent = await startBlackHole();
+  const env = { ...settings, S3_URL: `http://127.0.0.1:${silent.port}`, BACKUP_INTERVAL: yearly };
+  const scripts = installScripts();
+  const scheduler = scheduled.startScheduler(env, scripts);
+  await scheduler.says(/there is no good backup yet; next runs/);
+  await scheduler.says(/^a run would fail now; .*✗ storage .*: no answer within 30 s/s);
+  const { stderr } = await scripts.run("schedule", ["--check"], { env, limitMs: 30_000 });
+  expect(stderr).toMatch(/unhealthy: the next run will fail: storage .*: no answer within 8 s/);
+  scheduler.kill("SIGTERM");
+  await scheduler.done;
+  await silent.stop();
 });
 
 test.each([
