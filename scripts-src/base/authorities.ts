@@ -40,13 +40,8 @@ export function trustAlso(path: string): void {
 const allOf = (): string[] =>
   (all ??= [...new Set([...getCACertificates("default"), ...ours].map((pem) => pem.trim()))]);
 
-/** A proxy may itself be reached by TLS. */
-const isPlain = (url: string | URL) =>
-  /^http:/i.test(String(url)) && !process.env["http_proxy"] && !process.env["HTTP_PROXY"];
-
 /** The part of a `fetch` call's options that makes it trust those certificates: Bun's fetch knows no default list. */
-export const trusted = (url: string | URL): { tls?: { ca: string[] } } =>
-  ours.length > 0 && !isPlain(url) ? { tls: { ca: allOf() } } : {};
+export const trusted = (): { tls?: { ca: string[] } } => (ours.length > 0 ? { tls: { ca: allOf() } } : {});
 
 /** Makes `node:tls` trust them: mail goes through it, and AWS's own credential chain. */
 export function trustInTls(): void {

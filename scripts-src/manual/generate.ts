@@ -97,20 +97,15 @@ const toUncomment = (name: SettingName) => `${explain(name)}#${name}='${aboutSet
 const providerBlock = ({ name, note, lines }: (typeof providers)[number]) =>
   `${comment(`${name}. ${note}`)}${lines.map((line) => `#${line}\n`).join("")}`;
 
-const beginning = /^( *)# All other settings \(generated.*\n/m;
-const end = /^ *# End of the settings\.\n/m;
+const otherSettings = /^( *)(# All other settings \(generated.*\n)[^]*?^( *# End of the settings\.\n)/m;
 
 /** The file with its list of settings made anew; what a person wrote around it stays. */
-function composeWithSettings(current: string): string {
-  const start = beginning.exec(current);
-  const [before = "", after = ""] = current.split(end);
-  const last = end.exec(current)?.[0] ?? "";
-  const [marker = "", margin = ""] = start ?? [];
-  const head = before.slice(0, (start?.index ?? 0) + marker.length);
-  const filledIn = (name: SettingName) => new RegExp(`^ *${name}(_FILE)?:`, "m").test(head);
-  const lines = settingsByGroup.flatMap(({ names }) => names.filter((name) => !filledIn(name)).flatMap(composeEntry));
-  return `${head}${lines.map((line) => `${margin}${line}\n`).join("")}${last}${after}`;
-}
+const composeWithSettings = (current: string): string =>
+  current.replace(otherSettings, (_, margin: string, begin: string, end: string, at: number) => {
+    const filledIn = (name: SettingName) => new RegExp(`^ *${name}(_FILE)?:`, "m").test(current.slice(0, at));
+    const lines = settingsByGroup.flatMap(({ names }) => names.filter((name) => !filledIn(name)).flatMap(composeEntry));
+    return `${margin}${begin}${lines.map((line) => `${margin}${line}\n`).join("")}${end}`;
+  });
 
 /** Examples that fit the image, where those for a machine do not. */
 const inImage: Partial<Record<SettingName, string>> = { BACKUP_DIR: "/data/backups" };

@@ -61,7 +61,7 @@ async function ask({ url, method = "POST", body, headers }: Post, timeout: numbe
     ...(body !== undefined && { body }),
     redirect: "manual",
     signal: AbortSignal.timeout(timeout),
-    ...trusted(url),
+    ...trusted(),
   });
   return { status: response.status, ok: response.ok, headers: response.headers, answer: await beginningOf(response) };
 }
@@ -73,7 +73,7 @@ async function ask({ url, method = "POST", body, headers }: Post, timeout: numbe
 export async function reach(setting: SettingName, url: URL, timeout: number): Promise<void> {
   try {
     const signal = AbortSignal.timeout(timeout);
-    await fetch(new URL("/", url), { method: "OPTIONS", redirect: "manual", signal, ...trusted(url) });
+    await fetch(new URL("/", url), { method: "OPTIONS", redirect: "manual", signal, ...trusted() });
   } catch (error) {
     throw unreachable(setting, url, error, timeout);
   }

@@ -35,7 +35,6 @@ function parserOf(script: Script, width = Math.min(100, process.stdout.columns ?
     )
     .epilogue(exitStatusTable)
     .strict()
-    .recommendCommands()
     .exitProcess(false)
     .locale("en")
     .updateStrings({ "Positionals:": "Arguments:" })
@@ -107,15 +106,15 @@ export async function parseOptions(script: Script, argv: readonly string[]): Pro
   return {
     options: parsed,
     envFile: typeof envFile === "string" ? envFile : undefined,
-    wrong: problem === undefined ? undefined : usageFailure(problem, ...(await hintsFor(script, problem))),
+    wrong: problem === undefined ? undefined : usageFailure(problem, ...hintsFor(script, problem)),
   };
 }
 
 /** The option that a mistyped one was probably meant to be, and where all of them are shown. */
-async function hintsFor(script: Script, problem: string): Promise<string[]> {
+function hintsFor(script: Script, problem: string): string[] {
   const usage = `${script.name} --help shows the usage`;
   const words = /^unknown arguments?: (.*)$/s.exec(problem)?.[1]?.split(", ") ?? [];
-  const options = [...new Set((await parserOf(script).getHelp()).match(/--[a-z][\w-]+/g))];
+  const options = ["env-file", "help", "version", ...Object.keys(script.options)].map((name) => `--${name}`);
   const likely = words.flatMap((word) => likelyOption(word, options) ?? [])[0];
   return likely ? [`did you mean ${likely}?`, usage] : [usage];
 }

@@ -180,7 +180,7 @@ async function send(request: Request): Promise<Response> {
       decompress: false,
       timeout: limit === undefined,
       signal: AbortSignal.any([request.signal, late.signal]),
-      ...trusted(url),
+      ...trusted(),
     } as RequestInit);
     if (answer.ok && method !== "GET" && answer.headers.get("content-type")?.startsWith("text/html"))
       throw notS3(answer.status, await answer.text());
