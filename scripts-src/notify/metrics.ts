@@ -32,17 +32,16 @@ export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
   const samples = parse(existsSync(path) ? readFileSync(path, "utf8") : "");
   for (const one of partsOf(outcome)) {
-    // of a run that did not get as far as its database, or of a version that did not write the label
-    for (const unnamed of [labelsOf(outcome), labelsOf(outcome, "")])
-      if (one.database) for (const values of samples.values()) values.delete(unnamed);
+    // of a run that did not get as far as its database
+    if (one.database) for (const values of samples.values()) values.delete(labelsOf(outcome, ""));
     for (const [metric, value] of Object.entries(valuesOf(outcome, one)))
       samples.getOrInsertComputed(metric, () => new Map()).set(labelsOf(outcome, one.database), value);
   }
   replaceFile(path, format(samples), 0o644);
 }
 
-const labelsOf = ({ script, site }: Outcome, database?: string) =>
-  `script="${escape(script)}",site="${escape(site)}"${database === undefined ? "" : `,database="${escape(database)}"`}`;
+const labelsOf = ({ script, site }: Outcome, database: string) =>
+  `script="${escape(script)}",site="${escape(site)}",database="${escape(database)}"`;
 
 /** The run, or the part of it that each of several databases was. */
 function partsOf({ facts, startedAt, endedAt, status, warnings }: Outcome) {
@@ -80,7 +79,9 @@ function valuesOf(
 
 function parse(text: string): Samples {
   const samples: Samples = new Map();
-  for (const [, metric = "", labels = "", value] of text.matchAll(/^backup_scripts_(\w+)\{(.*)\} (\S+)$/gm)) {
+  for (const [, metric = "", written = "", value] of text.matchAll(/^backup_scripts_(\w+)\{(.*)\} (\S+)$/gm)) {
+    // version 0.1 wrote no database; to Prometheus that is the same line as one with an empty name, and must not stand there twice
+    const labels = written.includes(',database="') ? written : `${written},database=""`;
     // a time from the future was taken by a wrong clock: it would hide failures until it is reached
     const ahead = metric.endsWith("_timestamp_seconds") && liesAhead(new Date(Number(value) * 1000), new Date());
     samples.getOrInsertComputed(metric, () => new Map()).set(labels, ahead ? 0 : Number(value));

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeMetrics } from "../../scripts-src/notify/metrics.ts";
 import type { Outcome } from "../../scripts-src/notify/outcome.ts";
@@ -93,6 +93,21 @@ test("I5: each database has lines of its own; a run that did not get as far as i
     line("last_run_success", "a", 1),
     line("last_run_success", "b", 1),
     line("last_run_success", "c", 0),
+  ]);
+});
+
+test("lines of version 0.1, without a database, are replaced: Prometheus would take both for one", () => {
+  const old = join(dir, "old.prom");
+  const labels = 'script="sync",site="s"';
+  writeFileSync(
+    old,
+    `backup_scripts_last_run_success{${labels}} 1\nbackup_scripts_last_success_timestamp_seconds{${labels}} 5\n`,
+  );
+  writeMetrics(old, outcome({ script: "sync", site: "s", facts: {}, status: "failure", exitStatus: 1 }));
+  const lines = readFileSync(old, "utf8").match(/^backup_scripts_last_(run_success|success_timestamp).*$/gm);
+  expect(lines).toEqual([
+    `backup_scripts_last_run_success{${labels},database=""} 0`,
+    `backup_scripts_last_success_timestamp_seconds{${labels},database=""} 5`,
   ]);
 });
 
