@@ -97,7 +97,7 @@ test("I5: each database has lines of its own; a run that did not get as far as i
 });
 
 test("lines of version 0.1, without a database, are replaced: Prometheus would take both for one", () => {
-  const old = join(dir, "old.prom");
+  const old = join(tempDir("old-metrics"), "old.prom");
   const labels = 'script="sync",site="s"';
   writeFileSync(
     old,
