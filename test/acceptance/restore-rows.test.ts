@@ -287,7 +287,8 @@ describe("whoever restores", () => {
     [
       "R6: the owner without CREATEDB, beside an extension of an administrator: in place; its rows stay",
       tenant,
-      `${ofGroup} CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions; GRANT USAGE ON SCHEMA extensions TO tenant`,
+      `${ofGroup} CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions; GRANT USAGE, CREATE ON SCHEMA extensions TO tenant;
+       SET ROLE tenant; CREATE TABLE extensions.parted (id int) PARTITION BY LIST (id); CREATE TABLE extensions.part PARTITION OF extensions.parted DEFAULT`,
       "tenant cannot create databases: ALTER ROLE tenant CREATEDB",
     ],
     [

@@ -66,7 +66,7 @@ export const removalsQuery = `
       "pg_class",
       "rel",
       `relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
-        AND d.objid = o.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)`,
+        AND d.objid = o.oid AND d.objsubid = 0 AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)`,
     )}) q
     UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro")}) q
     UNION ALL SELECT 9, * FROM (${inKeptSchema(
