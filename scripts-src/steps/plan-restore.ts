@@ -71,7 +71,7 @@ export async function planRestore(
   const load = loadOptions(job, file);
   const target = await database.target();
   const plan = await database.plan(contents, target, load);
-  for (const warning of plan.warnings) log.warn(warning);
+  for (const warning of [...plan.warnings, ...tightRoom(contents, target)]) log.warn(warning);
   const { way, reasons, problems } = decideWay(options, target, plan, database);
   const loses = way === "beside" || way === "in place";
   const refused = loses && !options.replace ? partialProblems(file, contents, target) : [];
@@ -119,11 +119,26 @@ export function partialProblems(
 }
 
 /** The restored database is at least about as large as the SQL, or as the present one where that is smaller. */
-function room({ bytes }: Contents, { exists, empty, dataBytes, freeBytes }: TargetState): string[] {
+function room({ bytes }: Contents, { exists, empty, dataBytes, freeBytes }: Room): string[] {
   const needed = exists && !empty ? Math.min(bytes, dataBytes) : bytes;
   if (freeBytes === undefined || freeBytes >= needed) return [];
   return [
     `the server has ${bytesText(freeBytes)} of free space, the restored database needs about ${bytesText(needed)}: free some`,
+  ];
+}
+
+/** With its indexes; the present one may hold dead rows too. */
+const likelyRoom = ({ bytes }: Pick<Contents, "bytes">, { exists, empty, dataBytes }: Omit<Room, "freeBytes">) =>
+  Math.max(bytes, exists && !empty ? dataBytes : 0);
+
+type Room = Pick<TargetState, "exists" | "empty" | "dataBytes" | "freeBytes">;
+
+/** A database server whose disk becomes full can stop, with all its databases. */
+export function tightRoom(contents: Pick<Contents, "bytes">, target: Room): string[] {
+  const [{ freeBytes }, likely] = [target, likelyRoom(contents, target)];
+  if (freeBytes === undefined || freeBytes >= likely) return [];
+  return [
+    `the server has ${bytesText(freeBytes)} of free space, the restored database may need ${bytesText(likely)}: a full disk can stop the whole server`,
   ];
 }
 
@@ -200,7 +215,9 @@ function notes({ way, target, contents }: Planned): string[] {
   const free = freeBytes === undefined ? "" : ` (${bytesText(freeBytes)} free)`;
   const sizes = earlier.map(({ name, bytes }) => `${name} (${bytesText(bytes)})`);
   return [
-    ...(way === "in place" || way === "fill" ? [] : [`it needs about ${bytesText(contents.bytes)} of room${free}`]),
+    ...(way === "in place" || way === "fill"
+      ? []
+      : [`it needs about ${bytesText(likelyRoom(contents, target))} of room${free}`]),
     ...(earlier.length > 0 ? [`kept by earlier restores: ${sizes.join(", ")}`] : []),
   ];
 }

@@ -1,6 +1,6 @@
 /** Which way a restore goes, by what was asked for and what is possible. */
 import { describe, expect, test } from "bun:test";
-import { decideWay, partialProblems } from "../../scripts-src/steps/plan-restore.ts";
+import { decideWay, partialProblems, tightRoom } from "../../scripts-src/steps/plan-restore.ts";
 import { parseTime } from "../../scripts-src/steps/options.ts";
 
 const free = { problems: [], createProblems: [], besideProblems: [], inPlaceProblems: [], fillsEmpty: false };
@@ -27,6 +27,15 @@ describe("the way", () => {
     expect({ way: decided.way, problems: decided.problems }).toEqual({ way, problems: [...problems] });
   });
 });
+
+test.each([
+  [full, 99, true],
+  [full, 100, false],
+  [{ exists: true, empty: true }, 10, false],
+  [full, undefined, false],
+])("a disk that the restored database may fill: %p with %p free is %p", (present, freeBytes, tight) =>
+  expect(tightRoom({ bytes: 10 }, { ...present, dataBytes: 100, freeBytes }).length > 0).toBe(tight),
+);
 
 test("M8: only a backup of unknown or chosen contents is compared with the tables that are there", () => {
   const contents = { tables: ["a"], rows: new Map([["a", 0]]), bytes: 1 };
