@@ -99,7 +99,8 @@ test("R9, R11: whatever was made since the backup, the database holds what the b
     CREATE TABLE users (id int REFERENCES users_old, feeling mood); CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION touch();
     REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE FUNCTION late() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA other; CREATE TABLE other.t ();
     CREATE ACCESS METHOD late TYPE TABLE HANDLER heap_tableam_handler; CREATE TRANSFORM FOR int LANGUAGE plpgsql (FROM SQL WITH FUNCTION prsd_lextype(internal));
-    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant; CREATE EVENT TRIGGER forbids ON sql_drop EXECUTE FUNCTION forbid();`;
+    ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant; ALTER DEFAULT PRIVILEGES FOR ROLE owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+    CREATE EVENT TRIGGER forbids ON sql_drop EXECUTE FUNCTION forbid();`;
   const forbid =
     "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no drops'; END $$;";
   for (const words of [["--drop-before"], ["--in-place"]]) {
@@ -288,7 +289,8 @@ describe("whoever restores", () => {
       "R6: the owner without CREATEDB, beside an extension of an administrator: in place; its rows stay",
       tenant,
       `${ofGroup} CREATE SCHEMA extensions; CREATE EXTENSION citext SCHEMA extensions; GRANT USAGE, CREATE ON SCHEMA extensions TO tenant;
-       SET ROLE tenant; CREATE TABLE extensions.parted (id int) PARTITION BY LIST (id); CREATE TABLE extensions.part PARTITION OF extensions.parted DEFAULT`,
+       SET ROLE tenant; CREATE TABLE extensions.parted (id int) PARTITION BY LIST (id); CREATE TABLE extensions.part PARTITION OF extensions.parted DEFAULT;
+       CREATE TYPE extensions.span AS RANGE (subtype = int)`,
       "tenant cannot create databases: ALTER ROLE tenant CREATEDB",
     ],
     [

@@ -48,6 +48,9 @@ const inSchemas = [
   ["pg_ts_dict", "dict"],
 ] as const;
 
+/** The functions that make values of a range type go with it; they belong to the server's first superuser. */
+const notOfType = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'i')`;
+
 /** Removals in the order in which they have to be done, a JSON object each. */
 export const removalsQuery = `
   SELECT json_build_object('what', what, 'sql', sql, 'ours', ours) FROM (
@@ -68,7 +71,7 @@ export const removalsQuery = `
       `relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
         AND d.objid = o.oid AND d.objsubid = 0 AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass)`,
     )}) q
-    UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro")}) q
+    UNION ALL SELECT 8, * FROM (${inKeptSchema("pg_proc", "pro", notOfType)}) q
     UNION ALL SELECT 9, * FROM (${inKeptSchema(
       "pg_type",
       "typ",
@@ -90,9 +93,9 @@ export const removalsQuery = `
         bool_and(pg_has_role(lomowner, 'USAGE')) FROM pg_largeobject_metadata HAVING count(*) > 0
   ) AS r(place, what, sql, ours) ORDER BY place, what`;
 
-/** Statements that take back the default privileges of the user of the restore: a dump sets its own last. */
+/** Statements that take back the default privileges that the user may change: a dump sets its own last. */
 export const defaultPrivilegesQuery = `
-  SELECT format('ALTER DEFAULT PRIVILEGES %s %s %s ON %s %s %s;',
+  SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s %s %s ON %s %s %s;', pg_get_userbyid(defaclrole),
     CASE WHEN nspname IS NOT NULL THEN format('IN SCHEMA %I', nspname) END, verb, privilege_type,
     CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES'
       WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
@@ -106,7 +109,7 @@ export const defaultPrivilegesQuery = `
     UNION ALL SELECT 'GRANT', a.* FROM (SELECT grantee, privilege_type FROM aclexplode(built_in)
       EXCEPT SELECT grantee, privilege_type FROM aclexplode(defaclacl)) a) change
   LEFT JOIN pg_roles r ON r.oid = grantee
-  WHERE defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)`;
+  WHERE pg_has_role(defaclrole, 'USAGE')`;
 
 const isEventTrigger = ({ what }: Removal) => what.startsWith("event trigger ");
 const sqlOf = (removals: readonly Removal[]) => removals.map(({ sql }) => sql);
