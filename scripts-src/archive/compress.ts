@@ -73,6 +73,7 @@ async function* packInLanes(
   }
 }
 
+/** Compresses blocks one after the other, away from the main thread; several work side by side. */
 interface Lane {
   /** Compresses a block; takes it over, and hands its memory back for the next one. */
   pack(block: Block, giveBack: (block: Block) => void): Promise<Block>;

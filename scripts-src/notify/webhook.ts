@@ -3,7 +3,7 @@ import type { Settings } from "../settings/settings.ts";
 import { visible } from "../base/text.ts";
 import { post } from "./http.ts";
 import type { Outcome, Status } from "./outcome.ts";
-import { shortText, type ShortText, subjectOf } from "./message-facts.ts";
+import { shortText, type ShortText, subjectOf } from "./message.ts";
 
 /**
  * What a webhook receives in the format `json`; documented in DOCUMENTATION.md. Every key is always there, null when nothing is
@@ -116,6 +116,10 @@ function teamsCard({ title, body }: ShortText, status: Status): object {
   };
 }
 
+/**
+ * The request that each chat or push service wants, by its published documentation. All get plain text: nothing in it becomes a
+ * link, a mention or markup.
+ */
 const buildChat: Record<ChatFormat, Build> = {
   slack: (text, _, url) => json(url, { text: escapeForSlack(codeBlock(text), url) }),
   discord: (text, _, url) =>

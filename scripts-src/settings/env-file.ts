@@ -82,7 +82,10 @@ const references = /\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)(?!\w|[^\0-~]))/g;
 const ownedByShell =
   /^(?:_|IFS|PS\d|PPID|UID|EUID|GROUPS|PWD|OLDPWD|OPT[A-Z]+|LINENO|S?RANDOM|SECONDS|EPOCH\w+|REPLY|SHLVL|SHELLOPTS|BASH\w*|COMP_\w+|FUNC\w+|HIST\w+|PIPESTATUS|DIRSTACK|MAPFILE|COLUMNS|LINES|LANG|LC_\w+|POSIXLY_CORRECT)$/;
 
-/** The assignment on a line (`raw` is the value with its quotes), "blank", or why the line is not accepted. */
+/**
+ * What a line may look like, so that dotenv and every /bin/sh (dash, bash, busybox) read it alike: the assignment on it (`raw` is the
+ * value with its quotes), "blank", or why the line is not accepted.
+ */
 function guardLine(bytes: Uint8Array, first: boolean, known: Known): "blank" | { name: string; raw: string } | Refused {
   const text = decode(bytes);
   const [, exported, name, value = ""] = assignment.exec(text ?? "") ?? [];

@@ -62,7 +62,10 @@ interface VerifyQuery {
 /** What stands before a query: no query begins so. */
 const pattern = /^[ \t]*((?:\\.|[^\s:\\])+):(?=\s)/mu;
 
-/** A query may go on in further lines. Throws an `Error` that says what is wrong with a pattern. */
+/**
+ * VERIFY_QUERY: one query, or one for each of several databases in lines `PATTERN: QUERY`, with patterns as in DB_NAMES. A query may go on
+ * in further lines. Throws an `Error` that says what is wrong with a pattern.
+ */
 export function parseQueries(text: string): VerifyQuery[] {
   const [before = "", ...entries] = text.trim().split(pattern);
   if (before !== "") return [{ patterns: parsePatterns("*"), query: text.trim() }];

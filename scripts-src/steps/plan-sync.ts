@@ -202,7 +202,7 @@ interface SyncPlan<Local extends Entry> {
   refusal: string | undefined;
 }
 
-/** Compares what is there locally (backups and their manifests) with what is in the bucket. */
+/** Compares what is there locally (backups and their manifests) with what is in the bucket. Pure: decides by names and sizes alone. */
 export function planSync<Local extends Entry & { named: Named }>(
   local: readonly Local[],
   remote: readonly Entry[],

@@ -1,6 +1,6 @@
 /** Proves a backup: restores it into a new database, compares the two, drops the copy. */
 import parseWords from "string-argv";
-import type { ProofFacts } from "../archive/proof.ts";
+import type { ProofFacts } from "../archive/manifest.ts";
 import type { OpenBackup } from "../archive/read.ts";
 import { Failure, messageOf, Stopped } from "../base/errors.ts";
 import { quote } from "../base/process.ts";
@@ -169,8 +169,8 @@ interface Sides {
 }
 
 /**
- * How many statements, and which tables' rows, are equal but for their spelling. Throws a `Failure` that names the tables, rows, sequences,
- * large objects and statements that differ.
+ * Compares first everything as digests, then the rows of what differs. Returns how many statements, and which tables' rows, are equal but
+ * for their spelling. Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ.
  */
 async function compareCopy(sides: Sides): Promise<{ respelled: number; respelledTables: string[] }> {
   const strictly = await compare(sides, false);
