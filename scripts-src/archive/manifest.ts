@@ -1,4 +1,4 @@
-/** The manifest beside a backup file: what it is, how to check it, how to restore it without this program. */
+/** What lies beside a backup file: the manifest (what it is, how to check it, how to restore it without this program) and the proof. */
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -63,7 +63,7 @@ const schema = z.lazy(() => {
     restoreCommand: z.string(),
     /** Public keys to which the file is encrypted. */
     encryptedTo: z.array(z.string()).optional(),
-    /** The second line of the file: see `signature.ts`. */
+    /** The second line of the file: see `signed`. */
     signature: z.string().optional(),
   });
 });
@@ -207,6 +207,11 @@ export function requireSigned(name: string, manifest: Manifest | undefined, keys
   });
 }
 
+/**
+ * Signatures of manifests and proofs: who can write to the bucket must not choose what is restored. The second line of the
+ * pretty-printed JSON is `  "signature": "<hex>",`; it is the HMAC-SHA256, under MANIFEST_KEY, of the file's exact bytes without
+ * that line. Nothing is parsed before it is checked, and no program's way of writing JSON matters.
+ */
 const line = /^ {2}"signature": "([0-9a-f]{64})",\n$/;
 const newline = 0x0a;
 
@@ -230,3 +235,55 @@ export function isSignedWith(content: Buffer, keys: readonly string[] | undefine
 }
 
 const hmac = (key: string, content: Buffer) => createHmac("sha256", key).update(content).digest();
+
+const proofFormat = 1;
+
+/** The proof beside a backup file: it was restored, and the copy was compared with it. */
+const proofSchema = z.lazy(() =>
+  z.looseObject({
+    formatVersion: z.literal(proofFormat),
+    /** Name and SHA-256 of the backup file. */
+    backup: z.string(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    /** UTC, ISO 8601: when the copy was found equal. */
+    provedAt: z.iso.datetime(),
+    /** How long (ms) the backup took to be restored: the measured time to recover. */
+    restoreMs: z.int().nonnegative(),
+    /** How long (ms) everything took. */
+    durationMs: z.int().nonnegative(),
+    /** Where it was restored: "PostgreSQL 17.10", and its address without secrets. */
+    serverVersion: z.string(),
+    server: z.string(),
+    tables: z.int().nonnegative(),
+    rows: z.int().nonnegative(),
+    /** What was compared: "every row", "every statement of the schema", … */
+    compared: z.array(z.string()),
+    /** What was left out of the comparison, and why. */
+    leftOut: z.array(z.string()),
+    programVersion: z.string(),
+    /** The second line of the file: see `signed`. */
+    signature: z.string().optional(),
+  }),
+);
+
+export type Proof = z.infer<typeof proofSchema>;
+/** What `formatProof` is given: everything but the format's version and the signature. */
+export type ProofFacts = Pick<
+  Proof,
+  Exclude<keyof ReturnType<typeof proofSchema.unwrap>["shape"], "formatVersion" | "signature">
+>;
+
+/** The text of a proof file, signed when there is a key (MANIFEST_KEY). */
+export function formatProof(facts: ProofFacts, keys: ManifestKeys): string {
+  return signed(`${JSON.stringify(proofSchema.parse({ formatVersion: proofFormat, ...facts }), null, 2)}\n`, keys);
+}
+
+/** The proof in a file's content; undefined when it is damaged, of a newer format, or, with keys, not signed with one of them. */
+export function parseProof(content: Uint8Array, keys: ManifestKeys): Proof | undefined {
+  if (keys !== undefined && !isSignedWith(Buffer.from(content), keys)) return undefined;
+  try {
+    return proofSchema.safeParse(JSON.parse(Buffer.from(content).toString())).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -6,11 +6,11 @@ import {
   type Manifest,
   type ManifestKeys,
   parseManifest,
+  type Proof,
   renaming,
   sizeFault,
 } from "../archive/manifest.ts";
 import { manifestName } from "../archive/name.ts";
-import type { Proof } from "../archive/proof.ts";
 import { Damaged, damaged, Failure, messageOf } from "../base/errors.ts";
 import { eachOf } from "../storage/together.ts";
 import { type Place, proofOf, type Stored } from "./place.ts";

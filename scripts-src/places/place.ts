@@ -1,8 +1,8 @@
 /** Where backups lie: a folder, or a path in a bucket, behind one interface. A third kind of place is one more file. */
-import { type Manifest, type ManifestKeys, parseManifest } from "../archive/manifest.ts";
+import { type Manifest, type ManifestKeys, parseManifest, parseProof, type Proof } from "../archive/manifest.ts";
 import {
-  backupNameOf,
   type BackupName,
+  backupNameOf,
   byAge,
   formatBackupName,
   manifestName,
@@ -10,7 +10,6 @@ import {
   parseBackupName,
   proofName,
 } from "../archive/name.ts";
-import { parseProof, type Proof } from "../archive/proof.ts";
 import { liesAhead } from "../base/clock.ts";
 import { stampOf } from "../base/text.ts";
 import type { StoredFile } from "../storage/list.ts";

@@ -1,6 +1,6 @@
 /** A run of `verify`, by hand or scheduled: choose a backup, check it, restore and compare it, write the proof. */
 import { proofName } from "../archive/name.ts";
-import { formatProof } from "../archive/proof.ts";
+import { formatProof } from "../archive/manifest.ts";
 import { hintsOf } from "../base/disk.ts";
 import { Damaged, Failure, messageOf, Stopped } from "../base/errors.ts";
 import { takeLock } from "../base/lock.ts";

@@ -6,7 +6,7 @@ import type { Identity } from "../../scripts-src/archive/identity.ts";
 import { formatManifest } from "../../scripts-src/archive/manifest.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";
 import { inFolder } from "../../scripts-src/places/folder.ts";
-import { prune } from "../../scripts-src/places/prune.ts";
+import { prune } from "../../scripts-src/places/retention.ts";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { webhookBody } from "../../scripts-src/notify/webhook.ts";
 import { aboutSetting } from "../../scripts-src/settings/settings.ts";

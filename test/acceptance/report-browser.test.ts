@@ -2,9 +2,8 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatManifest } from "../../scripts-src/archive/manifest.ts";
+import { formatManifest, formatProof } from "../../scripts-src/archive/manifest.ts";
 import { formatBackupName, manifestName, proofName } from "../../scripts-src/archive/name.ts";
-import { formatProof } from "../../scripts-src/archive/proof.ts";
 import { manifestFacts } from "../support/expect/backups.ts";
 import { type Browser, hasChromium, startBrowser } from "../support/machine/chromium.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";

@@ -7,7 +7,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Identity, originIn, ownerOf } from "../../scripts-src/archive/identity.ts";
-import { formatManifest } from "../../scripts-src/archive/manifest.ts";
+import { formatManifest, formatProof, parseProof } from "../../scripts-src/archive/manifest.ts";
 import {
   backupNameOf,
   byAge,
@@ -16,11 +16,9 @@ import {
   parseBackupName,
   proofName,
 } from "../../scripts-src/archive/name.ts";
-import { formatProof, parseProof } from "../../scripts-src/archive/proof.ts";
 import { clockTolerance } from "../../scripts-src/base/clock.ts";
 import type { Place } from "../../scripts-src/places/place.ts";
-import { prune } from "../../scripts-src/places/prune.ts";
-import type { Rule } from "../../scripts-src/places/retention.ts";
+import { prune, type Rule } from "../../scripts-src/places/retention.ts";
 import type { Settings } from "../../scripts-src/settings/settings.ts";
 import { type Entry, findForeign, type Named, planSync } from "../../scripts-src/steps/plan-sync.ts";
 import type { Logger } from "../../scripts-src/base/log.ts";

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as fc from "fast-check";
-import { composeMessage } from "../../scripts-src/notify/message.ts";
-import { shortText, sizeOf, subjectOf } from "../../scripts-src/notify/message-facts.ts";
+import { composeMessage, shortText, sizeOf, subjectOf } from "../../scripts-src/notify/message.ts";
 import { timeText } from "../../scripts-src/base/text.ts";
 import type { DatabaseOutcome, Outcome } from "../../scripts-src/notify/outcome.ts";
 
