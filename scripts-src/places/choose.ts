@@ -218,6 +218,6 @@ export async function chooseFile(folder: string, wanted: string): Promise<string
   throw noSuchBackup(
     `backup file not found: ${paths.join(" or ")}`,
     ...nearestTo(basename(wanted), await listBackups(inFolder(folder)).catch(() => [])),
-    "list shows the backups that exist; restore --from-s3 takes one from S3",
+    "list shows the backups that exist; --from-s3 takes one from S3",
   );
 }

@@ -32,11 +32,11 @@ export async function prepareFolder(path: string): Promise<void> {
  * are ignored. A folder that does not exist is nobody's trap, when the folders above are safe. Throws `Failure`.
  */
 export async function checkFolder(path: string): Promise<void> {
-  refuseUnsafe(path);
   const folder = await stat(path).catch((error: unknown) => {
     if (codeOf(error) !== "ENOENT") throw diskFailure(`cannot use the backup folder ${path}`, error);
   });
   if (folder && !folder.isDirectory()) throw diskFailure(`cannot use the backup folder ${path}`, { code: "ENOTDIR" });
+  refuseUnsafe(path);
   const files = folder ? await survey(path).catch(() => []) : [];
   for (const { name, distrust: why } of files)
     if (why && parseBackupName(name)) scriptLog().warn(`ignored, since ${why.cause}; to use it, ${why.hint}`);

@@ -1,4 +1,5 @@
 /** help: what the scripts do and what can be set, from the scripts and the settings schema themselves. */
+import { distance } from "fastest-levenshtein";
 import { manual, type Page, pageFor, settingPage } from "../manual/manual.ts";
 import { isKnown, likelyName, settingOf } from "../settings/env-names.ts";
 import { usageFailure } from "../base/errors.ts";
@@ -60,7 +61,7 @@ function find(topic: string | undefined, page: Page, home: string): string {
   if (text !== undefined) return text;
   const setting = topic.toUpperCase();
   if (isKnown(setting)) return settingPage(settingOf(setting), page);
-  const likely = likelyName(topic, "file");
+  const likely = Object.keys(pages).find((one) => distance(one, name) <= 2) ?? likelyName(topic, "file");
   throw usageFailure(
     `there is no script, chapter or setting called ${topic}`,
     likely === undefined ? `there are: ${Object.keys(pages).join(", ")}` : `did you mean ${likely}?`,

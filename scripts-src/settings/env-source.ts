@@ -71,7 +71,9 @@ export function fromFile(path: string, named: boolean, environment: Environment)
       return {
         ...file,
         problems: [
-          `${path}: cannot be read: ${messageOf(error)}; run as its owner (sudo -u ...), or give your user read access`,
+          codeOf(error) === "EISDIR"
+            ? `${path}: is a folder; name the settings file in it`
+            : `${path}: cannot be read: ${messageOf(error)}; run as its owner (sudo -u ...), or give your user read access`,
         ],
       };
     const absent = `${path}: no such settings file; name one that exists in --env-file or BACKUP_ENV_FILE`;

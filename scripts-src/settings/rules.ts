@@ -56,6 +56,15 @@ export const url: Rule<string> = {
   },
 };
 
+/** Nothing is done with a login in it, and the log would show its password. */
+export const endpoint: Rule<string> = {
+  read(value) {
+    const { username, password } = new URL(url.read(value));
+    must(username + password === "", "a URL without user and password: keys stand in S3_ACCESS_KEY and S3_SECRET_KEY");
+    return value;
+  },
+};
+
 /** Several values separated by spaces. */
 export const listOf = <T>(rule: Rule<T>): Rule<T[]> => ({
   ...rule,

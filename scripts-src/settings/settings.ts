@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import { messageOf } from "../base/errors.ts";
 import {
+  endpoint,
   address,
   addresses,
   databaseType,
@@ -291,7 +292,7 @@ const settings = {
   },
   storage: {
     S3_URL: {
-      rule: url,
+      rule: endpoint,
       meaning: "Endpoint of the S3-compatible storage. Not needed for AWS.",
       example: "https://s3.example.com",
       default: "AWS",

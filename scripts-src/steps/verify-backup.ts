@@ -145,7 +145,13 @@ async function askQuery(
 ): Promise<boolean> {
   const query = settings.VERIFY_QUERY && queryFor(settings.VERIFY_QUERY, manifest?.database ?? "");
   if (!query) return false;
-  const value = await scratch.ask(query);
+  const value = await scratch.ask(query).catch((error: unknown) => {
+    throw error instanceof Failure && !(error instanceof Stopped)
+      ? error.reworded(`VERIFY_QUERY failed for ${name}: ${error.message}`, [
+          "check VERIFY_QUERY (./help VERIFY_QUERY)",
+        ])
+      : error;
+  });
   if (!/^(t|true|1)$/i.test(value))
     throw new Failure(`VERIFY_QUERY is not true for ${name}: ${query} returned ${value === "" ? "nothing" : value}`, {
       hints: ["the copy is equal to the backup, but its content is not what you expect"],

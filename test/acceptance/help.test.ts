@@ -125,6 +125,7 @@ describe("one thing at a time", () => {
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
     expect(stderr).toContain("there is no script, chapter or setting called S3_BUKCET");
     expect(stderr).toContain("hint: did you mean S3_BUCKET?");
+    expect((await place.run("help", ["restor"])).stderr).toContain("hint: did you mean restore?");
     expect((await place.run("help", ["zzz"])).stderr).toContain("hint: there are: scripts, settings,");
   });
 });

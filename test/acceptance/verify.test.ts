@@ -78,6 +78,8 @@ describe("verify, PostgreSQL", () => {
     const wrong = await own.run("verify", [second], { env: { VERIFY_QUERY: "SELECT false" } });
     expect(wrong.status).toBe(1);
     expect(wrong.stderr).toContain("VERIFY_QUERY is not true for shop_");
+    const broken = await own.run("verify", [second], { env: { VERIFY_QUERY: "SELECT 1/0" } });
+    expect(broken.stderr).toMatch(/VERIFY_QUERY failed for shop_.*division by zero[^]*hint: check VERIFY_QUERY/);
     // it is no longer proved
     expect(existsSync(`${second}.proof.json`)).toBe(false);
     expect(existsSync(`${first}.proof.json`)).toBe(true);

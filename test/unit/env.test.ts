@@ -102,7 +102,7 @@ describe("sources", () => {
   test("a folder in the place of the file is a problem, and what it might hold is not reported as missing", () => {
     const { problems, broken, settings } = readSettings({ home, envFile: home, environment: { DB_NAME: "app" } });
     expect(problems).toHaveLength(1);
-    expect(problems[0]).toContain(`${home}: cannot be read: EISDIR`);
+    expect(problems[0]).toBe(`${home}: is a folder; name the settings file in it`);
     expect(settings.DB_NAME).toBe("app");
     expect(missingSettings(settings, ["storage", "schedule"], broken)).toEqual([]);
   });
@@ -165,6 +165,14 @@ describe("problems name the setting, where it stands, the cause and the remedy",
       [
         "S3_URL (environment): must be a URL that starts with http:// or https://, for example https://s3.example.com",
         "LOG_FORMAT (environment): must be one of text, json",
+      ],
+    ],
+    [
+      "a login in the address of the storage, which the log would show",
+      "",
+      { S3_URL: "https://key:secret@s3.example.com" },
+      [
+        "S3_URL (environment): must be a URL without user and password: keys stand in S3_ACCESS_KEY and S3_SECRET_KEY, for example https://s3.example.com",
       ],
     ],
     [

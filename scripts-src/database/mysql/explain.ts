@@ -77,6 +77,10 @@ const explanations: shared.Explanations = {
     ],
     [code(1040, 1203, 1226), "the server has no free connection: raise max_connections or try later"],
     [
+      /reading initial communication packet/,
+      "does MariaDB or MySQL listen on that port (DB_TYPE, DB_HOST, DB_PORT)? Another kind of server, or a tunnel without one, answers like that",
+    ],
+    [
       code(2006, 2013, 2055, 1053, 1927, 1159, 1161),
       "the server ended the connection: look at its log (a restart, a crash, out of memory, a timeout, a row above max_allowed_packet)",
     ],
