@@ -4,8 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 import { Failure, messageOf } from "../../base/errors.ts";
-import { compareRows } from "../compare-rows.ts";
-import type { Loaded, LoadOptions } from "../restoring.ts";
+import { type Loaded, type LoadOptions, compareRows } from "../restoring.ts";
 import { inDatabase, type Place } from "./connection.ts";
 import { definer, type DumpContents } from "./contents.ts";
 import { inParts, loadable, type LoadRules } from "./filter.ts";

@@ -1,8 +1,7 @@
 /** The exception: removes everything from the present database and loads a dump into it, in one transaction. */
 import { Failure } from "../../base/errors.ts";
-import { compareRows } from "../compare-rows.ts";
 import { lockPatience } from "../run-program.ts";
-import type { Loaded } from "../restoring.ts";
+import { type Loaded, compareRows } from "../restoring.ts";
 import { LoadFilter, type LoadRules } from "./filter.ts";
 import { isMissing, ownPath } from "./lane.ts";
 import {

@@ -3,8 +3,7 @@
  * by side; all else in the dump's order, one statement after the other. Committed in short steps: only for a database that nobody
  * sees before all of it is done.
  */
-import { compareRows } from "../compare-rows.ts";
-import type { Loaded } from "../restoring.ts";
+import { type Loaded, compareRows } from "../restoring.ts";
 import { name, qualified, copyTable } from "./contents.ts";
 import { LoadFilter } from "./filter.ts";
 import { Lane } from "./lane.ts";

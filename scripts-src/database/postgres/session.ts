@@ -7,34 +7,6 @@ import { knowsRestrict } from "./clients.ts";
 import type { Connection } from "./connection.ts";
 import { clientFailure } from "./explain.ts";
 
-/** What a query of one column finds, as a JSON array. */
-export const jsonList = (query: string): string => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
-
-/** Something to ask the server for: `sql` gives it as JSON. */
-interface Fact<T> {
-  sql: string;
-  /** What holds where there is nothing to ask. */
-  absent: T;
-}
-
-export const fact = <T>(sql: string, absent: T): Fact<T> => ({ sql, absent });
-/** What a query of one column finds. */
-export const factList = <T = string>(query: string, absent: T[] = []): Fact<T[]> => fact(jsonList(query), absent);
-
-export type Facts = Record<string, Fact<unknown>>;
-export type Found<F extends Facts> = { [Name in keyof F]: F[Name]["absent"] };
-
-/** What holds where there is nothing to ask. */
-export const absent = <F extends Facts>(facts: F): Found<F> =>
-  Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, fact.absent])) as Found<F>;
-
-/** Whether a schema is none of the system's. */
-export const userSchema = "nspname !~ '^(pg_|information_schema$)'";
-
-/** Whether an extension has made the object: `oid` of `catalog`. */
-export const isMember = (catalog: string, oid: string): string =>
-  `EXISTS (SELECT FROM pg_depend m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid} AND m.deptype = 'e')`;
-
 /** psql without surprises: no .psqlrc, no questions, the first error ends it. */
 const words = ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1"];
 
@@ -175,6 +147,34 @@ export async function query<T>(connection: Connection, sql: string): Promise<T> 
   const answer = await askOnce(connection, `cannot query ${connection.where}`, { begin, sql, end: "COMMIT;\n" });
   return JSON.parse(answer) as T;
 }
+
+/** What a query of one column finds, as a JSON array. */
+export const jsonList = (query: string): string => `(SELECT coalesce(json_agg(x), '[]') FROM (${query}) AS q(x))`;
+
+/** Something to ask the server for: `sql` gives it as JSON. */
+interface Fact<T> {
+  sql: string;
+  /** What holds where there is nothing to ask. */
+  absent: T;
+}
+
+export const fact = <T>(sql: string, absent: T): Fact<T> => ({ sql, absent });
+/** What a query of one column finds. */
+export const factList = <T = string>(query: string, absent: T[] = []): Fact<T[]> => fact(jsonList(query), absent);
+
+type Facts = Record<string, Fact<unknown>>;
+export type Found<F extends Facts> = { [Name in keyof F]: F[Name]["absent"] };
+
+/** What holds where there is nothing to ask. */
+export const absent = <F extends Facts>(facts: F): Found<F> =>
+  Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, fact.absent])) as Found<F>;
+
+/** Whether a schema is none of the system's. */
+export const userSchema = "nspname !~ '^(pg_|information_schema$)'";
+
+/** Whether an extension has made the object: `oid` of `catalog`. */
+export const isMember = (catalog: string, oid: string): string =>
+  `EXISTS (SELECT FROM pg_depend m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid} AND m.deptype = 'e')`;
 
 /** Asks for all of them at once. Throws `Failure`. */
 export function queryFacts<F extends Facts>(connection: Connection, facts: F): Promise<Found<F>> {
