@@ -3,6 +3,7 @@ import { codeOf, type Failure } from "../base/errors.ts";
 import type { Program } from "../base/process.ts";
 
 interface Request {
+  /** Behind a 1 it begins the answer, behind a 2 it ends it. */
   mark: string;
   /** The answer has begun: what comes before belongs to nobody. */
   begun: boolean;
@@ -19,8 +20,8 @@ const longestStranger = 4096;
 export abstract class ClientSession implements AsyncDisposable {
   readonly #program: Program;
   readonly #signal: AbortSignal;
-  /** Unlike anything that a dump can select. */
-  readonly #token = crypto.randomUUID();
+  /** Digits, unlike anything that a dump can select. In quotes they would end a quotation that was left open before. */
+  readonly #token = crypto.getRandomValues(new BigUint64Array(2)).join("");
   readonly #requests: Request[] = [];
   /** Lines of the next answer. */
   #lines: string[] = [];
@@ -84,11 +85,11 @@ export abstract class ClientSession implements AsyncDisposable {
    */
   protected async answerTo(sql?: string): Promise<string[]> {
     this.#check();
-    const mark = `${this.#token} ${++this.#count}`;
+    const mark = `${this.#token}${++this.#count}`;
     const request: Request = { mark, begun: false, answer: Promise.withResolvers() };
     this.#requests.push(request);
-    const question = sql === undefined ? "" : `SELECT 'begin ${mark}';\n${sql};\n`;
-    this.#write([`\n${question}SELECT '${mark}';\n`], true);
+    const question = sql === undefined ? "" : `SELECT 1${mark};\n${sql};\n`;
+    this.#write([`\n${question}SELECT 2${mark};\n`], true);
     return request.answer.promise;
   }
 
@@ -165,11 +166,11 @@ export abstract class ClientSession implements AsyncDisposable {
 
   #take(line: string): void {
     const [request] = this.#requests;
-    if (request && line === request.mark) {
+    if (request && line === `2${request.mark}`) {
       this.#requests.shift();
       request.answer.resolve(this.#lines);
       this.#lines = [];
-    } else if (request && line === `begin ${request.mark}`) request.begun = true;
+    } else if (request && line === `1${request.mark}`) request.begun = true;
     else if (request?.begun || this.keeps(line)) this.#lines.push(line);
   }
 }
