@@ -6,7 +6,7 @@ import type { Failure } from "../../base/errors.ts";
 import { cutOff, strange } from "../read-dump.ts";
 import { isOneStatement } from "./blocks.ts";
 import { unquote } from "./names.ts";
-import { anyName, bare, comment, endsAlike, everywhere, type QuoteRules, readings, triggerTable } from "./words.ts";
+import { anyName, bare, comment, endsAlike, everywhere, type QuoteRules, readings, triggerOf } from "./words.ts";
 
 /** A name that no other follows behind a point: it is in the database at hand. */
 const name = String.raw`(?:\`\`|[\w$\x80-\xff]+)(?![\w$\x80-\xff]| ?\.)`;
@@ -155,7 +155,7 @@ export function divertedTable(text: string, rules: QuoteRules): string | undefin
     .exec(words)?.[1]
     ?.toUpperCase();
   if (kind === "VIEW" && /\b(?:FROM|JOIN)\b/i.test(words)) return everyTable;
-  if (kind === "TRIGGER") return triggerTable(text) ?? everyTable;
+  if (kind === "TRIGGER") return triggerOf(text).table ?? everyTable;
   if (kind !== "TABLE" || !remote.test(words)) return undefined;
   const name = tableName.exec(text)?.[1];
   return name === undefined ? everyTable : unquote(name);

@@ -4,16 +4,7 @@ import { type DumpForm, readerOf, strange } from "../read-dump.ts";
 import type { Family } from "./clients.ts";
 import { unquote } from "./names.ts";
 import { type Piece, Scanner } from "./statements.ts";
-import {
-  anyName,
-  bare,
-  eitherName,
-  quotedName,
-  string,
-  createsTrigger,
-  triggerName,
-  withoutDatabase,
-} from "./words.ts";
+import { anyName, bare, eitherName, quotedName, string, createsTrigger, triggerOf, withoutDatabase } from "./words.ts";
 
 /** What a load needs to know of a dump, beyond what every engine's `Contents` tells. */
 export class DumpContents implements Contents {
@@ -92,7 +83,7 @@ function readStatement(contents: DumpContents, piece: Piece & { kind: "statement
   const [, kind, program] = createProgram.exec(unowned) ?? [];
   if (kind && program) contents.programs.add(`${kind} ${unquote(program)}`);
   if (piece.namesDatabase) withoutDatabase(unowned, contents.database);
-  if (createsTrigger(unowned)) contents.triggers.add(triggerName(unowned) ?? "");
+  if (createsTrigger(unowned)) contents.triggers.add(triggerOf(unowned).name ?? "");
   if (table) readTable(contents, unquote(table), text);
 }
 

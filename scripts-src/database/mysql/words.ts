@@ -1,4 +1,4 @@
-/** The words of a statement, without the texts in it. */
+/** How the words of a statement are read: without the texts in it, by the rules of earlier SETs; and the names in a trigger. */
 import { strange } from "../read-dump.ts";
 import { unquote } from "./names.ts";
 
@@ -161,7 +161,7 @@ export const unreadable = () =>
 /** White space and comments. */
 const gap = "(?:\\s|/\\*(?!M?!)[\\s\\S]*?\\*/|--\\s[^\\n]*\\n|#[^\\n]*\\n)";
 const inDatabase = `(?:(${anyName})${gap}*\\.${gap}*)?`;
-const head = new RegExp(
+const triggerHead = new RegExp(
   `\\bTRIGGER${gap}+(?:IF${gap}+NOT${gap}+EXISTS${gap}+)?${inDatabase}(${anyName})(${gap}+(?:BEFORE|AFTER)${gap}+[A-Z]+(?:${gap}+OR${gap}+[A-Z]+)*${gap}+ON${gap}+)${inDatabase}(?=(${anyName}))`,
   "i",
 );
@@ -169,21 +169,15 @@ const head = new RegExp(
 /** Whether a statement (in latin1, without its definer) creates one. */
 export const createsTrigger = (text: string): boolean => /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i.test(text);
 
-/** The name of the trigger that a statement (in latin1, without its definer) creates. */
-export function triggerName(text: string): string | undefined {
-  const found = head.exec(text)?.[2];
-  return found === undefined ? undefined : unquote(found);
-}
-
-/** The name of its table. */
-export function triggerTable(text: string): string | undefined {
-  const found = head.exec(text)?.[5];
-  return found === undefined ? undefined : unquote(found);
+/** The names of the trigger that a statement (in latin1, without its definer) creates, and of its table. */
+export function triggerOf(text: string): { name?: string | undefined; table?: string | undefined } {
+  const [, , name, , , table] = triggerHead.exec(text) ?? [];
+  return { name: name && unquote(name), table: table && unquote(table) };
 }
 
 /** The statement without the name of the database that was dumped. Throws `Failure` when it names another one. */
 export function withoutDatabase(text: string, database: string | undefined): string {
-  const found = head.exec(text);
+  const found = triggerHead.exec(text);
   const [all = "", before, trigger = "", between = "", table] = found ?? [];
   const others = [before, table].filter((one) => one !== undefined && unquote(one) !== database);
   if (!found || others.length > 0)
