@@ -204,8 +204,8 @@ describe("the storage", () => {
     const { status, stdout } = await dry("backup", "--upload");
     expect(status).toBe(0);
     expect(stdout).toContain("✓ storage");
-    expect(stdout).toContain("not read (s3:GetObject)");
-    expect(stdout).toContain("not delete (s3:DeleteObject)");
+    expect(stdout).toContain("not be read (s3:GetObject)");
+    expect(stdout).toContain("not be deleted (s3:DeleteObject)");
     // what it leaves behind is taken for a backup by nobody
     expect([...s3.objects(bucket).keys()]).toEqual([`nightly/${probeName}`]);
     expect(parseBackupName(probeName)).toBeUndefined();
