@@ -15,7 +15,8 @@ const shop = `
   CREATE TRIGGER tr AFTER INSERT ON t FOR EACH ROW INSERT INTO witness.log VALUES (concat('trigger ', NEW.n));
   CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 42;
   CREATE DEFINER=ghost@nowhere PROCEDURE p() SELECT 1;
-  CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO witness.log VALUES (DATABASE());`;
+  CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO witness.log VALUES (DATABASE());
+  ALTER DATABASE COLLATE utf8mb4_bin;`;
 
 describe.each([...families])("verify, %s", (family) => {
   let server: MysqlServer;

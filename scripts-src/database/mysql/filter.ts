@@ -16,7 +16,8 @@ export interface LoadRules {
   asleep: boolean;
 }
 
-const alterDatabase = new RegExp(`^(ALTER DATABASE )${eitherName}`);
+/** Stands around programs that are older than the database's present character set. */
+export const alterDatabase = new RegExp(`^(ALTER DATABASE )${eitherName}`);
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 /** What dump programs set for tables and rows. Without the other mode a date that was let in by it (2020-02-31) becomes 0000-00-00 silently. */
 const firstMode = /(@OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO)(?=[,'])/;

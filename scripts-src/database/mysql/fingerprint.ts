@@ -3,6 +3,7 @@ import { type Comparing, digestOf, type Fingerprint, type ReadingOptions } from 
 import { piecesOf } from "../read-dump.ts";
 import type { RowSink } from "../row-digest.ts";
 import { databaseIn, definer } from "./contents.ts";
+import { alterDatabase } from "./filter.ts";
 import { quoteName } from "./names.ts";
 import { Scanner } from "./statements.ts";
 
@@ -28,7 +29,7 @@ async function read(
     if (piece.kind !== "statement" || piece.leftOut) continue;
     const text = piece.bytes.toString();
     if (aroundRows.test(text)) continue;
-    const owned = noOwner ? text.replace(definer, "$1") : text;
+    const owned = (noOwner ? text.replace(definer, "$1") : text).replace(alterDatabase, "$1");
     const neutral = withoutName(withoutName(asleep(owned), print.database), first?.database);
     print.statements.set(neutral, (print.statements.get(neutral) ?? 0) + 1);
   }
