@@ -1,4 +1,7 @@
 /** restore: check a backup to its last byte, decide how it can be restored, say so, then do it. */
+import { basename } from "node:path";
+import { parseBackupName, serverRoles } from "../archive/name.ts";
+import type { Settings } from "../settings/settings.ts";
 import { Failure } from "../base/errors.ts";
 import { confirm, isAnyoneThere } from "../run/ask.ts";
 import { type Check, checkAll } from "../run/checklist.ts";
@@ -36,15 +39,16 @@ export const restore: Script<RestoreOptions> = {
   options: restoreOptions,
   contradiction: contradictionIn,
   needs: ({ fromS3 }) => (fromS3 ? ["database", "storage"] : ["database"]),
-  conflicts: ({ all, database }, { DB_NAMES }) =>
-    DB_NAMES === undefined || all || database !== undefined
+  conflicts: (options, settings) =>
+    settings.DB_NAMES === undefined || options.all || databaseMeant(options, settings) !== undefined
       ? []
       : ["DB_NAMES names several databases: add --database NAME, or --all"],
   reports: ({ dryRun }) => !dryRun,
 
   async act(given) {
     const { options, log, signal } = given;
-    const job = options.database === undefined ? given : inDatabase(given, options.database);
+    const database = databaseMeant(options, given.settings);
+    const job = database === undefined ? given : inDatabase(given, database);
     if (options.dryRun)
       return { summary: "", output: await checkAll(options.all ? serverChecks(job) : restoreChecks(job)) };
     const agree = async (description: string) =>
@@ -55,6 +59,13 @@ export const restore: Script<RestoreOptions> = {
     return restoreServer(job, plan);
   },
 };
+
+/** Of several databases, the backup that is named says which, or what a restore has kept. Undefined: the one that the settings name. */
+function databaseMeant({ database, file = "", undo = "" }: RestoreOptions, { DB_NAMES }: Settings): string | undefined {
+  if (database !== undefined || DB_NAMES === undefined) return database;
+  const name = parseBackupName(basename(file))?.database ?? /^(.+)_before_\d/.exec(undo)?.[1];
+  return name === serverRoles ? undefined : name;
+}
 
 /** What a dry run looks at. */
 function restoreChecks(job: Job<RestoreOptions>): Check[] {

@@ -94,9 +94,17 @@ export function contradictionIn(words: RestoreOptions): string | undefined {
   return rules.find(([breaks]) => breaks)?.[1];
 }
 
-/** A command line that calls `restore` with the settings of this run. */
-export function restoreCommand({ home, options }: Job, words: readonly string[]): string {
+/** A command line that calls `restore` with the settings of this run, for the database of this run. */
+export function restoreCommand({ home, options, settings }: Job, words: readonly string[]): string {
   const { envFile } = options as { envFile?: string };
-  const settings = envFile === undefined ? [] : ["--env-file", resolve(envFile)];
-  return [join(home, "restore"), ...settings, ...words].map(quote).join(" ");
+  const { DB_NAMES, DB_NAME } = settings;
+  const isNamed = DB_NAMES === undefined || DB_NAME === undefined || words.includes("--database");
+  return [
+    join(home, "restore"),
+    ...(envFile === undefined ? [] : ["--env-file", resolve(envFile)]),
+    ...(isNamed ? [] : ["--database", DB_NAME]),
+    ...words,
+  ]
+    .map(quote)
+    .join(" ");
 }

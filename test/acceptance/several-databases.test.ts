@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { parseBackupName } from "../../scripts-src/archive/name.ts";
 import { takeLock } from "../../scripts-src/base/lock.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
-import { expectSuccess } from "../support/expect/expect.ts";
+import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
 import { readManifest } from "../support/machine/files.ts";
 import { clientsWith } from "../support/servers/clients.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
@@ -71,6 +71,16 @@ test("DB_NAMES: each database has a file with its own manifest, in BACKUP_DIR an
   }
   const metrics = readFileSync(join(scripts.dir, "metrics.prom"), "utf8");
   expect(metrics.match(/last_run_success\{.*\} 1/g)).toHaveLength(8);
+
+  const [named = ""] = paths;
+  const one = await scripts.run("restore", [basename(named), "--dry-run"]);
+  expectSuccess(one);
+  expect(one.stdout).toContain(`/${parseBackupName(basename(named))?.database} from ${basename(named)}`);
+  expectFailure(
+    await scripts.run("restore", ["--dry-run"]),
+    /DB_NAMES names several databases: add --database NAME/,
+    2,
+  );
 
   const checked = await scripts.run("backup", ["--upload", "--dry-run"]);
   expectSuccess(checked);

@@ -1,7 +1,8 @@
 /** Which way a restore goes, by what was asked for and what is possible. */
 import { describe, expect, test } from "bun:test";
 import { decideWay, partialProblems, tightRoom } from "../../scripts-src/steps/plan-restore.ts";
-import { parseTime } from "../../scripts-src/steps/options.ts";
+import type { Job } from "../../scripts-src/run/script.ts";
+import { parseTime, restoreCommand } from "../../scripts-src/steps/options.ts";
 
 const free = { problems: [], createProblems: [], besideProblems: [], inPlaceProblems: [], fillsEmpty: false };
 const full = { exists: true, empty: false };
@@ -70,3 +71,12 @@ test.each(["2026-02-30", "2025-02-29T03:00", "2026-13-01", "2026-01-31T25:00", "
   "--before %s is refused",
   (text) => expect(() => parseTime(text)).toThrow("is not a time"),
 );
+
+test("a command for people names the database, when the settings name several", () => {
+  const job = (settings: object) => ({ home: "/opt/b", options: { envFile: "/e" }, settings }) as unknown as Job;
+  const words = ["--undo", "app_before_x"];
+  expect(restoreCommand(job({ DB_NAME: "app" }), words)).toBe("/opt/b/restore --env-file /e --undo app_before_x");
+  expect(restoreCommand(job({ DB_NAME: "a b", DB_NAMES: "*" }), words)).toBe(
+    "/opt/b/restore --env-file /e --database 'a b' --undo app_before_x",
+  );
+});
