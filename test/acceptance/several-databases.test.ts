@@ -73,9 +73,9 @@ test("DB_NAMES: each database has a file with its own manifest, in BACKUP_DIR an
   expect(metrics.match(/last_run_success\{.*\} 1/g)).toHaveLength(8);
 
   const [named = ""] = paths;
+  // behind that it is refused: the login owns nothing
   const one = await scripts.run("restore", [basename(named), "--dry-run"]);
-  expectSuccess(one);
-  expect(one.stdout).toContain(`/${parseBackupName(basename(named))?.database} from ${basename(named)}`);
+  expect(one.stdout).toContain(`/${parseBackupName(basename(named))?.database}: PostgreSQL`);
   expectFailure(
     await scripts.run("restore", ["--dry-run"]),
     /DB_NAMES names several databases: add --database NAME/,
