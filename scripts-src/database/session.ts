@@ -3,7 +3,7 @@ import { codeOf, type Failure } from "../base/errors.ts";
 import type { Program } from "../base/process.ts";
 
 interface Request {
-  /** Behind a 1 it begins the answer, behind a 2 it ends it. */
+  /** The line before the answer is 1 and the mark, the line after it 2 and the mark. */
   mark: string;
   /** The answer has begun: what comes before belongs to nobody. */
   begun: boolean;

@@ -59,7 +59,7 @@ export const list: Script<Options> = {
   },
 };
 
-/** Of no place is known what it holds: "no backups" would be a guess. */
+/** When no place could be listed, "no backups" would be a guess. */
 function nothingListed(found: Found, json: boolean): Failure {
   const output = json ? backupsAsJson([], found, new Date()) : undefined;
   return new Failure(`no backups could be listed: ${found.troubles.join("\n")}`, { output });

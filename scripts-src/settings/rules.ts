@@ -56,7 +56,7 @@ export const url: Rule<string> = {
   },
 };
 
-/** Nothing is done with a login in it, and the log would show its password. */
+/** A login in the URL has no effect, and the log would show its password. */
 export const endpoint: Rule<string> = {
   read(value) {
     const { username, password } = new URL(url.read(value));

@@ -15,7 +15,7 @@ import { identityWithoutServer } from "./identity.ts";
 /** How long (ms) to wait for the listing of S3; the notice waits with us. */
 const patience = 5_000;
 
-/** How long (ms) the start of a schedule waits for it, and a health check, which Docker ends after 30 s. */
+/** How long (ms) the start of a schedule and a health check wait for it. Docker ends a health check after 30 s. */
 export const schedulePatience = 10_000;
 
 export interface Found {

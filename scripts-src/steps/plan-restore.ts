@@ -127,7 +127,7 @@ function room({ bytes }: Contents, { exists, empty, dataBytes, freeBytes }: Room
   ];
 }
 
-/** With its indexes; the present one may hold dead rows too. */
+/** Bytes. The size of the present database includes indexes, and dead rows. */
 const likelyRoom = ({ bytes }: Pick<Contents, "bytes">, { exists, empty, dataBytes }: Omit<Room, "freeBytes">) =>
   Math.max(bytes, exists && !empty ? dataBytes : 0);
 

@@ -109,7 +109,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, ...hints: str
   ],
   KMS: [
     "the key that encrypts the bucket's objects (SSE-KMS) cannot be used",
-    "look at the encryption of bucket {bucket}: its key must exist, be enabled, and be allowed to the key in S3_ACCESS_KEY (kms:GenerateDataKey, kms:Decrypt)",
+    "look at the encryption of bucket {bucket}: its KMS key must exist and be enabled, and the user of S3_ACCESS_KEY needs the rights kms:GenerateDataKey and kms:Decrypt",
   ],
   RequestTimeTooSkewed: ["the clock of this machine is wrong", "set the clock (timedatectl set-ntp true, or chrony)"],
   SlowDown: ["{host} is overloaded or limits our rate", "try again later; sync sends what is missing"],

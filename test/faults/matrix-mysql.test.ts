@@ -137,7 +137,7 @@ describe("MariaDB", () => {
   const atPlan = (then: string) =>
     clients({
       mariadb: `case "$*" in *--unbuffered*|*--version*|*--help*) exec "$REAL" "$@";; esac
-        sql=$(cat); case "$sql" in *information_schema.processlist*) ${then};; esac; printf '%s\\n' "$sql" | "$REAL" "$@"`,
+        sql=$(cat); case "$sql" in *@@datadir*) ${then};; esac; printf '%s\\n' "$sql" | "$REAL" "$@"`,
     });
 
   test.each([

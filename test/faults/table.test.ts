@@ -364,7 +364,7 @@ const restRules: readonly Rule[] = [
   [["list"], ["short"], storage("half a listing never passes for a whole one")],
   [["list"], ["corrupt"], hostile("a listing with anything anywhere")],
   [["list"], ["ENOSPC"], none("it writes nothing; with --html as report does")],
-  [["list"], ["EIO"], diskErrors("EIO as list reads the folder: the list says that it is not complete")],
+  [["list"], ["EIO"], diskErrors("EIO as list reads the folder: it does not say that there are no backups")],
   [
     ["list"],
     ["EACCES"],

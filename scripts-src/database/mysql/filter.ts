@@ -16,7 +16,7 @@ export interface LoadRules {
   asleep: boolean;
 }
 
-/** Stands around programs that are older than the database's present character set. */
+/** Dump programs write it around programs that are older than the present character set of the database. */
 export const alterDatabase = new RegExp(`^(ALTER DATABASE )${eitherName}`);
 const setsMode = /^(?:\/\*!\d+ )?SET\b[^;]*\bsql_mode\s*=\s*'/i;
 /** What dump programs set for tables and rows. Without the other mode a date that was let in by it (2020-02-31) becomes 0000-00-00 silently. */
@@ -31,7 +31,7 @@ const inView = new RegExp(
   String.raw`${string}|${sequence}|${otherFrom}|(\b(?:from|join) \(*)(${quotedName})\.(?=${quotedName}(?!\.))|(${quotedName})\.(?=${quotedName}(?:\.${quotedName}|\())|${quotedName}`,
   "gi",
 );
-/** The engine refuses rows below the next number of its table. It finds that number itself. */
+/** ARCHIVE refuses rows with a number below AUTO_INCREMENT. It finds the next number itself. */
 const archiveNumber = /(?<=^\) ENGINE=ARCHIVE) AUTO_INCREMENT=\d+/m;
 const viewBody = /^\/\*!50001 CREATE ALGORITHM=[^]*?\n\/\*!50001 VIEW /;
 /** What is longer is data, or changed in its beginning alone. */

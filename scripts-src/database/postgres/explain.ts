@@ -10,8 +10,12 @@ const explanations: shared.Explanations = {
   permanent: [
     [
       // of the options only those words are not ours
-      /unrecognized option|invalid option --|requires an argument|too many command-line arguments|no matching \w+ were found|cannot be used together/,
+      /unrecognized option|invalid option --|requires an argument|too many command-line arguments|cannot be used together/,
       "check DB_DUMP_OPTIONS: pg_dump does not take one of its words (./help DB_DUMP_OPTIONS)",
+    ],
+    [
+      /no matching \w+ were found/,
+      `a pattern in DB_DUMP_OPTIONS matches nothing in this database; a name with capital letters is written '"Name"' there`,
     ],
     [
       /password authentication failed|no password supplied/,
