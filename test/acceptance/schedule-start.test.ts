@@ -107,9 +107,8 @@ test("an S3 server that never answers: the schedule begins all the same, and the
   const scripts = installScripts();
   const scheduler = scheduled.startScheduler(env, scripts);
   await scheduler.says(/there is no good backup yet; next runs/);
-  const checked = scripts.run("schedule", ["--check"], { env, limitMs: 30_000 });
   await scheduler.says(/^a run would fail now; .*✗ storage .*: no answer within 30 s/s);
-  const { stderr } = await checked;
+  const { stderr } = await scripts.run("schedule", ["--check"], { env, limitMs: 30_000 });
   expect(stderr).toMatch(/unhealthy: the next run will fail: storage .*: no answer within 8 s/);
   scheduler.kill("SIGTERM");
   await scheduler.done;
