@@ -15,7 +15,7 @@ const explanations: shared.Explanations = {
     ],
     [
       /no matching \w+ were found/,
-      `a pattern in DB_DUMP_OPTIONS matches nothing in this database; a name with capital letters is written '"Name"' there`,
+      `check DB_DUMP_OPTIONS: one of its patterns matches nothing in this database; a name with capital letters is written '"Name"' there`,
     ],
     [
       /password authentication failed|no password supplied/,
