@@ -28,7 +28,7 @@ export async function* inBlocks(
   yield { block: block.subarray(0, filled), last: true };
 }
 
-/** Passes `source` on as `blocks` and keeps the error that it ends with as `broken`: what its reader throws itself is another. */
+/** Passes `source` on as `blocks`. An error of the source is kept as `broken`, so that it can be told from errors of the reader. */
 export function remembered(source: AsyncIterable<Uint8Array>) {
   const state: { broken?: { error: unknown } } = {};
   async function* blocks() {

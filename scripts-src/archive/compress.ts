@@ -75,9 +75,9 @@ async function* packInLanes(
 
 /** Compresses blocks one after the other, away from the main thread; several work side by side. */
 interface Lane {
-  /** Compresses a block; takes it over, and hands its memory back for the next one. */
+  /** Compresses a block. The lane owns the block's memory until it calls `giveBack`; then the next block can use it. */
   pack(block: Block, giveBack: (block: Block) => void): Promise<Block>;
-  /** Ends the lane; what is underway is never answered. */
+  /** Ends the lane. Blocks that it still compresses are never returned. */
   end(): void;
 }
 

@@ -32,7 +32,7 @@ export function ownerOf(backup: Identity | undefined, present: Identity | undefi
   return backup.siteIsSet || present.siteIsSet ? "unknown" : "other";
 }
 
-/** As `ownerOf`, but for deletions: two systems are two servers also where only one of them has set SITE_NAME. */
+/** Like `ownerOf`, for deletions: two different systems are two servers, even when only one of them has set SITE_NAME. */
 export function strictOwnerOf(backup: Identity | undefined, present: Identity | undefined): Owner {
   const bothSay = backup?.system !== undefined && present?.system !== undefined;
   const owner = ownerOf(backup, present);

@@ -184,7 +184,7 @@ export function doubtOf(
     : { why: renamed, hint: "give the backup and its manifest the names back that they had" };
 }
 
-/** That a backup is called other than its manifest says, for people; undefined when it is not. */
+/** A sentence for people when the backup's name differs from what its manifest says; undefined when it does not. */
 export function renaming(
   name: string,
   { database, startedAt }: Partial<Pick<Manifest, "database" | "startedAt">>,
@@ -198,7 +198,7 @@ export function renaming(
 
 const unsigned = "it was made before MANIFEST_KEY was set, or by somebody else who can write where it lies";
 
-/** Throws a `Failure` when MANIFEST_KEY is set and the backup is not what was signed with it. `name` is what it is called. */
+/** Throws a `Failure` when MANIFEST_KEY is set and the backup is not what was signed with it. `name` is the name of the backup. */
 export function requireSigned(name: string, manifest: Manifest | undefined, keys: ManifestKeys): void {
   const doubt = doubtOf(name, manifest, keys);
   if (!doubt) return;
@@ -207,15 +207,15 @@ export function requireSigned(name: string, manifest: Manifest | undefined, keys
   });
 }
 
-/**
- * Signatures of manifests and proofs: who can write to the bucket must not choose what is restored. The second line of the
- * pretty-printed JSON is `  "signature": "<hex>",`; it is the HMAC-SHA256, under MANIFEST_KEY, of the file's exact bytes without
- * that line. Nothing is parsed before it is checked, and no program's way of writing JSON matters.
- */
 const line = /^ {2}"signature": "([0-9a-f]{64})",\n$/;
 const newline = 0x0a;
 
-/** `text` (JSON over several lines) with its signature under the first of the keys; as it is without a key. */
+/**
+ * `text` (JSON over several lines) with its signature under the first of the keys; without a key, `text` itself. Manifests and proofs are
+ * signed because somebody who can write to the bucket must not choose what is restored. The signature is the second line of the file,
+ * `  "signature": "<hex>",`: the HMAC-SHA256, under MANIFEST_KEY, of the exact bytes of the other lines. Nothing is parsed before it is
+ * checked, and no program's way of writing JSON matters.
+ */
 export function signed(text: string, keys: readonly string[] | undefined): string {
   const [key] = keys ?? [];
   if (key === undefined) return text;

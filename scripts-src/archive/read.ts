@@ -148,7 +148,7 @@ function compressionOf(head: Uint8Array, name: string): Compression {
 function explain(error: unknown): string {
   const message = messageOf(error);
   if (/unexpected end of file/.test(message)) return "it is cut short";
-  // of gzip Bun does not tell which
+  // for gzip, Bun does not say which of the two it is
   if (message === "inflate failed") return "it was changed, or is followed by bytes that do not belong there";
   if (codeOf(error) === "ERR_TRAILING_JUNK_AFTER_STREAM_END")
     return `it holds bytes that do not belong there (${message})`;
@@ -156,8 +156,8 @@ function explain(error: unknown): string {
 }
 
 /**
- * By the web stream. In Bun `node:zlib` drops everything behind a zero byte between two gzip members, and takes a truncated zstd file and
- * trailing bytes for a complete one. Its gzip unpacks on another core, but where the server has work for all cores that gains nothing.
+ * Uses the web stream: Bun's `node:zlib` drops everything behind a zero byte between two gzip members, and accepts a truncated zstd file
+ * and trailing bytes as complete. Its gzip unpacks on another core, but that gains nothing when the server keeps all cores busy.
  */
 const unpack = (source: AsyncIterable<Uint8Array>, format: "gzip" | "zstd"): AsyncIterable<Uint8Array> =>
   ReadableStream.from(source as AsyncIterable<Block>).pipeThrough(new DecompressionStream(format));

@@ -56,7 +56,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** A signal that is aborted when `signal` is, or after so long (ms); then its reason says that no answer came. */
+/** A signal that is aborted with `signal`, or after `ms`. In the second case its reason says that no answer came. */
 export function within(ms: number, signal: AbortSignal): AbortSignal {
   const late = new AbortController();
   setTimeout(() => late.abort(new Failure(`no answer within ${ms / 1000} s`)), ms).unref();

@@ -22,7 +22,7 @@ export function explained(
   return new Failure(`${what}: ${cause}`, { hints: [hint] });
 }
 
-/** The failure of a client program that ended in good order before it had answered. */
+/** The failure of a client program that ended with status 0 before it had answered. */
 export const unanswered = (what: string, program: string, path: string): Failure =>
   new Failure(`${what}: ${program} exited with status 0, but its answer is incomplete`, {
     hints: [`look at ${path}: it is not what it should be`],

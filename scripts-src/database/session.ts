@@ -20,7 +20,7 @@ const longestStranger = 4096;
 export abstract class ClientSession implements AsyncDisposable {
   readonly #program: Program;
   readonly #signal: AbortSignal;
-  /** Digits, unlike anything that a dump can select. In quotes they would end a quotation that was left open before. */
+  /** Random digits, which no dump selects by chance. They have no quotes, which would end a quotation that was left open before. */
   readonly #token = crypto.getRandomValues(new BigUint64Array(2)).join("");
   readonly #requests: Request[] = [];
   /** Lines of the next answer. */

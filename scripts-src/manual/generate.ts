@@ -117,7 +117,7 @@ function composeEntry(name: SettingName): string[] {
   return ["#", ...wrap(sentencesAbout(name).join(" "), 100).map((line) => `# ${line}`), `#${setting}`];
 }
 
-/** What the pages say of the other rooms. */
+/** Facts of other rooms that the pages show. */
 export interface Described {
   scripts: readonly Pick<Script, "name" | "usage" | "summary">[];
   /** What `help` prints of each script: made beforehand, because yargs takes 10 ms and more to lay out each. */

@@ -80,7 +80,7 @@ function documented(page: Page, title: string, place: string): string {
   return chapter(page, title, pageOf(own, page));
 }
 
-/** What Markdown shows; of a table the cells, in columns. */
+/** Markdown as plain text; tables in columns. */
 const pageOf = (markdown: string, page: Page): string =>
   Bun.markdown
     .render(markdown, {

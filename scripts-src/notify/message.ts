@@ -1,4 +1,4 @@
-/** What is known of a run, as texts for people: the mail, and what fits a phone. Pure. */
+/** Texts about a run for people: the mail, and a shorter one for phones. Pure. */
 import { html, lines } from "../base/html.ts";
 import {
   ageText,
@@ -53,7 +53,7 @@ export function databaseTable(rows: readonly DatabaseRow[]): string {
 
 const colour = { success: "#15703c", warning: "#8a5300", failure: "#b42318", test: "#1f4e8c" };
 
-/** The text in letters of one width, so that its columns stand in every mail program. Styles are inline: many know nothing else. */
+/** The text in a monospaced font, so that its columns are aligned in every mail program. Styles are inline: many programs support nothing else. */
 const layOut = (title: string, tone: string, text: string): string =>
   html`<!doctype html>
     <html lang="en">
@@ -121,7 +121,7 @@ interface DatabaseRow {
   status: Status;
   /** One for each of `tableHeads`. */
   cells: readonly string[];
-  /** What is to be said below. */
+  /** Lines below the row. */
   remarks: readonly string[];
 }
 

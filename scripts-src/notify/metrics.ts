@@ -32,7 +32,7 @@ export function writeMetrics(path: string, outcome: Outcome): void {
   using _lock = takeLock(dirname(path), basename(path), outcome.script, 5_000);
   const samples = parse(existsSync(path) ? readFileSync(path, "utf8") : "");
   for (const one of partsOf(outcome)) {
-    // of a run that did not get as far as its database
+    // lines of an earlier run that ended before it knew its database
     if (one.database) for (const values of samples.values()) values.delete(labelsOf(outcome, ""));
     for (const [metric, value] of Object.entries(valuesOf(outcome, one)))
       samples.getOrInsertComputed(metric, () => new Map()).set(labelsOf(outcome, one.database), value);
@@ -80,7 +80,7 @@ function valuesOf(
 function parse(text: string): Samples {
   const samples: Samples = new Map();
   for (const [, metric = "", written = "", value] of text.matchAll(/^backup_scripts_(\w+)\{(.*)\} (\S+)$/gm)) {
-    // version 0.1 wrote no database; to Prometheus that is the same line as one with an empty name, and must not stand there twice
+    // version 0.1 wrote no label `database`. To Prometheus that is the same series as one with an empty label, and must not appear twice
     const labels = written.includes(',database="') ? written : `${written},database=""`;
     // a time from the future was taken by a wrong clock: it would hide failures until it is reached
     const ahead = metric.endsWith("_timestamp_seconds") && liesAhead(new Date(Number(value) * 1000), new Date());

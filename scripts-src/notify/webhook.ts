@@ -64,7 +64,7 @@ export function webhooks(
   });
 }
 
-/** What `NOTIFY_WEBHOOK_FORMAT` calls them. */
+/** The values of `NOTIFY_WEBHOOK_FORMAT`. */
 const chatFormats = ["slack", "discord", "teams", "ntfy", "telegram", "gotify"] as const;
 type ChatFormat = (typeof chatFormats)[number];
 
@@ -151,7 +151,7 @@ const buildChat: Record<ChatFormat, Build> = {
   gotify: ({ title, body }, status, url) => json(url, { title, message: body, priority: gotifyPriority[status] }),
 };
 
-/** What the addresses of the services look like; those that people host themselves have any host name. */
+/** Patterns of the services' addresses. A service that people host themselves can have any host name. */
 const addresses: readonly [ChatFormat, host: RegExp, path?: RegExp][] = [
   ["slack", /^hooks\.slack(-gov)?\.com$/],
   ["slack", /./, /\/hooks\/[a-z0-9]{26}$/], // Mattermost

@@ -1,4 +1,4 @@
-/** Which backups are deleted, and what keeps the others; and the deletions themselves. */
+/** Decides which backups are deleted and which rule keeps the others; and deletes them. */
 import { counted } from "../base/text.ts";
 import { type Owned, readOwners, unknownIsOurs, whyNotOurs } from "./owners.ts";
 import { findBackups, isAhead, oldestFirst, type Place, type Stored, type StoredFile } from "./place.ts";
@@ -190,7 +190,7 @@ function toRead({ shared }: Place, { fates }: Plan<Candidate>, rules: readonly R
   const open = fates.filter(({ backup, matters }) => matters && !isRead(backup));
   // one backup of another server protects those that do not say whose they are
   const doubtful = shared && fates.some((fate) => isDeleted(fate) && fate.backup.owner === "unknown");
-  // what is young counts for no rule of days, but the newest of ours has to be known
+  // young backups matter to no rule of days, but the newest of ours must be known
   const counts = rules.some(({ kind }) => kind !== "days");
   const newest = fates.findLast(({ matters }) => matters);
   return open

@@ -39,7 +39,7 @@ export interface ReportFacts {
   site: string;
   now: Date;
   version: string;
-  /** How the run ended that wrote the page. */
+  /** The outcome of the run that wrote the page. */
   run?: { script: string; status: "success" | "warning" | "failure"; text: readonly string[] };
   /** Places that could not be listed. */
   troubles: readonly string[];
@@ -166,7 +166,7 @@ function dayTable(days: readonly Day[]): Html {
   </details>`;
 }
 
-/** How many of the backups that go are named. */
+/** How many of the backups that will be deleted are named. */
 const named = 20;
 
 function deletions({ deleted }: DatabaseFacts): Html {

@@ -177,7 +177,7 @@ const isUnexpected = (failure: Failure): boolean => failure.cause !== undefined 
 const stackOf = (failure: Failure): string =>
   (failure.cause instanceof Error ? failure.cause.stack : failure.stack) ?? failure.message;
 
-/** Failures that were logged: a signal that stops a scheduled run stops the scheduler too, for the same reason. */
+/** Failures that were logged already: a signal that stops a scheduled run also stops the scheduler, with the same failure. */
 const logged = new WeakSet<Failure>();
 
 export function lastWords(log: Logger, failure: Failure, level: Settings["LOG_LEVEL"]): void {

@@ -60,7 +60,7 @@ export const restore: Script<RestoreOptions> = {
   },
 };
 
-/** Of several databases, the backup that is named says which, or what a restore has kept. Undefined: the one that the settings name. */
+/** With DB_NAMES: the database of the backup, or of the kept state, that was named. Undefined: the settings name the database. */
 function databaseMeant({ database, file = "", undo = "" }: RestoreOptions, { DB_NAMES }: Settings): string | undefined {
   if (database !== undefined || DB_NAMES === undefined) return database;
   const name = parseBackupName(basename(file))?.database ?? /^(.+)_before_\d/.exec(undo)?.[1];

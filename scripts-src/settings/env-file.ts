@@ -74,17 +74,17 @@ type Reason = readonly [cause: string, remedy: string];
 type Refused = { name?: string; cause: string; remedy: string };
 
 const assignment = /^[ \t]*(export[ \t]+)?([A-Za-z_]\w*)=(.*)$/;
-/** The value, and what may follow it. Which `$`, `{` and `}` may stand in it, `refuseReferences` says. */
+/** The value, and what may follow it. `refuseReferences` decides which `$`, `{` and `}` it can hold. */
 const accepted = /^('[^']*'|"[^"\\`]*"|[\w@%+=:,./^!${}-]*)(?:[ \t]+#.*|[ \t]*)$/;
-/** `${NAME}`, or the whole of `$NAME` unless a letter beyond ASCII follows, which some shell might take for a part of it. */
+/** `${NAME}`, or `$NAME` when no letter beyond ASCII follows: some shells would read that as a part of the name. */
 const references = /\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)(?!\w|[^\0-~]))/g;
 /** Variables that some shell sets, changes or forbids to set by itself. */
 const ownedByShell =
   /^(?:_|IFS|PS\d|PPID|UID|EUID|GROUPS|PWD|OLDPWD|OPT[A-Z]+|LINENO|S?RANDOM|SECONDS|EPOCH\w+|REPLY|SHLVL|SHELLOPTS|BASH\w*|COMP_\w+|FUNC\w+|HIST\w+|PIPESTATUS|DIRSTACK|MAPFILE|COLUMNS|LINES|LANG|LC_\w+|POSIXLY_CORRECT)$/;
 
 /**
- * What a line may look like, so that dotenv and every /bin/sh (dash, bash, busybox) read it alike: the assignment on it (`raw` is the
- * value with its quotes), "blank", or why the line is not accepted.
+ * Accepts a line only when dotenv and every /bin/sh (dash, bash, busybox) read the same from it. Returns the assignment (`raw` is the
+ * value with its quotes), "blank", or why the line is refused.
  */
 function guardLine(bytes: Uint8Array, first: boolean, known: Known): "blank" | { name: string; raw: string } | Refused {
   const text = decode(bytes);
@@ -154,7 +154,7 @@ const trailing: Reason = [
   "put one pair of quotes around the whole value, double ones when it has a ' in it (NAME=\"it's\"); a comment needs a space before #",
 ];
 
-/** Causes by the first thing that does not fit, in the order in which a person should hear of them. */
+/** Why a line is refused. The first pattern that matches counts: they stand in the order in which a person should read them. */
 const causes: readonly (readonly [pattern: RegExp, reason: Reason])[] = [
   [/^[ \t]/, ["there is a space after the equals sign", "write NAME='value' without spaces around ="]],
   [/^'[^']*$|^"[^"]*$/, ["the quote is not closed on its line", "close it; a value has one line"]],

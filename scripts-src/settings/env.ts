@@ -134,7 +134,7 @@ function readSecretFile(file: string): { value?: string; refused?: string } {
   try {
     const content = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
     const value = content.replace(/\r?\n$/, "");
-    // a pipe is nobody's file
+    // a pipe is no file that another user could change
     const why = statSync(file).isFile() ? distrust(file) : undefined;
     if (why) return { value, refused: `other users can change the file: ${why.cause}; ${why.hint}` };
     if (value === "") return { refused: "the file is empty; write the value into it" };
@@ -153,7 +153,7 @@ function explain(file: string, error: unknown): string {
   return `${messageOf(error)}; name a text file that this user can read`;
 }
 
-/** What must not be printed of a secret setting: the value, and the passwords within URLs and connection strings. */
+/** Parts of a secret setting that must not be printed: the value, and the passwords within URLs and connection strings. */
 function secretsOf(name: SettingName, value: string | undefined): string[] {
   if (value === undefined || !aboutSetting(name).secret) return [];
   const login = /:\/\/[^:/]*:(.*)@/s.exec(value)?.[1] ?? "";
@@ -172,7 +172,7 @@ function secretsOf(name: SettingName, value: string | undefined): string[] {
   ];
 }
 
-/** What of a webhook's address a server may repeat without its host: the path, the pieces of it that look made up, values. */
+/** Parts of a webhook's address that a server's answer can repeat: the path, pieces of the path that look random, values of the query. */
 function tokensIn(address: string): string[] {
   if (!URL.canParse(address)) return [];
   const { pathname, search, searchParams } = new URL(address);

@@ -59,7 +59,7 @@ interface VerifyQuery {
   query: string;
 }
 
-/** What stands before a query: no query begins so. */
+/** The pattern before a query. No query begins like this. */
 const pattern = /^[ \t]*((?:\\.|[^\s:\\])+):(?=\s)/mu;
 
 /**

@@ -196,7 +196,7 @@ interface SyncPlan<Local extends Entry> {
   present: Local[];
   /** The oldest first; a backup before its manifest. */
   deletes: Entry[];
-  /** Objects that are not there locally and stay all the same, and why. */
+  /** Objects that are missing locally and are kept all the same, with the reason. */
   kept: { entry: Entry; why: string }[];
   /** Why nothing may be deleted at all; a person must hear of it. */
   refusal: string | undefined;
@@ -210,7 +210,7 @@ export function planSync<Local extends Entry & { named: Named }>(
 ): SyncPlan<Local> {
   const there = new Map(remote.map(({ name, bytes }) => [name, bytes]));
   const differs = ({ name, bytes }: Local) => there.get(name) !== bytes;
-  // its manifest may be that of another one and as long
+  // the manifest there may belong to another backup and have the same size
   const renewed = new Set(local.filter(differs).map(({ name }) => name));
   const isMissing = (file: Local) => differs(file) || renewed.has(file.named.backup);
   const names = new Set(local.map(({ name }) => name));
@@ -230,7 +230,7 @@ export function planSync<Local extends Entry & { named: Named }>(
   };
 }
 
-/** What the delete rule asks of a database's local backups. */
+/** What the delete rule needs to know of a database's local backups. */
 interface Here {
   backups: Set<string>;
   /** Time of the newest one (ms). */
@@ -257,8 +257,8 @@ export function indexLocal(
 }
 
 /**
- * The delete rule: undefined (it goes) only for a backup or manifest of a database that has local backups, which is gone
- * locally and older than the newest local one. Everything else stays: what is newer may come from another machine.
+ * The delete rule. Undefined: the object is deleted. That holds only for a backup or manifest that is missing locally and is older than
+ * the newest local backup of its database. Everything else is kept: what is newer may come from another machine.
  */
 export function reasonToKeep(
   named: Named | undefined,

@@ -68,7 +68,7 @@ export async function planServer(job: Job<RestoreOptions>): Promise<ServerPlan> 
   return { roles, databases, kept, description, hints: lines.every(({ chosen }) => chosen) ? undefined : hints };
 }
 
-/** The databases of which there are backups and that the patterns mean. Throws a `Failure` when there are none. */
+/** The databases that have backups and match the patterns. Throws a `Failure` when there are none. */
 async function wantedOf(place: Place, backups: readonly Stored[], patterns: string): Promise<string[]> {
   const names = new Set(backups.map(({ backup }) => backup.database).filter((name) => name !== serverRoles));
   const wanted = chooseNames(parsePatterns(patterns), [...names].toSorted()).map(({ name }) => name);

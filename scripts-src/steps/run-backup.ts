@@ -88,7 +88,7 @@ export async function backupChecks(job: Job<BackupOptions>): Promise<Check[]> {
 const summaryOf = ({ facts }: Job): string =>
   `backup done: ${[facts.localPath, facts.remoteLocation].filter(Boolean).join(" and ")}, ${bytesText(facts.bytes ?? 0)}`;
 
-/** What the server said earlier (ms) than that is asked again. */
+/** How old (ms) an answer of the server can be; an older one is asked for again. */
 const fresh = 5_000;
 
 interface Ahead {
@@ -105,13 +105,13 @@ class LoginsAhead implements Disposable {
   readonly #stop = new AbortController();
   #ahead: Ahead | undefined;
 
-  /** `chosen` in the order in which they are connected to. */
+  /** `chosen`: the databases in the order of the run. */
   constructor(job: Job, chosen: readonly ChosenDatabase[]) {
     this.#job = job;
     this.#chosen = chosen;
   }
 
-  /** Logs in, or has done so, and begins with the database after it. What failed ahead of its turn is tried anew. Throws `Failure`. */
+  /** Returns the login to this database, made ahead or now, and begins the login to the next one. A login that failed ahead is tried again. Throws `Failure`. */
   async connect(database: Database): Promise<Connected> {
     const ahead = this.#ahead;
     const isFresh = ahead?.name === database.name && Date.now() - ahead.at < fresh;

@@ -149,7 +149,7 @@ function judge(ticks: Ticks, work: Work): [last: string, ...failure: string[]] {
   });
 }
 
-/** Whether the state on disk says enough. */
+/** Whether the state on disk is enough: a good backup is known, and none is overdue. */
 const isEnough = (ticks: Ticks, work: Work): boolean =>
   work.good !== undefined && overdueSince(ticks, work, new Date()) === undefined;
 
@@ -166,7 +166,7 @@ async function withNewestProof(job: Job, ticks: Ticks, { proof = { since: new Da
   return isEnough(ticks, proof) ? proof : { ...proof, good: await newestProof(job, proof.good) };
 }
 
-/** How long (ms) a health check tries each: Docker ends it after 30 s, and then nobody learns the cause. */
+/** How long (ms) a health check tries the database and S3, each. Docker ends the check after 30 s, without a cause. */
 const checkPatience = 8_000;
 
 /** A good backup since then shows that all works. */

@@ -175,8 +175,8 @@ interface Sides {
 }
 
 /**
- * Compares first everything as digests, then the rows of what differs. Returns how many statements, and which tables' rows, are equal but
- * for their spelling. Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ.
+ * Compares everything by digests first, then the rows of tables that differ. Returns the number of statements, and the tables, that are
+ * equal but for the spelling. Throws a `Failure` that names the tables, rows, sequences, large objects and statements that differ.
  */
 async function compareCopy(sides: Sides): Promise<{ respelled: number; respelledTables: string[] }> {
   const strictly = await compare(sides, false);

@@ -99,7 +99,7 @@ export function connectBucket(
 const ofAws = /\.(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)$/;
 const reported = new Set<string | undefined>();
 
-/** Logs once where requests go when neither AWS nor S3_URL decides it; the returned function says it, too. */
+/** Logs once to which host requests go, when AWS_ENDPOINT_URL or ~/.aws/config names it. The returned function returns that host. */
 function watchHost(client: S3Client, log: Logger): () => string | undefined {
   let elsewhere: string | undefined;
   const watch: BuildMiddleware<ServiceInputTypes, ServiceOutputTypes> = (next) => (args) => {
@@ -173,7 +173,7 @@ const fetchHandler = new FetchHttpHandler({ keepAlive: true, customFetch: send a
 /** The body of an object is a stream; that of any other answer is complete, since the limit of time holds for it too. */
 async function send(request: Request): Promise<Response> {
   const { method, url, headers } = request;
-  // a body takes as long as the line is slow: there Bun's own limit of 5 minutes without a byte is the right one
+  // how long a body takes depends on the line: Bun's own limit, 5 minutes without a byte, is right for it
   const limit = method === "POST" ? answerTime.POST : request.body ? undefined : answerTime.other;
   headers.set("accept-encoding", "identity");
   const late = new AbortController();

@@ -238,8 +238,8 @@ export class Upload {
 const blockBytes = 1_048_576;
 
 /**
- * Stores a file; throws when it changes meanwhile. The size of a small one is for the caller to compare (a listing is cheaper than a HEAD
- * each). `sent` is called with the bytes of each part that has arrived.
+ * Stores a file. Throws when the file changes meanwhile. The caller compares the sizes of small files: one listing is cheaper than a HEAD
+ * for each. `sent` is called with the bytes of each part that has arrived.
  */
 export async function uploadFile(
   bucket: Bucket,

@@ -33,8 +33,8 @@ const isMark = (line: string) => line.startsWith(`GRANT ${unfinishedMark} TO `);
 const isCreate = (line: string) => forms.create.test(line);
 
 /**
- * Accounts are `unfinished` that bear the mark, or that are as the backup creates them and have no right: the restore was interrupted
- * before it could mark them. From others somebody can have taken a right away since: what they lack is only reported.
+ * An account is `unfinished` when it bears the mark, or when it is as the backup creates it and has no right: the restore was interrupted
+ * before it could mark it. Somebody can have revoked rights of other accounts since: what they lack is only reported.
  */
 function unfinishedOf(statements: readonly string[], present: readonly string[]) {
   const here = new Set(present);

@@ -88,7 +88,7 @@ const javascript = () =>
     "keep their source elsewhere, and back up without routines (DB_DUMP_OPTIONS=--skip-routines)",
   );
 
-/** What a statement without an end is: one that was cut off, or JavaScript, whose marks ($$) only clients since MySQL 9 know. */
+/** The failure for a statement without an end: it was cut off, or it holds JavaScript, whose marks ($$) only clients since MySQL 9 know. */
 export function withoutEnd(text: string): Failure {
   refuseOddKey(text);
   return /^ {4}LANGUAGE JAVASCRIPT$/m.test(text) ? javascript() : cutOff();
@@ -144,9 +144,9 @@ const remote = /\bUNION ?=|\bENGINE ?= ?(?:MRG_\w+|MERGE|FEDERATEDX?|SPIDER|CONN
 const tableName = new RegExp(String.raw`\bTABLE\s+(?:(?:/\*!\d+\s*)?IF NOT EXISTS(?:\s*\*/)?\s*)?(${anyName})`, "i");
 
 /**
- * The table into which no rows may come behind that statement, for they would go elsewhere: a view or a MERGE table can stand for a table
- * of another database, and a trigger acts on every row. Dump programs write rows before triggers and views; `text` is latin1 and was found
- * to be one that dump programs write.
+ * The table that must get no rows after this statement, because they would be written elsewhere: a view or a MERGE table can stand for a
+ * table of another database, and a trigger acts on every row. Dump programs write rows before triggers and views. `text` is latin1, and a
+ * statement that dump programs write.
  */
 export function divertedTable(text: string, rules: QuoteRules): string | undefined {
   if (!/\bCREATE\b/i.test(text)) return undefined;

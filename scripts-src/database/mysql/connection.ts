@@ -54,7 +54,7 @@ interface OptionFile extends Disposable {
   file: number;
   /** The first argument. Not --defaults-extra-file: after that one the programs would still read ~/.my.cnf, which wins. */
   argument: string;
-  /** The other place that MySQL's programs would take a login from, ~/.mylogin.cnf, put out of the way. */
+  /** Names a file that does not exist: MySQL's programs would also read a login from ~/.mylogin.cnf. */
   env: Record<string, string>;
 }
 
@@ -105,8 +105,8 @@ export function formatOptions(target: Target, client: Omit<Client, "path" | "ver
 }
 
 /**
- * Settings of the server that would cut what a session reads, or let it wait for ever for another session's lock (MySQL's default is a
- * year). Versions that lack one of them take it for a comment.
+ * Replaces settings of the server that would limit what a session reads, or would let it wait for another session's lock without end
+ * (MySQL's default is a year). A server whose version lacks a setting reads it as a comment.
  */
 const always = "SET SESSION sql_select_limit=18446744073709551615, sql_big_selects=1, lock_wait_timeout=300";
 const sessionSettings =
@@ -115,13 +115,13 @@ const sessionSettings =
 
 /**
  * mariadb-dump has no option for a first command, but its library reads one from a host that is a connection string. It writes the host
- * into the dump's head, so this is short; max_statement_time it sets by itself.
+ * into the dump's head, so this is short. It sets max_statement_time itself.
  */
 const hostWith = (host = "localhost"): string => `host={${host}};init-command={${always}}`;
 
 /**
  * What keeps the command-line client from doing anything but sending SQL to the server. It stands in the option file, so that no
- * session of ours starts without it, whatever the session is fed with.
+ * session of ours starts without it, whatever SQL it gets.
  */
 const locks = ({ knows }: Pick<Client, "knows">): string[] => [
   // of the client's own commands only DELIMITER is obeyed

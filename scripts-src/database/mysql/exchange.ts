@@ -116,7 +116,7 @@ async function foreignKeys(session: Session, database: string): Promise<Keys> {
   return rows.map(([table = "", key = ""]) => ({ table, key }));
 }
 
-/** Throws `Failure`; then nothing was exchanged, and `before` is gone. */
+/** Throws `Failure`; then nothing was exchanged, and `before` has been dropped. */
 async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSignal): Promise<void> {
   const { database, log } = place;
   for (let tried = 0; ; tried++) {
@@ -125,7 +125,7 @@ async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSig
       return await renameOnce(place, before);
     } catch (error) {
       const stage = await restoreTriggers(place, before);
-      // the server has done it, and the client did not hear of that
+      // the server has renamed the tables, but its answer did not reach the client
       if (stage === "exchanged") return;
       const wait = /ERROR 1205\b/.test(messageOf(error)) ? pauses[tried] : undefined;
       if (stage === "prepared" && wait === undefined) await dropDatabase(place, before);
@@ -133,7 +133,7 @@ async function renameAll(place: Place, { before }: ExchangeJob, signal: AbortSig
       log.warn(
         `other sessions hold tables of ${database}; next try in ${wait / 1000} s (${tried + 1} of ${pauses.length + 1})`,
       );
-      // the next try says why it was ended
+      // when a signal has ended the pause, the next try throws its reason
       await pause(wait, signal).catch(() => {});
     }
   }
@@ -159,7 +159,7 @@ async function renameOnce(place: Place, before: string): Promise<void> {
   await session.settled();
 }
 
-/** Where the tables were not exchanged, triggers that were dropped for that are made again. Returns where the exchange stands, once nothing of it runs any more. */
+/** Makes the triggers again that were dropped for the exchange, if it did not happen. Returns its stage, once none of its statements runs any more. */
 async function restoreTriggers(place: Place, before: string): Promise<string | undefined> {
   await using session = await changing(place, `cannot put the triggers of ${place.database} back`);
   const found = await readLog(session, before);

@@ -36,9 +36,9 @@ async function read(
   return print;
 }
 
-/** A number in a JSON array or object, as MySQL spaces these. */
+/** A number in a JSON array or object, between the spaces that MySQL writes. */
 const jsonNumber = /(?<=[:,] |\[)-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?=[,}\]])/g;
-/** A DOUBLE keeps every decimal number of so many digits. */
+/** How many digits of a decimal number a DOUBLE always keeps. */
 const doubleDigits = 15;
 
 /** MySQL's JSON can hold a DECIMAL, 1.10. A dump has no word for its type, so that it comes back as a DOUBLE, 1.1. */

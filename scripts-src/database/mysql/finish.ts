@@ -80,7 +80,7 @@ const close = async (session: Session, { wasEmpty }: ExchangeLog, before: string
       : `RENAME TABLE ${logTable(before, "exchanged")} TO ${logTable(before, "undo")}`,
   );
 
-/** After somebody has dropped the database whose tables had been exchanged: nothing can be finished, and what is in `before` is kept. */
+/** Ends an exchange whose database somebody has dropped since: nothing can be finished, and the tables in `before` are kept. */
 export async function closeDropped(place: Place, before: string): Promise<void> {
   await using session = await changing(place, `cannot end the exchange of ${place.database}`);
   const found = await readLog(session, before);
@@ -186,15 +186,15 @@ async function refusalOf(place: Place, sql: string): Promise<string | undefined>
   }
 }
 
-/** Drops these. MySQL lets only users with SYSTEM_USER drop views and programs of those who have it: such are left. Throws `Failure`. */
+/** Drops these objects. On MySQL only a user with SYSTEM_USER can drop those of a definer who has it: they are left. Throws `Failure`. */
 async function clear(place: Place, objects: readonly Other[]): Promise<void> {
   const drop = (some: readonly Other[]) => refusalOf(place, asBytes(dropObjects(place.database, some)));
   if ((await drop(objects)) !== undefined) for (const one of objects) await drop([one]);
 }
 
 /**
- * Makes again what is missing. What the server refuses keeps nothing else from coming back: a warning holds its definition. Returns the
- * names of that. Throws `Failure`.
+ * Makes the missing objects again. When the server refuses one, a warning holds its definition, and the others are still made. Returns
+ * the names of the refused ones. Throws `Failure`.
  */
 async function remake(place: Place, session: Session, objects: readonly Remade[]): Promise<string[]> {
   const { log, database } = place;
@@ -208,7 +208,7 @@ async function remake(place: Place, session: Session, objects: readonly Remade[]
     const why = await refusalOf(place, sql);
     if (why === undefined) continue;
     lost.push(`${kind.toLowerCase()} ${name}`);
-    // the one of constants
+    // a view of constants stands in its place
     if (kind === "VIEW") await session.ask(`DROP VIEW IF EXISTS ${quoteName(database)}.${quoteName(name)}`);
     const definition = Buffer.from(sql, "latin1").toString();
     log.warn(`the ${kind.toLowerCase()} ${name} could not be made again (${why}); its definition: ${definition}`);

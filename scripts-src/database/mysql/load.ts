@@ -178,7 +178,7 @@ async function checkRows(place: Place, database: string, dumped: ReadonlyMap<str
   return { rows: loaded, warnings: [], skipped: [], leftOut: [] };
 }
 
-/** Of each table with rows; of those that keep their history, with it. */
+/** Rows of each table that has some; of a table with system versioning, its history too. */
 async function countRows(place: Place, database: string): Promise<Map<string, number>> {
   await using session = new Session(place, `cannot count the rows of ${database}`);
   session.write(place.settings);
@@ -247,7 +247,7 @@ async function awaitLocks(place: Place, { tables }: Objects): Promise<void> {
     await session.ask(`SET autocommit = 0; LOCK TABLES ${list.join(", ")}`);
   } catch (error) {
     place.signal.throwIfAborted();
-    // any other trouble, a damaged table say, may be just why there is a restore
+    // any other error, such as a damaged table, may be the reason for this restore
     if (/ERROR 1205\b/.test(messageOf(error))) throw error;
   }
 }

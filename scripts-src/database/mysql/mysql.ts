@@ -43,6 +43,8 @@ export function openMysql(settings: Settings, { log, signal }: DatabaseContext):
     return {
       ...database,
       engine: serverInfo.kind.family,
+      // MariaDB keeps JSON as text
+      comparing: { ...comparing, respellsRows: serverInfo.kind.family === "mysql" },
       server: serverInfo.server,
       roles: new ServerAccounts(connection, serverInfo.kind),
       properties: serverInfo.properties,

@@ -169,7 +169,7 @@ const privilegeProblems: Compare = ({ views, programs, triggers }, { grants }, s
   );
 };
 
-/** Bytes: more max_allowed_packet cannot be. */
+/** Bytes: the largest value of max_allowed_packet. */
 export const largestPacket = 1 << 30;
 
 const packetProblems: Compare = ({ longest }, { maxPacket }) => {

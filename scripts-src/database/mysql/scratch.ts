@@ -1,4 +1,4 @@
-/** A new database beside the present one, and what killed restores have left of such. */
+/** A new database beside the present one; and the removal of those that killed restores have left. */
 import { messageOf } from "../../base/errors.ts";
 import type { Contents } from "../database.ts";
 import type { DatabaseProperties, Exchanged, Loaded, LoadOptions, Scratch, ScratchOptions } from "../restoring.ts";
@@ -137,7 +137,7 @@ async function createWith(place: Place, name: string, words: string | undefined)
 
 const markTable = "_backup_scripts_mark";
 
-/** Says of a new database whose it is. Servers can want a key for every table (innodb_force_primary_key). */
+/** Marks a new database as ours, made for `database`. The mark has a key: servers can demand one for every table (innodb_force_primary_key). */
 const mark = (name: string, database: string): string =>
   `CREATE TABLE ${quoteName(name)}.${markTable} (belongs_to varchar(64) CHARACTER SET utf8mb4 PRIMARY KEY) ENGINE=InnoDB
    AS SELECT ${quoteText(database)} AS belongs_to`;
@@ -195,7 +195,7 @@ async function mend(place: Place, before: string, stage: Stage | undefined): Pro
   }
 }
 
-/** The database was dropped since: an administrator began anew. Only after an exchange does `before` hold anything but the log. */
+/** The present database was dropped since. `before` holds more than the log only after an exchange. */
 async function mendDropped(place: Place, before: string, stage: Stage | undefined): Promise<void> {
   if (stage === "undo") return;
   if (stage !== "exchanged") return drop(place, before);
@@ -205,7 +205,7 @@ async function mendDropped(place: Place, before: string, stage: Stage | undefine
   );
 }
 
-/** Our mark, or a log that is not complete, and nothing else but what our mark announces; or nothing at all. */
+/** Whether the database bears our mark for `database`, holds nothing but an incomplete log, or is empty. */
 async function isOurs(session: Session, name: string, database: string): Promise<boolean> {
   const tables = (await session.ask(`SHOW TABLES FROM ${quoteName(name)}`)).flat();
   if (tables.every((table) => table === "_backup_scripts_prepared")) return true;

@@ -121,8 +121,8 @@ const assign = (settings: readonly (readonly [string, string])[]) =>
   `SET SESSION ${settings.map(([name, value]) => `${name} = ${value}`).join(", ")}`;
 
 /**
- * The statement with which each session of a restore begins: under it a server takes back what it once accepted, whatever its defaults
- * are now. Throws `Failure`.
+ * The first statement of each session of a restore: after it the server accepts what it once accepted, whatever its defaults are now.
+ * Throws `Failure`.
  */
 export async function sessionSettings(connection: Connection): Promise<string> {
   const names = [...Object.keys(ordinary), ...Object.keys(privileged)].map((name) => `'${name}'`).join(", ");
@@ -130,7 +130,7 @@ export async function sessionSettings(connection: Connection): Promise<string> {
   const values = new Map(rows.map(([name = "", value = ""]) => [name.toLowerCase(), value]));
   const known = (settings: Readonly<Record<string, string>>) =>
     Object.entries(settings).filter(([name]) => values.has(name));
-  // none of these is tried that is as it should be
+  // a setting that already has the right value is not tried
   const wanted = known(privileged).filter(([name]) => values.get(name) !== "OFF");
   const allowed = await Promise.all(wanted.map((one) => isAllowed(connection, assign([one]))));
   return `${assign([...known(ordinary), ...wanted.filter((_, i) => allowed[i])])};\n`;

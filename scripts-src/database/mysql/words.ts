@@ -1,4 +1,4 @@
-/** How the words of a statement are read: without the texts in it, by the rules of earlier SETs; and the names in a trigger. */
+/** Reads the words of a statement without the strings in it, by the rules that earlier SETs have made; and the names in a trigger. */
 import { strange } from "../read-dump.ts";
 import { unquote } from "./names.ts";
 
@@ -109,7 +109,7 @@ export interface QuoteRules {
   readonly ansiQuotes: boolean;
   /** A backslash or a quote mark can be half a character: the client programs do not know that, the server does. */
   readonly halves: boolean;
-  /** What a dump has put aside in a variable: its name in lower case, what it was, and the rules then. */
+  /** A value that a dump has saved in a variable: its name in lower case, the value, and the rules of that time. */
   readonly saved: ReadonlyMap<string, { what: string; rules: Omit<QuoteRules, "saved"> }>;
 }
 
@@ -151,7 +151,7 @@ const ansi = new Set(["ANSI_QUOTES", "ANSI", "DB2", "MAXDB", "MSSQL", "ORACLE", 
 
 const unclear = (text: string) => strange(`sets what cannot be read for certain: ${text.slice(0, 100)}`);
 
-/** With `halves`, what may hold half a character. */
+/** The failure for text in which a byte can be half a character (`halves`). */
 export const unreadable = () =>
   strange(
     "is written in a character set that cannot be read for certain (big5, cp932, gbk, gb18030, sjis)",
@@ -166,7 +166,7 @@ const triggerHead = new RegExp(
   "i",
 );
 
-/** Whether a statement (in latin1, without its definer) creates one. */
+/** Whether a statement (in latin1, without its definer) creates a trigger. */
 export const createsTrigger = (text: string): boolean => /^(?:\/\*!\d+ )?CREATE\b[^'"`;(]*\bTRIGGER\b/i.test(text);
 
 /** The names of the trigger that a statement (in latin1, without its definer) creates, and of its table. */

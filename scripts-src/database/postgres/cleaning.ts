@@ -48,7 +48,7 @@ const inSchemas = [
   ["pg_ts_dict", "dict"],
 ] as const;
 
-/** The functions that make values of a range type go with it; they belong to the server's first superuser. */
+/** The constructor functions of a range type are dropped with the type. Their owner is the server's first superuser. */
 const notOfType = `NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'i')`;
 
 /** Removals in the order in which they have to be done, a JSON object each. */
@@ -93,7 +93,7 @@ export const removalsQuery = `
         bool_and(pg_has_role(lomowner, 'USAGE')) FROM pg_largeobject_metadata HAVING count(*) > 0
   ) AS r(place, what, sql, ours) ORDER BY place, what`;
 
-/** Statements that take back the default privileges that the user may change: a dump sets its own last. */
+/** Statements that reset the default privileges of all roles that the user may act for. The dump sets its own at its end. */
 export const defaultPrivilegesQuery = `
   SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s %s %s ON %s %s %s;', pg_get_userbyid(defaclrole),
     CASE WHEN nspname IS NOT NULL THEN format('IN SCHEMA %I', nspname) END, verb, privilege_type,

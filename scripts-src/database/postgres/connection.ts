@@ -36,7 +36,7 @@ export function connectionFrom(settings: Settings, context: DatabaseContext): Lo
       PGCONNECT_TIMEOUT: process.env.PGCONNECT_TIMEOUT ?? "10",
       // what a login or a database has for client_encoding must not reach what we read and write
       PGCLIENTENCODING: "UTF8",
-      // libpq would go there in place of the host that is named
+      // libpq would connect there instead of to the host of the settings
       ...(target.keywords.some(([keyword]) => keyword === "host") ? { PGHOSTADDR: "" } : {}),
       ...(target.password === undefined ? {} : { PGPASSWORD: target.password }),
       ...(target.options === undefined ? {} : { PGOPTIONS: target.options }),

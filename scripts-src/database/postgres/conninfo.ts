@@ -186,7 +186,7 @@ function readKeywords(text: string, found: Map<string, string>, refuse: Refuse):
   }
 }
 
-/** Of libpq 13 to 18 (https://www.postgresql.org/docs/18/libpq-connect.html). */
+/** Keywords of libpq 13 to 18 (https://www.postgresql.org/docs/18/libpq-connect.html). */
 const documented =
   "host hostaddr port dbname user password passfile require_auth channel_binding connect_timeout client_encoding options " +
   "application_name fallback_application_name keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout " +
@@ -197,9 +197,9 @@ const documented =
 
 export const knownKeywords: readonly string[] = documented.split(" ");
 
-/** What libpq takes as a secret beside the password; no way leads there but the command line. */
+/** Secrets of libpq besides the password: they can only be given on the command line. */
 const otherSecrets = ["sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"];
-/** What stands behind one of these may be a piece of its value that was not encoded or quoted. */
+/** The text after one of these may be a piece of its value that was not encoded or quoted. */
 const holdSecrets = ["password", ...otherSecrets];
 
 /** Why a connection string with these keywords is refused, and what to do; undefined when libpq knows all of them. */

@@ -50,7 +50,7 @@ const tablespace = new RegExp(String.raw`^SET default_tablespace = ${name};`);
 export const unquote = (word: string): string =>
   word.startsWith('"') ? word.slice(1, -1).replaceAll('""', '"') : word;
 
-/** The names in a list or behind each other, as the catalog has them. */
+/** All names in the text, as the catalog has them. */
 export const namesIn = (words: string): string[] =>
   [...words.matchAll(new RegExp(name, "g"))].map(([word]) => unquote(word));
 /** `schema.table` as the catalog has it. */
@@ -110,13 +110,13 @@ export function copyTable(text: string): string | undefined {
   return table === undefined ? undefined : unquoteQualified(table);
 }
 
-/** Longer than what stands before the values, even with 1,600 columns. */
+/** Bytes: more than an INSERT has before its values, even with 1,600 columns. */
 const longestHead = 262_144;
 
 export class RowCounts {
   readonly counts = new Map<string, number>();
   #table: string | undefined;
-  /** The beginning that the last INSERT had: the next one is mostly alike. */
+  /** The beginning of the last INSERT: the next one mostly begins in the same way. */
   #head = Buffer.alloc(0);
   #columnLists = 0;
 

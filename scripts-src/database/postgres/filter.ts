@@ -87,7 +87,7 @@ const relation = new RegExp(
 const routine = new RegExp(String.raw`^(?:GRANT|REVOKE) [^;]*? ON (?:FUNCTION|PROCEDURE) ${qualified}`);
 const aboutSchema = new RegExp(String.raw`^(?:COMMENT ON|ALTER|(?:GRANT|REVOKE) [A-Z, ]+ ON) SCHEMA ${name}`);
 const publication = new RegExp(String.raw`^(?:CREATE|ALTER|COMMENT ON) PUBLICATION ${name}`);
-/** Before a GRANT by somebody else than the owner. pg_dump --use-set-session-authorization writes the role as a text. */
+/** pg_dump writes it before a GRANT that somebody else than the owner has made. With --use-set-session-authorization it writes the role as a string. */
 const sessionOf = new RegExp(String.raw`^SET SESSION AUTHORIZATION (?!DEFAULT;)${name};$`);
 const publishesAll = /^CREATE PUBLICATION [^;]* FOR ALL TABLES|^ALTER PUBLICATION [^;]* ADD TABLES IN SCHEMA /;
 const ownedIn = new RegExp(String.raw`^ALTER [A-Z ]+ ${name}\.[^]* OWNER TO ${name};$`);

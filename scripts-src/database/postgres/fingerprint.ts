@@ -79,7 +79,7 @@ class Reading {
     if (this.#leftOut.has(text) || isOfCopy(text) || (this.#noOwner && isOwnership(text))) return;
     const [, table, , , columns = ""] = copy.exec(text) ?? [];
     if (table !== undefined) return this.#begin(unquoteQualified(table), columns);
-    // the copy's own, whatever that of the database was
+    // the copy has a tablespace of its own, whatever the database's was
     this.#tablespace = setTablespace.exec(text)?.[1]?.replace(/^pg_default$/, "''") ?? this.#tablespace;
     this.#method = setMethod.exec(text)?.[1] ?? this.#method;
     if (noContent.test(text) || isCleaning(text)) return;

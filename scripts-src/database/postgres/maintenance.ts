@@ -89,7 +89,7 @@ export const dropDatabase = (connection: Connection, name: string): Promise<void
 /** How long somebody else's lock is waited for, by what no signal stops. */
 export const patience = "SET lock_timeout = '10s';\n";
 
-/** The providers' own. */
+/** Databases of the cloud providers. */
 const providers = ["rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys"];
 
 const question = `
@@ -126,7 +126,7 @@ export const poolerWarning =
   "a pooler lies between this machine and the server and lends its sessions for one transaction: settings of pg_dump " +
   "(an empty search_path, row_security = off) stay in sessions that your application gets; use the server's own host and port";
 
-/** So often one of two sessions is asked, in turn: a pooler lends the session that was used last, but not always. */
+/** How many times each of two sessions is asked, in turn: a pooler mostly lends the session that was used last, but not always. */
 const questions = 6;
 
 /** What becomes of two connections that are open together: each has its session, both share some, or the second is refused. */
@@ -134,7 +134,7 @@ type Pair = "own" | "lent" | "refused";
 
 const answers = memory<Pair>(60_000);
 
-/** Asks the server, or knows it from a minute ago. */
+/** Asks the server; an answer is used for a minute. */
 export const pairOf = (connection: Connection): Promise<Pair> =>
   answers(JSON.stringify(connection.keywords.filter(([keyword]) => keyword !== "dbname")), () => ask(connection));
 
@@ -150,7 +150,7 @@ async function ask(connection: Connection): Promise<Pair> {
     const lent = processes[0] === processes[1] || processes.some((process, at) => process !== processes[at % 2]);
     return lent ? "lent" : "own";
   } catch {
-    // where there may be one session alone, either of the two has it, and the next program needs it
+    // with a limit of one session, one of the two has it, and the next program needs it
     await Promise.allSettled([one.end(), other.end()]);
     connection.signal.throwIfAborted();
     return "refused";

@@ -44,7 +44,7 @@ export class PresentStatement {
   }
 }
 
-/** What a byte is within a statement in which no word but INSERT matters. */
+/** The class of a byte within a statement in which only the word INSERT matters. */
 const [plain, inWord, dollarSign, special] = [0, 1, 2, 3];
 const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
   if (byte === 0x24) return dollarSign;
@@ -52,7 +52,7 @@ const kinds = Uint8Array.from({ length: 256 }, (_, byte) => {
   return `'"();-/\\\r`.includes(String.fromCharCode(byte)) ? special : plain;
 });
 
-/** Goes on in a statement, in one tight loop, to what must be looked at closely: where that is. */
+/** Returns the position of the next byte in a statement that needs a closer look. It is one tight loop. */
 export function skipPlain(text: Buffer, from: number, now: PresentStatement, standardStrings: boolean): number {
   let at = from;
   let word = -1;
@@ -78,7 +78,7 @@ export function skipPlain(text: Buffer, from: number, now: PresentStatement, sta
   return word >= 0 ? word : at;
 }
 
-/** Where the token of the special byte at `at` ends, -1 when it must be looked at closely. */
+/** The end of the token that begins with the special byte at `at`; -1 when it needs a closer look. */
 function endOfToken(byte: number, text: Buffer, at: number, standardStrings: boolean): number {
   if (byte === quoteMark) return standardStrings ? text.indexOf(quoteMark, at + 1) : -1;
   const following = text[at + 1] ?? byte;

@@ -17,7 +17,7 @@ const words = ["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1
 export function startPsql(connection: Connection, options: readonly string[] = []): Program {
   const { psql } = connection;
   const program = start([psql.path, ...words, ...options, connection.dbname], connection);
-  // a psql that has ended already says itself why
+  // a psql that has ended reports the reason itself
   if (knowsRestrict(psql)) write(program, `\\restrict ${crypto.randomUUID().replaceAll("-", "")}\n`).catch(() => {});
   return program;
 }
@@ -33,7 +33,7 @@ export const withoutTimeouts = (scope: "transaction" | "session"): string =>
    FROM pg_catalog.pg_settings WHERE name IN
    ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout');\n`;
 
-/** A login that can only read by default, as one for backups may be, writes into the databases that are ours all the same. */
+/** A login for backups may be read-only by default. In databases of our own it must write. */
 export const writable = "SET default_transaction_read_only = off;\n";
 
 /** psql's exit status after an error under ON_ERROR_STOP. */
@@ -154,7 +154,7 @@ export const jsonList = (query: string): string => `(SELECT coalesce(json_agg(x)
 /** Something to ask the server for: `sql` gives it as JSON. */
 interface Fact<T> {
   sql: string;
-  /** What holds where there is nothing to ask. */
+  /** The value where there is no database to ask. */
   absent: T;
 }
 
@@ -165,7 +165,7 @@ export const factList = <T = string>(query: string, absent: T[] = []): Fact<T[]>
 type Facts = Record<string, Fact<unknown>>;
 export type Found<F extends Facts> = { [Name in keyof F]: F[Name]["absent"] };
 
-/** What holds where there is nothing to ask. */
+/** The values where there is no database to ask. */
 export const absent = <F extends Facts>(facts: F): Found<F> =>
   Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, fact.absent])) as Found<F>;
 

@@ -137,7 +137,7 @@ function lineLength(text: Buffer, at: number, last: boolean): number | undefined
 
 /** The part of ISO 8859 that PostgreSQL calls LATIN1, LATIN2 … */
 const latinParts = [1, 2, 3, 4, 9, 10, 13, 14, 15, 16];
-/** What the Encoding Standard calls otherwise; a KOI8 or EUC differs in its hyphen alone. */
+/** Encodings that have another name in the Encoding Standard. The names of KOI8 and EUC differ only in the hyphen. */
 const labels: Readonly<Record<string, string>> = {
   ...Object.fromEntries(latinParts.map((part, index) => [`LATIN${index + 1}`, `iso-8859-${part}`])),
   EUC_CN: "gbk",
