@@ -51,6 +51,8 @@ const schema = z.lazy(() => {
     rows: count.optional(),
     /** Rows of each table; of an encrypted backup only those who can decrypt it can read them (`sealJson`). */
     tables: z.union([rows, z.string()]).optional(),
+    /** What else the dump holds (see `kept-contents.ts`); sealed like `tables`. */
+    contents: z.union([z.record(z.string(), z.unknown()), z.string()]).optional(),
     /** Why it may have lost data (see `suspicion.ts`); absent when nothing speaks against it. */
     suspicious: z.array(z.string()).optional(),
     /** The database's own properties, as data; sealed like `tables`. */

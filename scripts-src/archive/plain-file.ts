@@ -24,15 +24,16 @@ export async function openPlain(path: string): Promise<FileHandle> {
 /** Larger ones are hardly faster, and what is garbage for a while takes more memory. */
 const blockBytes = 131_072;
 
-/** The content of an open file, from its beginning. Throws `Failure`. */
-export async function* readBlocks(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
+/**
+ * The content of an open file, from its beginning. Each block has a buffer of its own, for the reader may still hold the last one; with
+ * `into`, all of them have that one. Throws `Failure`.
+ */
+export async function* readBlocks(handle: FileHandle, path: string, into?: Buffer): AsyncGenerator<Uint8Array> {
   for (let position = 0; ;) {
-    // a buffer of its own for each block: the reader may still hold the last one
-    const { bytesRead, buffer } = await handle
-      .read(Buffer.allocUnsafe(blockBytes), 0, blockBytes, position)
-      .catch((error: unknown) => {
-        throw readFailure(path, error);
-      });
+    const block = into ?? Buffer.allocUnsafe(blockBytes);
+    const { bytesRead, buffer } = await handle.read(block, 0, block.length, position).catch((error: unknown) => {
+      throw readFailure(path, error);
+    });
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -28,6 +28,8 @@ export interface OpenBackup extends AsyncDisposable {
    * (or, without one, the same as at the first reading) and the compression is sound to the last byte; throws `Failure`.
    */
   sql(onRead?: (bytes: number) => void): AsyncIterable<Uint8Array>;
+  /** Whether the file is what its manifest says, to the last byte. Throws `Failure` when it cannot be read. */
+  isUnchanged(onRead?: (bytes: number) => void): Promise<boolean>;
 }
 
 interface Opening {
@@ -61,12 +63,19 @@ async function openContent(handle: FileHandle, path: string, manifest: Manifest 
   const fault = sizeFault(path, size, manifest);
   if (fault) throw fault;
   const identities = (await isEncrypted(handle, path)) ? await identitiesFor(path, manifest, keys) : undefined;
-  async function* read(onRead: (bytes: number) => void) {
-    const tally = startTally();
-    const file = watched(readBlocks(handle, path), (block) => {
+  const tallied = (tally: ReturnType<typeof startTally>, onRead: (bytes: number) => void, into?: Buffer) =>
+    watched(readBlocks(handle, path, into), (block) => {
       tally.add(block);
       onRead(block.byteLength);
     });
+  async function isUnchanged(onRead: (bytes: number) => void) {
+    const tally = startTally();
+    for await (const _ of tallied(tally, onRead, Buffer.allocUnsafe(1 << 20)));
+    return tally.result().sha256 === manifest?.sha256;
+  }
+  async function* read(onRead: (bytes: number) => void) {
+    const tally = startTally();
+    const file = tallied(tally, onRead);
     const packed = identities ? decrypt(file, path, identities, manifest) : file;
     yield* decompress(packed, { name: path, uncompressedBytes: manifest?.uncompressedBytes });
     const { bytes, sha256 } = tally.result();
@@ -78,6 +87,7 @@ async function openContent(handle: FileHandle, path: string, manifest: Manifest 
   return {
     bytes: size,
     encrypted: identities !== undefined,
+    isUnchanged: (onRead: (bytes: number) => void = () => {}) => isUnchanged(onRead),
     sql: (onRead: (bytes: number) => void = () => {}) => ({ [Symbol.asyncIterator]: () => read(onRead) }),
     [Symbol.asyncDispose]: () => handle.close(),
   };

@@ -73,6 +73,9 @@ export interface Database {
 
   /** A reader for one dump; needs no connection. It throws a `Failure` when the dump is incomplete or of another engine. */
   reader(): DumpReader;
+
+  /** What such a dump holds before anything of it is read. Absent where its manifest must not keep what it holds. */
+  readonly emptyContents: (() => Contents) | undefined;
 }
 
 /** One of the databases that a server has. */

@@ -1,13 +1,11 @@
 /** Decides how a backup is restored, and says so, before anything happens. */
-import { dirname, resolve } from "node:path";
 import type { OpenBackup } from "../archive/read.ts";
 import { Failure, usageFailure } from "../base/errors.ts";
 import { ageText, bytesText, counted, listed, timeText } from "../base/text.ts";
 import type { Connected, Contents } from "../database/database.ts";
 import type { LoadOptions, RestorePlan, TargetState } from "../database/restoring.ts";
 import type { Job } from "../run/script.ts";
-import { backupFolder } from "./backup-folder.ts";
-import type { ChosenBackup } from "./open-chosen.ts";
+import { type ChosenBackup, isTrusted } from "./open-chosen.ts";
 import type { RestoreOptions } from "./options.ts";
 
 /**
@@ -87,10 +85,6 @@ function loadOptions(job: Job<RestoreOptions>, file: OpenBackup): LoadOptions {
   const { noOwner, keepGoing, into } = job.options;
   return { noOwner, keepGoing, asleep: into !== undefined, trusted: isTrusted(job, file) };
 }
-
-/** A file in BACKUP_DIR is trusted: only users whom the program trusts can write there. */
-export const isTrusted = (job: Job<Pick<RestoreOptions, "fromS3">>, { signed, path }: OpenBackup): boolean =>
-  signed || (!job.options.fromS3 && dirname(resolve(path)) === backupFolder(job));
 
 const shown = 10;
 

@@ -37,6 +37,7 @@ export async function backUpRoles(job: Job<{ accept: boolean }>, open: () => Pro
       name: serverRoles,
       dump: () => writeRoles(read.statements),
       reader: () => rolesReader(connected.roles.isOurs),
+      emptyContents: undefined,
       checkDumped: () => Promise.resolve(),
       properties: {},
     };

@@ -15,9 +15,8 @@ import { databaseNames } from "../settings/env-rules.ts";
 import { backupFolder, databaseOf, localPlace, lockName, proofSpool, remotePlace } from "./backup-folder.ts";
 import { chooseDatabases, type ChosenDatabase, eachDatabase, inDatabase } from "./several-databases.ts";
 import { checkLogin, checkNotices, type Target } from "./dry-run-checks.ts";
-import { checkBackup, type ChosenBackup, openChosen } from "./open-chosen.ts";
+import { checkBackup, type ChosenBackup, isTrusted, openChosen } from "./open-chosen.ts";
 import type { VerifyOptions } from "./options.ts";
-import { isTrusted } from "./plan-restore.ts";
 import { dumpOptionsFor, verifyBackup } from "./verify-backup.ts";
 
 /** Proves a backup of the database, or with DB_NAMES one of each of them. Throws `Failure`. */

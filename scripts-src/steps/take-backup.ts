@@ -14,6 +14,7 @@ import { keep, readKept } from "../base/replace-file.ts";
 import { bytesText, durationText } from "../base/text.ts";
 import { version } from "../base/version.ts";
 import type { Connected, Contents } from "../database/database.ts";
+import { keptContents } from "../database/kept-contents.ts";
 import { newestOfOurs } from "../places/choose.ts";
 import {
   findBackups,
@@ -48,7 +49,8 @@ export async function takeBackup(job: Job, database: Connected, where: Places, a
     const tables = countsOf(contents);
     const suspicions = normal && !accept ? suspicionsOf({ ...written, tables }, normal) : [];
     if (suspicions.length > 0) warnOf(job, suspicions);
-    const manifest = await describe(job, database, { name, startedAt, written, tables, suspicions });
+    const made = { name, startedAt, written, contents, tables, suspicions };
+    const manifest = await describe(job, database, made);
     await destination.commit(manifest);
     if (suspicions.length === 0 && settings.AGE_RECIPIENTS)
       keep(
@@ -133,6 +135,7 @@ interface Made {
   name: string;
   startedAt: Date;
   written: Awaited<ReturnType<typeof dumpInto>>["written"];
+  contents: Contents;
   tables: Record<string, number>;
   suspicions: readonly Reason[];
 }
@@ -141,10 +144,11 @@ interface Made {
 async function describe(
   { settings }: Job,
   database: Connected,
-  { name, startedAt, written, tables, suspicions }: Made,
+  { name, startedAt, written, contents, tables, suspicions }: Made,
 ): Promise<ManifestFacts> {
   const { server, properties } = database;
   const { AGE_RECIPIENTS: recipients } = settings;
+  const hidden = async <T>(value: T) => (recipients ? sealJson(value, recipients) : value);
   return {
     database: database.name,
     engine: database.engine,
@@ -161,9 +165,10 @@ async function describe(
     encoding: server.encoding,
     restoreCommand: database.stockRestore(name, written.compression),
     rows: Object.values(tables).reduce((sum, count) => sum + count, 0),
-    tables: recipients ? await sealJson(tables, recipients) : tables,
+    tables: await hidden(tables),
+    ...(database.emptyContents && { contents: await hidden(keptContents(contents, written)) }),
     ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
-    create: recipients ? await sealJson(properties, recipients) : properties,
+    create: await hidden(properties),
     ...(recipients && { encryptedTo: recipients }),
   };
 }

@@ -82,11 +82,10 @@ export const benchSealing = (rows: number, rounds: number): Promise<string> =>
       wanted: kind === "sealed" ? [{ atMost: 1.08, of: ["backup, plain"] }] : [],
     }));
     const made = await measure(backups, rounds);
-    const scripts = installScripts({ ...server.settings("copy"), ...sealed[1] });
-    const restores = [plain, sealed].map(([kind]) => ({
+    const restores = [plain, sealed].map(([kind, settings]) => ({
       name: `restore, ${kind}`,
       prepare: () => prepareCopy(server),
-      command: [join(scripts.dir, "restore"), newestIn(folderOf(dir, `backup, ${kind}`)), "--yes", "--unsigned"],
+      command: restoreFrom(server, folderOf(dir, `backup, ${kind}`), settings),
       wanted: kind === "sealed" ? [{ atMost: 1.15, of: ["restore, plain"] }] : [],
     }));
     return [
@@ -115,6 +114,12 @@ export const benchVerify = (rows: number, rounds: number): Promise<string> =>
   });
 
 const newestIn = (folder: string) => join(folder, readdirSync(folder).find((entry) => backupName.test(entry)) ?? "");
+
+/** Restores the backup of this folder, its BACKUP_DIR, into `copy`. */
+function restoreFrom(server: PostgresServer, folder: string, settings: Record<string, string> = {}): string[] {
+  const scripts = installScripts({ ...server.settings("copy"), BACKUP_DIR: folder, ...settings });
+  return [join(scripts.dir, "restore"), newestIn(folder), "--yes"];
+}
 
 /** The peak must not follow the size of the database: 100 MB and 4 GB of SQL, one run each. */
 export async function benchMemory(sizes: readonly number[]): Promise<string> {
@@ -183,13 +188,11 @@ async function fillCopy(server: PostgresServer): Promise<void> {
 }
 
 function ourRestores(server: PostgresServer, dir: string): Contender[] {
-  const scripts = installScripts(server.settings("copy"));
-  const ours = (compression: string, words: string[]): Contender => {
-    const file = newestIn(folderOf(dir, `backup, ${compression}`));
-    const command = [join(scripts.dir, "restore"), file, "--yes", ...words];
-    return { name: ["restore", ...words].join(" ") + `, ${compression}`, prepare: () => prepareCopy(server), command };
-  };
-  return [ours("gzip", []), ours("zstd", [])];
+  return ["gzip", "zstd"].map((compression) => ({
+    name: `restore, ${compression}`,
+    prepare: () => prepareCopy(server),
+    command: restoreFrom(server, folderOf(dir, `backup, ${compression}`)),
+  }));
 }
 
 async function measureBackups({ server, dir, bucket }: Place, rounds: number): Promise<string> {
@@ -225,7 +228,6 @@ async function measureRestores(server: PostgresServer, dir: string, rounds: numb
   const prepare = () => prepareCopy(server);
   const env = server.env("copy");
   const byHand = "gunzip -c | psql -1";
-  const beside = installScripts(server.settings("copy"));
   const measured = await measure(
     [
       { name: byHand, command: shell(`gunzip -c ${dir}/a.gz | ${psql} -1`), env, prepare },
@@ -233,7 +235,7 @@ async function measureRestores(server: PostgresServer, dir: string, rounds: numb
       {
         name: "restore beside",
         // as users do it: the state before is kept. To drop it makes the server write everything to disk first, as the other way never does
-        command: [join(beside.dir, "restore"), newestIn(folderOf(dir, "backup, gzip")), "--yes"],
+        command: restoreFrom(server, folderOf(dir, "backup, gzip")),
         prepare: () => fillCopy(server),
         wanted: [{ atMost: 0.85, of: [byHand] }],
       },

@@ -22,7 +22,7 @@ export class DumpContents implements Contents {
   qualified = new Set<string>();
   views = new Set<string>();
   /** Views that name databases, also the dumped one, with those. */
-  viewDatabases = new Map<string, Set<string>>();
+  viewDatabases = new Map<string, string[]>();
   /** "PROCEDURE work", "EVENT cleanup", … */
   programs = new Set<string>();
   /** Triggers it creates. */
@@ -112,7 +112,7 @@ function readView({ viewDatabases }: DumpContents, text: string): void {
   const named = [...text.replaceAll(notTables, "").matchAll(elsewhereInView)].map((found) =>
     unquote(found[1] ?? found[3] ?? ""),
   );
-  if (named.length > 0) viewDatabases.set(unquote(view), new Set(named));
+  if (named.length > 0) viewDatabases.set(unquote(view), [...new Set(named)]);
 }
 
 const otherKind = "name a backup of this database, or set DATABASE_URL to a database of that kind";

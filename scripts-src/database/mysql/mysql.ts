@@ -5,7 +5,7 @@ import type { Restoring } from "../restoring.ts";
 import { ServerAccounts } from "./accounts.ts";
 import { release } from "./clients.ts";
 import { everywhere, inDatabase, type Login, type Place } from "./connection.ts";
-import { type DumpContents, dumpReader } from "./contents.ts";
+import { DumpContents, dumpReader } from "./contents.ts";
 import { checkDumped, checkGrants, dump, noteFloats, stockRestore, dumpOptionsFrom } from "./dump.ts";
 import { undo } from "./exchange.ts";
 import { comparing } from "./fingerprint.ts";
@@ -33,6 +33,7 @@ export function openMysql(settings: Settings, { log, signal }: DatabaseContext):
     atomicLoad: false,
     keepsGoing: false,
     reader: dumpReader,
+    emptyContents: () => new DumpContents(),
     comparing,
   } as const;
 

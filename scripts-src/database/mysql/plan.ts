@@ -86,7 +86,7 @@ export function warnings(contents: DumpContents, serverInfo: ServerInfo, databas
   const { used, qualified } = contents;
   const others = [...qualified].filter((name) => name !== database && name !== contents.database);
   const reading = [...contents.viewDatabases].flatMap(([view, named]) => {
-    const away = [...named].filter((name) => name !== database && name !== contents.database && !isSystem(name));
+    const away = named.filter((name) => name !== database && name !== contents.database && !isSystem(name));
     return away.length > 0 ? [`${view} (${away.join(", ")})`] : [];
   });
   return listOf(

@@ -17,8 +17,6 @@ interface Batch {
 }
 
 const [batchBytes, batchUnits] = [262_144, 50];
-/** So much is given out before it is confirmed (as `weightOf`). */
-const mostUnconfirmed = 2 << 20;
 
 /**
  * The settings of a second try: the database's own search_path, and after it every schema, for functions that name things without their
@@ -46,6 +44,7 @@ export const isMissing = (error: unknown): boolean => /does not exist/.test(mess
 export class Lane {
   readonly #report: LoadReport;
   readonly #connect: () => Session;
+  readonly #mostUnconfirmed: number;
   #session: Session | undefined;
   #settings: SessionSettings = new Map();
   /** The settings that the session has. */
@@ -59,9 +58,11 @@ export class Lane {
   #waiting: PromiseWithResolvers<void>[] = [];
   #failure: { error: unknown } | undefined;
 
-  constructor(report: LoadReport, connect: () => Session) {
+  /** `mostUnconfirmed`: so much is given out before it is confirmed (as `weightOf`). */
+  constructor(report: LoadReport, connect: () => Session, mostUnconfirmed: number) {
     this.#report = report;
     this.#connect = connect;
+    this.#mostUnconfirmed = mostUnconfirmed;
   }
 
   /** From here on the session has this setting. */
@@ -98,7 +99,7 @@ export class Lane {
 
   /** Resolves when little is unconfirmed. Throws what ended the load. */
   async ready(): Promise<void> {
-    while (this.#unconfirmed > mostUnconfirmed) await this.#progress();
+    while (this.#unconfirmed > this.#mostUnconfirmed) await this.#progress();
     this.#check();
   }
 

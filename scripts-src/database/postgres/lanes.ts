@@ -53,8 +53,13 @@ export async function loadSpread(
   };
 }
 
-/** Rows go to one lane for so long (bytes); a row that is longer than the second number is passed on as it comes. */
-const [turnBytes, longestKept] = [1 << 20, 8 << 20];
+/**
+ * Rows go to one lane for so long (bytes): with few lanes for longer, since each COPY makes the server prepare for a thousand rows. With
+ * more lanes for less, since each of them holds two turns.
+ */
+const turnBytesOf = (lanes: number): number => Math.max((6 << 20) / lanes, 1 << 20);
+/** A row that is longer (bytes) is passed on as it comes. */
+const longestKept = 8 << 20;
 
 /** What the lanes do at a time: a change waits until all of them are done. */
 type Phase = "statements" | "rows" | "indexes";
@@ -82,6 +87,7 @@ class Lanes {
   readonly #first: Lane;
   readonly #report: LoadReport;
   readonly #again: RowsAgain;
+  readonly #turnBytes: number;
   #phase: Phase = "statements";
   #copy: Copying | undefined;
   /** Gets what comes in parts. */
@@ -91,8 +97,11 @@ class Lanes {
   #inOrder = false;
 
   constructor(count: number, report: LoadReport, { open, again }: { open: () => Session; again: RowsAgain }) {
-    this.#first = new Lane(report, open);
-    this.#lanes = [this.#first, ...Array.from({ length: count - 1 }, () => new Lane(report, open))];
+    this.#turnBytes = turnBytesOf(count);
+    // one turn waits while another is loaded
+    const lane = () => new Lane(report, open, this.#turnBytes + (1 << 20));
+    this.#first = lane();
+    this.#lanes = [this.#first, ...Array.from({ length: count - 1 }, lane)];
     this.#report = report;
     this.#again = again;
   }
@@ -198,7 +207,7 @@ class Lanes {
       if (copy.bytes > 0 || copy.direct) await this.#turn(copy, true);
       return;
     }
-    const end = copy.bytes + bytes.length < turnBytes && !copy.direct ? 0 : bytes.lastIndexOf(newline) + 1;
+    const end = copy.bytes + bytes.length < this.#turnBytes && !copy.direct ? 0 : bytes.lastIndexOf(newline) + 1;
     keep(copy, bytes.subarray(0, end));
     if (end > 0 || copy.bytes > longestKept) await this.#turn(copy, end > 0);
     keep(copy, bytes.subarray(end));
@@ -209,7 +218,7 @@ class Lanes {
     if (!copy.direct && ends) {
       const lane = await this.#free();
       lane.add(copyUnit(copy));
-      if (copy.bytes >= turnBytes) lane.flush();
+      if (copy.bytes >= this.#turnBytes) lane.flush();
     } else {
       if (!copy.direct) {
         copy.direct = await this.#first.direct();

@@ -7,7 +7,7 @@ import type { Restoring } from "../restoring.ts";
 import { removing } from "./cleaning.ts";
 import { checkLock } from "./clients.ts";
 import { type Connection, connectionFrom } from "./connection.ts";
-import type { DumpContents } from "./contents.ts";
+import { DumpContents } from "./contents.ts";
 import { dump, dumpOptionsFrom, stockRestore, checkReading } from "./dump.ts";
 import { comparing } from "./fingerprint.ts";
 import { loadInPlace } from "./in-place.ts";
@@ -35,6 +35,7 @@ export function openPostgres(settings: Settings, context: DatabaseContext): Data
     atomicLoad: true,
     keepsGoing: true,
     reader: dumpReader,
+    emptyContents: () => new DumpContents(),
     comparing,
   } as const;
 
