@@ -12,11 +12,21 @@ interface Reading {
   programVersion: string;
 }
 
-/** Without the rows of each table and the size, which a manifest says anyway. Empty lists are left out. */
-export function keptContents(contents: Contents, { sha256 }: Pick<Reading, "sha256">): Record<string, unknown> {
+/** Letters: some ten thousand tables. Manifests are to stay small, and are not read beyond a size. */
+const mostKept = 1 << 20;
+
+/**
+ * Without the rows of each table and the size, which a manifest says anyway. Empty lists are left out. Undefined when it would be too
+ * much.
+ */
+export function keptContents(
+  contents: Contents,
+  { sha256 }: Pick<Reading, "sha256">,
+): Record<string, unknown> | undefined {
   const { rows: _rows, bytes: _bytes, ...others } = contents;
   const fields = Object.entries(others).map(([field, value]) => [field, asData(value)] as const);
-  return { fileSha256: sha256, ...Object.fromEntries(fields.filter(([, value]) => !isEmpty(value))) };
+  const kept = { fileSha256: sha256, ...Object.fromEntries(fields.filter(([, value]) => !isEmpty(value))) };
+  return JSON.stringify(kept).length > mostKept ? undefined : kept;
 }
 
 /**
@@ -47,9 +57,13 @@ function asBefore(empty: unknown, data: unknown): unknown {
 
 /** Whether the data can have been made of something like `empty`. */
 function fits(empty: unknown, data: unknown): boolean {
-  if (empty instanceof Set || Array.isArray(empty)) return Array.isArray(data);
-  if (empty instanceof Map) return data instanceof Object && !Array.isArray(data);
-  return typeof data === typeof (empty ?? "");
+  if (empty instanceof Set || Array.isArray(empty)) return areTexts(data);
+  if (!(empty instanceof Map)) return typeof data === typeof (empty ?? "");
+  if (!(data instanceof Object) || Array.isArray(data)) return false;
+  return Object.values(data).every((value) => typeof value === "string" || areTexts(value));
 }
+
+const areTexts = (data: unknown): boolean =>
+  Array.isArray(data) && data.every((value: unknown) => typeof value === "string");
 
 const isEmpty = (value: unknown): boolean => value instanceof Object && Object.keys(value).length === 0;

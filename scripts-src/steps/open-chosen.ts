@@ -227,13 +227,16 @@ async function knownContents(
 ): Promise<Contents | undefined> {
   const { manifest, name } = file;
   if (!manifest?.contents || !emptyContents) return undefined;
+  // what cannot be opened is not needed: the dump says the same
   const open = async (value: unknown) =>
-    typeof value === "string" ? openJson(value, keysFrom(job), manifestName(name), manifest) : value;
+    typeof value === "string"
+      ? openJson(value, keysFrom(job), manifestName(name), manifest).catch(() => undefined)
+      : value;
   const contents = recalledContents(emptyContents(), await open(manifest.contents), manifest);
-  if (!contents || !(await file.isUnchanged(onRead))) return undefined;
-  const tables = Object.entries((await open(manifest.tables)) as Record<string, number>);
+  const tables = (await open(manifest.tables)) as Record<string, number> | undefined;
+  if (!contents || !tables || !(await file.isUnchanged(onRead))) return undefined;
   return Object.assign(contents, {
-    rows: new Map(tables.filter(([, rows]) => rows > 0)),
+    rows: new Map(Object.entries(tables).filter(([, rows]) => rows > 0)),
     bytes: manifest.uncompressedBytes,
   });
 }

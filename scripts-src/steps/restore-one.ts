@@ -37,7 +37,9 @@ export async function restoreOne(job: Job<RestoreOptions>, agree: Agree): Promis
       `${file.name} holds the roles of a server, no database`,
       "restore --all creates those that are missing; to see them, or to create them by hand: gunzip -c FILE",
     );
-  const contents = await checkBackup(job, target, file, { loads: true });
+  // where a load cannot be taken back, everything is unpacked before anything is removed
+  const loads = database.atomicLoad || !options.inPlace;
+  const contents = await checkBackup(job, target, file, { loads });
   await using _serverLock = await connected.lock("restore");
   const planned = await planRestore(job, connected, file, contents);
   await agree(describeRestore(planned, options));

@@ -148,6 +148,7 @@ async function describe(
 ): Promise<ManifestFacts> {
   const { server, properties } = database;
   const { AGE_RECIPIENTS: recipients } = settings;
+  const kept = database.emptyContents && keptContents(contents, written);
   const hidden = async <T>(value: T) => (recipients ? sealJson(value, recipients) : value);
   return {
     database: database.name,
@@ -166,7 +167,7 @@ async function describe(
     restoreCommand: database.stockRestore(name, written.compression),
     rows: Object.values(tables).reduce((sum, count) => sum + count, 0),
     tables: await hidden(tables),
-    ...(database.emptyContents && { contents: await hidden(keptContents(contents, written)) }),
+    ...(kept && { contents: await hidden(kept) }),
     ...(suspicions.length > 0 && { suspicious: suspicions.map((one) => (recipients ? one.discreet : one.text)) }),
     create: await hidden(properties),
     ...(recipients && { encryptedTo: recipients }),

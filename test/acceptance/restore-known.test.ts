@@ -8,6 +8,7 @@ import { expectFailure, expectSuccess } from "../support/expect/expect.ts";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { gunzip, readManifest } from "../support/machine/files.ts";
 import { tempDir } from "../support/machine/temp.ts";
+import { startMysql } from "../support/servers/mysql.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { sha256 } from "../support/servers/storage.ts";
 
@@ -80,6 +81,8 @@ test("with MANIFEST_KEY, a signed file is believed wherever it lies", async () =
   changeManifest(elsewhere, { contents });
   expect(await tablesFound([path, "--unsigned"])).toBe("2");
   expect(await tablesFound([elsewhere, "--unsigned"])).toBe("1");
+  changeManifest(path, { contents: "no sealed text" });
+  expect(await tablesFound([path, "--unsigned"])).toBe("1");
 });
 
 describe("a manifest that says it of another file, or was made by another version", () => {
@@ -129,4 +132,26 @@ test("what is missing on the server is said in the same words, whether the manif
   changeManifest(path, { contents: undefined });
   expect(byManifest).toBe(await refused());
   await server.sql("postgres", "CREATE ROLE reader");
+});
+
+test("MariaDB: before everything in the present database is removed, the dump is unpacked to its end", async () => {
+  const mariadb = await startMysql("mariadb");
+  try {
+    await mariadb.createDatabase("app", "CREATE TABLE note (text varchar(9)); INSERT INTO note VALUES ('kept')");
+    scripts.configure(mariadb.settings("app"));
+    const ran = await scripts.run("backup");
+    expectSuccess(ran);
+    const path = ran.stdout.trim();
+    changeManifest(path, { contents: { ...Object(readManifest(path).contents), tables: ["note", "second"] } });
+    const found = async (args: string[]) => {
+      const restored = await scripts.run("restore", [path, ...args]);
+      expectSuccess(restored);
+      expect(await mariadb.sql("app", "SELECT text FROM note")).toBe("kept");
+      return / is complete and intact: (\d+) tables?, /.exec(restored.stderr)?.[1];
+    };
+    expect(await found([])).toBe("2");
+    expect(await found(["--in-place"])).toBe("1");
+  } finally {
+    await mariadb.stop();
+  }
 });

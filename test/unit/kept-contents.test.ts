@@ -12,8 +12,14 @@ const sha256 = "ab".repeat(32);
 const file = { sha256, programVersion: version };
 
 /** As a manifest brings it back. */
-function throughManifest(kept: Record<string, unknown>): unknown {
-  const text = formatManifest({ ...manifestFacts, ...file, database: "app", bytes: 100, contents: kept });
+function throughManifest(kept: Record<string, unknown> | undefined): unknown {
+  const text = formatManifest({
+    ...manifestFacts,
+    ...file,
+    database: "app",
+    bytes: 100,
+    ...(kept && { contents: kept }),
+  });
   return parseManifest(text, "app.json").contents;
 }
 
@@ -44,10 +50,19 @@ describe.each<[string, () => Contents]>([
   test("comes back as the reader had it", () => {
     fc.assert(
       fc.property(contentsLike(empty()), (contents) => {
-        const recalled = recalledContents(empty(), throughManifest(keptContents(contents, file)), file);
-        expect(recalled && { ...recalled, rows: contents.rows, bytes: contents.bytes }).toEqual({ ...contents });
+        const kept = keptContents(contents, file);
+        const recalled = recalledContents(empty(), throughManifest(kept), file);
+        expect(recalled && { ...recalled, rows: contents.rows, bytes: contents.bytes }).toEqual({
+          ...contents,
+        });
       }),
     );
+  });
+
+  test("is nothing when there are too many names for a manifest", () => {
+    const tables = Array.from({ length: 100_000 }, (_, i) => `schema_${i}.table`);
+    expect(keptContents(Object.assign(empty(), { tables }), file)).toBeUndefined();
+    expect(keptContents(Object.assign(empty(), { tables: tables.slice(0, 10_000) }), file)).toBeDefined();
   });
 
   test.each<[string, unknown, Partial<typeof file>]>([
@@ -55,6 +70,8 @@ describe.each<[string, () => Contents]>([
     ["of another version", { fileSha256: sha256, tables: ["t"] }, { programVersion: "0.1.0" }],
     ["that names no file", { tables: ["t"] }, {}],
     ["that is none", 5, {}],
+    ["with a list of something else", { fileSha256: sha256, tables: [5] }, {}],
+    ["with a map of something else", { fileSha256: sha256, rows: { t: [5] } }, {}],
     ["with a list that is none", { fileSha256: sha256, tables: 5 }, {}],
     ["with a list in the place of a map", { fileSha256: sha256, rows: [] }, {}],
     ["with a field that is not known", { fileSha256: sha256, sequences: [] }, {}],
