@@ -57,7 +57,7 @@ export async function loadSpread(
  * Rows go to one lane for so long (bytes): with few lanes for longer, since each COPY makes the server prepare for a thousand rows. With
  * more lanes for less, since each of them holds two turns.
  */
-const turnBytesOf = (lanes: number): number => Math.max((6 << 20) / lanes, 1 << 20);
+const turnBytesOf = (lanes: number): number => Math.max((4 << 20) / lanes, 1 << 20);
 /** A row that is longer (bytes) is passed on as it comes. */
 const longestKept = 8 << 20;
 
