@@ -157,10 +157,12 @@ export async function identitiesFor(
 const opens = ({ encryptedTo }: Partial<Manifest> = {}) =>
   encryptedTo === undefined ? "the private key" : `the private key of ${encryptedTo.join(" or ")}`;
 
-/** What `sealJson` has encrypted; `what` is for messages ("the tables in PATH"). Throws `Failure`. */
-export async function openJson(sealed: string, keys: Keys, what: string, manifest?: Manifest): Promise<unknown> {
+/** A value of a manifest, decrypted where `sealJson` has encrypted it. `what` is for messages ("the tables in PATH"). Throws `Failure`. */
+export async function openJson(sealed: unknown, keys: Keys, what: string, manifest?: Manifest): Promise<unknown> {
+  if (typeof sealed !== "string") return sealed;
+  const bytes = Buffer.from(sealed, "base64");
   async function* source() {
-    yield Buffer.from(sealed, "base64");
+    yield bytes;
   }
   const identities = await identitiesFor(what, manifest, keys);
   const packed = await Array.fromAsync(decrypt(source(), what, identities, manifest));

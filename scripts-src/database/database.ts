@@ -74,7 +74,7 @@ export interface Database {
   /** A reader for one dump; needs no connection. It throws a `Failure` when the dump is incomplete or of another engine. */
   reader(): DumpReader;
 
-  /** What such a dump holds before anything of it is read. Absent where its manifest must not keep what it holds. */
+  /** Contents with nothing in them, to be filled from a manifest. Undefined for roles: no manifest keeps their statements, which hold passwords. */
   readonly emptyContents: (() => Contents) | undefined;
 }
 

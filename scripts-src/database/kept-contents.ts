@@ -12,12 +12,12 @@ interface Reading {
   programVersion: string;
 }
 
-/** Letters: some ten thousand tables. Manifests are to stay small, and are not read beyond a size. */
+/** Characters of JSON, enough for ten thousand tables. A manifest must stay far below the size beyond which it is not read. */
 const mostKept = 1 << 20;
 
 /**
- * Without the rows of each table and the size, which a manifest says anyway. Empty lists are left out. Undefined when it would be too
- * much.
+ * The contents as data, without the rows of each table and the size, which the manifest has anyway, and without empty lists. Undefined
+ * when the data is too large for a manifest.
  */
 export function keptContents(
   contents: Contents,
@@ -30,8 +30,8 @@ export function keptContents(
 }
 
 /**
- * Puts what `keptContents` has kept into empty contents. Undefined when it was kept of another file or by another version, or was
- * changed by hand.
+ * The contents of which `keptContents` made this data. `empty` is filled with them. Undefined when the data describes another file, was
+ * written by another version, or has a shape that `keptContents` does not write.
  */
 export function recalledContents<C extends Contents>(empty: C, kept: unknown, file: Reading): C | undefined {
   const { fileSha256, ...data } = Object(kept) as Record<string, unknown>;

@@ -176,8 +176,7 @@ async function tablesOf(job: Job, { name, stored }: ReadBackup, manifest: Manife
   const { tables } = manifest ?? {};
   if (tables === undefined) return ["tables: the manifest does not list them"];
   try {
-    const known =
-      typeof tables === "string" ? await openJson(tables, keysFrom(job), `the tables in ${name}.json`) : tables;
+    const known = await openJson(tables, keysFrom(job), `the tables in ${name}.json`);
     const rows = Object.entries(known as Record<string, number>);
     return columns([
       ["table", "rows"],

@@ -178,8 +178,8 @@ export const isTrusted = (job: Job<Pick<RestoreOptions, "fromS3">>, { signed, pa
   signed || (!job.options.fromS3 && dirname(resolve(path)) === backupFolder(job));
 
 /**
- * Reads a backup to its last byte, when nothing has been touched yet; returns what it holds. `loads`: it is loaded afterwards, so the
- * checksum is enough where the manifest says what it holds. Throws `Failure`.
+ * Checks a backup to its last byte, when nothing has been touched yet; returns what it holds. `loads`: the backup is loaded afterwards, so
+ * the checksum is enough when a trusted manifest says what it holds. Throws `Failure`.
  */
 export async function checkBackup(
   job: Job<Pick<RestoreOptions, "into" | "file" | "fromS3">>,
@@ -218,7 +218,7 @@ export async function checkBackup(
   }
 }
 
-/** What the backup has found in the dump, when the file is still the same; undefined when it must be read. Throws `Failure`. */
+/** The contents that the manifest keeps, when the file still has its checksum; undefined when the dump must be read. Throws `Failure`. */
 async function knownContents(
   job: Job,
   { emptyContents }: Database,
@@ -227,11 +227,8 @@ async function knownContents(
 ): Promise<Contents | undefined> {
   const { manifest, name } = file;
   if (!manifest?.contents || !emptyContents) return undefined;
-  // what cannot be opened is not needed: the dump says the same
-  const open = async (value: unknown) =>
-    typeof value === "string"
-      ? openJson(value, keysFrom(job), manifestName(name), manifest).catch(() => undefined)
-      : value;
+  // a value that cannot be decrypted is not needed: the dump says the same
+  const open = (value: unknown) => openJson(value, keysFrom(job), manifestName(name), manifest).catch(() => undefined);
   const contents = recalledContents(emptyContents(), await open(manifest.contents), manifest);
   const tables = (await open(manifest.tables)) as Record<string, number> | undefined;
   if (!contents || !tables || !(await file.isUnchanged(onRead))) return undefined;
@@ -249,8 +246,7 @@ export async function propertiesOf(
 ): Promise<DatabaseProperties> {
   if (!manifest) return {};
   const { create, encoding } = manifest;
-  const sealed = typeof create === "string";
-  const opened = sealed ? await openJson(create, keysFrom(job), manifestName(name), manifest) : create;
+  const opened = await openJson(create, keysFrom(job), manifestName(name), manifest);
   const found = { encoding, ...(opened as object | undefined) };
   if (roles) return found;
   const { settings } = found as { settings?: unknown };

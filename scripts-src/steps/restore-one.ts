@@ -37,7 +37,7 @@ export async function restoreOne(job: Job<RestoreOptions>, agree: Agree): Promis
       `${file.name} holds the roles of a server, no database`,
       "restore --all creates those that are missing; to see them, or to create them by hand: gunzip -c FILE",
     );
-  // where a load cannot be taken back, everything is unpacked before anything is removed
+  // a load in place that is not atomic cannot be taken back: the file is unpacked to its end before anything is removed
   const loads = database.atomicLoad || !options.inPlace;
   const contents = await checkBackup(job, target, file, { loads });
   await using _serverLock = await connected.lock("restore");

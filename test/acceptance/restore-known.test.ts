@@ -64,6 +64,9 @@ test("of a file in BACKUP_DIR its manifest is believed, of the same file elsewhe
   for (const end of ["", ".json"]) copyFileSync(path + end, elsewhere + end);
   expect(await tablesFound([elsewhere])).toBe("1");
   expect((await scripts.run("restore", [path, "--dry-run"])).stdout).toContain("the backup (1 table)");
+  const proved = await scripts.run("verify", [path]);
+  expectSuccess(proved);
+  expect(proved.stderr).toContain(" is complete and intact: 1 table, ");
 });
 
 test("with MANIFEST_KEY, a signed file is believed wherever it lies", async () => {
@@ -85,7 +88,7 @@ test("with MANIFEST_KEY, a signed file is believed wherever it lies", async () =
   expect(await tablesFound([path, "--unsigned"])).toBe("1");
 });
 
-describe("a manifest that says it of another file, or was made by another version", () => {
+describe("a manifest that describes another file, or was written by another version", () => {
   test.each<[string, (path: string) => Record<string, unknown>]>([
     ["another version", () => ({ programVersion: "0.1.9" })],
     ["another file", (path) => ({ contents: { ...Object(readManifest(path).contents), fileSha256: "0".repeat(64) } })],

@@ -54,11 +54,11 @@ export async function loadSpread(
 }
 
 /**
- * Rows go to one lane for so long (bytes): with few lanes for longer, since each COPY makes the server prepare for a thousand rows. With
- * more lanes for less, since each of them holds two turns.
+ * Bytes of rows that a lane gets in its turn. Each COPY makes the server prepare room for a thousand rows, so few lanes get long turns.
+ * Each lane holds two turns in memory, so many lanes get short ones.
  */
 const turnBytesOf = (lanes: number): number => Math.max((4 << 20) / lanes, 1 << 20);
-/** A row that is longer (bytes) is passed on as it comes. */
+/** Bytes. A longer row is passed on in parts, as it comes. */
 const longestKept = 8 << 20;
 
 /** What the lanes do at a time: a change waits until all of them are done. */
