@@ -36,6 +36,13 @@ async function backUp(settings: Record<string, string> = {}): Promise<string> {
 const changeManifest = (path: string, change: Record<string, unknown>) =>
   writeFileSync(`${path}.json`, JSON.stringify({ ...readManifest(path), ...change }));
 
+/** A copy of the backup and its manifest in a folder that is not BACKUP_DIR. */
+function copyElsewhere(path: string): string {
+  const copy = join(tempDir("elsewhere"), basename(path));
+  for (const end of ["", ".json"]) copyFileSync(path + end, copy + end);
+  return copy;
+}
+
 /** How many tables the backup holds, as the check before a load says; what is loaded is in the database then. */
 async function tablesFound(args: string[]): Promise<string | undefined> {
   await server.sql("app", "UPDATE note SET text = 'spoilt'");
@@ -60,8 +67,7 @@ test("of a file in BACKUP_DIR its manifest is believed, of the same file elsewhe
   expect(await tablesFound([path])).toBe("1");
   changeManifest(path, { contents: withSecond(readManifest(path).contents) });
   expect(await tablesFound([path])).toBe("2");
-  const elsewhere = join(tempDir("elsewhere"), basename(path));
-  for (const end of ["", ".json"]) copyFileSync(path + end, elsewhere + end);
+  const elsewhere = copyElsewhere(path);
   expect(await tablesFound([elsewhere])).toBe("1");
   expect((await scripts.run("restore", [path, "--dry-run"])).stdout).toContain("the backup (1 table)");
   const proved = await scripts.run("verify", [path]);
@@ -74,8 +80,7 @@ test("with MANIFEST_KEY, a signed file is believed wherever it lies", async () =
   const path = await backUp(keys);
   expect(typeof readManifest(path).contents).toBe("string");
   expect(await tablesFound([path])).toBe("1");
-  const elsewhere = join(tempDir("elsewhere"), basename(path));
-  for (const end of ["", ".json"]) copyFileSync(path + end, elsewhere + end);
+  const elsewhere = copyElsewhere(path);
   expect(await tablesFound([elsewhere])).toBe("1");
   // not signed any more, and so only believed in BACKUP_DIR
   const held = { fileSha256: sha256(readFileSync(path)), tables: ["public.note", "public.second"] };

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Installation, installScripts } from "../support/machine/executables.ts";
 import { expectSuccess } from "../support/expect/expect.ts";
+import { readManifest } from "../support/machine/files.ts";
 import { type PostgresServer, startPostgres } from "../support/servers/postgres.ts";
 import { type S3Server, startS3Server } from "../support/servers/s3-server.ts";
 import { s3Settings } from "../support/servers/storage.ts";
@@ -66,6 +67,8 @@ test("backup writes the roles into a file of their own, with its manifest, and p
       .map((path) => path.replace(/_\d{4}.*/, "").replace(/.*\//, "")),
   ).toEqual(["%40roles", "shop"]);
   const file = scripts.list().find((name) => name.startsWith("@roles_")) ?? "";
+  // passwords are in the file alone
+  expect(readManifest(join(scripts.backups, file))).not.toHaveProperty("contents");
   expect([...s3.objects(bucket).keys()]).toEqual(expect.arrayContaining([`all/${file}`, `all/${file}.json`]));
   const text = gunzipSync(readFileSync(join(scripts.backups, file))).toString();
   expect(text).toContain(String.raw`CREATE ROLE "gro""up" WITH NOINHERIT CREATEROLE NOLOGIN;`);
